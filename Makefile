@@ -1,0 +1,83 @@
+# Everything that a newcomer or a contributor types. Needs Python >= 3.11, make and the package index, nothing else;
+# once the environment stands, `make demo` needs no network either.
+#
+#   make demo    two notebooks become a served, registered, proven model
+#   make test    the whole suite           make quick   the same without the slow ones
+#   make check   what must be green before a change is merged
+#   make clean   remove all that was made here
+
+SHELL := /bin/bash -euo pipefail
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick check lint package format clean
+
+# A virtual environment that happens to be active, or a path to somebody's packages, must not steer ours.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+export UV_PYTHON_DOWNLOADS := never
+
+BIN := .venv/bin
+UV := $(BIN)/uv
+READY := .venv/.ready
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# Where a company's proxy signs what it passes on, uv must be told to trust what the system trusts; hence its second try.
+SYNC := $(UV) sync --quiet --frozen --python $(BIN)/python
+
+# uv comes from the index into the environment that it then fills, in the version that uv.lock names. The stamp is
+# written last: after Ctrl-C the next make goes on here.
+$(READY): uv.lock pyproject.toml
+	@if ! { $(BIN)/python -c '' && $(UV) --version; } >/dev/null 2>&1; then \
+	  for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	    if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	      found="$$candidate"; break; \
+	    fi; \
+	  done; \
+	  if [ -z "$${found:-}" ]; then \
+	    echo 'Modelwright needs Python 3.11 or later, with its venv module. Name one: make PYTHON=/path/to/python3' >&2; \
+	    exit 1; \
+	  fi; \
+	  version=$$(sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"$$/\1/p;}' uv.lock); \
+	  echo "making .venv with $$("$$found" --version)"; \
+	  "$$found" -m venv --clear .venv; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$$version"; \
+	fi
+	@$(SYNC) || { echo 'once more, trusting what the system trusts' >&2; UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 $(SYNC); }
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/wright ship examples/diabetes/training.ipynb examples/diabetes/scoring.ipynb --name diabetes --into demo/diabetes
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+quick: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+check: test lint package
+
+lint: $(READY)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The wheel, alone in an environment of its own, with the versions of uv.lock: what a user gets must start.
+package: $(READY)
+	rm -rf build/package
+	$(UV) build --quiet --wheel --out-dir build/package/wheel
+	$(UV) export --quiet --frozen --no-dev --no-emit-project --no-hashes --output-file build/package/constraints.txt
+	$(UV) venv --quiet --python $(BIN)/python build/package/environment
+	$(UV) pip install --quiet --python build/package/environment --constraints build/package/constraints.txt build/package/wheel/*.whl
+	cd build/package && environment/bin/wright --version
+
+format: $(READY)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# The demo's services run in the background; a removed folder would not stop them.
+clean:
+	if [ -x $(BIN)/wright ] && [ -d .wright ]; then $(BIN)/wright down; fi
+	rm -rf .venv .wright demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,3 @@
+"""Modelwright: from a notebook to a model in production, with proof at every step."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,173 @@
+"""`wright endpoint`: deploy, list, show, score, logs, stop, delete."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from modelwright.cli import output
+from modelwright.settings import actor
+
+
+@click.group()
+def endpoint() -> None:
+    """Deploy, score, stop and look at endpoints."""
+
+
+@endpoint.command()
+@click.argument("reference", metavar="MODEL:VERSION")
+@click.option("--name", help="The endpoint's name; by default the model's.")
+@click.option("--port", type=click.IntRange(1, 65535), help="By default the endpoint's last one, else any free one.")
+@output.json_option
+def deploy(reference: str, name: str | None, port: int | None, *, as_json: bool) -> None:
+    """Put a model version behind an endpoint; the version before serves until this one has proven itself."""
+    from modelwright.lifecycle import recovery
+    from modelwright.serving import deployments
+    from modelwright.store import endpoints, models
+
+    with output.opened_store() as store:
+        recovery.recover(store, actor=actor())
+        version = models.find_version(store, reference)
+        with deployments.deploying(
+            store, version, endpoint=name or version.model, port=port, actor=actor()
+        ) as deployment:
+            deployments.smoke_test(store, deployment)
+        place = endpoints.get_endpoint(store, deployment.endpoint)
+    if as_json:
+        output.show_json({"endpoint": place, "version": version.reference})
+    else:
+        click.echo(f"{version.reference} answers at {place.url}")
+        click.echo(f"  next: wright endpoint score {place.name} --file REQUEST.json")
+
+
+@endpoint.command("list")
+@output.json_option
+def list_(*, as_json: bool) -> None:
+    """List the endpoints: what they serve, and whether they run."""
+    from modelwright.serving import deployments
+    from modelwright.store import endpoints
+
+    with output.opened_store() as store:
+        found = [(each, deployments.status(store, each.name)) for each in endpoints.list_endpoints(store)]
+    if as_json:
+        output.show_json([output.plain(each) | {"running": output.plain(front)} for each, front in found])
+        return
+    output.show_table(
+        ("endpoint", "serves", "state", "url"),
+        [
+            (
+                each.name,
+                front.version if front else None,
+                ("healthy" if front.is_healthy else "unhealthy") if front else "not running",
+                each.url,
+            )
+            for each, front in found
+        ],
+        empty="no endpoints yet; make one: wright endpoint deploy MODEL:VERSION",
+    )
+
+
+@endpoint.command()
+@click.argument("name")
+@output.json_option
+def show(name: str, *, as_json: bool) -> None:
+    """Show an endpoint and everything that was deployed to it."""
+    from modelwright.serving import deployments
+    from modelwright.store import endpoints
+
+    with output.opened_store() as store:
+        place = endpoints.get_endpoint(store, name)
+        front = deployments.status(store, name)
+        served = endpoints.list_deployments(store, endpoint=name)
+        captured = deployments.capture_folder(store) / name
+    if as_json:
+        output.show_json(output.plain(place) | {"running": output.plain(front), "deployments": output.plain(served)})
+        return
+    state = ("healthy" if front.is_healthy else "unhealthy") if front else f"not running; wright up starts it"
+    output.show_fields(
+        [
+            ("endpoint", place.name),
+            ("url", place.url),
+            ("state", state),
+            *([("requests", front.requests), ("process", front.pid)] if front else []),
+            ("capture", captured),
+            *(
+                ("deployment", f"{each.version} {each.status} {output.moment(each.created_at)} {each.reason}".strip())
+                for each in served
+            ),
+        ]
+    )
+
+
+@endpoint.command()
+@click.argument("name")
+@click.option("--data", help="The request's body.")
+@click.option("--file", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with it.")
+@output.json_option
+def score(name: str, data: str | None, path: Path | None, *, as_json: bool) -> None:
+    """Send a request to an endpoint and print its answer; without --data and --file the body is read from stdin."""
+    if data is not None and path is not None:
+        raise click.UsageError("give --data or --file, not both")
+    from modelwright.serving import deployments
+
+    if data is not None:
+        body = data.encode()
+    else:
+        body = path.read_bytes() if path else sys.stdin.buffer.read()
+    with output.opened_store() as store:
+        answer = deployments.score(store, name, body=body)
+    if as_json:
+        output.show_json(answer)
+    else:
+        click.echo(answer.body)
+    if answer.status >= 400:  # noqa: PLR2004 - HTTP's border between answers and errors
+        raise click.exceptions.Exit(1)
+
+
+@endpoint.command()
+@click.argument("name")
+@click.option("--lines", type=click.IntRange(1), default=100, show_default=True, help="How many, from the end.")
+@output.json_option
+def logs(name: str, lines: int, *, as_json: bool) -> None:
+    """Print the end of an endpoint's log: its server's lines and what the scoring script printed."""
+    from modelwright.serving import deployments
+    from modelwright.store import endpoints
+
+    with output.opened_store() as store:
+        endpoints.get_endpoint(store, name)
+        path = deployments.log_file(store, name)
+    last = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.exists() else []
+    if as_json:
+        output.show_json({"file": path, "lines": last})
+    else:
+        click.echo("\n".join(last))
+
+
+@endpoint.command()
+@click.argument("name")
+@output.json_option
+def stop(name: str, *, as_json: bool) -> None:
+    """Stop an endpoint; requests in flight are answered first."""
+    from modelwright.serving import deployments
+
+    with output.opened_store() as store:
+        deployments.stop(store, name, actor=actor())
+    if as_json:
+        output.show_json({"stopped": name})
+    else:
+        click.echo(f'endpoint "{name}" is stopped')
+
+
+@endpoint.command()
+@click.argument("name")
+@output.json_option
+def delete(name: str, *, as_json: bool) -> None:
+    """Delete a stopped endpoint."""
+    from modelwright.serving import deployments
+
+    with output.opened_store() as store:
+        deployments.delete(store, name, actor=actor())
+    if as_json:
+        output.show_json({"deleted": name})
+    else:
+        click.echo(f'endpoint "{name}" is deleted')

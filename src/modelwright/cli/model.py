@@ -1,0 +1,96 @@
+"""`wright model`: register, list, show."""
+
+import click
+
+from modelwright.cli import output
+from modelwright.settings import actor
+
+
+@click.group()
+def model() -> None:
+    """Register, list and show model versions."""
+
+
+@model.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--name", help="The model's name; by default the project's.")
+@click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="Label the version; repeatable.")
+@output.json_option
+def register(run_id: str, name: str | None, tags: tuple[str, ...], *, as_json: bool) -> None:
+    """Register what RUN made as the model's next version and let `champion` point at it."""
+    from modelwright.lifecycle import training
+
+    with output.opened_store() as store:
+        version = training.register(store, run_id, model=name, tags=dict(map(_tag, tags)), actor=actor())
+    if as_json:
+        output.show_json(version)
+    else:
+        click.echo(version.reference)
+        click.echo(f"  next: wright endpoint deploy {version.reference}")
+
+
+@model.command("list")
+@click.argument("name", required=False)
+@output.json_option
+def list_(name: str | None, *, as_json: bool) -> None:
+    """List the versions of all models, or of the model NAME, newest first."""
+    from modelwright.store import models
+
+    with output.opened_store() as store:
+        found = models.list_versions(store, model=name)
+    if as_json:
+        output.show_json(found)
+        return
+    output.show_table(
+        ("version", "aliases", "framework", "registered", "metrics"),
+        [
+            (
+                each.reference,
+                ", ".join(each.aliases),
+                each.framework,
+                output.moment(each.created_at),
+                ", ".join(f"{metric}={value:.6g}" for metric, value in each.metrics.items()),
+            )
+            for each in found
+        ],
+        empty="no models yet; make one: wright ship TRAINING.ipynb",
+    )
+
+
+@model.command()
+@click.argument("reference")
+@output.json_option
+def show(reference: str, *, as_json: bool) -> None:
+    """Show a version, named as churn:3, churn@champion, or churn for the newest."""
+    from modelwright.store import endpoints, models
+
+    with output.opened_store() as store:
+        found = models.find_version(store, reference)
+        served = endpoints.list_deployments(store, version_id=found.id)
+    if as_json:
+        output.show_json(output.plain(found) | {"deployments": output.plain(served)})
+        return
+    output.show_fields(
+        [
+            ("version", found.reference),
+            ("aliases", ", ".join(found.aliases) or "none"),
+            ("framework", found.framework),
+            ("digest", found.digest),
+            ("registered", output.moment(found.created_at)),
+            ("run", found.run_id),
+            ("proof", found.proof_id or "none: no equal proof of this code is recorded"),
+            ("environment", found.environment_digest),
+            *(("metric", f"{name} = {value!r}") for name, value in found.metrics.items()),
+            *(("tag", f"{name}={value}") for name, value in found.tags.items()),
+            *(("file", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.files),
+            *(("deployed", f"{each.endpoint}: {each.status} since {output.moment(each.created_at)}") for each in served),
+        ]
+    )
+
+
+def _tag(assignment: str) -> tuple[str, str]:
+    name, separator, value = assignment.partition("=")
+    if not separator or not name:
+        raise click.BadParameter(f'"{assignment}" is not NAME=VALUE', param_hint="--tag")
+    return name, value
+

@@ -1,0 +1,166 @@
+"""What commands share: the store of the context, `--json`, and how records, tables and stages are shown."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modelwright import settings
+
+if TYPE_CHECKING:
+    from modelwright.lifecycle.stages import Stage
+    from modelwright.records import Finding, Proof, Removal
+    from modelwright.store.database import Store
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@contextmanager
+def opened_store(*, is_made: bool = False) -> Iterator["Store"]:
+    """Open the workspace of this call; `is_made` when the command may make one where there is none."""
+    from modelwright.store.database import open_store
+
+    named: str | None = click.get_current_context().find_root().obj
+    if named:
+        folder = Path(named).absolute()
+        if not is_made and not folder.is_dir():
+            folder = settings.find_workspace(folder)
+    else:
+        find = settings.find_or_place_workspace if is_made else settings.find_workspace
+        folder = find(Path.cwd())
+    store = open_store(folder)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def show_json(value: object) -> None:
+    """Print `value`, made of records, as JSON."""
+    click.echo(json.dumps(plain(value), indent=2, default=str))
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any record in, any JSON out
+    """Return records as dictionaries, times as ISO 8601 and paths as text."""
+    match value:
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            derived = {
+                name: getattr(value, name)
+                for name, member in vars(type(value)).items()
+                if isinstance(member, (property, functools.cached_property))
+            }
+            return plain(asdict(value) | derived)
+        case dict():
+            return {str(key): plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [plain(each) for each in value]
+        case datetime():
+            return value.isoformat()
+        case Path():
+            return str(value)
+        case _:
+            return value
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+    """Print a table; `empty` is said when there are no rows."""
+    if not rows:
+        click.echo(empty)
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    # Piped output is for programs and files: never cut it to the width of a terminal that is not there.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def show_fields(fields: Sequence[tuple[str, object]]) -> None:
+    """Print name and value a line, in two columns."""
+    width = max(len(name) for name, _ in fields)
+    for name, value in fields:
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def moment(value: datetime | None) -> str:
+    """Return a time as people read it, in their own zone; nothing for None."""
+    return "" if value is None else value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+@contextmanager
+def stage_lines(*, is_silent: bool) -> Iterator[Callable[["Stage"], None]]:
+    """Give a reporter that prints one line per finished stage, with a spinner for the present one on a terminal.
+
+    The lines go to standard error: standard output is the result's.
+    """
+    from modelwright.lifecycle.stages import silent
+
+    if is_silent:
+        yield silent
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with console.status("") as spinner:
+
+        def report(stage: "Stage") -> None:
+            if stage.elapsed_seconds is None:
+                spinner.update(f"{stage.name} {stage.doing}")
+                return
+            recorded = f"  [dim]{stage.recorded}[/dim]" if stage.recorded else ""
+            console.print(
+                f"[green]✓[/green] {stage.name:<10} {stage.elapsed_seconds:5.1f} s  {stage.decided}{recorded}"
+            )
+
+        yield report
+
+
+def default_name(notebook: Path) -> str:
+    """Return the name a notebook's model gets when none was given: that of the folder the notebook lies in."""
+    return notebook.absolute().parent.name
+
+
+def show_removals(removals: Sequence["Removal"]) -> None:
+    """Print what was removed from the notebooks, and why."""
+    show_table(
+        ("removed from", "cell", "line", "statement", "because"),
+        [
+            (each.notebook, each.cell, each.line, _shortened(each.source), each.reason)
+            for each in removals
+        ],
+        empty="nothing was removed from the notebooks",
+    )
+
+
+def show_findings(findings: Sequence["Finding"]) -> None:
+    """Print findings, each with its place and fix."""
+    for each in findings:
+        click.echo(f"{each.code} {each.notebook} cell {each.cell} line {each.line}: {each.message}")
+        click.echo(f"  fix: {each.fix}")
+
+
+def show_proof(proof: "Proof") -> None:
+    """Print the notebook's results beside the project's."""
+    show_table(
+        ("proof", "notebook", "project", "equal"),
+        [
+            (each.name, _shortened(str(each.notebook)), _shortened(str(each.project)), "yes" if each.is_equal else "NO")
+            for each in proof.comparisons
+        ],
+        empty="there was nothing to compare",
+    )
+
+
+def _shortened(text: str, length: int = 60) -> str:
+    first = text.strip().splitlines()[0] if text.strip() else ""
+    return first if len(first) <= length and "\n" not in text.strip() else f"{first[: length - 1]}…"

@@ -1,0 +1,99 @@
+"""The command `wright`: its commands by name, its exit codes, its errors."""
+
+import importlib
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from modelwright import __version__
+from modelwright.errors import ModelwrightError
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_TERMINATED = 143
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are named here and imported when they are called or listed in detail."""
+
+    def __init__(self, *, lazy: Mapping[str, tuple[str, str]], **options: Any) -> None:  # noqa: ANN401 - click's own options, passed through
+        """Take `lazy`: command name to (module, one line of help)."""
+        super().__init__(**options)
+        self.lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order in which a user meets them."""
+        return list(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the command."""
+        if cmd_name not in self.lazy:
+            return None
+        module = importlib.import_module(f"modelwright.cli.{self.lazy[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self.lazy.items()])
+
+
+@click.command(
+    cls=LazyGroup,
+    lazy={
+        "ship": ("ship", "From notebooks to a served, registered, proven model."),
+        "convert": ("project", "Turn notebooks into a tested Python project."),
+        "prove": ("project", "Run notebook and project and compare their results."),
+        "test": ("project", "Run a project's tests in its own environment."),
+        "run": ("run", "Train a project's model on the record; list and show runs."),
+        "model": ("model", "Register, list and show model versions."),
+        "endpoint": ("endpoint", "Deploy, score, stop and look at endpoints."),
+        "up": ("workspace", "Start the workspace's background services."),
+        "down": ("workspace", "Stop them; nothing is left running."),
+        "doctor": ("workspace", "Say what is wrong here and the command that mends it."),
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="wright")
+@click.option("--workspace", metavar="FOLDER", help="The workspace; else WRIGHT_WORKSPACE, else the nearest .wright.")
+@click.pass_context
+def program(context: click.Context, workspace: str | None) -> None:
+    """From a notebook to a model in production, with proof at every step."""
+    context.obj = workspace
+
+
+def run() -> NoReturn:
+    """Run the program and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = program.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(_INTERRUPTED)
+    except ModelwrightError as error:
+        _show(error)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show(error: ModelwrightError) -> None:
+    if "--json" in sys.argv:
+        told = {"code": error.code, "message": str(error), "next_command": error.next_command, "status": error.status}
+        click.echo(json.dumps({"error": told}, indent=2))
+        return
+    click.echo(click.style("error", fg="red", bold=True) + f" [{error.code}] {error}", err=True)
+    if error.next_command:
+        click.echo(f"  next: {error.next_command}", err=True)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    # As an exception, so that every block that has something to clear up does.
+    sys.exit(_TERMINATED)

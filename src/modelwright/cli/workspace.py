@@ -1,0 +1,64 @@
+"""`wright up`, `wright down`, `wright doctor`."""
+
+import click
+
+from modelwright.cli import output
+from modelwright.settings import actor
+
+
+@click.command()
+@output.json_option
+def up(*, as_json: bool) -> None:
+    """Start the workspace's background services: every endpoint that has a healthy deployment."""
+    from modelwright.lifecycle import recovery
+    from modelwright.serving import deployments
+
+    with output.opened_store() as store:
+        recovery.recover(store, actor=actor())
+        started = deployments.up(store, actor=actor())
+    if as_json:
+        output.show_json(started)
+        return
+    for each in started:
+        click.echo(f'endpoint "{each.name}" answers at {each.url}')
+    if not started:
+        click.echo("nothing to start")
+
+
+@click.command()
+@output.json_option
+def down(*, as_json: bool) -> None:
+    """Stop the workspace's background services; `wright up` brings them back."""
+    from modelwright.serving import deployments
+
+    with output.opened_store() as store:
+        stopped = deployments.down(store)
+    if as_json:
+        output.show_json(stopped)
+        return
+    for each in stopped:
+        click.echo(f'endpoint "{each.name}" is down')
+    if not stopped:
+        click.echo("nothing was running")
+
+
+@click.command()
+@output.json_option
+def doctor(*, as_json: bool) -> None:
+    """Say what is wrong here and the command that mends it; exit 1 when something is."""
+    from pathlib import Path
+
+    from modelwright.lifecycle import diagnosis
+
+    named: str | None = click.get_current_context().find_root().obj
+    found = diagnosis.examine(Path(named) if named else None)
+    if as_json:
+        output.show_json(found)
+    else:
+        for each in found:
+            mark = click.style("✓", fg="green") if each.is_well else click.style("✗", fg="red")
+            click.echo(f"{mark} {each.name}: {each.told}")
+            if not each.is_well and each.next_command:
+                click.echo(f"    next: {each.next_command}")
+    if not all(each.is_well for each in found):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,496 @@
+"""Every error a user can meet: one tree, each class with its code, HTTP status, text and next command.
+
+A class states its text once, as a template over named facts; raising it supplies the facts:
+
+    raise NotebookMissing(path=path)
+
+`str(error)` names the thing in quotes and the rule that was broken; `error.next_command` says what to type now.
+"""
+
+from typing import ClassVar
+
+
+class ModelwrightError(Exception):
+    """Root of all errors that are reported to the user without a traceback."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 400
+    problem: ClassVar[str] = ""
+    remedy: ClassVar[str] = ""
+
+    def __init__(self, **facts: object) -> None:
+        """Build the text from `facts`; a fact that the template names and the caller omits is a KeyError."""
+        self.facts = facts
+        self.next_command = self.remedy.format(**facts)
+        super().__init__(self.problem.format(**facts))
+
+
+# --- workspace -------------------------------------------------------------------------------------------------------
+
+
+class WorkspaceMissing(ModelwrightError):
+    """No workspace here or in any folder above."""
+
+    code = "workspace-missing"
+    status = 404
+    problem = 'no workspace in "{folder}" or any folder above it'
+    remedy = "wright ship TRAINING.ipynb makes one here; or name one: wright --workspace FOLDER …"
+
+
+class WorkspaceTooNew(ModelwrightError):
+    """The workspace was written by a later release."""
+
+    code = "workspace-too-new"
+    status = 409
+    problem = 'workspace "{folder}" was written by a newer modelwright (its schema is "{found}", this release knows "{known}")'
+    remedy = "pip install --upgrade modelwright"
+
+
+class WorkspaceDamaged(ModelwrightError):
+    """The workspace's database cannot be read."""
+
+    code = "workspace-damaged"
+    status = 500
+    problem = 'the database of workspace "{folder}" cannot be read: {reason}'
+    remedy = "wright doctor"
+
+
+class FolderNotWritable(ModelwrightError):
+    """A folder that must be written to is read-only."""
+
+    code = "folder-not-writable"
+    status = 403
+    problem = '"{folder}" cannot be written to: {reason}'
+    remedy = "chmod u+w {folder}, or choose another with {option}"
+
+
+class BlobDamaged(ModelwrightError):
+    """A stored file's bytes no longer match its name."""
+
+    code = "blob-damaged"
+    status = 500
+    problem = 'stored file "{digest}" has changed on disk: its content is now "{found}"'
+    remedy = "wright doctor"
+
+
+class Busy(ModelwrightError):
+    """Another process holds what this one needs."""
+
+    code = "busy"
+    status = 409
+    problem = "{thing} is in use by another process ({holder})"
+    remedy = "wait for it to finish, then: {command}"
+
+
+# --- processes -------------------------------------------------------------------------------------------------------
+
+
+class CommandMissing(ModelwrightError):
+    """A program that we call is not installed."""
+
+    code = "command-missing"
+    status = 424
+    problem = '"{command}" is not on this machine: {purpose}'
+    remedy = "{install}"
+
+
+class CommandTimedOut(ModelwrightError):
+    """A child process ran longer than it may; it and its children were ended."""
+
+    code = "command-timed-out"
+    status = 504
+    problem = '"{command}" was ended after {timeout_seconds:g} s'
+    remedy = "{next}"
+
+
+# --- projects --------------------------------------------------------------------------------------------------------
+
+
+class ProjectMissing(ModelwrightError):
+    """A folder has no project manifest."""
+
+    code = "project-missing"
+    status = 404
+    problem = '"{folder}" is no project: it has no {manifest}'
+    remedy = "wright convert TRAINING.ipynb --into {folder}"
+
+
+class ProjectInvalid(ModelwrightError):
+    """A project's file cannot be understood."""
+
+    code = "project-invalid"
+    problem = '"{path}": {reason}'
+    remedy = "mend the file, or convert the notebook again: wright convert TRAINING.ipynb"
+
+
+class ProjectEdited(ModelwrightError):
+    """A folder holds work that a conversion would overwrite."""
+
+    code = "project-edited"
+    status = 409
+    problem = '"{folder}" holds {files}, edited since conversion; converting again would overwrite it'
+    remedy = "choose another folder with --into, or discard the edits with --overwrite"
+
+
+class NameInvalid(ModelwrightError):
+    """A name breaks its rule."""
+
+    code = "name-invalid"
+    problem = '"{name}" is no valid {noun} name: {rule}'
+    remedy = "choose another with --name"
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+class RunMissing(ModelwrightError):
+    """No run of that id."""
+
+    code = "run-missing"
+    status = 404
+    problem = 'no run "{run}" in this workspace'
+    remedy = "wright run list"
+
+
+class StepFailed(ModelwrightError):
+    """A step of the pipeline raised or was ended."""
+
+    code = "step-failed"
+    status = 422
+    problem = 'step "{step}" of {run} failed: {reason}'
+    remedy = "read {log}, mend the code, then: wright run {folder}"
+
+
+class ParameterUnknown(ModelwrightError):
+    """A parameter that the pipeline does not have."""
+
+    code = "parameter-unknown"
+    problem = '"{name}" is no parameter of this pipeline; it has {known}'
+    remedy = "wright run {folder} --set NAME=VALUE with one of these names"
+
+
+class TestsFailed(ModelwrightError):
+    """The project's own tests are red."""
+
+    code = "tests-failed"
+    status = 422
+    problem = "the tests of \"{folder}\" failed: {summary}"
+    remedy = "cd {folder} && {command}"
+
+
+# --- models ----------------------------------------------------------------------------------------------------------
+
+
+class ModelMissing(ModelwrightError):
+    """No such model, version or alias."""
+
+    code = "model-missing"
+    status = 404
+    problem = 'no model "{reference}" in this workspace'
+    remedy = "wright model list"
+
+
+class RunNotRegistrable(ModelwrightError):
+    """A run whose results may not become a version."""
+
+    code = "run-not-registrable"
+    status = 409
+    problem = "{run} cannot be registered: {reason}"
+    remedy = "train again, in the folder of project {project}: wright run"
+
+
+class MetricMissing(ModelwrightError):
+    """The gate has nothing to decide on."""
+
+    code = "metric-missing"
+    status = 422
+    problem = 'the gate compares "{metric}", and {source} has no such metric'
+    remedy = "print the metric in the notebook, or name another under [gate] in {manifest}"
+
+
+class RunCancelled(ModelwrightError):
+    """A decision that ends a run `cancelled`: nobody failed, and nothing is registered."""
+
+    code = "run-cancelled"
+    status = 409
+    problem = "{run} was cancelled: {reason}"
+    remedy = "wright run {folder}"
+
+
+class NotBetter(RunCancelled):
+    """The gate's verdict: the new model does not beat the champion."""
+
+    code = "not-better"
+    status = 409
+    problem = (
+        "not better than {champion}, nothing registered: {metric} is {new!r} on the same data where {champion} has "
+        "{old!r} ({goal} it); the run is cancelled"
+    )
+    remedy = "{next}"
+
+
+# --- lifecycle -------------------------------------------------------------------------------------------------------
+
+
+class ProofDiffers(ModelwrightError):
+    """The project's results are not the notebook's."""
+
+    code = "proof-differs"
+    status = 422
+    problem = "the project does not do what the notebook did: {differences}"
+    remedy = "compare both in {folder}, then: wright prove {folder}"
+
+
+# --- environments ----------------------------------------------------------------------------------------------------
+
+
+class InterpreterUnreadable(ModelwrightError):
+    """An interpreter cannot say what it has installed."""
+
+    code = "interpreter-unreadable"
+    status = 424
+    problem = 'Python "{python}" cannot tell what it has installed: {reason}'
+    remedy = "{python} --version, or choose another with --python"
+
+
+class ModuleNotInstalled(ModelwrightError):
+    """The code imports a module that the interpreter does not have."""
+
+    code = "module-not-installed"
+    status = 424
+    problem = 'module "{module}" is not installed in "{python}"'
+    remedy = "{python} -m pip install {distribution}"
+
+
+class ModuleNotDistributed(ModelwrightError):
+    """The code imports a module that no installed distribution owns, so that it cannot be pinned."""
+
+    code = "module-not-distributed"
+    status = 422
+    problem = 'module "{module}" lies in "{origin}" and belongs to no installed distribution, so it cannot be locked'
+    remedy = "copy it into the notebook's folder, or make a package of it and pip install that"
+
+
+class DistributionEditable(ModelwrightError):
+    """A distribution is a link to a source folder, whose content a lock cannot pin."""
+
+    code = "distribution-editable"
+    status = 422
+    problem = '"{distribution}" is installed as an editable link to "{folder}", so its content cannot be locked'
+    remedy = "pip install --no-deps --force-reinstall {folder}"
+
+
+class DistributionNotPacked(ModelwrightError):
+    """An installed distribution cannot be made into a wheel again."""
+
+    code = "distribution-not-packed"
+    status = 422
+    problem = '"{distribution}" cannot be made into a wheel from its installed files: {reason}'
+    remedy = "pip install --force-reinstall {distribution}"
+
+
+class EnvironmentNotLocked(ModelwrightError):
+    """No lock could be made of what an interpreter has."""
+
+    code = "environment-not-locked"
+    status = 424
+    problem = 'what "{python}" has installed cannot be locked: {reason}'
+    remedy = "connect to the package index, then do it again"
+
+
+class EnvironmentNotBuilt(ModelwrightError):
+    """A lock could not be made into an environment."""
+
+    code = "environment-not-built"
+    status = 424
+    problem = 'the environment "{folder}" could not be built: {reason}'
+    remedy = "connect to the package index, then do it again; wright doctor looks for other causes"
+
+
+# --- notebooks -------------------------------------------------------------------------------------------------------
+
+
+class NotebookMissing(ModelwrightError):
+    """The notebook's file is not there."""
+
+    code = "notebook-missing"
+    status = 404
+    problem = 'there is no notebook "{path}"'
+    remedy = "ls {folder}"
+
+
+class NotebookCorrupt(ModelwrightError):
+    """The file is no notebook that can be read."""
+
+    code = "notebook-corrupt"
+    status = 422
+    problem = '"{path}" is not a notebook that can be read: {reason}'
+    remedy = "open it in Jupyter, mend it and save it again"
+
+
+class NotebookNotConvertible(ModelwrightError):
+    """Analysis found something that makes a true conversion impossible; nothing was run."""
+
+    code = "notebook-not-convertible"
+    status = 422
+    problem = '"{notebook}" cannot be converted: {message} (cell {cell}, line {line})'
+    remedy = "{fix}"
+
+
+class NotebookTooLarge(ModelwrightError):
+    """The notebook's folder is too large to be copied for a run."""
+
+    code = "notebook-too-large"
+    status = 413
+    problem = 'the folder "{folder}" of the notebook holds {size_bytes} bytes, more than the {limit_bytes} that are copied for a run'
+    remedy = "move the notebook and the data that it reads to a folder of their own"
+
+
+class NotebookRaised(ModelwrightError):
+    """A cell raised an exception in a fresh kernel."""
+
+    code = "notebook-raised"
+    status = 422
+    problem = '"{notebook}" raised in cell {cell}, line {line}: {ename}: {evalue}\n  {statement}{frames}'
+    remedy = "run the notebook from top to bottom in a fresh kernel and mend the cell"
+
+
+class NotebookTimedOut(ModelwrightError):
+    """A cell ran longer than it may; its kernel was ended."""
+
+    code = "notebook-timed-out"
+    status = 504
+    problem = '"{notebook}" was ended: cell {cell} ran longer than {timeout_seconds:g} s'
+    remedy = "make the cell do less, or allow more time"
+
+
+class KernelMissing(ModelwrightError):
+    """The Python that the notebook is to run in has no kernel."""
+
+    code = "kernel-missing"
+    status = 424
+    problem = '"{python}" cannot run notebooks: it has no ipykernel'
+    remedy = "{python} -m pip install ipykernel"
+
+
+class KernelDied(ModelwrightError):
+    """The kernel's process ended while a cell ran."""
+
+    code = "kernel-died"
+    status = 500
+    problem = '"{notebook}" ended its kernel in cell {cell}: the process was killed or crashed (out of memory?)'
+    remedy = "run the notebook in Jupyter and watch its memory"
+
+
+class ProjectRaised(ModelwrightError):
+    """The project that was made from the notebook failed in a fresh process."""
+
+    code = "project-raised"
+    status = 422
+    problem = 'project "{project}" failed where its notebook did not:\n{traceback}'
+    remedy = "convert the notebook again; if it fails again, report the notebook to us"
+
+
+# --- serving ---------------------------------------------------------------------------------------------------------
+
+
+class NoFreePort(ModelwrightError):
+    """The port that an endpoint was to listen on cannot be had."""
+
+    code = "no-free-port"
+    status = 409
+    problem = 'port "{port}" of "{host}" cannot be used: {reason}'
+    remedy = "choose another port with --port, or leave --port out and one is chosen"
+
+
+class EndpointNotStarted(ModelwrightError):
+    """The process that serves an endpoint ended, or fell silent, before it answered."""
+
+    code = "endpoint-not-started"
+    status = 500
+    problem = 'endpoint "{endpoint}" did not start: {reason}'
+    remedy = "wright endpoint logs {endpoint}"
+
+
+class EndpointNotRunning(ModelwrightError):
+    """Nothing serves this endpoint."""
+
+    code = "endpoint-not-running"
+    status = 404
+    problem = 'endpoint "{endpoint}" is not running'
+    remedy = "wright up"
+
+
+class EndpointUnresponsive(ModelwrightError):
+    """The process that serves an endpoint lives but does not answer commands."""
+
+    code = "endpoint-unresponsive"
+    status = 504
+    problem = 'the process of endpoint "{endpoint}" lives but does not answer: {reason}'
+    remedy = "wright endpoint stop {endpoint}"
+
+
+class EndpointNotReached(ModelwrightError):
+    """A scoring request found no server."""
+
+    code = "endpoint-not-reached"
+    status = 503
+    problem = 'no answer from "{url}": {reason}'
+    remedy = "wright endpoint list"
+
+
+class WorkerFailed(ModelwrightError):
+    """A model version's process did not become ready, or did not answer its sample."""
+
+    code = "worker-failed"
+    status = 422
+    problem = 'model version "{version}" cannot serve: {reason}'
+    remedy = "read the log of its endpoint"
+
+
+class DeploymentFailed(ModelwrightError):
+    """A model version was not put into service; what served before it still does.
+
+    The fact `log_tail` holds what the version's process wrote.
+    """
+
+    code = "deployment-failed"
+    status = 422
+    problem = 'model version "{version}" was not deployed to endpoint "{endpoint}": {reason}'
+    remedy = "wright endpoint logs {endpoint}"
+
+
+class CaptureNotWritten(ModelwrightError):
+    """A request could not be recorded, so it is not answered."""
+
+    code = "capture-not-written"
+    status = 503
+    problem = 'the capture folder "{folder}" cannot be written to: {reason}'
+    remedy = "free space on its disk, or make the folder writable"
+
+
+class CaptureDamaged(ModelwrightError):
+    """A capture file holds something that was never written by us."""
+
+    code = "capture-damaged"
+    status = 500
+    problem = 'capture file "{file}" is damaged in line {line}: {reason}'
+    remedy = "move the file away; the other files can be read without it"
+
+
+class EndpointMissing(ModelwrightError):
+    """No endpoint of that name."""
+
+    code = "endpoint-missing"
+    status = 404
+    problem = 'no endpoint "{endpoint}" in this workspace'
+    remedy = "wright endpoint list"
+
+
+class EndpointRunning(ModelwrightError):
+    """An endpoint that takes requests may not be deleted."""
+
+    code = "endpoint-running"
+    status = 409
+    problem = 'endpoint "{endpoint}" is running'
+    remedy = "wright endpoint stop {endpoint}"

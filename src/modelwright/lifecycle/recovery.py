@@ -1,0 +1,37 @@
+"""Clears up after processes that were killed: their runs, deployments, values and blobs."""
+
+from dataclasses import dataclass
+
+from modelwright.records import Deployment, Run, Status
+from modelwright.runs import execution
+from modelwright.serving import deployments
+from modelwright.store import claims, models, runs
+from modelwright.store.changes import change
+from modelwright.store.database import Store
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What was found half done and put right."""
+
+    runs: list[Run]
+    deployments: list[Deployment]
+    blob_count: int
+
+
+def recover(store: Store, *, actor: str) -> Recovered:
+    """Fail what was killed, delete what nothing refers to, and return what was done. Harmless at any time."""
+    killed = [run for run in runs.list_runs(store, status=Status.RUNNING) if not claims.is_claimed(store, run.id)]
+    for run in killed:
+        reason = "its process was killed"
+        with change(store, actor=actor, why=reason) as opened:
+            runs.finish_run(opened, run.id, status=Status.FAILED, reason=reason)
+        execution.discard_values(store, run.id)
+    claims.clear_scratch(store)
+    undone = deployments.reconcile(store, actor=actor)
+
+    def reachable() -> set[str]:
+        with store.reader.connect() as connection:
+            return models.blob_digests(connection)
+
+    return Recovered(killed, undone, store.blobs.sweep(reachable))

@@ -1,0 +1,242 @@
+"""Findings about a notebook before anything of it runs."""
+
+import ast
+import builtins
+import difflib
+from pathlib import PurePosixPath
+
+from modelwright.notebooks import constants, names, vocabulary
+from modelwright.notebooks.dataflow import Flow
+from modelwright.notebooks.effects import RANDOM
+from modelwright.notebooks.results import Results
+from modelwright.notebooks.statements import Statement
+from modelwright.records import Finding, Notebook
+
+# Every finding's code with what it means; the reference in `docs/` is checked against this table.
+CODES = {
+    "name-undefined": "A name is used that nothing in the notebook assigns. Stops the conversion.",
+    "name-before-assignment": "A name is used in a cell above the one that assigns it. Stops the conversion.",
+    "asks-for-input": "A cell calls input(); a project runs unattended. Stops the conversion.",
+    "magic-value": "The value of a notebook command is used. Stops the conversion.",
+    "no-model": "No statement fits a model that is kept. Stops the conversion.",
+    "save-path-unknown": "The path that a model is saved to cannot be told from the code. Stops the conversion.",
+    "function-reads-variable": "A function reads a variable that it is not given. Stops the conversion.",
+    "file-outside-folder": "A file is read by an absolute path or from outside the notebook's folder.",
+    "shell-command": "A shell command is not run.",
+    "star-import": "All names of a module are imported; which ones are used is not known.",
+    "unseeded-randomness": "Random numbers are drawn from an unseeded generator; two runs differ.",
+    "no-metric": "No metric is computed; the project cannot compare models.",
+    "scoring-takes-prepared-rows": "No scoring notebook; the derived scoring script takes rows as the model sees them.",
+    "scoring-not-understood": "The scoring notebook's path from request to answer was not found; a default is used.",
+    "unknown-call": "A call of an unknown library is kept, because what it does is not known.",
+}
+
+_BUILTINS = frozenset(dir(builtins)) | {"display", "get_ipython", "__file__", "__name__", "In", "Out", "_", "exit"}
+
+
+def findings(notebook: Notebook, flow: Flow) -> list[Finding]:
+    """Return the findings of a notebook, in cell order."""
+    found = [*notebook.findings, *_undefined(notebook, flow)]
+    for statement in flow.statements:
+        found += _of_statement(notebook, statement, flow)
+    unseeded = _unseeded(notebook, flow)
+    found += [unseeded] if unseeded else []
+    return sorted(found, key=lambda each: (each.cell, each.line))
+
+
+def result_findings(notebook: Notebook, flow: Flow, results: Results) -> list[Finding]:
+    """Return the findings about what a training notebook gives."""
+    found = []
+    for save in results.saves:
+        if save.file is None:
+            statement = flow.statements[save.statement]
+            found.append(
+                Finding(
+                    code="save-path-unknown",
+                    message="the path that the model is saved to cannot be told from the code",
+                    fix=f"write the path as a text, for example {statement.source_of(save.value or save.path)}.pkl",
+                    notebook=notebook.path.name,
+                    cell=statement.cell,
+                    line=statement.line,
+                    is_error=True,
+                )
+            )
+    kept = {name for _, name in results.fits} - results.transformers
+    if not kept and not results.saves:
+        found.append(
+            Finding(
+                code="no-model",
+                message="no statement fits a model",
+                fix="name a training notebook, one that calls .fit(…)",
+                notebook=notebook.path.name,
+                is_error=True,
+            )
+        )
+    if not results.measures:
+        found.append(
+            Finding(
+                code="no-metric",
+                message="no metric is computed, so models cannot be compared",
+                fix="add a cell such as: mse = mean_squared_error(y_test, model.predict(X_test))",
+                notebook=notebook.path.name,
+            )
+        )
+    return found
+
+
+def _undefined(notebook: Notebook, flow: Flow) -> list[Finding]:
+    """Return a finding for the first use of each name that has no value by then."""
+    if any(_star(each.tree) for each in flow.statements):
+        return []
+    assigned_somewhere = set().union(*(each.binds | each.changes for each in flow.effects)) if flow.effects else set()
+    bound: set[str] = set()
+    reported: set[str] = set()
+    found = []
+    for statement, known in zip(flow.statements, flow.effects, strict=True):
+        missing = {name for name in known.reads if not name.startswith("<")} - bound - _BUILTINS - reported
+        for name in sorted(missing):
+            reported.add(name)
+            later = name in assigned_somewhere and _bound_later(flow, name, statement.index)
+            place = _place(statement, name)
+            found.append(
+                _before_assignment(notebook, name, statement.cell, place, later)
+                if later
+                else _never_assigned(notebook, name, statement.cell, place, _meant(name, bound, flow, statement))
+            )
+        bound |= known.binds | (known.changes - missing)
+    return found
+
+
+def _bound_later(flow: Flow, name: str, index: int) -> int:
+    """Return the cell that assigns `name` after statement `index`, or 0."""
+    for each in flow.statements[index:]:
+        if name in flow.effects[each.index].binds:
+            return each.cell
+    return 0
+
+
+def _before_assignment(notebook: Notebook, name: str, cell: int, line: int, later: int) -> Finding:
+    return Finding(
+        code="name-before-assignment",
+        message=f'"{name}" is used before it is assigned in cell {later}',
+        fix=f"move cell {later} above cell {cell}" if later != cell else f'assign "{name}" above line {line}',
+        notebook=notebook.path.name,
+        cell=cell,
+        line=line,
+        is_error=True,
+    )
+
+
+def _never_assigned(notebook: Notebook, name: str, cell: int, line: int, meant: str | None) -> Finding:
+    return Finding(
+        code="name-undefined",
+        message=f'"{name}" is used but never assigned' + (f'; "{meant}" may be meant' if meant else ""),
+        fix=f'write "{meant}" instead of "{name}"' if meant else f'assign "{name}", or import it, in a cell above',
+        notebook=notebook.path.name,
+        cell=cell,
+        line=line,
+        is_error=True,
+    )
+
+
+def _place(statement: Statement, name: str) -> int:
+    """Return the line within the cell where a statement first uses a name."""
+    lines = [each.lineno for each in ast.walk(statement.tree) if isinstance(each, ast.Name) and each.id == name]
+    return min(lines, default=statement.line)
+
+
+def _meant(name: str, bound: set[str], flow: Flow, statement: Statement) -> str | None:
+    """Return the bound name that is most like `name`, if one is; what was fitted comes first where a model is saved."""
+    saves = any(flow.names.origin(each) in vocabulary.SAVING_FUNCTIONS for each in ast.walk(statement.tree))
+
+    def likeness(other: str) -> float:
+        one, two = name.lower(), other.lower()
+        starts = two.startswith(one) or one.startswith(two)
+        ratio = difflib.SequenceMatcher(None, one, two).ratio()
+        built = other in flow.names.constructors and flow.names.is_estimator(flow.names.constructors[other])
+        return max(ratio, 0.8 if starts and min(len(one), len(two)) > 1 else 0.0) + (0.2 if saves and built else 0.0)
+
+    ranked = sorted((each for each in bound if not each.startswith("<")), key=lambda each: (-likeness(each), each))
+    if ranked and likeness(ranked[0]) >= 0.6:
+        return ranked[0]
+    return None
+
+
+def _star(tree: ast.stmt) -> bool:
+    return isinstance(tree, ast.ImportFrom) and any(each.name == "*" for each in tree.names)
+
+
+def _of_statement(notebook: Notebook, statement: Statement, flow: Flow) -> list[Finding]:
+    found = []
+
+    def report(code: str, message: str, fix: str, line: int, *, is_error: bool = False) -> None:
+        found.append(Finding(code, message, fix, notebook.path.name, statement.cell, line, is_error))
+
+    if _star(statement.tree):
+        report("star-import", f'"{statement.source}" hides which names it binds', "import names", statement.line)
+    values = constants.assigned_values(flow)
+    for node in ast.walk(statement.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id == "input":
+            report(
+                "asks-for-input",
+                "the notebook asks for input()",
+                "assign the value in a cell; it becomes a parameter",
+                node.lineno,
+                is_error=True,
+            )
+        path = read_path(node, flow, values)
+        if path is not None and is_outside(path):
+            report(
+                "file-outside-folder",
+                f'"{path}" lies outside the notebook\'s folder and will not be part of the project',
+                "put the file beside the notebook and read it from there",
+                node.lineno,
+            )
+    return found
+
+
+def read_path(node: ast.Call, flow: Flow, values: dict[str, ast.expr]) -> str | None:
+    """Return the path of the file that a call reads, if it reads one and literals tell the path."""
+    origin = flow.names.origin(node.func) or (node.func.id if isinstance(node.func, ast.Name) else "")
+    if origin not in vocabulary.READING_FUNCTIONS or not node.args or _opens_to_write(node, origin):
+        return None
+    path = constants.text(node.args[0], names=flow.names, values=values)
+    return None if path is None or "://" in path else path
+
+
+def _opens_to_write(node: ast.Call, origin: str) -> bool:
+    mode = (
+        node.args[1] if len(node.args) > 1 else next((each.value for each in node.keywords if each.arg == "mode"), None)
+    )
+    return origin == "open" and isinstance(mode, ast.Constant) and any(each in str(mode.value) for each in "wax+")
+
+
+def is_outside(path: str) -> bool:
+    """Whether a path leaves the folder that it is relative to."""
+    depth = 0
+    for part in PurePosixPath(path).parts:
+        depth += -1 if part == ".." else 0 if part == "." else 1
+        if depth < 0:
+            return True
+    return PurePosixPath(path).is_absolute() or path.startswith("~")
+
+
+def _unseeded(notebook: Notebook, flow: Flow) -> Finding | None:
+    """Return a finding for the first draw from random state that nothing has seeded."""
+    seeded: set[str] = set()
+    for statement, known in zip(flow.statements, flow.effects, strict=True):
+        seeded |= known.binds & RANDOM
+        if known.unseeded or (known.changes & RANDOM) - seeded - (known.binds & RANDOM):
+            if names.is_definition(statement.tree):
+                continue
+            return Finding(
+                code="unseeded-randomness",
+                message="random numbers are drawn here without a seed, so two runs may differ",
+                fix="pass random_state=0, or call np.random.seed(0) in a cell above",
+                notebook=notebook.path.name,
+                cell=statement.cell,
+                line=statement.line,
+            )
+    return None

@@ -1,0 +1,100 @@
+"""Values that are known without running anything: literals, and names bound once to a literal."""
+
+import ast
+import os.path
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from modelwright.notebooks.dataflow import Flow
+from modelwright.notebooks.names import Names
+
+Scalar = bool | int | float | str
+
+
+def scalar(node: ast.expr) -> Scalar | None:
+    """Return the value of a literal number, string or truth value; None for anything else."""
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return value if isinstance(value, bool | int | float | str) else None
+
+
+def is_literal(tree: ast.stmt) -> bool:
+    """Whether a statement assigns a literal, lists and dictionaries of literals included."""
+    if not isinstance(tree, ast.Assign):
+        return False
+    try:
+        ast.literal_eval(tree.value)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def bound_once(flow: Flow) -> dict[str, int]:
+    """Return the names that one plain assignment binds and nothing else touches, with that statement's index."""
+    counts: Counter[str] = Counter()
+    for each in flow.effects:
+        counts.update(each.binds | each.changes)
+    return {
+        each.tree.targets[0].id: each.index
+        for each in flow.statements
+        if isinstance(each.tree, ast.Assign)
+        and len(each.tree.targets) == 1
+        and isinstance(each.tree.targets[0], ast.Name)
+        and counts[each.tree.targets[0].id] == 1
+    }
+
+
+def scalars(flow: Flow) -> dict[str, int]:
+    """Return the names bound once, to a literal scalar, with their statement's index."""
+    return {
+        name: index
+        for name, index in bound_once(flow).items()
+        if scalar(flow.statements[index].tree.value) is not None  # type: ignore[attr-defined]
+    }
+
+
+def text(node: ast.expr, *, names: Names, values: Mapping[str, ast.expr]) -> str | None:
+    """Return the string or path that an expression gives, if literals and names in `values` tell it."""
+
+    def known(each: ast.expr) -> str | None:
+        return text(each, names=names, values=values)
+
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in values:
+        rest = {name: value for name, value in values.items() if name != node.id}
+        return text(values[node.id], names=names, values=rest)
+    if isinstance(node, ast.JoinedStr):
+        parts = [known(each.value if isinstance(each, ast.FormattedValue) else each) for each in node.values]
+        return "".join(filter(None, parts)) if None not in parts else None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Div):
+        left, right = known(node.left), known(node.right)
+        if left is None or right is None:
+            return None
+        return left + right if isinstance(node.op, ast.Add) else str(PurePosixPath(left, right))
+    if isinstance(node, ast.Call):
+        return _joined(node, [known(each) for each in node.args], names)
+    return None
+
+
+def _joined(node: ast.Call, parts: list[str | None], names: Names) -> str | None:
+    origin = names.origin(node.func)
+    given = [each for each in parts if each is not None]
+    if not given or len(given) != len(parts):
+        return None
+    if origin == "os.path.join":
+        return os.path.join(*given)  # noqa: PTH118 - the notebook's own function, to give what it gives
+    if origin in {"pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath"}:
+        return str(PurePosixPath(*given))
+    return given[0] if isinstance(node.func, ast.Name) and node.func.id == "str" else None
+
+
+def assigned_values(flow: Flow) -> dict[str, ast.expr]:
+    """Return the expressions of all names that are bound once."""
+    return {
+        name: flow.statements[index].tree.value  # type: ignore[attr-defined]
+        for name, index in bound_once(flow).items()
+    }

@@ -1,0 +1,160 @@
+"""What names stand for in a notebook: imports by their dotted origin, functions it defines, estimators it builds."""
+
+import ast
+import symtable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from modelwright.notebooks import vocabulary
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class FunctionSummary:
+    """What calling a function of the user's does to the notebook: the globals it reads, the parameters it changes."""
+
+    reads: frozenset[str]
+    changes: frozenset[str]
+    parameters: tuple[str, ...]
+    changed_parameters: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Names:
+    """The meaning of a notebook's names, taken over all its cells."""
+
+    imports: Mapping[str, str]
+    functions: Mapping[str, FunctionSummary]
+    constructors: Mapping[str, ast.Call]
+
+    def origin(self, node: ast.AST) -> str | None:
+        """Return the dotted name of what an expression such as `np.random.seed` refers to, if it was imported."""
+        if isinstance(node, ast.Name):
+            return self.imports.get(node.id)
+        if isinstance(node, ast.Attribute):
+            base = self.origin(node.value)
+            return None if base is None else f"{base}.{node.attr}"
+        return None
+
+    def constructor(self, node: ast.AST) -> str | None:
+        """Return the class's dotted name if the expression builds an object of an imported class."""
+        if not isinstance(node, ast.Call):
+            return None
+        origin = self.origin(node.func)
+        if origin is None:
+            return None
+        last = origin.rpartition(".")[2]
+        return origin if last[:1].isupper() or last in {"make_pipeline", "make_column_transformer"} else None
+
+    def is_estimator(self, node: ast.AST) -> bool:
+        """Whether the expression builds an object of a machine-learning library."""
+        origin = self.constructor(node)
+        return origin is not None and origin.partition(".")[0] in vocabulary.ESTIMATOR_LIBRARIES
+
+    def is_steady(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether fitting what the expression builds draws nothing from shared random state."""
+        if isinstance(node, ast.Name):
+            built = self.constructors.get(node.id)
+            return built is None or node.id in seen or self.is_steady(built, seen | {node.id})
+        if not isinstance(node, ast.Call):
+            return all(self.is_steady(each, seen) for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr))
+        inner = [*node.args, *(each.value for each in node.keywords)]
+        if self.is_estimator(node):
+            last = (self.constructor(node) or "").rpartition(".")[2]
+            if last not in vocabulary.STEADY_ESTIMATORS and not has_random_state(node):
+                return False
+        return all(self.is_steady(each, seen) for each in inner)
+
+
+Summarise = Callable[[Definition, Names], FunctionSummary]
+
+
+def has_random_state(call: ast.Call) -> bool:
+    """Whether a call is given `random_state`, other than None."""
+    given = [each.value for each in call.keywords if each.arg in {"random_state", "seed"}]
+    return any(not (isinstance(value, ast.Constant) and value.value is None) for value in given)
+
+
+def imported_names(tree: ast.stmt) -> dict[str, str]:
+    """Return the names that an import statement binds, each with its dotted origin."""
+    if isinstance(tree, ast.Import):
+        return {
+            each.asname or each.name.partition(".")[0]: each.name if each.asname else each.name.partition(".")[0]
+            for each in tree.names
+        }
+    if isinstance(tree, ast.ImportFrom):
+        base = "." * tree.level + (tree.module or "")
+        return {each.asname or each.name: f"{base}.{each.name}" for each in tree.names if each.name != "*"}
+    return {}
+
+
+def is_import(tree: ast.stmt) -> bool:
+    """Whether the statement imports, and nothing else; `try: import … except ImportError: …` too."""
+    if isinstance(tree, ast.Try):
+        return any(isinstance(each, ast.Import | ast.ImportFrom) for each in tree.body)
+    return isinstance(tree, ast.Import | ast.ImportFrom)
+
+
+def is_definition(tree: ast.stmt) -> bool:
+    """Whether the statement defines a function or class."""
+    return isinstance(tree, Definition)
+
+
+def global_reads(tree: ast.stmt) -> frozenset[str]:
+    """Return the module's names that a function or class definition reads when it runs or is called."""
+    table = symtable.symtable(ast.unparse(tree), "cell", "exec")
+    names: set[str] = set()
+
+    def visit(scope: symtable.SymbolTable) -> None:
+        for symbol in scope.get_symbols():
+            if symbol.is_global() and symbol.is_referenced():
+                names.add(symbol.get_name())
+        for child in scope.get_children():
+            visit(child)
+
+    for child in table.get_children():
+        visit(child)
+    return frozenset(names)
+
+
+def walk_imports(trees: Iterable[ast.stmt]) -> dict[str, str]:
+    """Return all names imported anywhere in the statements, function bodies too."""
+    found: dict[str, str] = {}
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                found |= imported_names(node)
+    return found
+
+
+def root(node: ast.AST) -> str | None:
+    """Return the name that an attribute, subscript or call chain starts from."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Starred | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def build(trees: list[ast.stmt], summarise: Summarise) -> Names:
+    """Return the names of a notebook from its statements. `summarise` gives a function's summary."""
+    imports = walk_imports(trees)
+    constructors: dict[str, ast.Call] = {}
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                built = _innermost(node.value)
+                if isinstance(built, ast.Call):
+                    constructors[node.targets[0].id] = built
+    names = Names(imports, {}, constructors)
+    functions: dict[str, FunctionSummary] = {}
+    for tree in trees:
+        if isinstance(tree, Definition):
+            functions[tree.name] = summarise(tree, Names(imports, functions, constructors))
+    return Names(imports, functions, names.constructors)
+
+
+def _innermost(node: ast.expr) -> ast.expr:
+    """Return `Ridge()` of `Ridge().fit(X, y)`."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
+        node = node.func.value
+    return node

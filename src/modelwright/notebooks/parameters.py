@@ -1,0 +1,146 @@
+"""Values of a notebook that become keyword parameters: constants, and the literals that steer estimators and splits."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from modelwright.notebooks import constants, vocabulary
+from modelwright.notebooks.dataflow import Flow
+from modelwright.notebooks.names import Names
+from modelwright.notebooks.results import Results
+from modelwright.notebooks.slicing import Slice
+from modelwright.records import Parameter
+
+
+@dataclass(frozen=True, eq=False)
+class Literal:
+    """A literal in a statement that a parameter takes the place of. `estimator_keyword` names what it sets, if so."""
+
+    statement: int
+    expression: ast.expr
+    parameter: str
+    estimator_keyword: str = ""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """All parameters in the order of the notebook; `constants` maps those that were variables to their statement."""
+
+    values: Sequence[Parameter]
+    literals: Sequence[Literal]
+    constants: Mapping[str, int]
+
+
+def find(flow: Flow, kept: Slice, results: Results) -> Parameters:
+    """Return what becomes a parameter. File names of results do not: the caller names the folder they go to."""
+    reserved = _result_path_names(flow, results)
+    variables = {
+        name: index
+        for name, index in constants.scalars(flow).items()
+        if index in kept.body and name not in reserved and not name.startswith("_")
+    }
+    values = {name: _value(flow, index) for name, index in variables.items()}
+    taken = set().union(*(each.binds | each.changes | each.reads for each in flow.effects)) | {"output_folder"}
+    literals: list[Literal] = []
+    order: list[tuple[int, str]] = [(index, name) for name, index in variables.items()]
+    for index in sorted(kept.body):
+        for call_name, keyword, node in _steering(flow.statements[index].tree, flow):
+            value = constants.scalar(node)
+            if value is None:
+                continue
+            name = _name(keyword, call_name, value, values, taken)
+            if name not in values:
+                values[name] = value
+                order.append((index, name))
+            is_estimator = call_name not in {"train_test_split", "seed"}
+            literals.append(Literal(index, node, name, keyword if is_estimator else ""))
+    ordered = [Parameter(name, values[name]) for _, name in sorted(order, key=lambda each: each[0])]
+    return Parameters(ordered, literals, variables)
+
+
+def _value(flow: Flow, index: int) -> constants.Scalar:
+    value = constants.scalar(flow.statements[index].tree.value)  # type: ignore[attr-defined]
+    assert value is not None, "only literal scalars are asked for"
+    return value
+
+
+def _result_path_names(flow: Flow, results: Results) -> set[str]:
+    paths = [each.path for each in (*results.saves, *results.files)]
+    found = {node.id for path in paths for node in ast.walk(path) if isinstance(node, ast.Name)}
+    # A path may be put together from other names in a statement of its own.
+    values = constants.assigned_values(flow)
+    for name in list(found & values.keys()):
+        found |= {node.id for node in ast.walk(values[name]) if isinstance(node, ast.Name)}
+    return found
+
+
+def _steering(tree: ast.stmt, flow: Flow) -> list[tuple[str, str, ast.expr]]:
+    """Return the literals that steer a fit, a split or a seed: the callable's name, the keyword, the literal."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        origin = flow.names.origin(node.func) or ""
+        last = origin.rpartition(".")[2]
+        if origin in {"numpy.random.seed", "random.seed"} and node.args:
+            found.append(("seed", "seed", node.args[0]))
+        elif origin in vocabulary.SPLITTERS or flow.names.is_estimator(node):
+            for each in node.keywords:
+                if each.arg is None:
+                    found += _unpacked(each.value, last, flow, tree)
+                elif each.arg not in vocabulary.TECHNICAL_KEYWORDS:
+                    found.append((last, each.arg, each.value))
+    return found + _dictionaries(tree, flow)
+
+
+def _unpacked(value: ast.expr, call_name: str, flow: Flow, tree: ast.stmt) -> list[tuple[str, str, ast.expr]]:
+    """Return the entries of a literal dictionary that is unpacked in place."""
+    del flow, tree
+    return [(call_name, key, entry) for key, entry in _entries(value)]
+
+
+def _dictionaries(tree: ast.stmt, flow: Flow) -> list[tuple[str, str, ast.expr]]:
+    """Return the entries of `args = {"alpha": 0.5}` where a constructor is called with `**args`."""
+    if not isinstance(tree, ast.Assign) or not isinstance(tree.targets[0], ast.Name):
+        return []
+    user = _constructor_given(tree.targets[0].id, flow)
+    return [(user, key, entry) for key, entry in _entries(tree.value)] if user else []
+
+
+def _constructor_given(name: str, flow: Flow) -> str:
+    for each in flow.statements:
+        for node in ast.walk(each.tree):
+            if isinstance(node, ast.Call) and flow.names.is_estimator(node):
+                given = {one.value.id for one in node.keywords if one.arg is None and isinstance(one.value, ast.Name)}
+                if name in given:
+                    return _last(flow.names, node)
+    return ""
+
+
+def _entries(value: ast.expr) -> list[tuple[str, ast.expr]]:
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "dict":
+        return [(each.arg, each.value) for each in value.keywords if each.arg]
+    if not isinstance(value, ast.Dict):
+        return []
+    return [
+        (key.value, entry)
+        for key, entry in zip(value.keys, value.values, strict=True)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value.isidentifier()
+    ]
+
+
+def _last(names: Names, node: ast.Call) -> str:
+    return (names.constructor(node) or "").rpartition(".")[2]
+
+
+def _name(
+    keyword: str, call_name: str, value: constants.Scalar, values: Mapping[str, constants.Scalar], taken: set[str]
+) -> str:
+    """Return the parameter's name: the keyword's, shared by equal values, with its owner's before it in a conflict."""
+    snake = "".join(f"_{each.lower()}" if each.isupper() else each for each in call_name).lstrip("_")
+    candidates = [keyword, f"{snake}_{keyword}", *(f"{snake}_{keyword}_{number}" for number in range(2, 1000))]
+    for each in candidates:
+        same = each in values and values[each] == value and type(values[each]) is type(value)
+        if same or (each not in values and each not in taken):
+            return each
+    raise AssertionError("a thousand parameters of one name")

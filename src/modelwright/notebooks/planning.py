@@ -1,0 +1,337 @@
+"""Notebooks into a plan: all that a project will be made of, and every decision on the way. Nothing is run."""
+
+import ast
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from modelwright.errors import NotebookNotConvertible
+from modelwright.notebooks import (
+    checking,
+    constants,
+    dataflow,
+    importing,
+    names,
+    parameters,
+    rendering,
+    results,
+    scoring,
+    shaping,
+    slicing,
+    statements,
+    vocabulary,
+)
+from modelwright.notebooks.dataflow import Flow
+from modelwright.notebooks.parameters import Parameters
+from modelwright.notebooks.results import Results, Save
+from modelwright.notebooks.shaping import EVALUATE, SAVE, SPLIT, TRAIN, Stage
+from modelwright.notebooks.slicing import Slice
+from modelwright.records import Finding, Function, Metric, Notebook, Plan, ProbePoint
+
+_MODEL_FILE = {"joblib": "model.joblib", "pickle": "model.pkl"}
+
+
+def plan(training: Notebook, scoring_notebook: Notebook | None = None) -> Plan:
+    """Return what the notebooks become.
+
+    Raises NotebookNotConvertible for the first finding that makes a true conversion impossible.
+    """
+    flow = dataflow.flow(statements.statements(training))
+    found = results.results(flow)
+    findings = [*checking.findings(training, flow), *checking.result_findings(training, flow, found)]
+    _stop_at_errors(findings)
+    kept = slicing.keep(flow, found)
+    findings += _reading_functions(training, flow, kept)
+    findings += _unknown_calls(training, flow, kept)
+    _stop_at_errors(findings)
+    given = parameters.find(flow, kept, found)
+    shaped = shaping.stages(flow, kept, found, given)
+    model = shaping.model_name(flow, found)
+    model_file, loader = _model_file(found, model)
+    paths, data_files = _paths(flow, kept, found)
+    known = rendering.context(flow, found, given, paths)
+    functions = _functions(shaped, known, found, model, model_file)
+    script, more_findings = _script(scoring_notebook, model_file, loader, has_preparation=_prepares(shaped, found))
+    findings += more_findings
+    _stop_at_errors(findings)
+    extra_imports = ["os", *([] if found.saves else [loader]), *rendering.random_imports(shaped)]
+    imports = importing.lines(flow, kept.imports, extra_imports)
+    modules = set(importing.modules(imports)) | script.modules
+    local = {file for each in modules if (file := importing.beside(training.path.parent, each)) is not None}
+    gone = slicing.removals(training, flow, kept, absorbed=frozenset(given.constants.values()), results=found)
+    definitions = rendering.definitions(flow, sorted(kept.settings | kept.definitions), known)
+    return Plan(
+        notebook=training.path.name,
+        digest=_digest(training, scoring_notebook),
+        imports=imports,
+        definitions=_project_folder(data_files) + definitions,
+        functions=tuple(functions),
+        parameters=tuple(given.values),
+        metrics=_metrics(shaped, known),
+        model=model,
+        model_file=model_file,
+        notebook_model_path=next((each.file for each in found.saves if _is_saved_as(each, model_file)), None),
+        loader=loader,
+        score=script.code,
+        sample_request=script.sample_request,
+        scoring_model_path=script.model_path,
+        modules=tuple(sorted({each for each in modules if f"{each}.py" not in local})),
+        data_files=tuple(sorted(set(data_files) | local)),
+        estimator_keywords=_estimator_keywords(flow, given, model),
+        removals=(*gone, *script.removals),
+        findings=tuple(findings),
+        training_probe=tuple(_training_probe(flow, shaped, known, found, model)),
+        scoring_probe=script.probe,
+    )
+
+
+def check(notebook: Notebook) -> list[Finding]:
+    """Return the findings of any notebook, before anything of it runs."""
+    return checking.findings(notebook, dataflow.flow(statements.statements(notebook)))
+
+
+def _digest(training: Notebook, scoring_notebook: Notebook | None) -> str:
+    from blake3 import blake3
+
+    digests = [each.digest for each in (training, scoring_notebook) if each is not None]
+    return blake3("\0".join(digests).encode()).hexdigest()
+
+
+def _stop_at_errors(findings: Sequence[Finding]) -> None:
+    for each in findings:
+        if each.is_error:
+            raise NotebookNotConvertible(
+                notebook=each.notebook,
+                message=each.message,
+                cell=each.cell,
+                line=each.line,
+                fix=each.fix,
+                finding=each,
+            )
+
+
+def _reading_functions(notebook: Notebook, flow: Flow, kept: Slice) -> list[Finding]:
+    return [
+        Finding(
+            code="function-reads-variable",
+            message=f'"{flow.statements[index].source.splitlines()[0]}" reads the variable "{name}" of the notebook',
+            fix=f'give "{name}" to it as an argument',
+            notebook=notebook.path.name,
+            cell=flow.statements[index].cell,
+            line=flow.statements[index].line,
+            is_error=True,
+        )
+        for index, name in slicing.variables_read(flow, kept)
+    ]
+
+
+def _unknown_calls(notebook: Notebook, flow: Flow, kept: Slice) -> list[Finding]:
+    return [
+        Finding(
+            code="unknown-call",
+            message=f'"{each.source.splitlines()[0]}" is kept, for what it does is not known',
+            fix="delete the line if nothing needs it",
+            notebook=notebook.path.name,
+            cell=each.cell,
+            line=each.line,
+        )
+        for each in flow.statements
+        if each.index in kept.body and slicing.is_unknown_call(each, flow)
+    ]
+
+
+# --- files ---
+
+
+def _model_file(found: Results, model: str) -> tuple[str, str]:
+    """Return the name of the model's file and the library that loads it."""
+    for each in found.saves:
+        if isinstance(each.value, ast.Name) and each.value.id == model and each.file:
+            return PurePosixPath(each.file).name, each.loader
+    if found.saves and found.saves[-1].file:
+        return PurePosixPath(found.saves[-1].file).name, found.saves[-1].loader
+    return _MODEL_FILE["joblib"], "joblib"
+
+
+def _is_saved_as(save: Save, model_file: str) -> bool:
+    return save.file is not None and PurePosixPath(save.file).name == model_file
+
+
+def _paths(
+    flow: Flow, kept: Slice, found: Results
+) -> tuple[dict[int, list[tuple[ast.expr, str]]], list[str]]:
+    """Return what takes the place of file paths, by statement, and the files read that lie beside the notebook."""
+    edits: dict[int, list[tuple[ast.expr, str]]] = {}
+    for save in (*found.saves, *found.files):
+        if save.statement in kept.body and save.file:
+            edits.setdefault(save.statement, []).append((save.path, rendering.in_output_folder(save.file)))
+    values = constants.assigned_values(flow)
+    written = {each.file for each in (*found.saves, *found.files)}
+    files = []
+    for index in sorted(kept.body):
+        for node in ast.walk(flow.statements[index].tree):
+            path = checking.read_path(node, flow, values) if isinstance(node, ast.Call) else None
+            if path is None or checking.is_outside(path) or path in written:
+                continue
+            assert isinstance(node, ast.Call), "only calls read"
+            files.append(str(PurePosixPath(path)))
+            code = flow.statements[index].source_of(node.args[0])
+            edits.setdefault(index, []).append((node.args[0], f"os.path.join(PROJECT, {code})"))
+    return edits, files
+
+
+def _project_folder(data_files: Sequence[str]) -> str:
+    """Return the line that names the project's folder, if files are read from it."""
+    return "PROJECT = os.path.dirname(os.path.abspath(__file__))\n" if data_files else ""
+
+
+# --- functions ---
+
+
+def _functions(
+    shaped: Sequence[Stage], known: rendering.Context, found: Results, model: str, model_file: str
+) -> list[Function]:
+    functions: list[Function] = []
+    measured = False
+    for stage in shaped:
+        extra = []
+        if stage.role == SAVE and not found.saves and not _has_save(functions):
+            extra = [f"joblib.dump({model}, {rendering.in_output_folder(model_file)})"]
+        functions.append(
+            rendering.function(stage, known, extra=extra, metrics_so_far=measured and stage.role == EVALUATE)
+        )
+        measured = measured or stage.role == EVALUATE
+    return functions
+
+
+def _has_save(functions: Sequence[Function]) -> bool:
+    return any(each.name.startswith("save_") for each in functions)
+
+
+def _metrics(shaped: Sequence[Stage], known: rendering.Context) -> tuple[Metric, ...]:
+    """Return the metrics, those of the rows learnt from last: the first one is what models are compared by."""
+    found = [
+        Metric(each.name, vocabulary.goal_of(each.name, each.function))
+        for stage in shaped
+        if stage.role == EVALUATE
+        for index in stage.statements
+        for each in known.measures.get(index, ())
+    ]
+    return tuple(sorted(found, key=lambda each: each.name.startswith("train")))
+
+
+def _estimator_keywords(flow: Flow, given: Parameters, model: str) -> tuple[tuple[str, str], ...]:
+    """Return the parameters that the model's own constructor is given, each with its keyword."""
+    built = flow.names.constructors.get(model)
+    if built is None or not flow.names.is_estimator(built):
+        return ()
+    replaced = {each.expression: each.parameter for each in given.literals}
+    known = {each.name for each in given.values}
+    found = {}
+    for each in built.keywords:
+        name = replaced.get(each.value) or (each.value.id if isinstance(each.value, ast.Name) else "")
+        if each.arg and name in known:
+            found[name] = each.arg
+    unpacked = {each.value.id for each in built.keywords if each.arg is None and isinstance(each.value, ast.Name)}
+    values = constants.assigned_values(flow)
+    for literal in given.literals:
+        owner = flow.statements[literal.statement].tree
+        if literal.estimator_keyword and any(values.get(name) is getattr(owner, "value", None) for name in unpacked):
+            found[literal.parameter] = literal.estimator_keyword
+    return tuple(found.items())
+
+
+def _prepares(shaped: Sequence[Stage], found: Results) -> bool:
+    return bool(found.transformers) and any(stage.statements for stage in shaped)
+
+
+# --- scoring ---
+
+
+def _script(
+    notebook: Notebook | None, model_file: str, loader: str, *, has_preparation: bool
+) -> tuple[scoring.Script, list[Finding]]:
+    """Return the scoring script: the notebook's, or else one for rows as the model sees them."""
+    if notebook is None:
+        finding = Finding(
+            code="scoring-takes-prepared-rows",
+            message="there is no scoring notebook; score.py takes rows as the model sees them, after preparation",
+            fix="add a scoring notebook that prepares the rows of a request",
+            notebook="",
+        )
+        return scoring.default(model_file, loader), [finding] if has_preparation else []
+    flow = dataflow.flow(statements.statements(notebook))
+    findings = checking.findings(notebook, flow)
+    _stop_at_errors(findings)
+    script = scoring.from_notebook(notebook, flow, model_file)
+    if script is None:
+        findings.append(
+            Finding(
+                code="scoring-not-understood",
+                message="no path from a request to the model's answer was found; score.py is a default one",
+                fix="load the model, assign a sample request, predict, and show the answer, in this order",
+                notebook=notebook.path.name,
+            )
+        )
+        return scoring.default(model_file, loader), findings
+    return script, findings
+
+
+# --- what to look at when the notebook runs ---
+
+
+def _training_probe(
+    flow: Flow, shaped: Sequence[Stage], known: rendering.Context, found: Results, model: str
+) -> list[ProbePoint]:
+    points = []
+    for stage in shaped:
+        for index in stage.statements:
+            one = flow.statements[index]
+            for measure in known.measures.get(index, ()):
+                expression = measure.name if measure.is_bound else one.source_of(measure.expression)
+                points.append(ProbePoint(one.cell, one.end_line, "metric", measure.name, expression))
+        if stage.role not in {TRAIN, EVALUATE, SAVE} and stage.statements:
+            last = flow.statements[max(stage.statements)]
+            shown = [each for each in stage.outputs if not each.startswith("<")]
+            points += [ProbePoint(last.cell, last.end_line, "part", f"{stage.name}.{each}", each) for each in shown]
+        if stage.role == SPLIT and stage.statements:
+            parts = "{" + ", ".join(f'"{each}": {each}' for each in shown) + "}"
+            points.append(ProbePoint(last.cell, last.end_line, "overlap", stage.name, parts))
+    return points + _prediction_points(flow, shaped, found, model)
+
+
+def _prediction_points(flow: Flow, shaped: Sequence[Stage], found: Results, model: str) -> list[ProbePoint]:
+    """Return where rows to predict on are put aside, and where the model as saved predicts on them."""
+    place = _rows(flow, shaped, model)
+    fits = [index for index, name in found.fits if name == model]
+    saved = next((each for each in found.saves if isinstance(each.value, ast.Name) and each.value.id == model), None)
+    final = saved.statement if saved else max(fits, default=-1)
+    if place is None or final < 0:
+        return []
+    one = flow.statements[place[0]]
+    last = flow.statements[max(final, place[0])]
+    return [
+        ProbePoint(one.cell, one.end_line, "rows", "rows", one.source_of(place[1])),
+        ProbePoint(last.cell, last.end_line, "predictions", "predictions", model),
+    ]
+
+
+def _rows(flow: Flow, shaped: Sequence[Stage], model: str) -> tuple[int, ast.expr] | None:
+    """Return the statement and expression of rows that the model is given: those it is tested with, else learns from."""
+    ordered = [
+        index for role in (EVALUATE, TRAIN) for stage in shaped if stage.role == role for index in stage.statements
+    ]
+    wanted = [vocabulary.PREDICTING_METHODS, vocabulary.FITTING_METHODS]
+    for methods in wanted:
+        found = [
+            (index, node.args[0])
+            for index in ordered
+            for node in ast.walk(flow.statements[index].tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in methods
+            and names.root(node.func.value) == model
+            and node.args
+        ]
+        if found:
+            return next((each for each in found if "test" in ast.unparse(each[1]).lower()), found[0])
+    return None

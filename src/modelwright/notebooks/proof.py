@@ -1,0 +1,125 @@
+"""The comparison of a notebook's run with its project's: the project runs in a fresh process, in another folder."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelwright import processes
+from modelwright.errors import ProjectRaised
+from modelwright.notebooks.describing import difference
+from modelwright.records import Comparison, NotebookRun, Plan, Proof
+
+_WORKER = Path(__file__).with_name("worker.py")
+TOLERANCE = 1e-9
+_TRACEBACK_LINES = 12
+
+
+def prove(
+    *,
+    plan: Plan,
+    training_run: NotebookRun,
+    scoring_run: NotebookRun | None,
+    project: Path,
+    project_digest: str,
+    python: Path,
+    environment: Mapping[str, str],
+    work_folder: Path,
+    timeout_seconds: float = 3600.0,
+) -> Proof:
+    """Run the project's training and scoring in a fresh process of `python`; compare with what the notebooks gave.
+
+    Compared are metrics, the saved model's predictions on the same rows, and the scoring result; floats to
+    `TOLERANCE`, relative. A value that only one side has is a difference. Raises ProjectRaised and CommandTimedOut.
+    """
+    request = sample_request(plan, training_run)
+    seen = _project_run(plan, training_run, request, project, python, environment, work_folder, timeout_seconds)
+    pairs: list[tuple[str, str, Any, Any]] = [
+        (each.name, "metric", training_run.metrics.get(each.name), seen["metrics"].get(each.name))
+        for each in plan.metrics
+    ]
+    if training_run.predictions is not None:
+        pairs.append(("predictions", "predictions", training_run.predictions, seen["predictions"]))
+    answer = expected_answer(plan, training_run, scoring_run)
+    if answer is not None:
+        pairs.append(("scores", "scores", answer, seen["answer"]))
+    return Proof(
+        comparisons=tuple(_comparison(*pair) for pair in pairs),
+        tolerance=TOLERANCE,
+        notebook_digest=plan.digest,
+        project_digest=project_digest,
+        python_version=seen["python_version"],
+    )
+
+
+def sample_request(plan: Plan, training_run: NotebookRun) -> str | None:
+    """Return the request to try scoring with: the scoring notebook's, else two of the rows that were predicted on."""
+    if plan.sample_request is not None:
+        return plan.sample_request
+    rows = training_run.rows
+    if not isinstance(rows, dict) or not isinstance(rows.get("rows"), list):
+        return None
+    numbers = [
+        row for row in rows["rows"][:2] if isinstance(row, list) and all(isinstance(each, int | float) for each in row)
+    ]
+    return json.dumps({"data": numbers}) if numbers else None
+
+
+def expected_answer(plan: Plan, training_run: NotebookRun, scoring_run: NotebookRun | None) -> Any:
+    """Return what the notebooks answer to the sample request; None when neither says."""
+    if plan.sample_request is not None:
+        return scoring_run.answer if scoring_run else None
+    request = sample_request(plan, training_run)
+    if request is None or not isinstance(training_run.predictions, list):
+        return None
+    return {"result": training_run.predictions[: len(json.loads(request)["data"])]}
+
+
+def _comparison(name: str, kind: str, notebook: Any, project: Any) -> Comparison:
+    if notebook is None or project is None:
+        return Comparison(name, kind, notebook, project, is_equal=False, difference=float("inf"))
+    apart = difference(notebook, project)
+    return Comparison(name, kind, notebook, project, is_equal=apart <= TOLERANCE, difference=apart)
+
+
+def _project_run(
+    plan: Plan,
+    training_run: NotebookRun,
+    request: str | None,
+    project: Path,
+    python: Path,
+    environment: Mapping[str, str],
+    work_folder: Path,
+    timeout_seconds: float,
+) -> dict[str, Any]:
+    # The place of a served model, whose last two parts are its name and version.
+    output = work_folder / "azureml-models" / project.name / "1"
+    elsewhere = work_folder / "elsewhere"
+    for each in (output, elsewhere):
+        each.mkdir(parents=True, exist_ok=True)
+    asked = {
+        "project": str(project.absolute()),
+        "output_folder": str(output.absolute()),
+        "metrics": [each.name for each in plan.metrics],
+        "rows_file": str(training_run.rows_file.absolute())
+        if training_run.rows_file and training_run.predictions is not None
+        else None,
+        "model_file": plan.model_file,
+        "loader": plan.loader,
+        "sample_request": request,
+    }
+    request_file, answer_file = work_folder / "request.json", work_folder / "answer.json"
+    answer_file.unlink(missing_ok=True)
+    request_file.write_text(json.dumps(asked), encoding="utf-8")
+    done = processes.run(
+        [python, _WORKER, request_file.absolute(), answer_file.absolute()],
+        folder=elsewhere,
+        environment=environment,
+        timeout_seconds=timeout_seconds,
+        after_timeout="allow more time, or convert a notebook that does less",
+    )
+    if done.returncode or not answer_file.exists():
+        tail = "\n".join(done.stderr.strip().splitlines()[-_TRACEBACK_LINES:])
+        raise ProjectRaised(project=project.name, traceback=tail or f"it ended with exit code {done.returncode}")
+    seen: dict[str, Any] = json.loads(answer_file.read_text(encoding="utf-8"))
+    return seen

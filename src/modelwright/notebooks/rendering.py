@@ -1,0 +1,202 @@
+"""Stages into source code: the user's own lines, with parameters for literals and paths that hold in any folder."""
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import libcst as cst
+
+from modelwright.notebooks import effects
+from modelwright.notebooks.dataflow import Flow
+from modelwright.notebooks.parameters import Parameters
+from modelwright.notebooks.results import Measure, Results
+from modelwright.notebooks.shaping import EVALUATE, LOAD, PREPARE, SAVE, SPLIT, TRAIN, Stage
+from modelwright.notebooks.statements import Statement, Syntax
+from modelwright.records import Function, Parameter
+
+_WIDTH = 100
+# The variables by which shared random state flows between functions.
+_RANDOM_VARIABLES = {effects.NUMPY_RANDOM: "numpy_random_state", effects.PYTHON_RANDOM: "python_random_state"}
+_RANDOM_MODULES = {
+    effects.NUMPY_RANDOM: ("numpy.random", "get_state", "set_state"),
+    effects.PYTHON_RANDOM: ("random", "getstate", "setstate"),
+}
+_PURPOSE = {
+    LOAD: "Load the data.",
+    SPLIT: "Split the data into the rows to learn from and the rows to test with.",
+    PREPARE: "Prepare the rows for the model.",
+    TRAIN: "Train the model.",
+    EVALUATE: "Measure the model; return its metrics by name.",
+    SAVE: "Save the model in `output_folder`.",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the rendering of every statement needs: edits of expressions by statement, and the metrics."""
+
+    flow: Flow
+    edits: Mapping[int, Sequence[tuple[ast.expr, str]]]
+    measures: Mapping[int, Sequence[Measure]]
+    defaults: Mapping[str, Parameter]
+
+
+def context(
+    flow: Flow, results: Results, parameters: Parameters, paths: Mapping[int, Sequence[tuple[ast.expr, str]]]
+) -> Context:
+    """Return the context. `paths` are the expressions of file paths with what takes their place, by statement."""
+    edits: dict[int, list[tuple[ast.expr, str]]] = {}
+    for literal in parameters.literals:
+        edits.setdefault(literal.statement, []).append((literal.expression, literal.parameter))
+    for index, replaced in paths.items():
+        edits.setdefault(index, []).extend(replaced)
+    measures: dict[int, list[Measure]] = {}
+    for each in results.measures:
+        measures.setdefault(each.statement, []).append(each)
+    return Context(flow, edits, measures, {each.name: each for each in parameters.values})
+
+
+def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics_so_far: bool = False) -> Function:
+    """Return a stage as a function. `extra` lines end its body, before what it returns.
+
+    `metrics_so_far` says that an earlier stage measured too: its metrics come in and go out again with the new ones.
+    """
+    inputs = [_RANDOM_VARIABLES.get(each, each) for each in stage.inputs]
+    outputs = [_RANDOM_VARIABLES.get(each, each) for each in stage.outputs]
+    body: list[cst.BaseStatement] = [cst.parse_statement(f'"""{_PURPOSE[stage.role]}"""')]
+    if stage.role == SAVE:
+        body.append(cst.parse_statement("os.makedirs(output_folder, exist_ok=True)"))
+    body += [
+        _parsed(f"{_random(each, 2)}({_RANDOM_VARIABLES[each]})") for each in stage.inputs if each in effects.RANDOM
+    ]
+    for index in stage.statements:
+        body += statement(known.flow.statements[index], known)
+    body += [_parsed(line) for line in extra]
+    body += [
+        _parsed(f"{_RANDOM_VARIABLES[each]} = {_random(each, 1)}()") for each in stage.outputs if each in effects.RANDOM
+    ]
+    if stage.role == EVALUATE:
+        inputs += ["metrics"] if metrics_so_far else []
+        outputs = ["metrics", *outputs]
+        body.append(_parsed(f"return {', '.join([_metrics(stage, known, metrics_so_far), *outputs[1:]])}"))
+    elif outputs:
+        body.append(_parsed(f"return {', '.join(outputs)}"))
+    inputs += ["output_folder"] if stage.role == SAVE else []
+    header = signature(stage.name, inputs, [known.defaults[each] for each in stage.parameters])
+    return Function(stage.name, tuple(inputs), tuple(outputs), stage.parameters, _definition(header, body))
+
+
+def statement(one: Statement, known: Context) -> list[Syntax]:
+    """Return a statement with its edits; one that only shows metrics becomes their assignments."""
+    edits = {one.syntax_of(node): code for node, code in known.edits.get(one.index, ())}
+    shown = [each for each in known.measures.get(one.index, ()) if not each.is_bound]
+    if shown:
+        lines = []
+        for each in shown:
+            expression = one.syntax_of(each.expression)
+            edited = _edited(expression, edits)
+            assert isinstance(edited, cst.BaseExpression), "an expression stays one"
+            parenthesised = (
+                edited if _is_one_line(edited) else edited.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+            )
+            target = cst.AssignTarget(cst.Name(each.name))
+            lines.append(cst.SimpleStatementLine([cst.Assign([target], parenthesised)]))
+        return [lines[0].with_changes(leading_lines=_comments(one.syntax)), *lines[1:]]
+    edited = _edited(one.syntax, edits)
+    assert isinstance(edited, cst.SimpleStatementLine | cst.BaseCompoundStatement), "a statement stays one"
+    return [edited.with_changes(leading_lines=_comments(one.syntax))]
+
+
+def definitions(flow: Flow, indices: Sequence[int], known: Context) -> str:
+    """Return statements that stand at the module's level, two blank lines around functions and classes."""
+    parts = [cst.Module(statement(flow.statements[index], known)).code.strip("\n") for index in indices]
+    text = ""
+    previous_is_block = False
+    for part, index in zip(parts, indices, strict=True):
+        is_block = isinstance(flow.statements[index].tree, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        text += ("\n\n\n" if is_block or previous_is_block else "\n") if text else ""
+        text += part
+        previous_is_block = is_block
+    return f"{text}\n" if text else ""
+
+
+def signature(name: str, inputs: Sequence[str], parameters: Sequence[Parameter]) -> str:
+    """Return a function's header, wrapped where it would be too wide."""
+    given = [*inputs, *(f"{each.name}={literal(each.value)}" for each in parameters)]
+    plain = f"def {name}({', '.join(given)}):"
+    return plain if len(plain) <= _WIDTH else f"def {name}(\n" + "".join(f"    {each},\n" for each in given) + "):"
+
+
+def literal(value: float | str) -> str:
+    """Return a value as Python source, texts in double quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def random_imports(stages: Sequence[Stage]) -> list[str]:
+    """Return the modules whose random state flows between functions."""
+    flowing = {each for stage in stages for each in (*stage.inputs, *stage.outputs) if each in effects.RANDOM}
+    return sorted(_RANDOM_MODULES[each][0] for each in flowing)
+
+
+def in_output_folder(file: str) -> str:
+    """Return the expression of a result's path: its name, in the folder that the caller names."""
+    return f'os.path.join(output_folder, "{PurePosixPath(file).name}")'
+
+
+def _random(state: str, place: int) -> str:
+    return f"{_RANDOM_MODULES[state][0]}.{_RANDOM_MODULES[state][place]}"
+
+
+def _metrics(stage: Stage, known: Context, metrics_so_far: bool) -> str:  # noqa: FBT001 - one private caller
+    names = [each.name for index in stage.statements for each in known.measures.get(index, ())]
+    entries = [*(["**metrics"] if metrics_so_far else []), *(f'"{name}": float({name})' for name in names)]
+    plain = "{" + ", ".join(entries) + "}"
+    return plain if len(plain) < _WIDTH - 12 else "{\n" + "".join(f"        {each},\n" for each in entries) + "    }"
+
+
+def _parsed(line: str) -> cst.SimpleStatementLine | cst.BaseCompoundStatement:
+    return cst.parse_statement(line)
+
+
+def _definition(header: str, body: Sequence[cst.BaseStatement]) -> str:
+    module = cst.parse_module(f"{header}\n    pass\n")
+    empty = module.body[0]
+    assert isinstance(empty, cst.FunctionDef), "the header is one of a function"
+    return module.with_changes(body=[empty.with_changes(body=cst.IndentedBlock(body=body))]).code
+
+
+class _Replace(cst.CSTTransformer):
+    """Puts code in the place of the given expressions."""
+
+    def __init__(self, edits: Mapping[cst.BaseExpression, str]) -> None:
+        super().__init__()
+        self.edits = {id(node): code for node, code in edits.items()}
+
+    def on_leave(self, original_node: cst.CSTNode, updated_node: cst.CSTNode) -> cst.CSTNode:  # type: ignore[override]
+        code = self.edits.get(id(original_node))
+        return updated_node if code is None else cst.parse_expression(code)
+
+
+def _edited(node: cst.CSTNode, edits: Mapping[cst.BaseExpression, str]) -> cst.CSTNode:
+    if not edits:
+        return node
+    changed = node.visit(_Replace(edits))
+    assert isinstance(changed, cst.CSTNode), "nothing is removed"
+    return changed
+
+
+def _is_one_line(expression: cst.BaseExpression) -> bool:
+    code = cst.Module([]).code_for_node(expression)
+    return "\n" not in code or bool(re.match(r"[\w.]+\(", code))
+
+
+def _comments(syntax: Syntax) -> list[cst.EmptyLine]:
+    """Return the comments right above a statement."""
+    lines = list(syntax.leading_lines)
+    kept = [each for each in lines if each.comment is not None]
+    # Comments that hang in the air above a blank line belong to what stood there.
+    blank = next((number for number in range(len(lines) - 1, -1, -1) if lines[number].comment is None), -1)
+    return [each for each in lines[blank + 1 :] if each.comment is not None] or kept

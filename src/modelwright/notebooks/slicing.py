@@ -1,0 +1,210 @@
+"""What is kept of a notebook: the statements that its results need; the rest goes, each with its reason."""
+
+import ast
+from dataclasses import dataclass
+
+from modelwright.notebooks import constants, effects, names, vocabulary
+from modelwright.notebooks.dataflow import Flow
+from modelwright.notebooks.results import Results
+from modelwright.notebooks.statements import Statement
+from modelwright.records import Notebook, Removal
+
+_SETTING_WORDS = ("set_", "seterr", "manual_seed", "enable_", "disable_", "use_", "chdir")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Statements kept, by index: `body` flows into functions, `settings` and `definitions` stand in the module.
+
+    `imports` are the names of those imported that are used.
+    """
+
+    body: frozenset[int]
+    settings: frozenset[int]
+    definitions: frozenset[int]
+    imports: frozenset[str]
+
+
+def keep(flow: Flow, results: Results) -> Slice:
+    """Return the backward slice from a training notebook's results."""
+    settings = frozenset(each.index for each in flow.statements if is_setting(each, flow))
+    roots = {each.statement for each in (*results.saves, *results.files)}
+    roots |= {each.statement for each in results.measures} | settings
+    if not results.saves:
+        fitted = [index for index, name in results.fits if name not in results.transformers]
+        roots |= set(fitted[-1:])
+    roots |= {each.index for each in flow.statements if is_unknown_call(each, flow)}
+    return closure(flow, roots, settings)
+
+
+def closure(flow: Flow, roots: set[int], settings: frozenset[int] = frozenset()) -> Slice:
+    """Return all that `roots` need, sorted by where it will stand."""
+    kept: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        index = waiting.pop()
+        if index not in kept:
+            kept.add(index)
+            waiting += flow.sources[index]
+            tree = flow.statements[index].tree
+            if names.is_definition(tree):
+                waiting += _helpers(tree, flow)
+    definitions = {index for index in kept if names.is_definition(flow.statements[index].tree)}
+    definitions |= _constants_of(definitions, flow)
+    imports = {index for index in kept if names.is_import(flow.statements[index].tree)}
+    return Slice(
+        body=frozenset(kept - definitions - imports - settings),
+        settings=frozenset(settings),
+        definitions=frozenset(definitions),
+        imports=_used_imports(flow, kept - imports),
+    )
+
+
+def _helpers(tree: ast.stmt, flow: Flow) -> list[int]:
+    """Return the definitions and imports that a kept definition reads when it is called."""
+    read = names.global_reads(tree)
+    return [
+        each.index
+        for each in flow.statements
+        if (names.is_definition(each.tree) or names.is_import(each.tree)) and read & flow.effects[each.index].binds
+    ]
+
+
+def _constants_of(definitions: set[int], flow: Flow) -> set[int]:
+    """Return the assignments of literals, never changed, that definitions read; they stay beside them."""
+    read = frozenset[str]().union(*(names.global_reads(flow.statements[index].tree) for index in definitions))
+    once = constants.bound_once(flow)
+    return {index for name, index in once.items() if name in read and constants.is_literal(flow.statements[index].tree)}
+
+
+def variables_read(flow: Flow, kept: Slice) -> list[tuple[int, str]]:
+    """Return the kept definitions that read variables of the notebook, which functions of a project cannot."""
+    at_hand = {name for index in kept.definitions for name in flow.effects[index].binds} | flow.names.imports.keys()
+    bound = set().union(*(each.binds for each in flow.effects)) if flow.effects else set()
+    return [
+        (index, name)
+        for index in sorted(kept.definitions)
+        for name in sorted(names.global_reads(flow.statements[index].tree) & bound - at_hand)
+    ]
+
+
+def _used_imports(flow: Flow, kept: set[int]) -> frozenset[str]:
+    read: set[str] = set()
+    for index in kept:
+        tree = flow.statements[index].tree
+        read |= flow.effects[index].reads
+        read |= {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
+    return frozenset(read & flow.names.imports.keys())
+
+
+def is_setting(statement: Statement, flow: Flow) -> bool:
+    """Whether a statement sets something for the whole process that results may depend on."""
+    tree = statement.tree
+    if isinstance(tree, ast.Assign):
+        return any((flow.names.origin(_object(each)) or "").startswith("os.environ") for each in tree.targets)
+    if not isinstance(tree, ast.Expr) or not isinstance(tree.value, ast.Call):
+        return False
+    origin = flow.names.origin(tree.value.func)
+    if origin is None or origin.startswith(("numpy.random.", "random.")):
+        return False
+    last = origin.rpartition(".")[2]
+    if origin.startswith("sys.path.") or origin.partition(".")[0] in {"locale"}:
+        return True
+    if not last.startswith(_SETTING_WORDS) or effects.FIGURE in flow.effects[statement.index].changes:
+        return False
+    return not _sets_display(tree.value, flow, statement)
+
+
+def _sets_display(call: ast.Call, flow: Flow, statement: Statement) -> bool:
+    """Whether a setter only steers what is shown; pandas' options are told apart by their prefix."""
+    if effects.DISPLAY not in flow.effects[statement.index].changes:
+        return all(each.arg in {"display"} for each in call.keywords) and not call.args
+    option = call.args[0] if call.args else None
+    is_text = isinstance(option, ast.Constant) and isinstance(option.value, str)
+    is_pandas = (flow.names.origin(call.func) or "").startswith("pandas.")
+    return not (is_pandas and is_text and "mode." in str(option.value))  # type: ignore[union-attr]
+
+
+def is_unknown_call(statement: Statement, flow: Flow) -> bool:
+    """Whether a statement calls an unknown library for its effect, which therefore must not be dropped."""
+    tree = statement.tree
+    if not isinstance(tree, ast.Expr) or not isinstance(tree.value, ast.Call) or is_setting(statement, flow):
+        return False
+    origin = flow.names.origin(tree.value.func)
+    if origin is None:
+        return False
+    library = origin.partition(".")[0]
+    known = vocabulary.TRUSTED_LIBRARIES | vocabulary.PLOT_LIBRARIES | {"IPython"}
+    return library not in known and not statement.is_last
+
+
+def _object(node: ast.expr) -> ast.expr:
+    return node.value if isinstance(node, ast.Subscript) else node
+
+
+# --- what goes ---
+
+
+def removals(
+    notebook: Notebook, flow: Flow, kept: Slice, *, absorbed: frozenset[int], results: Results
+) -> list[Removal]:
+    """Return all that goes. `absorbed` statements live on as parameters."""
+    metrics = {each.name for each in results.measures}
+    found = list(notebook.removals)
+    for each in flow.statements:
+        if names.is_import(each.tree):
+            unused = [name for name in sorted(flow.effects[each.index].binds) if name not in kept.imports]
+            found += [_removal(notebook, each, "unused import", _import_source(each, name)) for name in unused]
+        elif each.index not in kept.body | kept.settings | kept.definitions | absorbed:
+            found.append(_removal(notebook, each, _reason(each, flow, metrics), each.source))
+    return sorted(found, key=lambda each: (each.cell, each.line))
+
+
+def _removal(notebook: Notebook, statement: Statement, reason: str, source: str) -> Removal:
+    return Removal(notebook.path.name, statement.cell, statement.line, source, reason)
+
+
+def _import_source(statement: Statement, name: str) -> str:
+    """Return the part of an import statement that binds one name."""
+    tree = statement.tree
+    if isinstance(tree, ast.Import | ast.ImportFrom) and len(tree.names) > 1:
+        only = next(each for each in tree.names if (each.asname or each.name.partition(".")[0]) == name)
+        part = f"{only.name} as {only.asname}" if only.asname else only.name
+        start = f"from {'.' * tree.level}{tree.module or ''} " if isinstance(tree, ast.ImportFrom) else ""
+        return f"{start}import {part}"
+    return statement.source
+
+
+def _reason(statement: Statement, flow: Flow, metrics: set[str]) -> str:
+    tree, known = statement.tree, flow.effects[statement.index]
+    if effects.FIGURE in known.changes:
+        return "a plot"
+    if effects.DISPLAY in known.changes:
+        return "steers the display only"
+    if isinstance(tree, ast.Expr):
+        return _reason_of_expression(tree.value, metrics)
+    if names.is_definition(tree):
+        return "defines what nothing kept uses"
+    if isinstance(tree, ast.Pass):
+        return "does nothing"
+    bound = sorted(each for each in known.binds if not each.startswith("<"))
+    return f"nothing that is kept uses {_listed(bound)}" if bound else "nothing that is kept needs it"
+
+
+def _reason_of_expression(value: ast.expr, metrics: set[str]) -> str:
+    read = {each.id for each in ast.walk(value) if isinstance(each, ast.Name)}
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in {"print", "display"}:
+        if read & metrics:
+            return "prints a metric; main() prints it instead"
+        return "prints the shape" if _looks_at(value, "shape") else "prints only"
+    if read & metrics:
+        return "shows a metric; main() prints it instead"
+    return "shows the data" if isinstance(value, ast.Call | ast.Name | ast.Attribute | ast.Subscript) else "shows only"
+
+
+def _looks_at(value: ast.expr, attribute: str) -> bool:
+    return any(isinstance(each, ast.Attribute) and each.attr == attribute for each in ast.walk(value))
+
+
+def _listed(words: list[str]) -> str:
+    return " or ".join(f'"{each}"' for each in words)

@@ -1,0 +1,161 @@
+"""The texts that generated tests are put together from."""
+
+CONFTEST = '''"""Puts the project's own modules where the tests find them, and what the notebook gave within reach."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+sys.dont_write_bytecode = True
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Return what was seen when the notebook ran."""
+    return json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
+'''
+
+TRAIN_HEAD = '''"""Tests of train.py against what its notebook gave."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import types
+
+{loader_import}import pytest
+from describing import describe, difference, overlaps, plain
+
+import train
+
+TOLERANCE = 1e-9
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """Run every step once, with the notebook's parameters; return what each gave."""
+    output_folder = str(tmp_path_factory.mktemp("outputs"))
+    seen = {{}}
+{steps}
+    return types.SimpleNamespace(**locals())
+'''
+
+PART = """
+
+def test_{function}_gives_{name}_as_in_the_notebook(steps, golden):
+    part = "{function}.{name}"
+    assert difference(steps.seen[part], golden["parts"][part]) <= TOLERANCE
+"""
+
+OVERLAP = """
+
+def test_{function}_keeps_test_rows_apart(steps, golden):
+    assert steps.overlaps_seen == golden["overlaps"]["{function}"]
+"""
+
+METRICS = """
+
+def test_metrics_are_those_of_the_notebook(steps, golden):
+    assert difference(steps.metrics, golden["metrics"]) <= TOLERANCE
+"""
+
+REACHES = """
+
+def test_{parameter}_reaches_the_model(steps):
+    model = train.{call}{pick}
+    assert model.get_params()["{keyword}"] == {other}
+"""
+
+MAIN = """
+
+def test_main_prints_the_metrics_and_saves_the_model(monkeypatch, capsys, tmp_path, golden):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--output-folder", str(tmp_path / "outputs")])
+    train.main()
+    printed = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines() if ": " in line)
+    assert difference({{name: float(printed[name]) for name in golden["metrics"]}}, golden["metrics"]) <= TOLERANCE
+{predictions}"""
+
+MAIN_PREDICTIONS = """    model, table = {load}, golden["rows"]
+    assert difference(plain(model.predict({rows})), golden["predictions"]) <= TOLERANCE
+"""
+
+MAIN_SAVES = """    assert (tmp_path / "outputs" / "{model_file}").stat().st_size > 0
+"""
+
+IMPORT = """
+
+def test_import_of_{module}_does_nothing_else(tmp_path):
+    environment = {{**os.environ, "PYTHONPATH": str(pathlib.Path({module}.__file__).parent)}}
+    command = [sys.executable, "-B", "-c", "import {module}"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+"""
+
+SCORE = '''"""Tests of score.py against what its notebook answered."""
+
+import importlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from describing import difference
+
+import score
+import train
+
+TOLERANCE = 1e-9
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    """Train the model once; return the folder that it is in."""
+    folder = tmp_path_factory.mktemp("model") / "1"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train.py", "--output-folder", str(folder)])
+        train.main()
+    return folder
+
+
+@pytest.fixture
+def fresh_score(monkeypatch, model_folder):
+    """Return score.py as a server sees it: just imported, with the model's folder in AZUREML_MODEL_DIR."""
+    monkeypatch.setenv("AZUREML_MODEL_DIR", str(model_folder))
+    monkeypatch.delitem(sys.modules, "score")
+    return importlib.import_module("score")
+
+
+def test_answer_is_that_of_the_notebook(fresh_score, golden):
+    fresh_score.init()
+    answer = fresh_score.run(golden["request"], {{}})
+    assert difference(json.loads(json.dumps(answer)), golden["answer"]) <= TOLERANCE
+
+
+def test_second_answer_is_the_same(fresh_score, golden):
+    fresh_score.init()
+    first = fresh_score.run(golden["request"], {{}})
+    assert fresh_score.run(golden["request"], {{}}) == first
+
+
+def test_model_is_loaded_by_init_and_not_before(fresh_score, golden):
+    with pytest.raises(NameError):
+        fresh_score.run(golden["request"], {{}})
+
+
+def test_missing_model_is_found_by_init(fresh_score, monkeypatch, tmp_path):
+    monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path))
+    with pytest.raises(FileNotFoundError):
+        fresh_score.init()
+
+
+def test_model_is_looked_for_beside_the_script_when_nothing_is_served(monkeypatch):
+    monkeypatch.delenv("AZUREML_MODEL_DIR", raising=False)
+    assert pathlib.Path(score.model_folder()) == pathlib.Path(score.__file__).parent / "outputs"
+'''

@@ -1,0 +1,129 @@
+"""A guest: looks at values inside a notebook's kernel, and runs a project in a fresh process. Standard library only.
+
+Runs in the user's own Python, from 3.9 on; what it sees it writes to files that the host reads.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import pickle
+import platform
+import runpy
+import sys
+import traceback
+from typing import Any
+
+# Rows put aside from the model's own test rows: enough to tell two models apart, cheap to keep.
+ROWS_KEPT = 100
+ROWS_SHOWN = 10
+
+_DESCRIBING = runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), "describing.py"))
+
+
+def look(namespace: Any, points: Any, folder: str) -> None:
+    """Write what each point's expression gives in `namespace` to `folder`, a line of JSON each."""
+    with open(os.path.join(folder, "seen.jsonl"), "a", encoding="utf-8") as seen:
+        for point in points:
+            try:
+                value = _value(namespace, point, folder)
+            except Exception as error:  # noqa: BLE001 - whatever the user's objects raise is what was seen
+                entry = dict(point, error=f"{type(error).__name__}: {error}")
+            else:
+                entry = dict(point, value=value)
+            seen.write(json.dumps(entry) + "\n")
+
+
+def place_of_error() -> str:
+    """Return line, name and text of the last exception's frames, outermost first, as JSON."""
+    frames = traceback.extract_tb(getattr(sys, "last_traceback", None))
+    return json.dumps([[each.filename, each.lineno, each.name, each.line] for each in frames])
+
+
+def _value(namespace: Any, point: Any, folder: str) -> Any:
+    plain, describe, overlaps = (_DESCRIBING[name] for name in ("plain", "describe", "overlaps"))
+    value = eval(point["expression"], namespace)
+    kind = point["kind"]
+    if kind == "metric":
+        return float(value)
+    if kind == "part":
+        return describe(value)
+    if kind == "overlap":
+        return overlaps(value)
+    if kind == "rows":
+        rows = value[:ROWS_KEPT]
+        with open(os.path.join(folder, "rows.pickle"), "wb") as file:
+            pickle.dump(rows, file, protocol=4)
+        return _shown_rows(rows)
+    if kind == "predictions":
+        with open(os.path.join(folder, "rows.pickle"), "rb") as file:
+            return plain(value.predict(pickle.load(file)))
+    return plain(value)
+
+
+def _shown_rows(rows: Any) -> Any:
+    """Return the first rows as plain data, with the columns' names if they have any."""
+    shown = rows[:ROWS_SHOWN]
+    columns = getattr(shown, "columns", None)
+    return {
+        "columns": None if columns is None else [str(each) for each in columns],
+        "rows": _DESCRIBING["plain"](shown),
+    }
+
+
+def run_project(request: Any) -> Any:
+    """Run the project's training and scoring as `request` says; return what they gave."""
+    sys.path[0] = request["project"]
+    os.environ["AZUREML_MODEL_DIR"] = request["output_folder"]
+    sys.dont_write_bytecode = True
+    plain = _DESCRIBING["plain"]
+    seen: Any = {"python_version": platform.python_version(), "predictions": None, "answer": None}
+    train = importlib.import_module("train")
+    sys.argv = ["train.py", "--output-folder", request["output_folder"]]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        train.main()
+    seen["metrics"] = _metrics(printed.getvalue(), request["metrics"])
+    if request["rows_file"]:
+        with open(request["rows_file"], "rb") as file:
+            rows = pickle.load(file)
+        model = _load(os.path.join(request["output_folder"], request["model_file"]), request["loader"])
+        seen["predictions"] = plain(model.predict(rows))
+    if request["sample_request"] is not None:
+        score = importlib.import_module("score")
+        score.init()
+        seen["answer"] = plain(score.run(request["sample_request"], {}))
+    return seen
+
+
+def _load(path: str, loader: str) -> Any:
+    if loader == "joblib":
+        return importlib.import_module("joblib").load(path)
+    with open(path, "rb") as file:
+        return pickle.load(file)
+
+
+def _metrics(printed: str, names: Any) -> Any:
+    """Return the metrics that a training printed as `name: value`; the last of a name counts."""
+    found: Any = {}
+    for line in printed.splitlines():
+        name, colon, value = line.partition(": ")
+        if colon and name in names:
+            with contextlib.suppress(ValueError):
+                found[name] = float(value)
+    return found
+
+
+def main() -> None:
+    """Run the project named in the request file; write what it gave to the answer file."""
+    with open(sys.argv[1], encoding="utf-8") as file:
+        request = json.load(file)
+    answer_path = sys.argv[2]
+    seen = run_project(request)
+    with open(answer_path, "w", encoding="utf-8") as file:
+        json.dump(seen, file)
+
+
+if __name__ == "__main__":
+    main()

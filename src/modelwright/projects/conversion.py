@@ -1,0 +1,175 @@
+"""Conversion: notebooks in, a project folder out; and the proof that the folder does what the notebooks did."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelwright.environments import building, inspection
+from modelwright.errors import FolderNotWritable, ProjectEdited
+from modelwright.notebooks import emitting, execution, planning, proof, reading
+from modelwright.projects import manifest as manifests
+from modelwright.projects.manifest import LOCK_FILE, MANIFEST_FILE, PARAMETERS_FILE, Manifest, toml_literal
+from modelwright.records import BuiltEnvironment, Goal, Notebook, NotebookRun, Plan, Proof, Requirement
+from modelwright.projects.code import code_digest
+from modelwright.settings import child_environment
+from modelwright.store.blobs import digest_of
+
+SAMPLE_FILE = "sample.json"
+_GIT_IGNORE = "outputs/\n__pycache__/\n.pytest_cache/\n"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is known of the notebooks after reading and running them."""
+
+    training: Notebook
+    scoring: Notebook | None
+    plan: Plan
+    training_run: NotebookRun
+    scoring_run: NotebookRun | None
+
+
+def study(training: Path, scoring: Path | None, *, python: Path, work_folder: Path) -> Study:
+    """Read the notebooks, plan the project and run them in fresh kernels of `python`, on copies in `work_folder`.
+
+    Raises what reading, planning and execution raise; the notebooks' own folder is never written to.
+    """
+    training_notebook = reading.read(training)
+    scoring_notebook = reading.read(scoring) if scoring else None
+    plan = planning.plan(training_notebook, scoring_notebook)
+    training_run = execution.execute(
+        training_notebook,
+        python=python,
+        folder=work_folder / "training",
+        environment=child_environment(),
+        probe=plan.training_probe,
+    )
+    scoring_run = None
+    if scoring_notebook:
+        scoring_run = execution.execute(
+            scoring_notebook,
+            python=python,
+            folder=work_folder / "scoring",
+            environment=child_environment(),
+            probe=plan.scoring_probe,
+            files=_files_for_scoring(plan, training_run),
+        )
+    return Study(training_notebook, scoring_notebook, plan, training_run, scoring_run)
+
+
+def lock(studied: Study, *, python: Path, cache: Path, wheels: Path) -> BuiltEnvironment:
+    """Lock what the project imports, in the versions that the notebooks ran with in `python`, and build it."""
+    return building.lock_and_build(_requirements(studied.plan, python), python=python, cache=cache, wheels=wheels)
+
+
+def lay_out(
+    studied: Study, *, name: str, into: Path, environment: BuiltEnvironment, is_overwritten: bool
+) -> Manifest:
+    """Write the project folder `into`, and return its manifest.
+
+    What a conversion wrote before is replaced; what the user edited or put there is never touched without
+    `is_overwritten`. Raises ProjectEdited and FolderNotWritable, having changed nothing.
+    """
+    files = _files(studied, environment)
+    _refuse_to_overwrite(into, files, is_overwritten=is_overwritten)
+    partial = into.with_name(f".{into.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        for path, text in files.items():
+            target = partial / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        for relative in studied.plan.data_files:
+            target = partial / relative
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(studied.training.path.parent / relative, target)
+        manifest = Manifest(
+            folder=into,
+            name=name,
+            training=studied.training.path,
+            scoring=studied.scoring.path if studied.scoring else None,
+            gate_metric=studied.plan.metrics[0].name if studied.plan.metrics else None,
+            gate_goal=studied.plan.metrics[0].goal if studied.plan.metrics else Goal.MINIMIZE,
+            python_version=environment.lock.python_version,
+            platform=environment.lock.platform,
+            lock_source=environment.lock.source,
+            generated={path: digest_of(partial / path) for path in files},
+        )
+        (partial / MANIFEST_FILE).write_text(manifests.manifest_text(manifest), encoding="utf-8")
+        _move_into(partial, into)
+    except OSError as error:
+        raise FolderNotWritable(folder=into, reason=error.strerror, option="--into") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return manifest
+
+
+def prove(studied: Study, manifest: Manifest, *, environment: BuiltEnvironment, work_folder: Path) -> Proof:
+    """Run the project in a fresh process of its own environment and compare it with the notebooks' runs."""
+    return proof.prove(
+        plan=studied.plan,
+        training_run=studied.training_run,
+        scoring_run=studied.scoring_run,
+        project=manifest.folder,
+        project_digest=code_digest(manifest.folder),
+        python=environment.python,
+        environment=child_environment(environment.variables),
+        work_folder=work_folder / "project",
+    )
+
+
+def _requirements(plan: Plan, python: Path) -> tuple[Requirement, ...]:
+    return inspection.requirements_for(plan.modules, python=python)
+
+
+def _files_for_scoring(plan: Plan, training_run: NotebookRun) -> dict[str, Path]:
+    """Return the model file under the path by which the scoring notebook loads it."""
+    model = training_run.folder / plan.model_file
+    return {plan.scoring_model_path: model} if plan.scoring_model_path and model.is_file() else {}
+
+
+def _files(studied: Study, environment: BuiltEnvironment) -> dict[str, str]:
+    plan = studied.plan
+    golden = emitting.golden(plan, studied.training_run, studied.scoring_run)
+    files = emitting.modules(plan) | emitting.tests(plan, golden)
+    files[PARAMETERS_FILE] = _parameters_text(plan)
+    files["requirements.txt"] = _direct_requirements(plan, environment)
+    files[LOCK_FILE] = environment.lock.text
+    files[".gitignore"] = _GIT_IGNORE
+    sample = proof.sample_request(plan, studied.training_run)
+    if sample:
+        files[SAMPLE_FILE] = json.dumps(json.loads(sample)) + "\n"
+    return files
+
+
+def _direct_requirements(plan: Plan, environment: BuiltEnvironment) -> str:
+    """Return what the code imports itself; the lock names all that this needs in turn."""
+    lines = [f"{each.name}=={each.version}\n" for each in _requirements(plan, environment.python)]
+    return "".join(lines)
+
+
+def _parameters_text(plan: Plan) -> str:
+    lines = [f"{each.name} = {toml_literal(each.value)}\n" for each in plan.parameters]
+    return "# What a run trains with; `wright run --set NAME=VALUE` overrides.\n" + "".join(lines)
+
+
+def _refuse_to_overwrite(into: Path, files: Mapping[str, str], *, is_overwritten: bool) -> None:
+    if is_overwritten or not into.exists():
+        return
+    known = manifests.read_manifest(into).generated if (into / MANIFEST_FILE).is_file() else {}
+    edited = [
+        path for path in files if (into / path).is_file() and known.get(path) != digest_of(into / path)
+    ]
+    if edited:
+        raise ProjectEdited(folder=into, files=", ".join(f'"{path}"' for path in edited))
+
+
+def _move_into(partial: Path, into: Path) -> None:
+    """Replace files one by one, the manifest last: until then the folder counts as the older conversion."""
+    paths = sorted((path for path in partial.rglob("*") if path.is_file()), key=lambda path: path.name == MANIFEST_FILE)
+    for path in paths:
+        target = into / path.relative_to(partial)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)

@@ -1,0 +1,138 @@
+"""The project manifest `wright.toml`: where the project came from, what the gate decides on, its environment."""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelwright.errors import ProjectInvalid, ProjectMissing
+from modelwright.records import Goal, Lock, LockSource
+
+MANIFEST_FILE = "wright.toml"
+PARAMETERS_FILE = "parameters.toml"
+LOCK_FILE = "requirements.lock"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `wright.toml` says. Notebook paths are absolute here and relative to the project in the file."""
+
+    folder: Path
+    name: str
+    training: Path
+    scoring: Path | None
+    gate_metric: str | None
+    gate_goal: Goal
+    python_version: str
+    platform: str
+    lock_source: LockSource
+    generated: dict[str, str]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of the project in `folder`. Raises ProjectMissing and ProjectInvalid."""
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise ProjectMissing(folder=folder, manifest=MANIFEST_FILE)
+    content = _read_toml(path)
+    try:
+        if content["format_version"] != FORMAT_VERSION:
+            raise ProjectInvalid(
+                path=path, reason=f"its format is {content['format_version']}, this release reads {FORMAT_VERSION}"
+            )
+        notebooks = content["notebooks"]
+        gate = content.get("gate", {})
+        return Manifest(
+            folder=folder,
+            name=content["name"],
+            training=_beside(folder, notebooks["training"]),
+            scoring=_beside(folder, notebooks["scoring"]) if "scoring" in notebooks else None,
+            gate_metric=gate.get("metric"),
+            gate_goal=Goal(gate.get("goal", Goal.MINIMIZE)),
+            python_version=content["environment"]["python"],
+            platform=content["environment"]["platform"],
+            lock_source=LockSource(content["environment"]["locked_from"]),
+            generated=content.get("generated", {}),
+        )
+    except KeyError as error:
+        raise ProjectInvalid(path=path, reason=f"it has no {error}") from error
+    except ValueError as error:
+        raise ProjectInvalid(path=path, reason=error) from error
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Return the manifest as the text of its file."""
+    lines = [
+        f"format_version = {FORMAT_VERSION}",
+        f"name = {toml_literal(manifest.name)}",
+        "",
+        "[notebooks]",
+        f"training = {toml_literal(os.path.relpath(manifest.training, manifest.folder))}",
+    ]
+    if manifest.scoring:
+        lines.append(f"scoring = {toml_literal(os.path.relpath(manifest.scoring, manifest.folder))}")
+    lines += [
+        "",
+        f"# What {LOCK_FILE} was made on and from.",
+        "[environment]",
+        f"python = {toml_literal(manifest.python_version)}",
+        f"platform = {toml_literal(manifest.platform)}",
+        f"locked_from = {toml_literal(str(manifest.lock_source))}",
+    ]
+    if manifest.gate_metric:
+        lines += [
+            "",
+            "# A new model must beat the champion in this metric, on the same data, or its run is cancelled.",
+            "[gate]",
+            f"metric = {toml_literal(manifest.gate_metric)}",
+            f"goal = {toml_literal(str(manifest.gate_goal))}",
+        ]
+    lines += ["", "# The files as conversion wrote them, so that your edits are never overwritten.", "[generated]"]
+    lines += [f"{toml_literal(name)} = {toml_literal(digest)}" for name, digest in manifest.generated.items()]
+    return "\n".join(lines) + "\n"
+
+
+def read_parameters(folder: Path) -> dict[str, object]:
+    """Return the values of `parameters.toml`; an absent file has none. Raises ProjectInvalid."""
+    path = folder / PARAMETERS_FILE
+    return _read_toml(path) if path.is_file() else {}
+
+
+def read_lock(manifest: Manifest) -> Lock:
+    """Return the project's environment lock. Raises ProjectInvalid when there is none."""
+    from modelwright.environments import locking
+
+    path = manifest.folder / LOCK_FILE
+    if not path.is_file():
+        raise ProjectInvalid(path=path, reason="it is missing, so the environment is unknown")
+    return locking.read_lock(
+        path.read_text(encoding="utf-8"),
+        python_version=manifest.python_version,
+        platform=manifest.platform,
+        source=manifest.lock_source,
+    )
+
+
+def toml_literal(value: object) -> str:
+    """Return a string, number or boolean as TOML writes it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+            return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+        case _:
+            return repr(value)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectInvalid(path=path, reason=error) from error
+
+
+def _beside(folder: Path, relative: str) -> Path:
+    return Path(os.path.normpath(folder.absolute() / relative))

@@ -1,0 +1,187 @@
+"""Executes a pipeline: every step in a process of its own, in the project's built environment, on the record."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelwright import processes
+from modelwright.datasets import versions
+from modelwright.errors import RunCancelled, StepFailed
+from modelwright.records import Artifact, BuiltEnvironment, Run, Status
+from modelwright.runs.pipelines import Argument, Pipeline, Step
+from modelwright.projects.code import code_files
+from modelwright.settings import child_environment
+from modelwright.store import claims, runs
+from modelwright.store.blobs import digest_of
+from modelwright.store.changes import change
+from modelwright.store.database import Store
+
+_WORKER = Path(__file__).with_name("worker.py")
+_STEP_TIMEOUT_SECONDS = 24 * 3600.0
+OUTPUT_FOLDER = "output_folder"
+
+
+@dataclass(frozen=True)
+class ActiveRun:
+    """A run while it is running. `folder` holds its outputs, its steps' values and their logs."""
+
+    store: Store
+    run: Run
+    project: Path
+    environment: BuiltEnvironment
+    actor: str
+
+    @property
+    def folder(self) -> Path:
+        """Where this run's files are until they are kept as artifacts."""
+        return run_folder(self.store, self.run.id)
+
+    @property
+    def outputs(self) -> Path:
+        """Where the run's own files go; they become its artifacts."""
+        return self.folder / "outputs"
+
+    def value(self, name: str) -> Path:
+        """Return the file that holds the value a step called `name`."""
+        return self.folder / "values" / f"{name}.pickle"
+
+
+def run_folder(store: Store, run_id: str) -> Path:
+    """Return the folder of a run's logs and, while it runs, of its values."""
+    return store.folder / "runs" / run_id
+
+
+@contextlib.contextmanager
+def recorded_run(
+    store: Store, run: Run, *, project_id: str, project: Path, environment: BuiltEnvironment, actor: str
+) -> Iterator[ActiveRun]:
+    """Record `run` as running for as long as the block lasts, and its end however the block ends.
+
+    A RunCancelled (the gate's verdict) or Ctrl-C ends it `cancelled`, any other exception `failed`.
+    """
+    active = ActiveRun(store, run, project, environment, actor)
+    with claims.claim(store, run.id):
+        with change(store, actor=actor) as opened:
+            runs.add_run(opened, run, project_id=project_id)
+        for folder in (active.outputs, active.folder / "values", active.folder / "logs"):
+            folder.mkdir(parents=True)
+        status, reason = Status.FAILED, "ended unexpectedly"
+        try:
+            yield active
+            status, reason = Status.SUCCEEDED, ""
+        except RunCancelled as verdict:
+            status, reason = Status.CANCELLED, str(verdict)
+            raise
+        except KeyboardInterrupt:
+            status, reason = Status.CANCELLED, "interrupted from the keyboard"
+            raise
+        except Exception as error:
+            reason = str(error)
+            raise
+        finally:
+            with change(store, actor=actor, why=reason) as opened:
+                runs.finish_run(opened, run.id, status=status, reason=reason)
+            discard_values(store, run.id)
+
+
+def discard_values(store: Store, run_id: str) -> None:
+    """Delete the values that passed between the steps of a run; its logs stay."""
+    for name in ("values", "outputs"):
+        shutil.rmtree(run_folder(store, run_id) / name, ignore_errors=True)
+
+
+def execute(
+    active: ActiveRun, pipeline: Pipeline, *, dataset: str, on_step: Callable[[str], None] = lambda _: None
+) -> dict[str, float]:
+    """Run every step in order and return the pipeline's metrics.
+
+    The values that enter the pipeline from outside become a version of `dataset`. Afterwards the files that the steps
+    wrote and the project's code are artifacts of the run. Raises StepFailed.
+    """
+    metrics: dict[str, float] = {}
+    for position, step in enumerate(pipeline.steps, start=1):
+        on_step(step.name)
+        with change(active.store, actor=active.actor) as opened:
+            runs.add_step(opened, active.run.id, name=step.name, position=position)
+        numbers = call(active, step)
+        digests = {name: digest_of(active.value(name)) for name in step.outputs}
+        found = numbers.get(pipeline.results.get("metrics", ""), {})
+        metrics |= found
+        with change(active.store, actor=active.actor) as opened:
+            runs.finish_step(
+                opened, active.run.id, name=step.name, status=Status.SUCCEEDED, outputs=digests, metrics=found
+            )
+    sources = {name: active.value(name) for name in pipeline.sources()}
+    if sources:
+        version = versions.pin(active.store, dataset, files=sources, actor=active.actor)
+        with change(active.store, actor=active.actor) as opened:
+            runs.link_dataset(opened, active.run.id, dataset=version, role="training data")
+    _keep_artifacts(active)
+    return metrics
+
+
+def call(
+    active: ActiveRun, step: Step, *, replaced: dict[str, Path] | None = None, into: str = "values"
+) -> dict[str, dict[str, float]]:
+    """Run one step and return its outputs that are dictionaries of numbers, by name.
+
+    `replaced` puts other files in the place of values, so that a step can be asked about another model.
+    Raises StepFailed with the end of the user's traceback; the whole is in the step's log.
+    """
+    replaced = replaced or {}
+    folder = active.folder / into
+    folder.mkdir(exist_ok=True)
+    values = {path.stem for path in (active.folder / "values").glob("*.pickle")}
+    parameters = active.run.parameters | {OUTPUT_FOLDER: str(active.outputs)}
+
+    def described(argument: Argument) -> dict[str, object]:
+        path = replaced.get(argument.name or "") or (active.value(argument.name) if argument.name in values else None)
+        value = parameters[argument.name] if argument.name and not path else argument.value
+        return {"keyword": argument.keyword, "path": str(path) if path else None, "value": value}
+
+    request = active.folder / f"{step.name}.json"
+    request.write_text(
+        json.dumps(
+            {
+                "project": str(active.project),
+                "module": step.module,
+                "function": step.function,
+                "arguments": [described(argument) for argument in step.arguments],
+                "outputs": step.outputs,
+                "is_unpacked": step.is_unpacked,
+                "folder": str(folder),
+            }
+        ),
+        encoding="utf-8",
+    )
+    done = processes.run(
+        [active.environment.python, _WORKER, request],
+        folder=active.project,
+        # The seed makes the order of sets, and so the bytes of values, the same in every run.
+        environment=child_environment(active.environment.variables | {"PYTHONHASHSEED": "0"}),
+        timeout_seconds=_STEP_TIMEOUT_SECONDS,
+    )
+    request.unlink()
+    log = active.folder / "logs" / f"{step.name}.log"
+    log.write_text(done.stdout + done.stderr, encoding="utf-8")
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise StepFailed(step=step.name, run=active.run.id, reason=last, log=log, folder=active.project)
+    found: dict[str, dict[str, float]] = json.loads((folder / "numbers.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _keep_artifacts(active: ActiveRun) -> None:
+    written = {f"outputs/{path.relative_to(active.outputs)}": path for path in sorted(active.outputs.rglob("*"))}
+    code = {f"code/{name}": path for name, path in code_files(active.project).items()}
+    with active.store.blobs.batch() as batch:
+        artifacts = [
+            Artifact(path=name, digest=batch.add(path), size_bytes=path.stat().st_size)
+            for name, path in (written | code).items()
+            if path.is_file()
+        ]
+        with change(active.store, actor=active.actor) as opened:
+            runs.add_artifacts(opened, active.run.id, artifacts=artifacts)

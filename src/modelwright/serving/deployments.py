@@ -1,0 +1,211 @@
+"""Puts model versions behind endpoints, and keeps the record and the processes in agreement."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+from modelwright.environments import building
+from modelwright.errors import DeploymentFailed, EndpointNotRunning, EndpointRunning
+from modelwright.models import packages
+from modelwright.records import (
+    Deployment,
+    DeploymentStatus,
+    Endpoint,
+    FrontStatus,
+    ModelVersion,
+    ScoringAnswer,
+    WorkerSpec,
+)
+from modelwright.serving import front
+from modelwright.settings import interpreter, runtime_folder
+from modelwright.store import claims, endpoints, environments, models
+from modelwright.store.changes import change
+from modelwright.store.database import Store
+
+LOOPBACK = "127.0.0.1"
+
+
+@contextlib.contextmanager
+def deploying(
+    store: Store, version: ModelVersion, *, endpoint: str, port: int | None, actor: str
+) -> Iterator[Deployment]:
+    """Let `version` take the endpoint's requests; inside the block it is on trial, at its end it is `healthy`.
+
+    A version that was serving goes on until the new one has answered the package's sample with the answer that was
+    recorded at registration; then requests move over without one being refused. When the block, or anything before
+    it, raises, the deployment is `failed` and the endpoint serves what it served before. Raises DeploymentFailed.
+    """
+    package = packages.restore(store, version)
+    with change(store, actor=actor) as opened:
+        place = endpoints.ensure_endpoint(opened, endpoint, host=LOOPBACK)
+        deployment = endpoints.add_deployment(opened, place, version=version)
+    with claims.claim(store, deployment.id):
+        try:
+            _ensure_front(store, place, port=port, actor=actor)
+            front.deploy(
+                endpoint, runtime_folder=runtime_folder(store.folder), worker=_worker(store, version, package=package)
+            )
+            yield deployment
+        except BaseException as error:
+            reason = str(error) or type(error).__name__
+            with change(store, actor=actor, why=reason) as opened:
+                endpoints.set_deployment_status(opened, deployment, status=DeploymentStatus.FAILED, reason=reason)
+            _serve_what_is_healthy(store, endpoint)
+            raise
+        before = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
+        with change(store, actor=actor) as opened:
+            for each in before:
+                endpoints.set_deployment_status(opened, each, status=DeploymentStatus.REPLACED)
+            endpoints.set_deployment_status(opened, deployment, status=DeploymentStatus.HEALTHY)
+
+
+def smoke_test(store: Store, deployment: Deployment) -> ScoringAnswer:
+    """Score the package's sample through the endpoint's URL and return the answer.
+
+    Raises DeploymentFailed when it is not the answer that was recorded at registration.
+    """
+    version = models.get_version(store, deployment.version_id)
+    package = packages.restore(store, version)
+    answer = score(store, deployment.endpoint, body=sample_of(store, version).encode())
+    expected = json.loads((package / packages.EXPECTED).read_text(encoding="utf-8"))
+    if answer.status != HTTPStatus.OK or json.loads(answer.body) != expected:
+        raise DeploymentFailed(
+            version=deployment.version,
+            endpoint=deployment.endpoint,
+            reason=f"it answers the sample with {answer.body} where {json.dumps(expected)} was recorded",
+        )
+    return answer
+
+
+def sample_of(store: Store, version: ModelVersion) -> str:
+    """Return the sample request in the version's package."""
+    return (packages.restore(store, version) / packages.SAMPLE).read_text(encoding="utf-8").strip()
+
+
+def score(store: Store, endpoint: str, *, body: bytes) -> ScoringAnswer:
+    """Send `body` to the endpoint and return its answer. Raises EndpointMissing, EndpointNotRunning."""
+    place = endpoints.get_endpoint(store, endpoint)
+    if place.url is None or status(store, endpoint) is None:
+        raise EndpointNotRunning(endpoint=endpoint)
+    return front.score(place.url, body)
+
+
+def status(store: Store, endpoint: str) -> FrontStatus | None:
+    """Return what the endpoint's front says of itself; None when it is not running."""
+    return front.status(endpoint, runtime_folder=runtime_folder(store.folder))
+
+
+def stop(store: Store, endpoint: str, *, actor: str) -> None:
+    """Stop an endpoint: requests in flight are answered, then its processes end. Raises EndpointMissing."""
+    place = endpoints.get_endpoint(store, endpoint)
+    front.stop(place.name, runtime_folder=runtime_folder(store.folder))
+    with change(store, actor=actor) as opened:
+        for each in endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY):
+            endpoints.set_deployment_status(opened, each, status=DeploymentStatus.STOPPED)
+
+
+def delete(store: Store, endpoint: str, *, actor: str) -> None:
+    """Delete a stopped endpoint. Raises EndpointMissing, EndpointRunning."""
+    place = endpoints.get_endpoint(store, endpoint)
+    if status(store, endpoint):
+        raise EndpointRunning(endpoint=endpoint)
+    with change(store, actor=actor) as opened:
+        endpoints.delete_endpoint(opened, place)
+
+
+def up(store: Store, *, actor: str) -> list[Endpoint]:
+    """Start every endpoint that has a healthy deployment and is not running; return those that were started."""
+    started = []
+    for place in endpoints.list_endpoints(store):
+        healthy = endpoints.list_deployments(store, endpoint=place.name, status=DeploymentStatus.HEALTHY)
+        if not healthy or status(store, place.name):
+            continue
+        _ensure_front(store, place, port=place.port, actor=actor)
+        _serve_what_is_healthy(store, place.name)
+        started.append(endpoints.get_endpoint(store, place.name))
+    return started
+
+
+def down(store: Store) -> list[Endpoint]:
+    """Stop the processes of every endpoint; `up` brings back what was serving. Return those that were running."""
+    folder = runtime_folder(store.folder)
+    return [place for place in endpoints.list_endpoints(store) if front.stop(place.name, runtime_folder=folder)]
+
+
+def reconcile(store: Store, *, actor: str) -> list[Deployment]:
+    """Fail the deployments whose deploying process was killed, and serve what was served before; return them."""
+    killed = [
+        each
+        for each in endpoints.list_deployments(store, status=DeploymentStatus.STARTING)
+        if not claims.is_claimed(store, each.id)
+    ]
+    for each in killed:
+        reason = "the process that deployed it was killed"
+        with change(store, actor=actor, why=reason) as opened:
+            endpoints.set_deployment_status(opened, each, status=DeploymentStatus.FAILED, reason=reason)
+        _serve_what_is_healthy(store, each.endpoint)
+    return killed
+
+
+def log_file(store: Store, endpoint: str) -> Path:
+    """Return the file that the endpoint's front and scoring scripts log to."""
+    return store.folder / "logs" / f"{endpoint}.log"
+
+
+def capture_folder(store: Store) -> Path:
+    """Return the folder below which every endpoint's requests and answers are captured."""
+    return store.folder / "capture"
+
+
+def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str) -> None:
+    folder = runtime_folder(store.folder)
+    running = front.status(place.name, runtime_folder=folder)
+    if running and port in {None, running.port}:
+        return
+    if running:
+        front.stop(place.name, runtime_folder=folder)
+    log = log_file(store, place.name)
+    log.parent.mkdir(exist_ok=True)
+    started = front.start(
+        place.name,
+        runtime_folder=folder,
+        log=log,
+        capture_folder=capture_folder(store),
+        host=place.host,
+        port=port or place.port,
+    )
+    if started.port != place.port:
+        with change(store, actor=actor) as opened:
+            endpoints.set_port(opened, place, port=started.port)
+
+
+def _serve_what_is_healthy(store: Store, endpoint: str) -> None:
+    """Make the front serve the endpoint's healthy deployment, or end when there is none."""
+    folder = runtime_folder(store.folder)
+    healthy = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
+    running = front.status(endpoint, runtime_folder=folder)
+    if not healthy:
+        front.stop(endpoint, runtime_folder=folder)
+    elif running and running.version != healthy[0].version:
+        version = models.get_version(store, healthy[0].version_id)
+        worker = _worker(store, version, package=packages.restore(store, version))
+        front.deploy(endpoint, runtime_folder=folder, worker=worker)
+
+
+def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec:
+    environment = building.build(
+        environments.get_environment(store, version.environment_digest),
+        cache=store.folder / "environments",
+        python=interpreter(),
+        wheels=store.folder / "wheels",
+    )
+    return WorkerSpec(
+        version=version.reference,
+        python=environment.python,
+        script=package / packages.SCORING_SCRIPT,
+        model_folder=packages.model_folder(package, version),
+        sample=(package / packages.SAMPLE).read_text(encoding="utf-8"),
+        expected=(package / packages.EXPECTED).read_text(encoding="utf-8"),
+    )

@@ -1,0 +1,319 @@
+"""Starts, asks, changes and stops the process that serves an endpoint. All synchronous; nothing here opens the store.
+
+A runtime folder holds three files for each endpoint: `NAME.lock`, held by the front for its whole life, so that a
+number that the system gave to another process is never mistaken for it; `NAME.sock`, its control socket; `NAME.json`,
+its process id and port. Stopping removes all three.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from modelwright.errors import (
+    Busy,
+    DeploymentFailed,
+    EndpointNotReached,
+    EndpointNotRunning,
+    EndpointNotStarted,
+    EndpointUnresponsive,
+    FolderNotWritable,
+    NoFreePort,
+)
+from modelwright.records import DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
+
+_START_SECONDS = 30.0
+# A front answers in milliseconds, unless the machine or its disk stands still.
+_ASK_SECONDS = 10.0
+# How long a front may hold its lock without answering: it is starting, or saying its last answers.
+_SILENCE_SECONDS = 5.0
+_PAUSE_SECONDS = 0.02
+# After what it was given to drain, what a front may take to end its worker and itself before it is killed.
+_END_SECONDS = 8.0
+
+
+def start(
+    endpoint: str,
+    *,
+    runtime_folder: Path,
+    log: Path,
+    capture_folder: Path,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    timeout_ms: int = 60_000,
+    limits: FrontLimits | None = None,
+) -> FrontStatus:
+    """Start the endpoint's front, which outlives this process, and return its status; one that runs is left as it is.
+
+    `port` None lets the system choose. Requests are recorded in `capture_folder/endpoint`. Raises NoFreePort,
+    EndpointNotStarted, FolderNotWritable.
+    """
+    _make_private(runtime_folder)
+    running = status(endpoint, runtime_folder=runtime_folder)
+    if running is not None:
+        return running
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        lines = log.open("ab")
+    except OSError as error:
+        raise FolderNotWritable(folder=log.parent, reason=error.strerror, option="--workspace") from error
+    reading, writing = os.pipe()
+    with lines, os.fdopen(reading, "rb") as report:
+        # -P: the folder we are called from is no place to import from.
+        command = [sys.executable, "-P", "-m", "modelwright.serving.server", "--endpoint", endpoint]
+        command += ["--runtime-folder", str(runtime_folder.absolute()), "--log", str(log.absolute())]
+        command += ["--capture-folder", str(capture_folder.absolute()), "--host", host, "--port", str(port or 0)]
+        command += ["--timeout-ms", str(timeout_ms), "--limits", json.dumps(asdict(limits or FrontLimits()))]
+        command += ["--report-fd", str(writing)]
+        try:
+            subprocess.run(  # noqa: S603 - an argument list, no shell
+                command,
+                cwd="/",  # a workspace that is in use as a working folder could not be moved away
+                stdin=subprocess.DEVNULL,
+                stdout=lines,
+                stderr=lines,
+                pass_fds=(writing,),
+                start_new_session=True,
+                check=False,
+            )
+        finally:
+            os.close(writing)
+        told = _read_report(report.fileno())
+    if "status" in told:
+        return _as_status(told["status"])
+    if told.get("failed") == "port":
+        raise NoFreePort(port=port, host=host, reason=_port_reason(port, told["reason"]))
+    if told.get("failed") == "busy":
+        # Another command was quicker; its front is as good as ours.
+        running = status(endpoint, runtime_folder=runtime_folder)
+        if running is not None:
+            return running
+    raise EndpointNotStarted(endpoint=endpoint, reason=told.get("reason", f'its process ended; its log is "{log}"'))
+
+
+def status(endpoint: str, *, runtime_folder: Path) -> FrontStatus | None:
+    """Return what the endpoint's front says of itself, or None when there is none. Raises EndpointUnresponsive."""
+    deadline = time.monotonic() + _SILENCE_SECONDS
+    while True:
+        try:
+            return _as_status(
+                _ask(endpoint, {"command": "status"}, runtime_folder=runtime_folder, timeout_seconds=_ASK_SECONDS)
+            )
+        except (FileNotFoundError, ConnectionError) as error:
+            if _clean_if_dead(endpoint, runtime_folder):
+                return None
+            if time.monotonic() > deadline:
+                raise EndpointUnresponsive(endpoint=endpoint, reason="its control socket is closed") from error
+            time.sleep(_PAUSE_SECONDS)
+
+
+def deploy(endpoint: str, *, runtime_folder: Path, worker: WorkerSpec, timeout_seconds: float = 300.0) -> DeployAnswer:
+    """Put a model version into service: started, its sample scored, and only then given the endpoint's requests.
+
+    What served before finishes the requests it has and ends. `timeout_seconds` covers `init()` and the sample. Raises
+    DeploymentFailed, with the fact `log_tail`, after which everything is as it was; EndpointNotRunning; Busy.
+    """
+    fields = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(worker).items()}
+    command = {"command": "deploy", "worker": fields, "timeout_seconds": timeout_seconds}
+    try:
+        told = _ask(endpoint, command, runtime_folder=runtime_folder, timeout_seconds=timeout_seconds + 30)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise EndpointNotRunning(endpoint=endpoint) from error
+    except ConnectionError as error:
+        raise EndpointUnresponsive(endpoint=endpoint, reason="it ended during the deployment") from error
+    if told.get("busy"):
+        command_line = f"wright endpoint deploy {endpoint}"
+        raise Busy(thing=f'endpoint "{endpoint}"', holder="it is deploying another version", command=command_line)
+    if "failed" in told:
+        raise DeploymentFailed(
+            endpoint=endpoint, version=worker.version, reason=told["failed"], log_tail=told["log_tail"]
+        )
+    return DeployAnswer(endpoint, worker.version, replaced=told["replaced"], answer=told["answer"])
+
+
+def stop(endpoint: str, *, runtime_folder: Path, timeout_seconds: float = 10.0) -> bool:
+    """End the endpoint's front and its worker; return whether there was one. Nothing of it is left.
+
+    Requests that wait get their answers for at most `timeout_seconds`; what does not end after that is killed.
+    """
+    if _clean_if_dead(endpoint, runtime_folder):
+        return False
+    family = _family(endpoint, runtime_folder)
+    try:
+        command = {"command": "stop", "grace_seconds": timeout_seconds}
+        _ask(endpoint, command, runtime_folder=runtime_folder, timeout_seconds=_ASK_SECONDS)
+        patience = timeout_seconds + _END_SECONDS
+    except (OSError, EndpointUnresponsive):
+        patience = _END_SECONDS
+        for process in family[:1]:
+            with contextlib.suppress(psutil.Error):
+                process.terminate()
+    alive = _await_end(family, timeout_seconds=patience)
+    for process in alive:
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            os.killpg(os.getpgid(process.pid), signal.SIGKILL)
+    _await_end(alive, timeout_seconds=_END_SECONDS)
+    if not _clean_if_dead(endpoint, runtime_folder):
+        raise EndpointUnresponsive(endpoint=endpoint, reason="it could not be ended")
+    return True
+
+
+def score(
+    url: str, body: str | bytes, *, headers: Mapping[str, str] | None = None, timeout_seconds: float = 120.0
+) -> ScoringAnswer:
+    """Send one request to a scoring URL and return the answer, whatever its status. Raises EndpointNotReached."""
+    data = body.encode() if isinstance(body, str) else body
+    request = urllib.request.Request(  # noqa: S310 - the scheme is checked below
+        url, data=data, headers={"Content-Type": "application/json", **(headers or {})}, method="POST"
+    )
+    if request.type not in ("http", "https"):
+        raise EndpointNotReached(url=url, reason="it is not an http address")
+    # A proxy that the user's variables name knows nothing of our ports.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=timeout_seconds) as response:
+            return _scoring_answer(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return _scoring_answer(error.code, error.headers, error.read())
+    except OSError as error:
+        raise EndpointNotReached(url=url, reason=getattr(error, "reason", error)) from error
+
+
+def _scoring_answer(code: int, headers: Message, body: bytes) -> ScoringAnswer:
+    return ScoringAnswer(
+        status=code,
+        body=body.decode(errors="replace"),
+        request_id=headers.get("x-request-id", ""),
+        version=headers.get("x-modelwright-version"),
+    )
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder for us alone. In a shared temporary folder, somebody else may have been there first."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise FolderNotWritable(folder=folder, reason=error.strerror, option="XDG_RUNTIME_DIR") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise FolderNotWritable(folder=folder, reason="it belongs to somebody else", option="XDG_RUNTIME_DIR")
+    if stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004 - the mode we make it with
+        folder.chmod(0o700)
+
+
+def _read_report(descriptor: int) -> dict[str, Any]:
+    """Return what the new front says; empty when it ends without a word."""
+    deadline = time.monotonic() + _START_SECONDS
+    said = b""
+    while True:
+        readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        if not readable:
+            return {"failed": "late", "reason": f"it did not listen within {_START_SECONDS:g} s"}
+        piece = os.read(descriptor, 65536)
+        if not piece:
+            break
+        said += piece
+    report: dict[str, Any] = json.loads(said) if said else {}
+    return report
+
+
+def _port_reason(port: int | None, reason: str) -> str:
+    """Return why the port cannot be had, naming its holder where the system tells."""
+    try:
+        for each in psutil.net_connections("inet"):
+            if each.laddr and each.laddr.port == port and each.status == psutil.CONN_LISTEN:
+                who = f"process {each.pid} ({psutil.Process(each.pid).name()})" if each.pid else "another process"
+                return f"{who} listens on it"
+    except psutil.Error:
+        pass  # some systems tell this to the administrator only
+    return reason
+
+
+def _ask(endpoint: str, command: Mapping[str, Any], *, runtime_folder: Path, timeout_seconds: float) -> dict[str, Any]:
+    """Send a command to the endpoint's front and return its answer.
+
+    Raises FileNotFoundError or ConnectionError when nobody is there, EndpointUnresponsive when nothing is said.
+    """
+    data = json.dumps(command).encode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout_seconds)
+        try:
+            connection.connect(str(runtime_folder / f"{endpoint}.sock"))
+            connection.sendall(len(data).to_bytes(4, "big") + data)
+            with connection.makefile("rb") as stream:
+                head = stream.read(4)
+                body = stream.read(int.from_bytes(head, "big"))
+        except TimeoutError as error:
+            reason = f"nothing was said for {timeout_seconds:g} s"
+            raise EndpointUnresponsive(endpoint=endpoint, reason=reason) from error
+    if not body:
+        raise ConnectionResetError
+    answer: dict[str, Any] = json.loads(body)
+    return answer
+
+
+def _clean_if_dead(endpoint: str, runtime_folder: Path) -> bool:
+    """Return whether no front holds the endpoint's lock, and then remove what a dead one left."""
+    if not runtime_folder.is_dir():
+        return True
+    path = runtime_folder / f"{endpoint}.lock"
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    try:
+        for ending in ("json", "sock", "lock"):
+            (runtime_folder / f"{endpoint}.{ending}").unlink(missing_ok=True)
+    finally:
+        lock.release()
+    return True
+
+
+def _family(endpoint: str, runtime_folder: Path) -> list[psutil.Process]:
+    """Return the front and everything it started. Its lock is held, so the id in its file is still its own."""
+    with contextlib.suppress(OSError, ValueError, KeyError, psutil.Error):
+        pid = json.loads((runtime_folder / f"{endpoint}.json").read_bytes())["pid"]
+        front = psutil.Process(pid)
+        return [front, *front.children(recursive=True)]
+    return []
+
+
+def _await_end(family: list[psutil.Process], *, timeout_seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended and return those that have not."""
+    deadline = time.monotonic() + timeout_seconds
+    while alive := [process for process in family if _is_alive(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_PAUSE_SECONDS)
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Return whether the process runs; one that only waits to be reaped, as in some containers, does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _as_status(fields: Mapping[str, Any]) -> FrontStatus:
+    return FrontStatus(**{**fields, "started_at": datetime.fromisoformat(fields["started_at"])})

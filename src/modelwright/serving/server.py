@@ -1,0 +1,297 @@
+"""The front: the process that owns an endpoint's port, its control socket and its model version's worker.
+
+Started by `front.start` as `python -m modelwright.serving.server`; it detaches itself, tells through a pipe whether it
+listens, and lives until it is told to stop, is signalled, or its workspace is gone.
+
+Commands come through a Unix socket: a u32 length and a JSON object, answered in the same form.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from modelwright.errors import ModelwrightError
+from modelwright.records import FrontLimits, FrontStatus, WorkerSpec, now
+from modelwright.serving.capture import Writer
+from modelwright.serving.connections import Connection
+from modelwright.serving.contract import Scoring
+from modelwright.serving.versions import Version
+
+_LOG = logging.getLogger(__name__)
+FORMAT_VERSION = 1
+_SWEEP_SECONDS = 0.25
+# Cleaners of temporary folders remove what has not been touched for days.
+_TOUCH_SECONDS = 3600.0
+# Those who look whether anybody lives hold the lock for a moment.
+_LOCK_SECONDS = 1.0
+_FAREWELL_SECONDS = 2.0
+_BACKLOG = 1024
+_LOG_TAIL_BYTES = 8192
+
+
+class Front:
+    """One endpoint."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        """Take over what the command line says."""
+        self.endpoint: str = options.endpoint
+        self._runtime_folder = Path(options.runtime_folder)
+        self._log = Path(options.log)
+        self._host: str = options.host
+        self._port: int = options.port
+        self._timeout_ms: int = options.timeout_ms
+        self._limits = FrontLimits(**json.loads(options.limits))
+        self._started_at = now()
+        self._writer = Writer(Path(options.capture_folder) / self.endpoint)
+        self._scoring = Scoring(writer=self._writer, timeout_ms=self._timeout_ms, max_waiting=self._limits.max_waiting)
+        self._connections: set[Connection] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._is_deploying = False
+        self._grace_seconds = self._timeout_ms / 1000
+        self._stopping = asyncio.Event()
+        self._files = [self._runtime_folder / f"{self.endpoint}.{ending}" for ending in ("json", "sock")]
+
+    async def run(self, report: "Report") -> int:
+        """Serve until told to stop. Returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        try:
+            listener = await loop.create_server(self._connect, self._host, self._port, backlog=_BACKLOG)
+        except (OSError, OverflowError) as error:
+            report.failed("port", str(error))
+            return 1
+        self._port = listener.sockets[0].getsockname()[1]
+        state, control_path = self._files
+        control_path.unlink(missing_ok=True)
+        control = await asyncio.start_unix_server(self._command, control_path)
+        told = self._status()
+        temporary = state.with_suffix(".json.new")
+        temporary.write_text(json.dumps(told | {"format_version": FORMAT_VERSION}))
+        temporary.replace(state)
+        report.started(told)
+        _LOG.info("endpoint %s listens on %s port %d", self.endpoint, self._host, self._port)
+        sweeper = asyncio.create_task(self._sweep())
+        await self._stopping.wait()
+        sweeper.cancel()
+        # No new clients, and no more commands, while those that are here get their answers.
+        listener.close()
+        control.close()
+        await self._finish()
+        for path in self._files:
+            path.unlink(missing_ok=True)
+        _LOG.info("endpoint %s stopped", self.endpoint)
+        return 0
+
+    def _connect(self) -> Connection:
+        return Connection(self._scoring.handle, limits=self._limits, connections=self._connections)
+
+    async def _finish(self) -> None:
+        """Answer what is waiting, then end every worker."""
+        for connection in list(self._connections):
+            connection.close_when_idle()
+        version, self._scoring.version = self._scoring.version, None
+        if version is not None:
+            await version.close(drain_seconds=self._grace_seconds)
+        if self._closing:
+            await asyncio.wait(self._closing)
+        self._writer.close()
+        # What was answered last may still be on its way out.
+        if self._connections:
+            await asyncio.wait([each.closed for each in self._connections], timeout=_FAREWELL_SECONDS)
+
+    async def _sweep(self) -> None:
+        """End connections whose time is up; notice that the workspace is gone; keep our files from being cleaned up."""
+        loop = asyncio.get_running_loop()
+        touched = loop.time()
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            moment = loop.time()
+            for connection in list(self._connections):
+                connection.check(moment)
+            if not self._log.parent.is_dir() or not self._files[0].exists():
+                _LOG.error("the workspace or the runtime folder of endpoint %s is gone", self.endpoint)
+                self._stopping.set()
+            elif moment - touched > _TOUCH_SECONDS:
+                touched = moment
+                for path in (*self._files, self._runtime_folder / f"{self.endpoint}.lock"):
+                    with contextlib.suppress(OSError):
+                        os.utime(path)
+
+    # --- commands ---
+
+    async def _command(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            length = int.from_bytes(await reader.readexactly(4), "big")
+            command = json.loads(await reader.readexactly(length))
+            # The client says nothing more; its going away, kill -9 included, takes back what it asked for.
+            answering = asyncio.create_task(self._obey(command))
+            leaving = asyncio.create_task(reader.read(1))
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+            if not answering.done():
+                answering.cancel()
+            answer = json.dumps(await answering).encode()
+            writer.write(len(answer).to_bytes(4, "big") + answer)
+            await writer.drain()
+            if command["command"] == "stop":
+                self._stopping.set()
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            _LOG.info("a command was taken back")
+        finally:
+            writer.close()
+
+    async def _obey(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        match command["command"]:
+            case "status":
+                return self._status()
+            case "stop":
+                self._grace_seconds = float(command["grace_seconds"])
+                return {}
+            case "deploy":
+                return await self._deploy(_worker_spec(command["worker"]), float(command["timeout_seconds"]))
+            case other:
+                return {"refused": f"unknown command {other!r}"}
+
+    def _status(self) -> dict[str, Any]:
+        version = self._scoring.version
+        status = FrontStatus(
+            endpoint=self.endpoint,
+            pid=os.getpid(),
+            host=self._host,
+            port=self._port,
+            started_at=self._started_at,
+            is_healthy=self._scoring.is_healthy,
+            version=version.spec.version if version else None,
+            worker_pid=version.worker_pid if version else None,
+            restarts=version.restarts if version else 0,
+            requests=self._scoring.answered,
+        )
+        return asdict(status) | {"started_at": status.started_at.isoformat()}
+
+    async def _deploy(self, spec: WorkerSpec, timeout_seconds: float) -> dict[str, Any]:
+        """Bring up the version beside the present one, and only when it has proven itself let it take over."""
+        if self._is_deploying:
+            return {"busy": True}
+        self._is_deploying = True
+        log_start = self._log.stat().st_size if self._log.exists() else 0
+        version = Version(spec, log=self._log, timeout_ms=self._timeout_ms)
+        try:
+            answer = await version.open(timeout_seconds=timeout_seconds)
+        except (ModelwrightError, OSError) as error:
+            reason = error.facts.get("reason", str(error)) if isinstance(error, ModelwrightError) else str(error)
+            _LOG.warning("%s was not deployed: %s", spec.version, reason)
+            return {"failed": str(reason), "log_tail": _tail(self._log, log_start)}
+        finally:
+            self._is_deploying = False
+        replaced, self._scoring.version = self._scoring.version, version
+        _LOG.info("%s serves; before it %s", spec.version, replaced.spec.version if replaced else "nothing")
+        if replaced is not None:
+            closing = asyncio.create_task(replaced.close(drain_seconds=self._timeout_ms / 1000 + 1))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        return {"replaced": replaced.spec.version if replaced else None, "answer": answer}
+
+
+class Report:
+    """The pipe to the process that started us: one JSON object, said once."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Speak through `descriptor`."""
+        self._descriptor = descriptor
+
+    def started(self, status: Mapping[str, Any]) -> None:
+        """Say that the endpoint listens."""
+        self._say({"status": dict(status)})
+
+    def failed(self, kind: str, reason: str) -> None:
+        """Say why it does not."""
+        self._say({"failed": kind, "reason": reason})
+
+    def _say(self, fact: dict[str, Any]) -> None:
+        # The starter may have been killed meanwhile; we serve all the same.
+        with contextlib.suppress(OSError):
+            os.write(self._descriptor, json.dumps(fact).encode())
+            os.close(self._descriptor)
+
+
+class _Lines(logging.Formatter):
+    """Log lines as the worker writes them: time, request id, who, text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+        prefix = f"{stamp} {getattr(record, 'request_id', '-')} front "
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        return "\n".join(prefix + line for line in text.splitlines())
+
+
+def _worker_spec(fields: Mapping[str, Any]) -> WorkerSpec:
+    paths = {name: Path(fields[name]) for name in ("python", "script", "model_folder")}
+    return WorkerSpec(**{**fields, **paths})
+
+
+def _tail(log: Path, start: int) -> str:
+    """Return the end of what was logged since the log had `start` bytes."""
+    with log.open("rb") as lines:
+        end = lines.seek(0, os.SEEK_END)
+        lines.seek(max(start, end - _LOG_TAIL_BYTES))
+        return lines.read().decode(errors="replace")
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m modelwright.serving.server")
+    for name in ("--endpoint", "--runtime-folder", "--log", "--capture-folder", "--host", "--limits"):
+        parser.add_argument(name, required=True)
+    for name in ("--port", "--timeout-ms", "--report-fd"):
+        parser.add_argument(name, required=True, type=int)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Detach, take the endpoint's lock, and serve. Returns the exit code."""
+    options = _options(arguments)
+    # The starter waits for the first process only, so that the second is adopted by the system and leaves no zombie.
+    if os.fork():
+        os._exit(0)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # Not the asyncio chatter about its selector.
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    report = Report(options.report_fd)
+    lock_path = Path(options.runtime_folder) / f"{options.endpoint}.lock"
+    lock = FileLock(lock_path)
+    try:
+        lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout:
+        report.failed("busy", "another process serves this endpoint")
+        return 1
+    try:
+        return asyncio.run(_serve(options, report))
+    finally:
+        # While we still hold it: who waits for this lock sees that the file is gone and makes a new one.
+        lock_path.unlink(missing_ok=True)
+        lock.release()
+
+
+async def _serve(options: argparse.Namespace, report: Report) -> int:
+    return await Front(options).run(report)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

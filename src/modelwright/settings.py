@@ -1,0 +1,94 @@
+"""What the user's environment variables and the workspace's place say; nothing else reads either."""
+
+import getpass
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelwright.errors import CommandMissing, WorkspaceMissing
+
+WORKSPACE_FOLDER = ".wright"
+
+# Variables that would point a child's Python at our packages instead of its own, or make every start of it a slow one.
+_PYTHON_VARIABLES = frozenset(
+    {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE"}
+)
+
+
+def find_workspace(start: Path) -> Path:
+    """Return the workspace folder: `WRIGHT_WORKSPACE`, else the nearest `.wright` at or above `start`.
+
+    Raises WorkspaceMissing when there is none.
+    """
+    named = os.environ.get("WRIGHT_WORKSPACE")
+    if named:
+        return Path(named).expanduser().absolute()
+    for folder in (start.absolute(), *start.absolute().parents):
+        if (folder / WORKSPACE_FOLDER).is_dir():
+            return folder / WORKSPACE_FOLDER
+    raise WorkspaceMissing(folder=start.absolute())
+
+
+def find_or_place_workspace(start: Path) -> Path:
+    """Return the workspace folder as `find_workspace` does, or where a new one belongs: `start/.wright`."""
+    try:
+        return find_workspace(start)
+    except WorkspaceMissing:
+        return start.absolute() / WORKSPACE_FOLDER
+
+
+def actor() -> str:
+    """Return who acts: `WRIGHT_ACTOR`, else the login name, else the user id."""
+    named = os.environ.get("WRIGHT_ACTOR")
+    if named:
+        return named
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
+
+
+def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables for a process in another Python environment: ours without those that steer Python."""
+    kept = {name: value for name, value in os.environ.items() if name not in _PYTHON_VARIABLES}
+    return kept | dict(extra or {})
+
+
+def runtime_folder(workspace: Path) -> Path:
+    """Return a short, private folder for this workspace's sockets.
+
+    A Unix socket's path may have at most 104 bytes on macOS and 108 on Linux, and workspaces lie deep; so the folder
+    is named by a digest of the workspace's path.
+    """
+    from blake3 import blake3
+
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    return base / f"wright-{os.getuid()}-{blake3(bytes(workspace.resolve())).hexdigest(length=6)}"
+
+
+def uv_command() -> Path:
+    """Return the uv program: beside our Python, else on the path. Raises CommandMissing."""
+    beside = Path(sys.executable).parent / "uv"
+    found = beside if beside.is_file() else shutil.which("uv")
+    if not found:
+        raise CommandMissing(command="uv", purpose="it locks and builds environments", install="pip install uv")
+    return Path(found)
+
+
+def interpreter(named: Path | None = None) -> Path:
+    """Return the Python that the user's notebooks run in: `named`, else the active virtual environment's, else ours.
+
+    Raises CommandMissing when `named` does not exist.
+    """
+    if named is not None:
+        found = shutil.which(str(named))
+        if not found:
+            raise CommandMissing(command=named, purpose="notebooks are to run in it", install="--python PATH/TO/python")
+        return Path(found).absolute()
+    active = os.environ.get("VIRTUAL_ENV")
+    if active and (Path(active) / "bin" / "python").exists():
+        return Path(active) / "bin" / "python"
+    return Path(sys.executable)

@@ -1,0 +1,104 @@
+"""Opens a workspace: its folder, its database at the right schema, its blobs."""
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceTooNew
+from modelwright.store.blobs import Blobs
+
+SCHEMA_VERSION = "0001"
+
+# Long enough for a burst of writers on a slow disk; a lock that lasts longer is a fault to report.
+_BUSY_TIMEOUT_MILLISECONDS = 30_000
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open workspace. Reads go through `reader`, which cannot write; `changes` alone uses `writer`."""
+
+    folder: Path
+    reader: sa.Engine
+    writer: sa.Engine
+    blobs: Blobs
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.reader.dispose()
+        self.writer.dispose()
+
+
+def open_store(folder: Path) -> Store:
+    """Open the workspace at `folder`, making or upgrading it as needed.
+
+    Raises FolderNotWritable, WorkspaceTooNew and WorkspaceDamaged; a workspace that raises is left as it was.
+    """
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            (folder / ".gitignore").write_text("*\n")
+    except OSError as error:
+        raise FolderNotWritable(folder=folder, reason=error.strerror, option="--workspace") from error
+    database = folder / "modelwright.db"
+    writer = _engine(database, begin="BEGIN IMMEDIATE")
+    reader = _engine(database, begin="BEGIN", pragmas=("query_only=ON",))
+    try:
+        _bring_up_to_date(folder, writer)
+    except sa.exc.OperationalError as error:
+        if os.access(folder, os.W_OK) and (not database.exists() or os.access(database, os.W_OK)):
+            raise WorkspaceDamaged(folder=folder, reason=error.orig) from error
+        raise FolderNotWritable(folder=folder, reason=error.orig, option="--workspace") from error
+    except sa.exc.DatabaseError as error:
+        raise WorkspaceDamaged(folder=folder, reason=error.orig) from error
+    return Store(folder, reader, writer, Blobs(folder / "blobs"))
+
+
+def _engine(database: Path, *, begin: str, pragmas: tuple[str, ...] = ()) -> sa.Engine:
+    engine = sa.create_engine(f"sqlite:///{database}", poolclass=sa.pool.QueuePool)
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's signature
+        connection.isolation_level = None  # the driver's own transaction handling would begin too late
+        for pragma in (
+            f"busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a reported registration must survive a power cut
+            "foreign_keys=ON",
+            *pragmas,
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _bring_up_to_date(folder: Path, writer: sa.Engine) -> None:
+    found = _schema_version(writer)
+    if found == SCHEMA_VERSION:
+        return
+    from alembic.config import Config
+
+    from alembic import command, script
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    known = {each.revision for each in script.ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise WorkspaceTooNew(folder=folder, found=found, known=SCHEMA_VERSION)
+    with writer.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _schema_version(writer: sa.Engine) -> str | None:
+    with writer.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()

@@ -1,0 +1,34 @@
+"""Environment locks by digest."""
+
+import sqlalchemy as sa
+
+from modelwright.records import Lock
+from modelwright.store import schema
+from modelwright.store.changes import Change
+from modelwright.store.database import Store
+
+
+def ensure_environment(change: Change, lock: Lock) -> None:
+    """Record `lock` unless it is known."""
+    table = schema.environments
+    if change.rows(sa.select(table.c.digest).where(table.c.digest == lock.digest)):
+        return
+    change.insert(
+        table,
+        {
+            "digest": lock.digest,
+            "python_version": lock.python_version,
+            "platform": lock.platform,
+            "lock_text": lock.text,
+            "created_at": change.at,
+        },
+    )
+    change.record("environment.locked", f"environments/{lock.digest}", after={"python_version": lock.python_version})
+
+
+def get_environment(store: Store, digest: str) -> Lock:
+    """Return the lock of that digest; every digest that a run or version names is here by foreign key."""
+    table = schema.environments
+    with store.reader.connect() as connection:
+        row = connection.execute(table.select().where(table.c.digest == digest)).one()
+    return Lock(text=row.lock_text, python_version=row.python_version, platform=row.platform, digest=row.digest)

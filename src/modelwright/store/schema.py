@@ -1,0 +1,293 @@
+"""The tables. What the migrations build is compared with this in the tests."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+
+class Timestamp(sa.types.TypeDecorator[datetime]):
+    """A UTC time kept as ISO 8601 text with microseconds: sorts as text and reads the same in every database."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Return the text that is stored."""
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
+        """Return the time that was stored."""
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class Number(sa.types.TypeDecorator[float]):
+    """A float that may be NaN. SQLite keeps NaN as NULL and would refuse it, so NULL is what stands for NaN here."""
+
+    impl = sa.Float
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: sa.Dialect) -> float | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Return the number that is stored."""
+        return None if value is None or math.isnan(value) else value
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> float:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
+        """Return the number that was stored."""
+        return math.nan if value is None else float(value)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _column(name: str, kind: Any = sa.Text, *rest: Any, **options: Any) -> sa.Column[Any]:  # noqa: ANN401 - as sa.Column
+    return sa.Column(name, kind, *rest, nullable=options.pop("nullable", False), **options)
+
+
+def _link(name: str, target: str, **options: Any) -> sa.Column[Any]:  # noqa: ANN401 - as sa.Column
+    return _column(name, sa.Text, sa.ForeignKey(target, ondelete="RESTRICT"), **options)
+
+
+projects = sa.Table(
+    "projects",
+    metadata,
+    _column("id", primary_key=True),
+    _column("name", unique=True),
+    _column("folder"),
+    _column("created_at", Timestamp),
+)
+
+conversions = sa.Table(
+    "conversions",
+    metadata,
+    _column("id", primary_key=True),
+    _link("project_id", "projects.id", index=True),
+    _column("training_notebook"),
+    _column("training_digest"),
+    _column("scoring_notebook", nullable=True),
+    _column("scoring_digest", nullable=True),
+    _column("removals", sa.JSON),
+    _column("findings", sa.JSON),
+    _column("created_at", Timestamp),
+)
+
+proofs = sa.Table(
+    "proofs",
+    metadata,
+    _column("id", primary_key=True),
+    _link("project_id", "projects.id", index=True),
+    _column("is_equal", sa.Boolean),
+    _column("tolerance", sa.Float),
+    _column("notebook_digest"),
+    _column("project_digest", index=True),
+    _column("python_version"),
+    _column("comparisons", sa.JSON),
+    _column("created_at", Timestamp),
+)
+
+environments = sa.Table(
+    "environments",
+    metadata,
+    _column("digest", primary_key=True),
+    _column("python_version"),
+    _column("platform"),
+    _column("lock_text"),
+    _column("created_at", Timestamp),
+)
+
+datasets = sa.Table(
+    "datasets",
+    metadata,
+    _column("id", primary_key=True),
+    _column("name", unique=True),
+    _column("created_at", Timestamp),
+)
+
+dataset_versions = sa.Table(
+    "dataset_versions",
+    metadata,
+    _column("id", primary_key=True),
+    _link("dataset_id", "datasets.id"),
+    _column("version", sa.Integer),
+    _column("digest"),
+    _column("size_bytes", sa.Integer),
+    _column("created_at", Timestamp),
+    sa.UniqueConstraint("dataset_id", "version"),
+    sa.UniqueConstraint("dataset_id", "digest"),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    _column("id", primary_key=True),
+    _link("project_id", "projects.id", index=True),
+    _column("status"),
+    _column("reason"),
+    _link("environment_digest", "environments.digest"),
+    _column("code_digest"),
+    _column("git_commit", nullable=True),
+    _column("git_is_dirty", sa.Boolean, nullable=True),
+    _column("started_at", Timestamp, index=True),
+    _column("finished_at", Timestamp, nullable=True),
+)
+
+run_steps = sa.Table(
+    "run_steps",
+    metadata,
+    _link("run_id", "runs.id", primary_key=True),
+    _column("name", primary_key=True),
+    _column("position", sa.Integer),
+    _column("status"),
+    _column("outputs", sa.JSON),
+    _column("started_at", Timestamp),
+    _column("finished_at", Timestamp, nullable=True),
+)
+
+run_parameters = sa.Table(
+    "run_parameters",
+    metadata,
+    _link("run_id", "runs.id", primary_key=True),
+    _column("name", primary_key=True),
+    _column("value", sa.JSON, nullable=True),
+)
+
+run_metrics = sa.Table(
+    "run_metrics",
+    metadata,
+    _link("run_id", "runs.id", primary_key=True),
+    _column("name", primary_key=True),
+    _column("step", sa.Integer, primary_key=True),
+    _column("value", Number, nullable=True),
+    _column("recorded_at", Timestamp),
+)
+
+run_artifacts = sa.Table(
+    "run_artifacts",
+    metadata,
+    _link("run_id", "runs.id", primary_key=True),
+    _column("path", primary_key=True),
+    _column("digest", index=True),
+    _column("size_bytes", sa.Integer),
+)
+
+run_datasets = sa.Table(
+    "run_datasets",
+    metadata,
+    _link("run_id", "runs.id", primary_key=True),
+    _link("dataset_version_id", "dataset_versions.id", primary_key=True),
+    _column("role", primary_key=True),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    _column("name", primary_key=True),
+    _column("created_at", Timestamp),
+)
+
+model_versions = sa.Table(
+    "model_versions",
+    metadata,
+    _column("id", primary_key=True),
+    _link("model", "models.name"),
+    _column("version", sa.Integer),
+    _column("digest"),
+    _column("framework"),
+    _column("signature", sa.JSON),
+    _link("run_id", "runs.id", index=True),
+    _link("proof_id", "proofs.id", nullable=True),
+    _link("environment_digest", "environments.digest"),
+    _column("created_at", Timestamp),
+    sa.UniqueConstraint("model", "version"),
+)
+
+version_files = sa.Table(
+    "version_files",
+    metadata,
+    _link("version_id", "model_versions.id", primary_key=True),
+    _column("path", primary_key=True),
+    _column("digest", index=True),
+    _column("size_bytes", sa.Integer),
+    _column("is_executable", sa.Boolean),
+)
+
+version_metrics = sa.Table(
+    "version_metrics",
+    metadata,
+    _link("version_id", "model_versions.id", primary_key=True),
+    _column("name", primary_key=True),
+    _column("value", Number, nullable=True),
+)
+
+version_tags = sa.Table(
+    "version_tags",
+    metadata,
+    _link("version_id", "model_versions.id", primary_key=True),
+    _column("name", primary_key=True),
+    _column("value"),
+)
+
+aliases = sa.Table(
+    "aliases",
+    metadata,
+    _link("model", "models.name", primary_key=True),
+    _column("alias", primary_key=True),
+    _link("version_id", "model_versions.id", index=True),
+    _column("moved_at", Timestamp),
+)
+
+endpoints = sa.Table(
+    "endpoints",
+    metadata,
+    _column("id", primary_key=True),
+    _column("name", unique=True),
+    _column("host"),
+    _column("port", sa.Integer, nullable=True),
+    _column("created_at", Timestamp),
+)
+
+deployments = sa.Table(
+    "deployments",
+    metadata,
+    _column("id", primary_key=True),
+    _link("endpoint_id", "endpoints.id", index=True),
+    _link("version_id", "model_versions.id", index=True),
+    _column("status"),
+    _column("reason"),
+    _column("created_at", Timestamp),
+    _column("finished_at", Timestamp, nullable=True),
+)
+
+audit_records = sa.Table(
+    "audit_records",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    _column("at", Timestamp),
+    _column("actor"),
+    _column("action"),
+    _column("subject", index=True),
+    _column("why"),
+    _column("before", sa.JSON, nullable=True),
+    _column("after", sa.JSON, nullable=True),
+    sqlite_autoincrement=True,
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    _column("id", unique=True),
+    _column("type"),
+    _column("subject"),
+    _column("at", Timestamp),
+    _column("data", sa.JSON),
+    sqlite_autoincrement=True,
+)

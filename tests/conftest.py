@@ -1,0 +1,108 @@
+"""What tests of several rooms share."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelwright.projects.manifest import Manifest, manifest_text
+from modelwright.records import BuiltEnvironment, Goal, Lock, LockSource
+from modelwright.store import database
+from modelwright.store.database import Store
+
+# A project whose model is a number, so that its steps take milliseconds.
+TRAIN = '''
+import pickle
+from pathlib import Path
+
+
+def load():
+    return [1.0, 2.0, 3.0]
+
+
+def split(rows, size=1):
+    return rows[:-size], rows[-size:]
+
+
+def fit(rows, alpha):
+    print("fitting")
+    return sum(rows) * alpha
+
+
+def evaluate(model, rows):
+    return {"error": abs(model - rows[0])}
+
+
+def save(model, output_folder):
+    Path(output_folder, "deep").mkdir()
+    Path(output_folder, "deep", "model.pkl").write_bytes(pickle.dumps(model))
+'''
+PIPELINE = '''
+from train import evaluate, fit, load, save, split
+
+
+def pipeline(alpha=0.5, output_folder="outputs"):
+    rows = load()
+    train, test = split(rows)
+    model = fit(train, alpha)
+    metrics = evaluate(model, test)
+    save(model, output_folder)
+    return {"model": model, "metrics": metrics}
+'''
+SCORE = '''
+import json
+import os
+import pickle
+from pathlib import Path
+
+
+def init():
+    global model
+    model = pickle.loads(Path(os.environ["AZUREML_MODEL_DIR"], "deep", "model.pkl").read_bytes())
+
+
+def run(raw_data, request_headers):
+    return {"result": [model * each for each in json.loads(raw_data)["data"]]}
+'''
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty workspace."""
+    opened = database.open_store(tmp_path / ".wright")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> BuiltEnvironment:
+    """The Python that runs the tests, as if it had been built from a lock."""
+    folder = tmp_path / "environment"
+    folder.symlink_to(sys.prefix)
+    lock = Lock(text="", python_version="3", platform="here", digest="0" * 64, source=LockSource.INDEX)
+    return BuiltEnvironment(lock, folder)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A small project with a manifest, whose gate wants the lowest error."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    files = {"train.py": TRAIN, "pipeline.py": PIPELINE, "score.py": SCORE, "sample.json": '{"data": [1, 2]}'}
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    manifest = Manifest(
+        folder=folder,
+        name="small",
+        training=tmp_path / "training.ipynb",
+        scoring=None,
+        gate_metric="error",
+        gate_goal=Goal.MINIMIZE,
+        python_version="3",
+        platform="here",
+        lock_source=LockSource.INDEX,
+        generated={},
+    )
+    (folder / "wright.toml").write_text(manifest_text(manifest))
+    return folder

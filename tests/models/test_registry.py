@@ -1,0 +1,184 @@
+"""The gate, packages and the registry, by way of training."""
+
+import json
+import multiprocessing
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from modelwright import records
+from modelwright.errors import MetricMissing, ModelMissing, NameInvalid, NotBetter, RunNotRegistrable
+from modelwright.lifecycle import training
+from modelwright.models import packages, registry
+from modelwright.projects.manifest import read_manifest
+from modelwright.records import BuiltEnvironment, ModelVersion, Status
+from modelwright.store import audit, database, models, runs
+from modelwright.store.changes import change
+from modelwright.store.database import Store
+
+
+@pytest.fixture
+def trainable(monkeypatch: pytest.MonkeyPatch, project: Path, environment: BuiltEnvironment) -> Path:
+    """The small project, in the environment of the tests instead of a lock's own."""
+    monkeypatch.setattr(training.manifests, "read_lock", lambda _manifest: environment.lock)
+    monkeypatch.setattr(training, "environment_of", lambda *_arguments, **_options: environment)
+    return project
+
+
+def _train(store: Store, project: Path, **options: object) -> training.Trained:
+    return training.train(store, read_manifest(project), actor="ada", **options)  # type: ignore[arg-type]
+
+
+def _register(store: Store, project: Path, **options: object) -> ModelVersion:
+    return training.register(store, _train(store, project, **options).run.id, actor="ada")
+
+
+def test_the_first_model_passes_the_gate_and_becomes_champion(store: Store, trainable: Path) -> None:
+    trained = _train(store, trainable)
+    assert trained.verdict
+    assert (trained.verdict.champion, trained.verdict.new) == (None, 1.5)
+    version = training.register(store, trained.run.id, actor="ada", tags={"area": "test"})
+
+    assert version.reference == "small:1"
+    assert version.aliases == ("champion",)
+    assert version.metrics == {"error": 1.5}
+    assert version.tags["area"] == "test"
+    assert version.tags["dataset"] == "small:1"
+    assert version.run_id == trained.run.id
+    assert [each.path for each in version.files] == [
+        "expected.json",
+        "manifest.json",
+        "model/deep/model.pkl",
+        "sample.json",
+        "score.py",
+        "signature.json",
+        "train.py",
+    ]
+    (record,) = audit.list_audit_records(store, subject="models/small:1")
+    assert (record["actor"], record["action"]) == ("ada", "model.registered")
+    assert audit.list_events(store, subject="models/small@champion")
+
+
+def test_an_equal_model_is_not_better_and_cancels_its_run(store: Store, trainable: Path) -> None:
+    _register(store, trainable)
+    with pytest.raises(NotBetter, match=r"not better than small:1, nothing registered: error is 1\.5"):
+        _train(store, trainable)
+    run = runs.list_runs(store)[0]
+    assert run.status is Status.CANCELLED
+    assert [each.reference for each in models.list_versions(store)] == ["small:1"]
+    with pytest.raises(RunNotRegistrable, match="cancelled, not succeeded"):
+        training.register(store, run.id, actor="ada")
+
+
+def test_a_better_model_passes_and_takes_the_alias(store: Store, trainable: Path) -> None:
+    _register(store, trainable)
+    version = _register(store, trainable, overrides={"alpha": 0.9})
+    assert version.reference == "small:2"
+    assert models.find_version(store, "small@champion").reference == "small:2"
+    assert models.find_version(store, "small:1").aliases == ()
+
+
+def test_the_champion_is_judged_on_the_new_runs_data(store: Store, trainable: Path) -> None:
+    """The champion's recorded error is 1.5; on the new data it is 98.5, which a model with error 97 beats."""
+    _register(store, trainable)
+    code = (trainable / "train.py").read_text()
+    (trainable / "train.py").write_text(code.replace("2.0, 3.0]", "2.0, 100.0]"))
+    trained = _train(store, trainable, overrides={"alpha": 1.0})
+    assert trained.verdict
+    assert (trained.verdict.new, trained.verdict.old) == (97.0, 98.5)
+
+
+@pytest.mark.parametrize("value", ["float('nan')", "1.5", "2.0"])
+def test_nan_equal_and_worse_are_not_better(store: Store, trainable: Path, value: str) -> None:
+    _register(store, trainable)
+    code = (trainable / "train.py").read_text()
+    (trainable / "train.py").write_text(
+        code.replace('{"error": abs(model - rows[0])}', f'{{"error": 1.5 if model == 1.5 else {value}}}')
+    )
+    with pytest.raises(NotBetter):
+        _train(store, trainable, overrides={"alpha": 0.7})
+
+
+def test_a_run_without_the_gates_metric_fails(store: Store, trainable: Path) -> None:
+    code = (trainable / "train.py").read_text()
+    (trainable / "train.py").write_text(code.replace('"error"', '"loss"'))
+    with pytest.raises(MetricMissing, match='the gate compares "error"'):
+        _train(store, trainable)
+    assert runs.list_runs(store)[0].status is Status.FAILED
+
+
+def test_the_gate_can_be_left_out(store: Store, trainable: Path) -> None:
+    _register(store, trainable)
+    assert _train(store, trainable, is_gated=False).verdict is None
+
+
+def test_a_run_is_registered_once(store: Store, trainable: Path) -> None:
+    trained = _train(store, trainable)
+    first = training.register(store, trained.run.id, actor="ada")
+    assert training.register(store, trained.run.id, actor="ada").reference == first.reference
+    assert len(models.list_versions(store)) == 1
+
+
+def test_a_run_that_wrote_no_model_is_not_registered(store: Store, trainable: Path) -> None:
+    code = (trainable / "train.py").read_text()
+    (trainable / "train.py").write_text(code[: code.index("    Path(output_folder")] + "    pass\n")
+    with pytest.raises(RunNotRegistrable, match="wrote no model file"):
+        _register(store, trainable)
+    assert models.list_versions(store) == []
+
+
+def test_a_scoring_script_that_fails_on_its_sample_is_not_registered(store: Store, trainable: Path) -> None:
+    (trainable / "sample.json").write_text('{"rows": []}')
+    with pytest.raises(RunNotRegistrable, match=r"fails on sample\.json: KeyError: 'data'"):
+        _register(store, trainable)
+    assert models.list_versions(store) == []
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a/b", "a b", "x" * 256, "ü"])
+def test_model_names_have_a_rule(name: str) -> None:
+    with pytest.raises(NameInvalid, match="letters, digits"):
+        registry.check_name(name)
+
+
+@pytest.mark.parametrize("reference", ["small:1", "small", "small@champion", "models:/small/1", "models:/small@champion"])
+def test_references_of_every_form_are_read(store: Store, trainable: Path, reference: str) -> None:
+    _register(store, trainable)
+    assert models.find_version(store, reference).reference == "small:1"
+
+
+@pytest.mark.parametrize("reference", ["other", "small:2", "small@candidate", "small:x", ""])
+def test_what_no_reference_names_is_missing(store: Store, trainable: Path, reference: str) -> None:
+    _register(store, trainable)
+    with pytest.raises(ModelMissing, match=f'no model "{reference}"'):
+        models.find_version(store, reference)
+
+
+def test_a_package_is_restored_as_it_was_registered(store: Store, trainable: Path) -> None:
+    version = _register(store, trainable)
+    folder = packages.restore(store, version)
+    manifest = json.loads((folder / "manifest.json").read_text())
+
+    assert manifest["format_version"] == 1
+    assert json.loads((folder / "expected.json").read_text()) == {"result": [1.5, 3.0]}
+    where = packages.model_folder(folder, version)
+    assert str(where).endswith("azureml-models/small/1")
+    assert (where / "deep" / "model.pkl").is_file()
+
+    shutil.rmtree(folder / "model")
+    (folder / "manifest.json").unlink()
+    assert (packages.restore(store, version) / "model" / "deep" / "model.pkl").is_file()
+
+
+def _add(folder: Path, version: ModelVersion) -> int:
+    store = database.open_store(folder)
+    with change(store, actor="ada") as opened:
+        return models.add_version(opened, replace(version, id=records.new_id("version"), files=())).version
+
+
+def test_twenty_registrations_at_once_get_twenty_consecutive_numbers(store: Store, trainable: Path) -> None:
+    version = _register(store, trainable)
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        numbers = pool.starmap(_add, [(store.folder, version)] * 20)
+    assert sorted(numbers) == list(range(2, 22))

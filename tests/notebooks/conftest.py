@@ -1,0 +1,102 @@
+"""Notebooks made from texts, and one conversion of the example that several tests look at."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from modelwright.notebooks import emitting, execution, planning, reading
+from modelwright.records import Notebook, NotebookRun, Plan
+from modelwright.settings import child_environment
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "diabetes"
+CORPUS = Path(__file__).with_name("corpus")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A notebook with its scoring notebook, run, and the project made of them."""
+
+    plan: Plan
+    training_run: NotebookRun
+    scoring_run: NotebookRun | None
+    project: Path
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Notebook]:
+    """Return a function that makes a notebook of a text, whose cells stand between lines of `# ---`."""
+
+    def made(text: str, name: str = "training.ipynb") -> Notebook:
+        return reading.read(_written(tmp_path / name, text))
+
+    return made
+
+
+@pytest.fixture
+def corpus() -> Callable[[str], str]:
+    """Return a function that gives the text of one of our small notebooks."""
+    return lambda name: (CORPUS / f"{name}.txt").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def convert_text(tmp_path: Path) -> Callable[..., Converted]:
+    """Return a function that converts a notebook's text for real, with files beside it."""
+
+    def converted(text: str, files: dict[str, str] | None = None, scoring: str | None = None) -> Converted:
+        folder = tmp_path / "user"
+        folder.mkdir()
+        for path, content in (files or {}).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(content, encoding="utf-8")
+        scoring_path = _written(folder / "scoring.ipynb", scoring) if scoring else None
+        return _convert(_written(folder / "training.ipynb", text), scoring_path, tmp_path / "work")
+
+    return converted
+
+
+@pytest.fixture(scope="session")
+def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """Return the example, converted once."""
+    return _convert(EXAMPLE / "training.ipynb", EXAMPLE / "scoring.ipynb", tmp_path_factory.mktemp("diabetes"))
+
+
+def _written(path: Path, text: str) -> Path:
+    cells = [new_code_cell(each.strip("\n")) for each in text.split("\n# ---\n")]
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+def _convert(training: Path, scoring: Path | None, work: Path) -> Converted:
+    notebook = reading.read(training)
+    scoring_notebook = reading.read(scoring) if scoring else None
+    plan = planning.plan(notebook, scoring_notebook)
+    environment = child_environment()
+    python = Path(sys.executable)
+    run = execution.execute(
+        notebook, python=python, folder=work / "training", environment=environment, probe=plan.training_probe
+    )
+    scoring_run = None
+    if scoring_notebook and plan.scoring_model_path and plan.notebook_model_path:
+        scoring_run = execution.execute(
+            scoring_notebook,
+            python=python,
+            folder=work / "scoring",
+            environment=environment,
+            probe=plan.scoring_probe,
+            files={plan.scoring_model_path: run.folder / plan.notebook_model_path},
+        )
+    project = work / "project"
+    files = emitting.modules(plan) | emitting.tests(plan, emitting.golden(plan, run, scoring_run))
+    for path, text in files.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text, encoding="utf-8")
+    for relative in plan.data_files:
+        (project / relative).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(training.parent / relative, project / relative)
+    return Converted(plan, run, scoring_run, project)

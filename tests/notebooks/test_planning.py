@@ -1,0 +1,219 @@
+"""What small notebooks become: kept, removed, shaped, parametrised."""
+
+from pathlib import Path
+
+import pytest
+
+from modelwright.notebooks import emitting, planning, reading
+from modelwright.records import Goal
+
+GOLDEN = Path(__file__).with_name("golden")
+EXAMPLE = Path(__file__).parents[2] / "examples" / "diabetes"
+
+HEAD = """
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_squared_error
+from sklearn.model_selection import train_test_split
+import joblib
+# ---
+X, y = load_diabetes(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+# ---
+"""
+TAIL = "\n# ---\njoblib.dump(model, 'model.joblib')\n"
+
+
+def signatures(plan):
+    return [code.code.splitlines()[0] for code in plan.functions]
+
+
+@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast"])
+def test_project_is_the_golden_one(make, corpus, name: str) -> None:
+    plan = planning.plan(make(corpus(name)))
+    for file, text in emitting.modules(plan).items():
+        assert text == (GOLDEN / f"{name}.{file}.txt").read_text(encoding="utf-8")
+
+
+def test_example_is_the_golden_one() -> None:
+    plan = planning.plan(reading.read(EXAMPLE / "training.ipynb"), reading.read(EXAMPLE / "scoring.ipynb"))
+    for file, text in emitting.modules(plan).items():
+        assert text == (GOLDEN / f"diabetes.{file}.txt").read_text(encoding="utf-8")
+
+
+def test_example_loses_its_exploration_and_nothing_else() -> None:
+    plan = planning.plan(reading.read(EXAMPLE / "training.ipynb"), reading.read(EXAMPLE / "scoring.ipynb"))
+    assert [(each.cell, each.source, each.reason) for each in plan.removals] == [
+        (1, "%matplotlib inline", "steers the notebook's display only"),
+        (1, "import matplotlib.pyplot as plt", "unused import"),
+        (1, "import numpy as np", "unused import"),
+        (2, "print(df.shape)", "prints the shape"),
+        (3, "df.describe()", "shows the data"),
+        (4, 'plt.hist(df["Y"], bins=30)', "a plot"),
+        (4, 'plt.xlabel("progression")', "a plot"),
+        (4, 'plt.ylabel("patients")', "a plot"),
+        (4, "plt.show()", "a plot"),
+        (5, 'print(data["train"]["X"].shape, data["test"]["X"].shape)', "prints the shape"),
+        (7, 'print("mse", mse)', "prints a metric; main() prints it instead"),
+    ]
+
+
+def test_pipeline_is_assignments_then_the_save_then_the_results(make, corpus) -> None:
+    import ast
+
+    for name in ("wine", "no_split", "seeded", "breast"):
+        tree = ast.parse(emitting.pipeline(planning.plan(make(corpus(name)))))
+        (function,) = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
+        docstring, *calls, save, last = function.body
+        assert isinstance(docstring, ast.Expr)
+        assert all(isinstance(each, ast.Assign) and isinstance(each.value, ast.Call) for each in calls)
+        assert ast.unparse(save).startswith("save_model(")
+        assert ast.unparse(last).startswith("return {'model': ")
+
+
+@pytest.mark.parametrize(
+    ("cells", "signature"),
+    [
+        ("model = Ridge(alpha=0.5)\nmodel.fit(X_train, y_train)", "def train_model(X_train, y_train, alpha=0.5):"),
+        ("model = Ridge(alpha=0.5).fit(X_train, y_train)", "def train_model(X_train, y_train, alpha=0.5):"),
+        ("alpha = 2\nmodel = Ridge(alpha)\nmodel.fit(X_train, y_train)", "def train_model(X_train, y_train, alpha=2):"),
+        (
+            "args = dict(alpha=0.5, fit_intercept=True)\nmodel = Ridge(**args)\nmodel.fit(X_train, y_train)",
+            "def train_model(X_train, y_train, alpha=0.5, fit_intercept=True):",
+        ),
+        ("model = Ridge(**{'alpha': 3.0})\nmodel.fit(X_train, y_train)", "def train_model(X_train, y_train, alpha=3.0):"),
+        (
+            "alpha = 1\nalpha = 2\nmodel = Ridge(alpha=alpha)\nmodel.fit(X_train, y_train)",
+            "def train_model(X_train, y_train):",
+        ),
+        (
+            "model = Ridge(random_state=3, solver='lsqr')\nmodel.fit(X_train, y_train)",
+            'def train_model(X_train, y_train, ridge_random_state=3, solver="lsqr"):',
+        ),
+        ("model = Ridge(random_state=0)\nmodel.fit(X_train, y_train)", "def train_model(X_train, y_train, random_state=0):"),
+        ("model = Ridge()\nmodel.fit(X=X_train, y=y_train)", "def train_model(X_train, y_train):"),
+    ],
+)
+def test_literals_that_steer_become_parameters(make, cells: str, signature: str) -> None:
+    plan = planning.plan(make(HEAD + cells + TAIL))
+    assert signature in signatures(plan)
+
+
+@pytest.mark.parametrize(
+    ("cells", "metrics"),
+    [
+        ("mse = mean_squared_error(y_test, model.predict(X_test))", [("mse", Goal.MINIMIZE)]),
+        ("print(mean_squared_error(y_test, model.predict(X_test)))", [("mse", Goal.MINIMIZE)]),
+        ("print(f'{mean_squared_error(y_test, model.predict(X_test)):.2f}')", [("mse", Goal.MINIMIZE)]),
+        ("print('m: %.2f' % mean_squared_error(y_test, model.predict(X_test)))", [("mse", Goal.MINIMIZE)]),
+        ("print('m: {}'.format(mean_squared_error(y_test, model.predict(X_test))))", [("mse", Goal.MINIMIZE)]),
+        ("print('m: ' + str(mean_squared_error(y_test, model.predict(X_test))))", [("mse", Goal.MINIMIZE)]),
+        ("mean_squared_error(y_test, model.predict(X_test))", [("mse", Goal.MINIMIZE)]),
+        ("mean_squared_error(y_test, model.predict(X_test)) ** 0.5", [("rmse", Goal.MINIMIZE)]),
+        ("model.score(X_test, y_test)", [("score", Goal.MAXIMIZE)]),
+        (
+            "print(model.score(X_train, y_train), model.score(X_test, y_test))",
+            [("score", Goal.MAXIMIZE), ("train_score", Goal.MAXIMIZE)],
+        ),
+        ("first = model.score(X_test, y_test)\nfirst", [("first", Goal.MAXIMIZE)]),
+        ("loss = mean_squared_error(y_test, model.predict(X_test))\nprint(loss)", [("loss", Goal.MINIMIZE)]),
+    ],
+)
+def test_metrics_are_found_however_they_are_shown(make, cells: str, metrics: list[tuple[str, Goal]]) -> None:
+    text = HEAD + "model = Ridge()\nmodel.fit(X_train, y_train)\n# ---\n" + cells + TAIL
+    plan = planning.plan(make(text))
+    assert [(each.name, each.goal) for each in plan.metrics] == metrics
+
+
+def test_refit_on_all_rows_comes_after_the_evaluation(make) -> None:
+    text = HEAD + (
+        "model = Ridge()\nmodel.fit(X_train, y_train)\n# ---\nscore = model.score(X_test, y_test)\n"
+        "# ---\nmodel.fit(X, y)"
+    )
+    plan = planning.plan(make(text + TAIL))
+    assert [each.name for each in plan.functions] == [
+        "load_data",
+        "split_data",
+        "train_model",
+        "evaluate_model",
+        "refit_model",
+        "save_model",
+    ]
+
+
+def test_unused_model_goes(make) -> None:
+    text = HEAD + "other = Ridge(alpha=9)\nother.fit(X, y)\nmodel = Ridge()\nmodel.fit(X_train, y_train)" + TAIL
+    plan = planning.plan(make(text))
+    assert {each.source for each in plan.removals} >= {"other = Ridge(alpha=9)", "other.fit(X, y)"}
+    assert "other" not in emitting.train(plan)
+
+
+def test_seed_is_never_dropped(make, corpus) -> None:
+    plan = planning.plan(make(corpus("seeded")))
+    assert "np.random.seed(seed)" in emitting.train(plan)
+    assert not any("seed" in each.source for each in plan.removals)
+
+
+def test_exploration_that_draws_before_a_fit_that_draws_is_kept(make) -> None:
+    text = """
+import numpy as np
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import RandomForestRegressor
+np.random.seed(3)
+X, y = load_diabetes(return_X_y=True)
+# ---
+sample = np.random.choice(len(X), 5)
+print(sample)
+# ---
+model = RandomForestRegressor(n_estimators=3)
+model.fit(X, y)
+"""
+    assert "sample = np.random.choice(len(X), 5)" in emitting.train(planning.plan(make(text)))
+
+
+def test_users_function_that_only_plots_goes_with_its_calls(make) -> None:
+    text = HEAD + (
+        "import matplotlib.pyplot as plt\ndef show(model, rows):\n    plt.plot(model.predict(rows))\n"
+        "model = Ridge()\nmodel.fit(X_train, y_train)\nshow(model, X_test)"
+    )
+    train = emitting.train(planning.plan(make(text + TAIL)))
+    assert "show" not in train
+    assert "plt" not in train
+
+
+def test_data_files_are_found_through_names(make) -> None:
+    text = """
+import os
+import pandas as pd
+from sklearn.linear_model import Ridge
+FOLDER = "data"
+path = os.path.join(FOLDER, "rows.csv")
+rows = pd.read_csv(path)
+model = Ridge().fit(rows[["a"]], rows["b"])
+"""
+    plan = planning.plan(make(text))
+    assert plan.data_files == ("data/rows.csv",)
+    assert "pd.read_csv(os.path.join(PROJECT, path))" in emitting.train(plan)
+
+
+def test_comments_stay_with_their_statements(make) -> None:
+    text = HEAD + "# hold it small\nmodel = Ridge()  # the field's own\nmodel.fit(X_train, y_train)\n# looks\nprint(X.shape)"
+    train = emitting.train(planning.plan(make(text + TAIL)))
+    assert "    # hold it small\n    model = Ridge()  # the field's own\n" in train
+    assert "# looks" not in train
+
+
+def test_texts_over_several_lines_are_not_indented(make) -> None:
+    text = HEAD + 'notes = {"text": """one\ntwo"""}\nmodel = Ridge()\nmodel.fit(X_train, y_train)\nmodel.notes = notes' + TAIL
+    assert '"""one\ntwo"""' in emitting.train(planning.plan(make(text)))
+
+
+def test_names_of_the_users_own_are_not_taken(make) -> None:
+    text = "def load_data():\n    return load_diabetes(return_X_y=True)\n" + HEAD.replace("load_diabetes(return_X_y=True)", "load_data()")
+    plan = planning.plan(make(text + "model = Ridge()\nmodel.fit(X_train, y_train)" + TAIL))
+    assert plan.functions[0].name == "load_data_stage"
+
+
+def test_modules_are_those_that_the_project_imports(make, corpus) -> None:
+    assert planning.plan(make(corpus("wine"))).modules == ("numpy", "sklearn")
+    assert planning.plan(make(corpus("no_split"))).modules == ("joblib", "numpy", "pandas", "sklearn")

@@ -1,0 +1,89 @@
+"""Scoring scripts made of scoring notebooks."""
+
+import json
+
+import pytest
+
+from modelwright.notebooks import dataflow, scoring, statements
+
+LOAD = "import json\nimport joblib\nimport numpy as np\nmodel = joblib.load('m.joblib')\n# ---\n"
+
+
+def script(make, text: str):
+    notebook = make(text)
+    return scoring.from_notebook(notebook, dataflow.flow(statements.statements(notebook)), "m.joblib")
+
+
+class Doubling:
+    def predict(self, rows):
+        import numpy as np
+
+        return np.array(rows).sum(axis=1) * 2
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "raw_data = '{\"data\": [[1, 2], [3, 4]]}'\ndata = np.array(json.loads(raw_data)['data'])\n"
+        "result = model.predict(data)\nprint('Result:', {'result': result.tolist()})",
+        "request = '{\"data\": [[1, 2], [3, 4]]}'\ndata = np.array(json.loads(request)['data'])\n"
+        "answer = model.predict(data)\nanswer",
+        "raw_data = {'data': [[1, 2], [3, 4]]}\nrows = np.array(raw_data['data'])\nmodel.predict(rows).tolist()",
+        "payload = json.dumps({'data': [[1, 2], [3, 4]]})\nrows = json.loads(payload)['data']\n"
+        "result = model.predict(np.array(rows))\nprint(result)",
+        "rows = np.array([[1, 2], [3, 4]])\nprint(rows.shape)\nprint(model.predict(rows))",
+        "rows = [[1, 2], [3, 4]]\nresult = model.predict(rows)\nresponse = {'result': result.tolist()}\nprint(response)",
+    ],
+)
+def test_every_way_to_write_a_request_gives_the_same_contract(make, tmp_path, monkeypatch, cells: str) -> None:
+    import joblib
+
+    made = script(make, LOAD + cells)
+    joblib.dump(Doubling(), tmp_path / "m.joblib")
+    monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path))
+    namespace = {"__name__": "score", "__file__": str(tmp_path / "score.py")}
+    exec(compile(made.code, "score.py", "exec"), namespace)
+    namespace["init"]()
+    assert json.loads(made.sample_request) == {"data": [[1, 2], [3, 4]]}
+    assert namespace["run"](made.sample_request, {}) == {"result": [6, 14]}
+    assert namespace["run"]('{"data": [[0, 5]]}', {}) == {"result": [10]}
+    assert made.model_path == "m.joblib"
+
+
+def test_only_what_run_needs_is_global(make) -> None:
+    text = LOAD + "raw_data = '{\"data\": [[1]]}'\nresult = model.predict(np.array(json.loads(raw_data)['data']))\nresult"
+    assert "    global model\n" in script(make, text).code
+
+
+def test_path_of_the_model_is_found_through_a_name(make) -> None:
+    text = LOAD.replace("model = joblib.load('m.joblib')", "path = 'out/m.joblib'\nmodel = joblib.load(path)")
+    text += "raw_data = '{\"data\": [[1]]}'\nresult = model.predict(np.array(json.loads(raw_data)['data']))\nresult"
+    made = script(make, text)
+    assert made.model_path == "out/m.joblib"
+    assert "path = " not in made.code
+
+
+def test_pickle_in_a_with_block_is_loaded_in_init(make) -> None:
+    text = (
+        "import json\nimport pickle\nwith open('m.pkl', 'rb') as file:\n    model = pickle.load(file)\n"
+        "raw_data = '{\"data\": [[1]]}'\nrows = json.loads(raw_data)['data']\nresult = model.predict(rows)\nresult"
+    )
+    made = script(make, text)
+    assert '    with open(os.path.join(model_folder(), "m.joblib"), "rb") as file:\n' in made.code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "raw_data = '{\"data\": [[1]]}'\nprint(raw_data)",
+        LOAD + "print(model)",
+        LOAD + "import pandas as pd\nrows = pd.read_csv('a.csv')\nmodel.predict(rows)",
+    ],
+)
+def test_notebook_without_a_way_from_request_to_answer_gives_none(make, text: str) -> None:
+    assert script(make, text) is None
+
+
+@pytest.mark.parametrize("loader", ["joblib", "pickle"])
+def test_default_script_is_python(loader: str) -> None:
+    compile(scoring.default("m.bin", loader).code, "score.py", "exec")

@@ -1,0 +1,128 @@
+"""Running a pipeline on the record."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from modelwright import records
+from modelwright.errors import RunCancelled, StepFailed
+from modelwright.records import BuiltEnvironment, Run, Status
+from modelwright.runs import execution, pipelines
+from modelwright.runs.execution import ActiveRun
+from modelwright.store import environments, projects, runs
+from modelwright.store.changes import change
+from modelwright.store.database import Store
+
+def _edit(project: Path, old: str, new: str) -> None:
+    path = project / "train.py"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+@contextmanager
+def _running(store: Store, project: Path, environment: BuiltEnvironment, **parameters: object) -> Iterator[ActiveRun]:
+    with change(store, actor="ada") as opened:
+        project_id = projects.ensure_project(opened, "small", folder=project)
+        environments.ensure_environment(opened, environment.lock)
+    run = Run(
+        id=records.new_id("run"),
+        project="small",
+        status=Status.RUNNING,
+        reason="",
+        environment_digest=environment.lock.digest,
+        code_digest="code",
+        git=None,
+        started_at=records.now(),
+        parameters={"alpha": 0.5} | parameters,
+    )
+    with execution.recorded_run(
+        store, run, project_id=project_id, project=project, environment=environment, actor="ada"
+    ) as active:
+        yield active
+
+
+def test_every_step_is_recorded(store: Store, project: Path, environment: BuiltEnvironment) -> None:
+    before = sorted(path.name for path in project.iterdir())
+    with _running(store, project, environment) as active:
+        metrics = execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+    run = runs.get_run(store, active.run.id)
+
+    assert metrics == run.metrics == {"error": 1.5}
+    assert run.status is Status.SUCCEEDED
+    assert [(step.name, step.status) for step in run.steps] == [
+        (name, Status.SUCCEEDED) for name in ("load", "split", "fit", "evaluate", "save")
+    ]
+    assert set(run.steps[1].outputs) == {"train", "test"}
+    assert [each.path for each in run.artifacts] == [
+        "code/pipeline.py",
+        "code/sample.json",
+        "code/score.py",
+        "code/train.py",
+        "code/wright.toml",
+        "outputs/deep/model.pkl",
+    ]
+    assert [each.reference for each in run.datasets] == ["small:1"]
+    assert (active.folder / "logs" / "fit.log").read_text() == "fitting\n"
+    assert not (active.folder / "values").exists()
+    assert sorted(path.name for path in project.iterdir()) == before
+
+
+def test_the_same_data_is_the_same_dataset_version(store: Store, project: Path, environment: BuiltEnvironment) -> None:
+    found = []
+    for rows in ("2.0, 3.0]", "2.0, 3.0]", "2.0, 4.0]"):
+        _edit(project, "2.0, 3.0]", rows)
+        with _running(store, project, environment) as active:
+            execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+        found += [each.reference for each in runs.get_run(store, active.run.id).datasets]
+    assert found == ["small:1", "small:1", "small:2"]
+
+
+def test_a_step_that_raises_fails_the_run_and_its_log_has_the_traceback(
+    store: Store, project: Path, environment: BuiltEnvironment
+) -> None:
+    _edit(project, "return sum(rows) * alpha", "return rows.total")
+    with (
+        pytest.raises(StepFailed, match=r'step "fit".*has no attribute .total.') as failed,
+        _running(store, project, environment) as active,
+    ):
+        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+    run = runs.get_run(store, active.run.id)
+
+    assert run.status is Status.FAILED
+    assert [step.status for step in run.steps] == [Status.SUCCEEDED, Status.SUCCEEDED, Status.FAILED]
+    assert run.artifacts == ()
+    log = Path(str(failed.value.facts["log"]))
+    assert "Traceback" in log.read_text()
+
+
+def test_a_step_that_gives_too_few_values_is_named(
+    store: Store, project: Path, environment: BuiltEnvironment
+) -> None:
+    _edit(project, "return rows[:-size], rows[-size:]", "return rows, rows, rows")
+    with (
+        pytest.raises(StepFailed, match="split gave 3 values where the pipeline takes 2"),
+        _running(store, project, environment) as active,
+    ):
+        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [
+        (RunCancelled(run="r", reason="no", folder="f"), Status.CANCELLED),
+        (KeyboardInterrupt(), Status.CANCELLED),
+        (SystemExit(1), Status.FAILED),
+        (ValueError("x"), Status.FAILED),
+    ],
+)
+def test_the_end_of_a_run_is_recorded_however_it_ends(
+    store: Store, project: Path, environment: BuiltEnvironment, raised: BaseException, status: Status
+) -> None:
+    with pytest.raises(type(raised)), _running(store, project, environment) as active:
+        raise raised
+    run = runs.get_run(store, active.run.id)
+    assert run.status is status
+    assert run.reason
+    assert run.finished_at is not None

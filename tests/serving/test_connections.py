@@ -1,0 +1,219 @@
+"""HTTP at its edges: pipelining, chunks, limits, slow and broken clients."""
+
+import json
+import random
+import re
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from modelwright.records import FrontLimits
+
+ECHO = """
+def init():
+    pass
+
+def run(raw_data, request_headers):
+    return [raw_data[:100], request_headers.get("X-Trailer", ""), len(raw_data)]
+"""
+LIMITS = FrontLimits(max_body_bytes=100_000, header_seconds=1.0, body_seconds=1.0, idle_seconds=1.5)
+
+
+@pytest.fixture(scope="module")
+def endpoint(make_served: Callable[[], Any]) -> Iterator[Any]:
+    """Return an endpoint with small limits."""
+    served = make_served()
+    served.start(limits=LIMITS)
+    served.deploy(ECHO)
+    yield served
+    assert served.ask(body="still here").status == 200
+    served.stop()
+
+
+def post(body: bytes, *headers: str) -> bytes:
+    lines = ["POST /score HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def split(data: bytes) -> list[tuple[int, bytes]]:
+    """Return status and body of each answer in a stream of them."""
+    answers = []
+    while data:
+        head, _, rest = data.partition(b"\r\n\r\n")
+        status = int(head.split(b" ", 2)[1])
+        found = re.search(rb"content-length: (\d+)", head)
+        length = int(found.group(1)) if found else 0
+        answers.append((status, rest[:length]))
+        data = rest[length:]
+    return answers
+
+
+def message(answer: tuple[int, bytes]) -> str:
+    return str(json.loads(answer[1])["message"])
+
+
+def test_pipelined_requests_are_answered_in_order(endpoint: Any) -> None:
+    data = b"".join(post(str(number).encode()) for number in range(200)) + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    answers = split(endpoint.send(data))
+    assert [json.loads(body)[0] for _, body in answers[:-1]] == [str(number) for number in range(200)]
+    assert answers[-1] == (200, b"Healthy")
+
+
+def test_an_early_answer_waits_for_its_turn(endpoint: Any) -> None:
+    answers = split(endpoint.send(post(b"a") + b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n" + post(b"b")))
+    assert [status for status, _ in answers] == [200, 404, 200]
+
+
+def test_a_request_may_come_byte_by_byte(endpoint: Any) -> None:
+    with endpoint.raw() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in post(b"slowly"):
+            client.sendall(bytes([byte]))
+        client.shutdown(socket.SHUT_WR)
+        assert json.loads(split(client.recv(65536))[0][1])[0] == "slowly"
+
+
+def test_chunked_bodies_are_joined_and_their_trailers_passed_over(endpoint: Any) -> None:
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b"3;note=1\r\nabc\r\n2\r\nde\r\n0\r\nX-Trailer: smuggled\r\n\r\n"
+    answers = split(endpoint.send(head + body + post(b"next")))
+    assert [json.loads(each) for _, each in answers] == [["abcde", "", 5], ["next", "", 4]]
+
+
+def test_an_expected_continue_is_sent_before_the_body(endpoint: Any) -> None:
+    with endpoint.raw() as client:
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"body")
+        assert json.loads(split(client.recv(65536))[0][1])[0] == "body"
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(endpoint: Any) -> None:
+    given = endpoint.send(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\nExpect: 100-continue\r\n\r\n")
+    assert split(given)[0][0] == 413
+    assert b"connection: close" in given
+
+
+def test_a_body_that_is_too_large_is_refused_while_it_is_sent(endpoint: Any) -> None:
+    with endpoint.raw() as client:
+        client.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(30):
+            client.sendall(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+        answers = split(client.recv(65536))
+    assert answers[0][0] == 413
+    assert message(answers[0]) == "The body must not exceed 100000 bytes."
+
+
+def test_a_body_at_the_limit_is_taken(endpoint: Any) -> None:
+    assert json.loads(endpoint.ask(body=b"x" * 100_000).body)[2] == 100_000
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"GET / HTTP/3.1\r\nHost: x\r\n\r\n", 400),
+        (b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        (b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\x00c\r\n\r\n", 400),
+        (b"POST /score HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\nContent-Length: 1\r\n\r\nx", 417),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 101 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"b" * 300_000, 431),
+    ],
+)
+def test_a_bad_request_is_refused_and_the_connection_closed(endpoint: Any, data: bytes, status: int) -> None:
+    answers = split(endpoint.send(data))
+    assert [each[0] for each in answers] == [status]
+    assert message(answers[0])
+
+
+def test_an_endless_trailer_is_cut_off(endpoint: Any) -> None:
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    assert split(endpoint.send(head + b"a: " + b"b" * 300_000))[0][0] == 431
+
+
+def test_requests_before_a_bad_one_are_answered(endpoint: Any) -> None:
+    answers = split(endpoint.send(post(b"good") + b"nonsense\r\n\r\n" + post(b"never read")))
+    assert [status for status, _ in answers] == [200, 400]
+
+
+def test_a_request_for_an_upgrade_is_answered_as_if_it_asked_for_none(endpoint: Any) -> None:
+    upgrade = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    assert split(endpoint.send(upgrade)) == [(200, b"Healthy")]
+    assert split(endpoint.send(b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n"))[0][0] == 400
+
+
+def test_an_absolute_target_is_its_path(endpoint: Any) -> None:
+    assert split(endpoint.send(b"GET http://x/score?a=1 HTTP/1.1\r\nHost: x\r\n\r\n"))[0][0] == 200
+
+
+def test_old_clients_keep_their_connection_when_they_ask(endpoint: Any) -> None:
+    old = b"GET / HTTP/1.0\r\n%s\r\n"
+    kept = endpoint.send(old % b"Connection: keep-alive\r\n" + old % b"")
+    assert kept.count(b"Healthy") == 2
+    assert kept.count(b"connection: keep-alive") == kept.count(b"connection: close") == 1
+
+
+def test_a_connection_that_says_close_is_closed_after_the_answer(endpoint: Any) -> None:
+    with endpoint.raw() as client:
+        client.sendall(post(b"x", "Connection: close"))
+        data = b""
+        while piece := client.recv(65536):
+            data += piece
+    assert split(data)[0][0] == 200
+
+
+@pytest.mark.parametrize("beginning", [b"POST /sc", b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"])
+def test_a_request_that_does_not_arrive_in_time_is_refused(endpoint: Any, beginning: bytes) -> None:
+    with endpoint.raw() as client:
+        client.sendall(beginning)
+        assert split(client.recv(65536))[0][0] == 408
+
+
+def test_an_idle_connection_is_closed_without_a_word(endpoint: Any) -> None:
+    with endpoint.raw() as client:
+        client.sendall(post(b"x"))
+        assert split(client.recv(65536))[0][0] == 200
+        assert client.recv(100) == b""
+
+
+def test_broken_requests_do_not_break_the_server(endpoint: Any) -> None:
+    """Each is a good request with a few bytes changed, doubled, dropped or cut off."""
+    chance = random.Random(20)
+    good = post(b'{"data": [[1, 2]]}', "X-Request-Id: a", "Expect: 100-continue") + post(b"x")
+    chunked = b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + good
+    statuses = set()
+    for _ in range(150):
+        data = bytearray(chance.choice([good, chunked]))
+        for _ in range(chance.randrange(1, 6)):
+            place = chance.randrange(len(data))
+            match chance.randrange(4):
+                case 0:
+                    data[place] = chance.randrange(256)
+                case 1:
+                    data[place:place] = data[place : place + chance.randrange(40)]
+                case 2:
+                    del data[place : place + chance.randrange(10)]
+                case _:
+                    del data[place + 1 :]
+        try:
+            statuses |= {status for status, _ in split(endpoint.send(bytes(data)))}
+        except ConnectionError:
+            continue
+    assert {200, 400} <= statuses
+    assert not statuses & {500, 503}
+    status = endpoint.status()
+    assert status.restarts == 0
+    assert "Traceback" not in endpoint.log.read_text()

@@ -1,0 +1,249 @@
+"""A version takes over, crashes, hangs and comes back; nothing that can be answered is refused."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from modelwright.errors import Busy, DeploymentFailed
+from modelwright.records import FrontLimits
+
+
+def answers(word: str) -> str:
+    """Return a script that always answers with `word`."""
+    return f"def init(): pass\ndef run(data): return {word!r}"
+
+
+# Waits inside run() until the file that the body names exists; then answers.
+WAITS = """
+import os, threading
+def init():
+    pass
+def run(data):
+    if data:
+        open(data + ".begun", "w").close()
+        pause = threading.Event()
+        while not os.path.exists(data):
+            pause.wait(0.005)
+    return "waited"
+"""
+
+# Holds the interpreter's lock in C code for hours.
+HANGS = """
+def init():
+    pass
+def run(data):
+    if data == "hang":
+        return len(str(10 ** 40_000_000 // 7)) if not __import__("sys").set_int_max_str_digits(0) else 0
+    return "fine"
+"""
+
+
+def test_a_version_takes_over_and_the_old_one_ends(served: Any) -> None:
+    served.start()
+    first = served.deploy(answers("one"))
+    assert (first.version, first.replaced, first.answer) == ("diabetes:1", None, None)
+    old = psutil.Process(served.worker_pid())
+    second = served.deploy(answers("two"), version=2)
+    assert (second.version, second.replaced) == ("diabetes:2", "diabetes:1")
+    given = served.ask(body="")
+    assert (given.body, given.headers["x-modelwright-version"]) == ('"two"', "diabetes:2")
+    served.wait_for(lambda: not served.is_alive(old), "the old worker ends")
+
+
+def test_a_request_that_began_on_the_old_version_is_finished_there(served: Any, tmp_path: Path) -> None:
+    served.start()
+    served.deploy(WAITS)
+    gate = tmp_path / "gate"
+    slow: list[Any] = []
+    thread = threading.Thread(target=lambda: slow.append(served.ask(body=str(gate))))
+    thread.start()
+    served.wait_for(Path(f"{gate}.begun").exists, "the request is inside run()")
+    served.deploy(answers("two"), version=2)
+    assert served.ask(body="").body == '"two"'
+    gate.touch()
+    thread.join()
+    assert (slow[0].body, slow[0].headers["x-modelwright-version"]) == ('"waited"', "diabetes:1")
+
+
+def test_no_request_is_refused_while_versions_change_under_load(served: Any) -> None:
+    served.start()
+    served.deploy(answers("1"))
+    seen: list[tuple[int, str, str | None]] = []
+    failures: list[BaseException] = []
+    is_done = threading.Event()
+
+    def load(keeps_connection: bool) -> None:
+        try:
+            client = served.connect()
+            while not is_done.is_set():
+                client.request("POST", "/score", body="x")
+                given = served.answered(client.getresponse())
+                seen.append((given.status, given.body, given.headers.get("x-modelwright-version")))
+                if not keeps_connection:
+                    client.close()
+            client.close()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=load, args=(number % 2 == 0,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for version in range(2, 10):
+        served.deploy(answers(str(version)), version=version)
+    is_done.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert {status for status, _, _ in seen} == {200}
+    assert all(version == f"diabetes:{json.loads(body)}" for _, body, version in seen)
+    assert len({body for _, body, _ in seen}) > 3
+    assert len(served.captured()) == len(seen)
+
+
+@pytest.mark.parametrize(
+    ("script", "sample", "reason"),
+    [
+        ("def run(data): pass\ndef init(): raise ValueError('bad')", {}, "ValueError: bad"),
+        ("def init(): pass\ndef run(data): 1 / 0", {"sample": "x"}, "run() raised"),
+        ("def init(): pass\ndef run(data): return object()", {"sample": "x"}, "what run() returned is not JSON"),
+        ("def init(): pass\ndef run(data): __import__('os')._exit(1)", {"sample": "x"}, "the process ended"),
+        (answers("y"), {"sample": "x", "expected": '"z"'}, 'it answered its sample with "y", expected was "z"'),
+    ],
+)
+def test_a_version_that_fails_leaves_the_old_one_serving(
+    served: Any, script: str, sample: dict[str, str], reason: str
+) -> None:
+    served.start()
+    served.deploy(answers("old"))
+    with pytest.raises(DeploymentFailed) as caught:
+        served.deploy(script, version=2, **sample)
+    assert reason in str(caught.value)
+    assert served.ask(body="").body == '"old"'
+    status = served.status()
+    assert (status.version, status.is_healthy, status.restarts) == ("diabetes:1", True, 0)
+    guard_and_worker = [each for each in served.family()[1:] if served.is_alive(each)]
+    assert len(guard_and_worker) == 2
+
+
+def test_the_tail_of_the_log_tells_why_a_version_failed(served: Any) -> None:
+    served.start()
+    served.deploy(answers("old"))
+    with pytest.raises(DeploymentFailed) as caught:
+        served.deploy("def run(data): pass\ndef init():\n    raise ValueError('bad')", version=2)
+    tail = str(caught.value.facts["log_tail"])
+    assert "Traceback (most recent call last):" in tail
+    assert "diabetes:1" not in tail
+
+
+def test_an_init_that_takes_too_long_is_ended(served: Any) -> None:
+    served.start()
+    with pytest.raises(DeploymentFailed, match="longer than 0.5 s"):
+        served.deploy("import threading\ndef init(): threading.Event().wait()\ndef run(data): ...", timeout_seconds=0.5)
+    served.wait_for(
+        lambda: len([each for each in served.family() if served.is_alive(each)]) == 1, "only the front is left"
+    )
+
+
+def test_the_sample_is_answered_before_the_version_serves(served: Any) -> None:
+    served.start()
+    script = "import json\ndef init(): pass\ndef run(data): return {'result': [sum(json.loads(data))]}"
+    given = served.deploy(script, sample="[0.1, 0.2]", expected='{"result": [0.3]}')
+    assert json.loads(given.answer) == {"result": [0.30000000000000004]}
+    assert served.captured() == []
+
+
+def test_two_deployments_at_once_are_not_mixed(served: Any, tmp_path: Path) -> None:
+    served.start()
+    gate = tmp_path / "gate"
+    script = WAITS.replace("pass", f"run({str(gate)!r})", 1)
+    thread = threading.Thread(target=served.deploy, args=(script,))
+    thread.start()
+    served.wait_for(Path(f"{gate}.begun").exists, "the first deployment is inside init()")
+    with pytest.raises(Busy):
+        served.deploy(answers("two"), version=2)
+    gate.touch()
+    thread.join()
+    assert served.status().version == "diabetes:1"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_requests_of_a_dead_worker_get_503_until_it_is_back(served: Any, tmp_path: Path, number: int) -> None:
+    gate, may_start = tmp_path / "gate", tmp_path / "may-start"
+    may_start.touch()
+    served.start()
+    served.deploy(WAITS.replace("pass", f"run({str(may_start)!r})", 1))
+    given: list[Any] = []
+    threads = [threading.Thread(target=lambda: given.append(served.ask(body=str(gate)))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    served.wait_for(Path(f"{gate}.begun").exists, "a request is inside run()")
+    may_start.unlink()
+    dead = served.worker_pid()
+    os.kill(dead, number)
+    served.wait_for(lambda: not served.status().is_healthy, "the death is noticed")
+    for thread in threads:
+        thread.join()
+    assert [each.status for each in given] == [503] * 3
+    assert all(each.headers["retry-after"] == "1" for each in given)
+    assert served.ask(body="").status == 503
+    health = served.ask("GET", "/")
+    assert (health.status, health.body) == (503, "Unhealthy")
+    may_start.touch()
+    served.wait_for(lambda: served.status().is_healthy, "the worker is back")
+    assert served.ask(body="").status == 200
+    assert served.ask("GET", "/").body == "Healthy"
+    assert served.worker_pid() != dead
+    assert served.status().restarts == 1
+
+
+def test_a_hung_request_is_ended_and_its_worker_replaced(served: Any) -> None:
+    served.start(timeout_ms=500)
+    served.deploy(HANGS)
+    hung = psutil.Process(served.worker_pid())
+    given = served.ask(body="hang", headers={"x-request-id": "hung"})
+    assert (given.status, json.loads(given.body)) == (500, {"message": "Scoring timeout after 500 ms"})
+    assert given.headers["x-ms-run-function-failed"] == "True"
+    served.wait_for(lambda: not served.is_alive(hung), "the hung worker is gone")
+    served.wait_for(lambda: served.status().is_healthy, "another took its place")
+    assert served.ask(body="x").body == '"fine"'
+    assert " hung front run() took longer than 500 ms" in served.log.read_text()
+
+
+def test_requests_behind_many_quick_ones_do_not_time_out(served: Any) -> None:
+    """The clock is that of one run(), not of the queue before it."""
+    served.start(timeout_ms=400)
+    served.deploy("import threading\ndef init(): pass\ndef run(data): threading.Event().wait(0.05)")
+    statuses: list[int] = []
+    threads = [threading.Thread(target=lambda: statuses.append(served.ask(body="").status)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 16
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back(served: Any, tmp_path: Path) -> None:
+    served.start(limits=FrontLimits(max_waiting=2))
+    served.deploy(WAITS)
+    gate = tmp_path / "gate"
+    given: list[Any] = []
+    threads = [threading.Thread(target=lambda: given.append(served.ask(body=str(gate)))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    served.wait_for(Path(f"{gate}.begun").exists, "a request is inside run()")
+
+    def refused() -> bool:
+        answer = served.ask(body=str(gate)) if len(given) < 2 else None
+        return answer is not None and answer.status == 503 and answer.headers["retry-after"] == "1"
+
+    served.wait_for(refused, "the queue is full")
+    gate.touch()
+    for thread in threads:
+        thread.join()
+    assert [each.status for each in given] == [200, 200]
