@@ -62,6 +62,7 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(UV) lock --check --quiet
 
 # The wheel, alone in an environment of its own, with the versions of uv.lock: what a user gets must start.
 package: $(READY)

@@ -14,7 +14,8 @@ def test_undefined_name_stops_the_conversion_and_names_the_one_meant(make, corpu
     with pytest.raises(NotebookNotConvertible) as caught:
         planning.plan(make(corpus("undefined")))
     assert str(caught.value) == (
-        '"training.ipynb" cannot be converted: "reg" is used but never assigned; "reg_model" may be meant (cell 4, line 1)'
+        '"training.ipynb" cannot be converted: "reg" is used but never assigned; "reg_model" may be meant '
+        "(cell 4, line 1)"
     )
     assert caught.value.next_command == 'write "reg_model" instead of "reg"'
 

@@ -85,7 +85,9 @@ def test_sources(make, text: str, needed: list[int]) -> None:
 def test_hundred_cells_are_analysed_quickly(make) -> None:
     import time
 
-    text = "\n# ---\n".join(f"x{n} = [x{n - 1}, {n}]\nx{n}.append({n})\nprint(x{n})" if n else "x0 = []" for n in range(100))
+    text = "\n# ---\n".join(
+        f"x{n} = [x{n - 1}, {n}]\nx{n}.append({n})\nprint(x{n})" if n else "x0 = []" for n in range(100)
+    )
     notebook = make(text)
     started = time.process_time()
     dataflow.flow(statements.statements(notebook))

@@ -81,7 +81,10 @@ def test_pipeline_is_assignments_then_the_save_then_the_results(make, corpus) ->
             "args = dict(alpha=0.5, fit_intercept=True)\nmodel = Ridge(**args)\nmodel.fit(X_train, y_train)",
             "def train_model(X_train, y_train, alpha=0.5, fit_intercept=True):",
         ),
-        ("model = Ridge(**{'alpha': 3.0})\nmodel.fit(X_train, y_train)", "def train_model(X_train, y_train, alpha=3.0):"),
+        (
+            "model = Ridge(**{'alpha': 3.0})\nmodel.fit(X_train, y_train)",
+            "def train_model(X_train, y_train, alpha=3.0):",
+        ),
         (
             "alpha = 1\nalpha = 2\nmodel = Ridge(alpha=alpha)\nmodel.fit(X_train, y_train)",
             "def train_model(X_train, y_train):",
@@ -90,7 +93,10 @@ def test_pipeline_is_assignments_then_the_save_then_the_results(make, corpus) ->
             "model = Ridge(random_state=3, solver='lsqr')\nmodel.fit(X_train, y_train)",
             'def train_model(X_train, y_train, ridge_random_state=3, solver="lsqr"):',
         ),
-        ("model = Ridge(random_state=0)\nmodel.fit(X_train, y_train)", "def train_model(X_train, y_train, random_state=0):"),
+        (
+            "model = Ridge(random_state=0)\nmodel.fit(X_train, y_train)",
+            "def train_model(X_train, y_train, random_state=0):",
+        ),
         ("model = Ridge()\nmodel.fit(X=X_train, y=y_train)", "def train_model(X_train, y_train):"),
     ],
 )
@@ -197,19 +203,28 @@ model = Ridge().fit(rows[["a"]], rows["b"])
 
 
 def test_comments_stay_with_their_statements(make) -> None:
-    text = HEAD + "# hold it small\nmodel = Ridge()  # the field's own\nmodel.fit(X_train, y_train)\n# looks\nprint(X.shape)"
+    text = (
+        HEAD
+        + "# hold it small\nmodel = Ridge()  # the field's own\nmodel.fit(X_train, y_train)\n# looks\nprint(X.shape)"
+    )
     train = emitting.train(planning.plan(make(text + TAIL)))
     assert "    # hold it small\n    model = Ridge()  # the field's own\n" in train
     assert "# looks" not in train
 
 
 def test_texts_over_several_lines_are_not_indented(make) -> None:
-    text = HEAD + 'notes = {"text": """one\ntwo"""}\nmodel = Ridge()\nmodel.fit(X_train, y_train)\nmodel.notes = notes' + TAIL
+    text = (
+        HEAD
+        + 'notes = {"text": """one\ntwo"""}\nmodel = Ridge()\nmodel.fit(X_train, y_train)\nmodel.notes = notes'
+        + TAIL
+    )
     assert '"""one\ntwo"""' in emitting.train(planning.plan(make(text)))
 
 
 def test_names_of_the_users_own_are_not_taken(make) -> None:
-    text = "def load_data():\n    return load_diabetes(return_X_y=True)\n" + HEAD.replace("load_diabetes(return_X_y=True)", "load_data()")
+    text = "def load_data():\n    return load_diabetes(return_X_y=True)\n" + HEAD.replace(
+        "load_diabetes(return_X_y=True)", "load_data()"
+    )
     plan = planning.plan(make(text + "model = Ridge()\nmodel.fit(X_train, y_train)" + TAIL))
     assert plan.functions[0].name == "load_data_stage"
 

@@ -21,20 +21,33 @@ class Doubling:
         return np.array(rows).sum(axis=1) * 2
 
 
-@pytest.mark.parametrize(
-    "cells",
-    [
-        "raw_data = '{\"data\": [[1, 2], [3, 4]]}'\ndata = np.array(json.loads(raw_data)['data'])\n"
-        "result = model.predict(data)\nprint('Result:', {'result': result.tolist()})",
-        "request = '{\"data\": [[1, 2], [3, 4]]}'\ndata = np.array(json.loads(request)['data'])\n"
-        "answer = model.predict(data)\nanswer",
-        "raw_data = {'data': [[1, 2], [3, 4]]}\nrows = np.array(raw_data['data'])\nmodel.predict(rows).tolist()",
-        "payload = json.dumps({'data': [[1, 2], [3, 4]]})\nrows = json.loads(payload)['data']\n"
-        "result = model.predict(np.array(rows))\nprint(result)",
-        "rows = np.array([[1, 2], [3, 4]])\nprint(rows.shape)\nprint(model.predict(rows))",
-        "rows = [[1, 2], [3, 4]]\nresult = model.predict(rows)\nresponse = {'result': result.tolist()}\nprint(response)",
-    ],
-)
+REQUESTS = {
+    "text": """raw_data = '{"data": [[1, 2], [3, 4]]}'
+data = np.array(json.loads(raw_data)["data"])
+result = model.predict(data)
+print("Result:", {"result": result.tolist()})""",
+    "text of another name": """request = '{"data": [[1, 2], [3, 4]]}'
+data = np.array(json.loads(request)["data"])
+answer = model.predict(data)
+answer""",
+    "dictionary": """raw_data = {"data": [[1, 2], [3, 4]]}
+rows = np.array(raw_data["data"])
+model.predict(rows).tolist()""",
+    "dictionary made text": """payload = json.dumps({"data": [[1, 2], [3, 4]]})
+rows = json.loads(payload)["data"]
+result = model.predict(np.array(rows))
+print(result)""",
+    "rows in an array": """rows = np.array([[1, 2], [3, 4]])
+print(rows.shape)
+print(model.predict(rows))""",
+    "rows in a list": """rows = [[1, 2], [3, 4]]
+result = model.predict(rows)
+response = {"result": result.tolist()}
+print(response)""",
+}
+
+
+@pytest.mark.parametrize("cells", REQUESTS.values(), ids=REQUESTS)
 def test_every_way_to_write_a_request_gives_the_same_contract(make, tmp_path, monkeypatch, cells: str) -> None:
     import joblib
 
@@ -51,7 +64,9 @@ def test_every_way_to_write_a_request_gives_the_same_contract(make, tmp_path, mo
 
 
 def test_only_what_run_needs_is_global(make) -> None:
-    text = LOAD + "raw_data = '{\"data\": [[1]]}'\nresult = model.predict(np.array(json.loads(raw_data)['data']))\nresult"
+    text = (
+        LOAD + "raw_data = '{\"data\": [[1]]}'\nresult = model.predict(np.array(json.loads(raw_data)['data']))\nresult"
+    )
     assert "    global model\n" in script(make, text).code
 
 
@@ -69,7 +84,7 @@ def test_pickle_in_a_with_block_is_loaded_in_init(make) -> None:
         "raw_data = '{\"data\": [[1]]}'\nrows = json.loads(raw_data)['data']\nresult = model.predict(rows)\nresult"
     )
     made = script(make, text)
-    assert '    with open(os.path.join(model_folder(), "m.joblib"), "rb") as file:\n' in made.code
+    assert "    with open(os.path.join(model_folder(), \"m.joblib\"), 'rb') as file:\n" in made.code
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Real endpoints for the tests: a front, a worker in this Python, real sockets."""
 
+import contextlib
 import http.client
 import socket
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from modelwright.records import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, WorkerSpec
-from modelwright.serving import capture, front
+from modelwright.serving import capture, frames, front
 
 DEADLINE_SECONDS = 20.0
 
@@ -133,6 +134,16 @@ class Served:
         head = psutil.Process(self.started.pid)
         return [head, *head.children(recursive=True)]
 
+    def workers(self) -> list[psutil.Process]:
+        """Return the processes that run scoring scripts, without the guards around them."""
+        found = []
+        for process in self.family():
+            with contextlib.suppress(psutil.Error):
+                command = process.cmdline()
+                if command[2:5] == ["-X", "utf8", str(Path(frames.__file__).with_name("worker.py"))]:
+                    found.append(process)
+        return found
+
     @staticmethod
     def wait_for(condition: Callable[[], object], what: str) -> None:
         """Return when `condition` holds; fail when it does not within the deadline."""
@@ -161,7 +172,7 @@ class Served:
     def is_alive(process: psutil.Process) -> bool:
         """Return whether the process runs; one that waits to be reaped does not."""
         try:
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+            return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 

@@ -61,8 +61,10 @@ def ship(
     finishes the work; after a success it raises NotBetter, since an equal model is not better.
     """
     registry.check_name(name)
+    conversion.check_place(into, is_overwritten=is_overwritten)
     with claims.claim(store, f"ship-{name}"):
         recovery.recover(store, actor=actor)
+        deployments.check_port(store, name, port=port)
         with claims.scratch_folder(store) as work_folder:
             converted = _converted(
                 store,
@@ -104,6 +106,7 @@ def convert(
 ) -> Converted:
     """Convert the notebooks into the project folder `into`, on the record. Raises what conversion raises."""
     registry.check_name(name)
+    conversion.check_place(into, is_overwritten=is_overwritten)
     with claims.scratch_folder(store) as work_folder:
         return _converted(
             store,

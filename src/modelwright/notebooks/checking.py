@@ -31,6 +31,8 @@ CODES = {
     "unknown-call": "A call of an unknown library is kept, because what it does is not known.",
 }
 
+# difflib's own measure of a close match; below it a proposal misleads more often than it helps.
+_ALIKE = 0.6
 _BUILTINS = frozenset(dir(builtins)) | {"display", "get_ipython", "__file__", "__name__", "In", "Out", "_", "exit"}
 
 
@@ -157,7 +159,7 @@ def _meant(name: str, bound: set[str], flow: Flow, statement: Statement) -> str 
         return max(ratio, 0.8 if starts and min(len(one), len(two)) > 1 else 0.0) + (0.2 if saves and built else 0.0)
 
     ranked = sorted((each for each in bound if not each.startswith("<")), key=lambda each: (-likeness(each), each))
-    if ranked and likeness(ranked[0]) >= 0.6:
+    if ranked and likeness(ranked[0]) >= _ALIKE:
         return ranked[0]
     return None
 

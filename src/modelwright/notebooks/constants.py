@@ -62,22 +62,28 @@ def text(node: ast.expr, *, names: Names, values: Mapping[str, ast.expr]) -> str
     def known(each: ast.expr) -> str | None:
         return text(each, names=names, values=values)
 
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, ast.Name) and node.id in values:
-        rest = {name: value for name, value in values.items() if name != node.id}
-        return text(values[node.id], names=names, values=rest)
-    if isinstance(node, ast.JoinedStr):
-        parts = [known(each.value if isinstance(each, ast.FormattedValue) else each) for each in node.values]
-        return "".join(filter(None, parts)) if None not in parts else None
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Div):
-        left, right = known(node.left), known(node.right)
-        if left is None or right is None:
-            return None
-        return left + right if isinstance(node.op, ast.Add) else str(PurePosixPath(left, right))
-    if isinstance(node, ast.Call):
-        return _joined(node, [known(each) for each in node.args], names)
-    return None
+    match node:
+        case ast.Constant(value=str()):
+            found: str | None = str(node.value)
+        case ast.Name() if node.id in values:
+            rest = {name: value for name, value in values.items() if name != node.id}
+            found = text(values[node.id], names=names, values=rest)
+        case ast.JoinedStr():
+            parts = [known(each.value if isinstance(each, ast.FormattedValue) else each) for each in node.values]
+            found = "".join(filter(None, parts)) if None not in parts else None
+        case ast.BinOp(op=ast.Add() | ast.Div()):
+            found = _combined(known(node.left), known(node.right), node.op)
+        case ast.Call():
+            found = _joined(node, [known(each) for each in node.args], names)
+        case _:
+            found = None
+    return found
+
+
+def _combined(left: str | None, right: str | None, operator: ast.operator) -> str | None:
+    if left is None or right is None:
+        return None
+    return left + right if isinstance(operator, ast.Add) else str(PurePosixPath(left, right))
 
 
 def _joined(node: ast.Call, parts: list[str | None], names: Names) -> str | None:

@@ -6,26 +6,23 @@ from typing import Any
 # Rows and values that a description shows; enough to tell other rows, few enough to read.
 SHOWN_ROWS = 2
 SHOWN_VALUES = 20
+TABLE_DIMENSIONS = 2
 # Below this a float is rounding noise around zero, and a relative difference says nothing.
 NOISE = 1e-12
 
 
 def plain(value: Any) -> Any:
     """Return a value as what JSON can hold: arrays and frames as lists of rows; what has no such form as its text."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value if type(value) in (type(None), bool, int, float, str) else plain(value.item())
+    if type(value) in (type(None), bool, int, float, str):
+        return value
     if isinstance(value, dict):
         return {str(key): plain(each) for key, each in value.items()}
-    if hasattr(value, "to_numpy"):
-        return plain(value.to_numpy())
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if hasattr(value, "toarray"):
-        return plain(value.toarray())
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
-    if hasattr(value, "item"):
-        return plain(value.item())
+    # Frames, arrays, sparse arrays and single numbers of numpy, in this order: a frame has some of the others too.
+    for method in ("to_numpy", "tolist", "toarray", "item"):
+        if hasattr(value, method):
+            return plain(getattr(value, method)())
     return str(value)
 
 
@@ -49,9 +46,9 @@ def overlaps(value: Any) -> Any:
 def leaves(value: Any, place: str = "") -> Any:
     """Return the tables and other values inside nested dictionaries and tuples, with their places, as "train.X"."""
     if isinstance(value, dict):
-        items = value.items()
+        items = list(value.items())
     elif isinstance(value, tuple):
-        items = enumerate(value)
+        items = list(enumerate(value))
     else:
         return [(place, value)]
     start = place + "." if place else ""
@@ -61,7 +58,7 @@ def leaves(value: Any, place: str = "") -> Any:
 def width(table: Any) -> int:
     """Return the number of columns of a table; 0 for a series of single values and for what is no table."""
     shape = getattr(table, "shape", None)
-    return int(shape[1]) if shape is not None and len(shape) == 2 else 0
+    return int(shape[1]) if shape is not None and len(shape) == TABLE_DIMENSIONS else 0
 
 
 def _described(value: Any) -> Any:
@@ -92,7 +89,7 @@ def difference(one: Any, other: Any) -> float:
     if isinstance(one, list) and isinstance(other, list):
         if len(one) != len(other):
             return math.inf
-        return max((difference(first, second) for first, second in zip(one, other)), default=0.0)
+        return max((difference(first, second) for first, second in zip(one, other)), default=0.0)  # noqa: B905 - Python 3.9 has no strict
     if _is_number(one) and _is_number(other):
         return _apart(one, other)
     return 0.0 if one == other and type(one) is type(other) else math.inf

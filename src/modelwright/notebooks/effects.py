@@ -21,6 +21,8 @@ WORLD = "<world>"
 RANDOM = frozenset({NUMPY_RANDOM, PYTHON_RANDOM})
 
 _BUILTINS = frozenset(dir(builtins)) | {"display", "get_ipython", "__file__", "__name__"}
+# Builtins whose result holds what they are given.
+_HOLDING_BUILTINS = frozenset({"list", "dict", "tuple", "set", "sorted", "zip", "iter", "reversed", "enumerate"})
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ class _Collector(ast.NodeVisitor):
         self.bound.add(node.name)
         self.state.maybe_bound.add(node.name)
 
-    visit_AsyncFunctionDef = visit_FunctionDef
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - the names that ast.NodeVisitor calls
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         for each in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
@@ -218,7 +220,7 @@ class _Collector(ast.NodeVisitor):
         self.bound |= imported
         self.state.maybe_bound |= imported
 
-    visit_ImportFrom = visit_Import
+    visit_ImportFrom = visit_Import  # noqa: N815 - the names that ast.NodeVisitor calls
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         given = node.args
@@ -242,7 +244,7 @@ class _Collector(ast.NodeVisitor):
             self.visit(each)
         self.locals.pop()
 
-    visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _comprehension
+    visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _comprehension  # noqa: N815 - the names that ast.NodeVisitor calls
 
     def _branches(self, branches: Iterable[list[ast.stmt]], *, covers_all: bool) -> None:
         """Walk alternatives; afterwards only what every one of them binds is surely bound."""
@@ -268,7 +270,7 @@ class _Collector(ast.NodeVisitor):
         self.bound = before
         self._branches([node.orelse], covers_all=False)
 
-    visit_AsyncFor = visit_For
+    visit_AsyncFor = visit_For  # noqa: N815 - the names that ast.NodeVisitor calls
 
     def visit_While(self, node: ast.While) -> None:
         self.visit(node.test)
@@ -387,56 +389,49 @@ class _Collector(ast.NodeVisitor):
 
     def _sharing(self, node: ast.expr) -> set[str]:
         """Return the names whose objects the value of an expression may be, or hold, or look into."""
+        parts: list[ast.expr] = []
         match node:
             case ast.Name():
                 known = node.id in self.names.imports or any(node.id in scope for scope in self.locals)
                 return set() if known else {node.id}
-            case ast.Attribute() | ast.Subscript() | ast.Starred() | ast.NamedExpr() | ast.Await():
-                return self._sharing(node.value)
-            case ast.Tuple() | ast.List() | ast.Set():
-                return set().union(*(self._sharing(each) for each in node.elts))
-            case ast.Dict():
-                return set().union(*(self._sharing(each) for each in node.values))
-            case ast.IfExp():
-                return self._sharing(node.body) | self._sharing(node.orelse)
-            case ast.BoolOp():
-                return set().union(*(self._sharing(each) for each in node.values))
-            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
-                return set().union(*(self._sharing(each.iter) for each in node.generators))
             case ast.Call():
                 return self._sharing_of_call(node)
-        return set()
+            case ast.Attribute() | ast.Subscript() | ast.Starred() | ast.NamedExpr() | ast.Await():
+                parts = [node.value]
+            case ast.Tuple() | ast.List() | ast.Set():
+                parts = node.elts
+            case ast.Dict() | ast.BoolOp():
+                parts = node.values
+            case ast.IfExp():
+                parts = [node.body, node.orelse]
+            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
+                parts = [each.iter for each in node.generators]
+        return self._sharing_of_all(parts)
+
+    def _sharing_of_all(self, parts: Iterable[ast.expr]) -> set[str]:
+        return {name for each in parts for name in self._sharing(each)}
 
     def _sharing_of_call(self, node: ast.Call) -> set[str]:
-        given = [*node.args, *(each.value for each in node.keywords)]
-        inner: set[str] = set().union(*(self._sharing(each) for each in given))
         origin = self.names.origin(node.func)
+        inner = self._sharing_of_all([*node.args, *(each.value for each in node.keywords)])
         if origin is not None:
             library, last = origin.partition(".")[0], origin.rpartition(".")[2]
-            makes_object = last[:1].isupper() or last.startswith("make_p") or last.startswith("make_c")
+            makes_object = last[:1].isupper() or last.startswith(("make_pipeline", "make_column"))
             keeps = makes_object or origin in vocabulary.VIEW_FUNCTIONS
             return inner if keeps or library not in vocabulary.TRUSTED_LIBRARIES else set()
         if isinstance(node.func, ast.Attribute):
-            receiver = self._sharing(node.func.value)
-            if node.func.attr in vocabulary.VIEW_METHODS:
-                return receiver
-            if node.func.attr in vocabulary.PURE_METHODS:
-                return set()
-            # Most fits return the estimator itself, which does not hold the rows; an unknown method may hold all.
-            return receiver if node.func.attr in vocabulary.FITTING_METHODS else receiver | inner
-        if isinstance(node.func, ast.Name) and node.func.id in {
-            "list",
-            "dict",
-            "tuple",
-            "set",
-            "sorted",
-            "zip",
-            "iter",
-        }:
-            return inner
-        if isinstance(node.func, ast.Name) and node.func.id in _BUILTINS:
+            return self._sharing_of_method(node.func, inner)
+        is_fresh = isinstance(node.func, ast.Name) and node.func.id in _BUILTINS - _HOLDING_BUILTINS
+        return set() if is_fresh else inner
+
+    def _sharing_of_method(self, method: ast.Attribute, inner: set[str]) -> set[str]:
+        receiver = self._sharing(method.value)
+        if method.attr in vocabulary.VIEW_METHODS:
+            return receiver
+        if method.attr in vocabulary.PURE_METHODS:
             return set()
-        return inner
+        # Most fits return the estimator itself, which does not hold the rows; an unknown method may hold all.
+        return receiver if method.attr in vocabulary.FITTING_METHODS else receiver | inner
 
 
 def _is_display(origin: str) -> bool:

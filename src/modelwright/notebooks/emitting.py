@@ -43,7 +43,7 @@ def train(plan: Plan) -> str:
 def pipeline(plan: Plan) -> str:
     """Return `pipeline.py`: one function whose calls are the steps of a run."""
     parameters = [*plan.parameters, Parameter("output_folder", "outputs")]
-    lines = [_call(each, plan) for each in plan.functions]
+    lines = [_call(each) for each in plan.functions]
     returned = f'return {{"model": {plan.model}, "metrics": {_metrics(plan)}}}'
     names = ", ".join(sorted(each.name for each in plan.functions))
     header = signature("pipeline", [], parameters)
@@ -73,16 +73,11 @@ def _with_argparse(imports: Sequence[str]) -> list[str]:
     return [*lines[:place], "import argparse", *lines[place:]]
 
 
-def _call(function: Function, plan: Plan) -> str:
+def _call(function: Function) -> str:
     given = [*function.inputs, *(f"{each}={each}" for each in function.parameters)]
-    targets = ", ".join(_target(each, plan) for each in function.outputs)
+    targets = ", ".join(function.outputs)
     arguments = ", ".join(given)
     return f"{targets} = {function.name}({arguments})" if targets else f"{function.name}({arguments})"
-
-
-def _target(name: str, plan: Plan) -> str:
-    del plan
-    return name
 
 
 def _metrics(plan: Plan) -> str:
@@ -91,8 +86,7 @@ def _metrics(plan: Plan) -> str:
 
 def _main(plan: Plan) -> str:
     lines = ["parser = argparse.ArgumentParser(description=__doc__)"]
-    for each in plan.parameters:
-        lines.append(f"parser.add_argument({_option(each)})")
+    lines += [f"parser.add_argument({_option(each)})" for each in plan.parameters]
     lines.append('parser.add_argument("--output-folder", default="outputs")')
     lines.append("arguments = parser.parse_args()")
     for function in plan.functions:
@@ -107,7 +101,8 @@ def _main(plan: Plan) -> str:
     if _metrics(plan) == "metrics":
         lines[last_metrics:last_metrics] = ["for name, value in metrics.items():", '    print(f"{name}: {value!r}")']
     body = "\n".join(f"    {line}" for line in lines)
-    return f'def main():\n    """Train with the parameters of the command line, print the metrics, save the model."""\n{body}'
+    purpose = "Train with the parameters of the command line, print the metrics, save the model."
+    return f'def main():\n    """{purpose}"""\n{body}'
 
 
 def _option(parameter: Parameter) -> str:
@@ -186,7 +181,7 @@ def _step(function: Function, golden: Mapping[str, Any]) -> list[str]:
 
 
 def _reaching(plan: Plan, name: str, keyword: str) -> str:
-    """Return a test that a parameter with another value reaches the model; none if no other value is sure to be right."""
+    """Return a test that a parameter's other value reaches the model; no text if no other is sure to be right."""
     parameter = next(each for each in plan.parameters if each.name == name)
     other = _other(parameter)
     function = next((each for each in plan.functions if plan.model in each.outputs and name in each.parameters), None)

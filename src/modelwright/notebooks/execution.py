@@ -1,13 +1,14 @@
 """Notebooks run from top to bottom in a fresh kernel, on a copy of their folder, with a look at chosen values."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,9 @@ def execute(
         (copy / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, copy / relative)
     seen_folder.mkdir(parents=True, exist_ok=True)
-    with _kernel(python, folder=copy, environment=environment) as client:
+    with _kernel(python, copy, environment=environment, timeout_seconds=timeout_seconds) as client:
         outputs = tuple(
-            (cell.number, _run_cell(client, cell, notebook, probe, seen_folder, timeout_seconds))
+            (cell.number, _run_cell(client, cell, notebook, probe=probe, seen_folder=seen_folder))
             for cell in notebook.cells
         )
     return _gathered(notebook, version, outputs, seen_folder, copy, time.monotonic() - started)
@@ -111,8 +112,8 @@ def _belongs(folder: Path) -> bool:
 # --- the kernel ---
 
 
-@contextmanager
-def _kernel(python: Path, *, folder: Path, environment: Mapping[str, str]) -> Iterator[Any]:
+@contextlib.contextmanager
+def _kernel(python: Path, folder: Path, *, environment: Mapping[str, str], timeout_seconds: float) -> Iterator[Any]:
     """Start a kernel that ends with us; give the client that runs cells in it."""
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
@@ -131,10 +132,15 @@ def _kernel(python: Path, *, folder: Path, environment: Mapping[str, str]) -> It
             argv=processes.guarded(command), display_name="Python 3", language="python"
         )
         client = NotebookClient(
-            new_notebook(), km=manager, timeout=None, kernel_name="python3", startup_timeout=int(_START_SECONDS)
+            new_notebook(),
+            km=manager,
+            timeout_func=lambda _cell: timeout_seconds,
+            kernel_name="python3",
+            startup_timeout=int(_START_SECONDS),
         )
         # The user's own start-up files and history must not take part, nor be written to.
         variables = {**environment, "IPYTHONDIR": private, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+        group = 0
         try:
             with client.setup_kernel(
                 stdin=reading,
@@ -144,55 +150,50 @@ def _kernel(python: Path, *, folder: Path, environment: Mapping[str, str]) -> It
                 env=variables,
                 cleanup_kc=True,
             ):
+                provisioned: Any = manager.provisioner
+                group = os.getpgid(provisioned.pid)
                 yield client
         finally:
+            # Asked to end above; a kernel that could not, being busy, is made to, with what it started.
+            with contextlib.suppress(ProcessLookupError):
+                if group:
+                    os.killpg(group, signal.SIGKILL)
             os.close(reading)
             os.close(writing)
 
 
-def _run_cell(
-    client: Any,
-    cell: Cell,
-    notebook: Notebook,
-    probe: Sequence[ProbePoint],
-    seen_folder: Path,
-    timeout_seconds: float,
-) -> str:
+def _run_cell(client: Any, cell: Cell, notebook: Notebook, *, probe: Sequence[ProbePoint], seen_folder: Path) -> str:
     """Run a cell up to each of its points, looking there; return what it printed."""
     points = [each for each in probe if each.cell == cell.number]
     lines = cell.code.splitlines()
     stops = sorted({min(each.line, len(lines)) for each in points})
     printed, done = "", 0
     for stop in [*stops, len(lines)]:
-        # Empty lines keep the numbers of lines in tracebacks those of the cell.
-        code = "\n" * done + "\n".join(lines[done:stop])
-        if code.strip():
-            printed += _run_code(client, code, cell, notebook, timeout_seconds)
+        code = _in_place(lines, done, stop)
+        if code.strip("#\n "):
+            printed += _run_code(client, code, cell, notebook)
         done = stop
         here = [asdict(each) for each in points if min(each.line, len(lines)) == stop]
         if here:
-            _look(client, here, seen_folder, cell, notebook, timeout_seconds)
+            look = f'__import__("runpy").run_path({str(_WORKER)!r})["look"](globals(), {here!r}, {str(seen_folder)!r})'
+            _run_code(client, look, cell, notebook)
             points = [each for each in points if min(each.line, len(lines)) != stop]
     return printed
 
 
-def _look(
-    client: Any,
-    points: Sequence[dict[str, Any]],
-    seen_folder: Path,
-    cell: Cell,
-    notebook: Notebook,
-    timeout_seconds: float,
-) -> None:
-    code = f'__import__("runpy").run_path({str(_WORKER)!r})["look"](globals(), {points!r}, {str(seen_folder)!r})'
-    _run_code(client, code, cell, notebook, timeout_seconds)
+def _in_place(lines: Sequence[str], start: int, stop: int) -> str:
+    """Return lines of a cell under as many empty comments as lie above, so that tracebacks name the cell's lines.
+
+    IPython strips empty lines at the top, and would count from below them.
+    """
+    first = next((number for number in range(start, stop) if lines[number].strip()), stop)
+    return "#\n" * first + "\n".join(lines[first:stop])
 
 
-def _run_code(client: Any, code: str, cell: Cell, notebook: Notebook, timeout_seconds: float) -> str:
+def _run_code(client: Any, code: str, cell: Cell, notebook: Notebook) -> str:
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
     from nbformat.v4 import new_code_cell
 
-    client.timeout = timeout_seconds
     executed = new_code_cell(code)
     client.nb.cells = [executed]
     try:
@@ -201,7 +202,7 @@ def _run_code(client: Any, code: str, cell: Cell, notebook: Notebook, timeout_se
         raise _raised(client, error, cell, notebook) from error
     except CellTimeoutError as error:
         raise NotebookTimedOut(
-            notebook=notebook.path.name, cell=cell.number, timeout_seconds=timeout_seconds
+            notebook=notebook.path.name, cell=cell.number, timeout_seconds=client.timeout_func(executed)
         ) from error
     except DeadKernelError as error:
         raise KernelDied(notebook=notebook.path.name, cell=cell.number) from error
@@ -235,8 +236,13 @@ def _raised(client: Any, error: Any, cell: Cell, notebook: Notebook) -> Notebook
         ename=error.ename,
         evalue=error.evalue,
         statement=lines[line - 1].strip() if line <= len(lines) else "",
-        frames="".join(f"\n    in {name}, {Path(file).name}:{number}: {text}" for file, number, name, text in below),
+        frames="".join(f"\n    in {name}{_place(file, number)}: {text}" for file, number, name, text in below),
     )
+
+
+def _place(file: str, number: int) -> str:
+    """Return a frame's file and line; cells have no file that the user knows."""
+    return "" if "ipykernel" in file else f", {Path(file).name}:{number}"
 
 
 # --- what was seen ---

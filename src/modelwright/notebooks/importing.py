@@ -8,6 +8,8 @@ from pathlib import Path
 from modelwright.notebooks import names
 from modelwright.notebooks.dataflow import Flow
 
+_WIDTH = 100
+
 
 def lines(flow: Flow, used: Collection[str], extra: Sequence[str] = ()) -> tuple[str, ...]:
     """Return import lines for the names `used`, and for the modules in `extra`; an empty line parts the groups."""
@@ -65,7 +67,7 @@ def _member(alias: ast.alias) -> str:
 
 def _from(module: str, members: set[str]) -> str:
     line = f"from {module} import {', '.join(sorted(members))}"
-    if len(line) <= 100:
+    if len(line) <= _WIDTH:
         return line
     return f"from {module} import (\n" + "".join(f"    {each},\n" for each in sorted(members)) + ")"
 

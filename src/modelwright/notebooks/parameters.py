@@ -1,8 +1,10 @@
 """Values of a notebook that become keyword parameters: constants, and the literals that steer estimators and splits."""
 
 import ast
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from modelwright.notebooks import constants, vocabulary
 from modelwright.notebooks.dataflow import Flow
@@ -60,8 +62,7 @@ def find(flow: Flow, kept: Slice, results: Results) -> Parameters:
 
 def _value(flow: Flow, index: int) -> constants.Scalar:
     value = constants.scalar(flow.statements[index].tree.value)  # type: ignore[attr-defined]
-    assert value is not None, "only literal scalars are asked for"
-    return value
+    return cast("constants.Scalar", value)
 
 
 def _result_path_names(flow: Flow, results: Results) -> set[str]:
@@ -138,9 +139,10 @@ def _name(
 ) -> str:
     """Return the parameter's name: the keyword's, shared by equal values, with its owner's before it in a conflict."""
     snake = "".join(f"_{each.lower()}" if each.isupper() else each for each in call_name).lstrip("_")
-    candidates = [keyword, f"{snake}_{keyword}", *(f"{snake}_{keyword}_{number}" for number in range(2, 1000))]
-    for each in candidates:
-        same = each in values and values[each] == value and type(values[each]) is type(value)
-        if same or (each not in values and each not in taken):
-            return each
-    raise AssertionError("a thousand parameters of one name")
+    numbered = (f"{snake}_{keyword}_{number}" for number in itertools.count(2))
+
+    def is_free(name: str) -> bool:
+        same = name in values and values[name] == value and type(values[name]) is type(value)
+        return same or (name not in values and name not in taken)
+
+    return next(name for name in itertools.chain([keyword, f"{snake}_{keyword}"], numbered) if is_free(name))

@@ -45,7 +45,7 @@ def plan(training: Notebook, scoring_notebook: Notebook | None = None) -> Plan:
     _stop_at_errors(findings)
     given = parameters.find(flow, kept, found)
     shaped = shaping.stages(flow, kept, found, given)
-    model = shaping.model_name(flow, found)
+    model = shaping.model_name(found)
     model_file, loader = _model_file(found, model)
     paths, data_files = _paths(flow, kept, found)
     known = rendering.context(flow, found, given, paths)
@@ -156,9 +156,7 @@ def _is_saved_as(save: Save, model_file: str) -> bool:
     return save.file is not None and PurePosixPath(save.file).name == model_file
 
 
-def _paths(
-    flow: Flow, kept: Slice, found: Results
-) -> tuple[dict[int, list[tuple[ast.expr, str]]], list[str]]:
+def _paths(flow: Flow, kept: Slice, found: Results) -> tuple[dict[int, list[tuple[ast.expr, str]]], list[str]]:
     """Return what takes the place of file paths, by statement, and the files read that lie beside the notebook."""
     edits: dict[int, list[tuple[ast.expr, str]]] = {}
     for save in (*found.saves, *found.files):
@@ -168,11 +166,11 @@ def _paths(
     written = {each.file for each in (*found.saves, *found.files)}
     files = []
     for index in sorted(kept.body):
-        for node in ast.walk(flow.statements[index].tree):
-            path = checking.read_path(node, flow, values) if isinstance(node, ast.Call) else None
+        calls = [node for node in ast.walk(flow.statements[index].tree) if isinstance(node, ast.Call)]
+        for node in calls:
+            path = checking.read_path(node, flow, values)
             if path is None or checking.is_outside(path) or path in written:
                 continue
-            assert isinstance(node, ast.Call), "only calls read"
             files.append(str(PurePosixPath(path)))
             code = flow.statements[index].source_of(node.args[0])
             edits.setdefault(index, []).append((node.args[0], f"os.path.join(PROJECT, {code})"))
@@ -316,7 +314,7 @@ def _prediction_points(flow: Flow, shaped: Sequence[Stage], found: Results, mode
 
 
 def _rows(flow: Flow, shaped: Sequence[Stage], model: str) -> tuple[int, ast.expr] | None:
-    """Return the statement and expression of rows that the model is given: those it is tested with, else learns from."""
+    """Return the statement and expression of rows given to the model: those it is tested with, else learns from."""
     ordered = [
         index for role in (EVALUATE, TRAIN) for stage in shaped if stage.role == role for index in stage.statements
     ]

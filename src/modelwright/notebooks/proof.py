@@ -15,7 +15,7 @@ TOLERANCE = 1e-9
 _TRACEBACK_LINES = 12
 
 
-def prove(
+def prove(  # noqa: PLR0913 - both sides of the comparison and where it is done, all named at the call
     *,
     plan: Plan,
     training_run: NotebookRun,

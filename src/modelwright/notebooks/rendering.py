@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import cast
 
 import libcst as cst
 
@@ -81,7 +82,9 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
     if stage.role == EVALUATE:
         inputs += ["metrics"] if metrics_so_far else []
         outputs = ["metrics", *outputs]
-        body.append(_parsed(f"return {', '.join([_metrics(stage, known, metrics_so_far), *outputs[1:]])}"))
+        body.append(
+            _parsed(f"return {', '.join([_metrics(stage, known, metrics_so_far=metrics_so_far), *outputs[1:]])}")
+        )
     elif outputs:
         body.append(_parsed(f"return {', '.join(outputs)}"))
     inputs += ["output_folder"] if stage.role == SAVE else []
@@ -97,17 +100,15 @@ def statement(one: Statement, known: Context) -> list[Syntax]:
         lines = []
         for each in shown:
             expression = one.syntax_of(each.expression)
-            edited = _edited(expression, edits)
-            assert isinstance(edited, cst.BaseExpression), "an expression stays one"
+            edited = cast("cst.BaseExpression", _edited(expression, edits))
             parenthesised = (
                 edited if _is_one_line(edited) else edited.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
             )
             target = cst.AssignTarget(cst.Name(each.name))
             lines.append(cst.SimpleStatementLine([cst.Assign([target], parenthesised)]))
         return [lines[0].with_changes(leading_lines=_comments(one.syntax)), *lines[1:]]
-    edited = _edited(one.syntax, edits)
-    assert isinstance(edited, cst.SimpleStatementLine | cst.BaseCompoundStatement), "a statement stays one"
-    return [edited.with_changes(leading_lines=_comments(one.syntax))]
+    whole = cast("Syntax", _edited(one.syntax, edits))
+    return [whole.with_changes(leading_lines=_comments(one.syntax))]
 
 
 def definitions(flow: Flow, indices: Sequence[int], known: Context) -> str:
@@ -150,7 +151,7 @@ def _random(state: str, place: int) -> str:
     return f"{_RANDOM_MODULES[state][0]}.{_RANDOM_MODULES[state][place]}"
 
 
-def _metrics(stage: Stage, known: Context, metrics_so_far: bool) -> str:  # noqa: FBT001 - one private caller
+def _metrics(stage: Stage, known: Context, *, metrics_so_far: bool) -> str:
     names = [each.name for index in stage.statements for each in known.measures.get(index, ())]
     entries = [*(["**metrics"] if metrics_so_far else []), *(f'"{name}": float({name})' for name in names)]
     plain = "{" + ", ".join(entries) + "}"
@@ -163,8 +164,7 @@ def _parsed(line: str) -> cst.SimpleStatementLine | cst.BaseCompoundStatement:
 
 def _definition(header: str, body: Sequence[cst.BaseStatement]) -> str:
     module = cst.parse_module(f"{header}\n    pass\n")
-    empty = module.body[0]
-    assert isinstance(empty, cst.FunctionDef), "the header is one of a function"
+    empty = cast("cst.FunctionDef", module.body[0])
     return module.with_changes(body=[empty.with_changes(body=cst.IndentedBlock(body=body))]).code
 
 
@@ -183,9 +183,7 @@ class _Replace(cst.CSTTransformer):
 def _edited(node: cst.CSTNode, edits: Mapping[cst.BaseExpression, str]) -> cst.CSTNode:
     if not edits:
         return node
-    changed = node.visit(_Replace(edits))
-    assert isinstance(changed, cst.CSTNode), "nothing is removed"
-    return changed
+    return cast("cst.CSTNode", node.visit(_Replace(edits)))
 
 
 def _is_one_line(expression: cst.BaseExpression) -> bool:

@@ -10,7 +10,6 @@ from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.names import Names, root
 from modelwright.notebooks.statements import Statement
 
-
 # How names tell which rows they hold.
 _ROWS = {"train": r"train|_tr\b|_tr_", "valid": r"valid|_val\b|_dev\b", "test": r"test|_te\b"}
 
@@ -224,7 +223,7 @@ def _metric_function(node: ast.expr, names: Names, numbers: dict[str, str], fitt
 def _is_per_class(node: ast.Call) -> bool:
     """Whether a metric's call gives one number for each class rather than one."""
     return any(
-        (each.arg in {"average"} and isinstance(each.value, ast.Constant) and each.value.value is None)
+        (each.arg == "average" and isinstance(each.value, ast.Constant) and each.value.value is None)
         or (each.arg == "multioutput" and isinstance(each.value, ast.Constant) and each.value.value == "raw_values")
         for each in node.keywords
     )
@@ -266,12 +265,17 @@ def _is_text(node: ast.expr) -> bool:
 
 def _shown_name(expression: ast.expr, function: str) -> str:
     name = vocabulary.METRIC_FUNCTIONS.get(function, (function, None))[0]
-    takes_root = any(
+    takes_root = _is_half_power(expression) or any(
         isinstance(each, ast.Attribute | ast.Name)
         and (getattr(each, "attr", None) or getattr(each, "id", "")) == "sqrt"
         for each in ast.walk(expression)
     )
     return f"r{name}" if takes_root and name in {"mse", "msle"} else name
+
+
+def _is_half_power(expression: ast.expr) -> bool:
+    is_power = isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.Pow)
+    return is_power and ast.unparse(expression).replace(" ", "").endswith(("**0.5", "**(1/2)"))
 
 
 def _free_name(name: str, expression: ast.expr, taken: set[str]) -> str:

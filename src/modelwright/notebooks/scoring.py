@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import cast
 
 import libcst as cst
 
@@ -13,6 +14,11 @@ from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.results import Results
 from modelwright.notebooks.statements import Statement
 from modelwright.records import Notebook, ProbePoint, Removal
+
+_MODEL_FOLDER = '''def model_folder():
+    """Return the folder of the model's files: the one served, else the last one trained here."""
+    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), "outputs")
+    return os.environ.get("AZUREML_MODEL_DIR", beside)'''
 
 
 @dataclass(frozen=True)
@@ -134,9 +140,7 @@ def _script(
         '"""Score rows with the trained model: `init()` once, then `run()` for each request."""\n\n'
         + "\n".join(imports),
         definitions.strip("\n"),
-        'def model_folder():\n    """Return the folder of the model\'s files: the one served, else the last one trained here."""\n'
-        '    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), "outputs")\n'
-        '    return os.environ.get("AZUREML_MODEL_DIR", beside)',
+        _MODEL_FOLDER,
         _function("def init():", "Load the model.", [*opening, *init]),
         _function("def run(raw_data, request_headers):", "Answer a request, whose body is JSON text.", run),
         _try_it(sample),
@@ -147,8 +151,7 @@ def _script(
 def _function(header: str, purpose: str, body: Sequence[cst.BaseStatement]) -> str:
     module = cst.parse_module(f"{header}\n    pass\n")
     docstring = _line(f'"""{purpose}"""')
-    function = module.body[0]
-    assert isinstance(function, cst.FunctionDef), "the header is one of a function"
+    function = cast("cst.FunctionDef", module.body[0])
     return module.with_changes(body=[function.with_changes(body=cst.IndentedBlock(body=[docstring, *body]))]).code
 
 
@@ -284,13 +287,16 @@ def _is_drawing(flow: Flow, statement: Statement) -> bool:
 
 
 def _values(statement: Statement) -> list[ast.expr]:
+    """Return the expressions that a statement binds or shows."""
     tree = statement.tree
     if isinstance(tree, ast.Assign):
         return [tree.value]
-    if isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Call) and isinstance(tree.value.func, ast.Name):
-        if tree.value.func.id in {"print", "display"}:
-            return [each for each in tree.value.args if not isinstance(each, ast.Constant | ast.JoinedStr)]
-    return [tree.value] if isinstance(tree, ast.Expr) else []
+    if not isinstance(tree, ast.Expr):
+        return []
+    call = tree.value
+    shows = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in {"print", "display"}
+    given = call.args if shows and isinstance(call, ast.Call) else [call]
+    return [each for each in given if not isinstance(each, ast.Constant | ast.JoinedStr)]
 
 
 def _answer_lines(answer: tuple[Statement, ast.expr]) -> list[cst.BaseStatement]:

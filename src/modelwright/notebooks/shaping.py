@@ -21,6 +21,8 @@ _NAMES = {
     EVALUATE: "evaluate_model",
     SAVE: "save_model",
 }
+# Calls that bring no rows in.
+_PLAIN_CALLS = frozenset({"numpy.random.seed", "random.seed", "dict", "list", "tuple", "set", "range"})
 # Names of a stage that comes a second time, as when a model is fitted again on all rows after its evaluation.
 _AGAIN = {TRAIN: "refit_model", SAVE: "save_results"}
 
@@ -48,14 +50,14 @@ def stages(flow: Flow, kept: Slice, results: Results, parameters: Parameters) ->
     numbered = sorted(set(phases.values()) | ({SAVE} if not results.saves else set()))
     groups = [[index for index in body if phases[index] == phase] for phase in numbered]
     names = _stage_names(numbered, flow)
-    model = model_name(flow, results)
+    model = model_name(results)
     return [
         _stage(names[place], phase % _ROLES, groups, place, flow, parameters, model)
         for place, phase in enumerate(numbered)
     ]
 
 
-def model_name(flow: Flow, results: Results) -> str:
+def model_name(results: Results) -> str:
     """Return the variable that holds the model kept: the one saved, preferring one that predicts; else fitted last."""
     saved = [each.value.id for each in results.saves if isinstance(each.value, ast.Name)]
     predicting = [each for each in saved if each not in results.transformers]
@@ -166,7 +168,7 @@ def _sunk(flow: Flow, body: Sequence[int], roles: Mapping[int, int], phases: dic
 def _is_plain(flow: Flow, index: int) -> bool:
     """Whether a statement only binds literals, seeds, or objects that are configured rather than fed."""
     known = flow.effects[index]
-    reads = {each for each in known.reads if each not in flow.names.imports}
+    reads = known.reads - flow.names.imports.keys() - _PLAIN_CALLS
     return not reads and not known.changes - RANDOM and not _reads_rows(flow, index)
 
 
@@ -174,8 +176,8 @@ def _reads_rows(flow: Flow, index: int) -> bool:
     """Whether a statement brings data in: it calls a function of a library that is no estimator and no seed."""
     for node in ast.walk(flow.statements[index].tree):
         if isinstance(node, ast.Call) and not flow.names.is_estimator(node):
-            origin = flow.names.origin(node.func) or ""
-            if origin not in {"numpy.random.seed", "random.seed"}:
+            called = flow.names.origin(node.func) or (node.func.id if isinstance(node.func, ast.Name) else "")
+            if called not in _PLAIN_CALLS:
                 return True
     return False
 
@@ -198,8 +200,9 @@ def _selects(flow: Flow, index: int) -> bool:
 def _stage_names(numbered: Sequence[int], flow: Flow) -> list[str]:
     taken = set().union(*(each.binds | each.reads for each in flow.effects)) if flow.effects else set()
     found: list[str] = []
-    for phase in numbered:
-        role, again = phase % _ROLES, phase >= _ROLES
+    for place, phase in enumerate(numbered):
+        role = phase % _ROLES
+        again = any(each % _ROLES == role for each in numbered[:place])
         first = _AGAIN.get(role, f"{_NAMES[role]}_again") if again else _NAMES[role]
         candidates = [first, f"{first}_stage", *(f"{first}_{number}" for number in range(2, 1000))]
         found.append(next(each for each in candidates if each not in taken and each not in found))

@@ -108,7 +108,7 @@ def is_setting(statement: Statement, flow: Flow) -> bool:
     if origin is None or origin.startswith(("numpy.random.", "random.")):
         return False
     last = origin.rpartition(".")[2]
-    if origin.startswith("sys.path.") or origin.partition(".")[0] in {"locale"}:
+    if origin.startswith(("sys.path.", "locale.")):
         return True
     if not last.startswith(_SETTING_WORDS) or effects.FIGURE in flow.effects[statement.index].changes:
         return False
@@ -118,7 +118,7 @@ def is_setting(statement: Statement, flow: Flow) -> bool:
 def _sets_display(call: ast.Call, flow: Flow, statement: Statement) -> bool:
     """Whether a setter only steers what is shown; pandas' options are told apart by their prefix."""
     if effects.DISPLAY not in flow.effects[statement.index].changes:
-        return all(each.arg in {"display"} for each in call.keywords) and not call.args
+        return all(each.arg == "display" for each in call.keywords) and not call.args
     option = call.args[0] if call.args else None
     is_text = isinstance(option, ast.Constant) and isinstance(option.value, str)
     is_pandas = (flow.names.origin(call.func) or "").startswith("pandas.")

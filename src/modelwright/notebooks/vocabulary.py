@@ -4,6 +4,8 @@ Everything here only sharpens the analysis. A name that is in no table is taken 
 is called on.
 """
 
+# ruff: noqa: SIM905 - tables of words are read and edited as words
+
 from modelwright.records import Goal
 
 # Methods that leave the object they are called on as it was and give a new one.

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,21 @@ class Study:
     plan: Plan
     training_run: NotebookRun
     scoring_run: NotebookRun | None
+
+
+def check_place(into: Path, *, is_overwritten: bool) -> None:
+    """Find out, before anything runs, whether a project may be written to `into`.
+
+    Raises FolderNotWritable, and ProjectEdited when the user has edited what a conversion wrote there.
+    """
+    try:
+        into.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=into if into.exists() else into.parent):
+            pass
+    except OSError as error:
+        raise FolderNotWritable(folder=into, reason=error.strerror, option="--into") from error
+    if not is_overwritten and (into / MANIFEST_FILE).is_file():
+        _refuse_to_overwrite(into, manifests.read_manifest(into).generated)
 
 
 def study(training: Path, scoring: Path | None, *, python: Path, work_folder: Path) -> Study:
@@ -73,7 +89,8 @@ def lay_out(
     `is_overwritten`. Raises ProjectEdited and FolderNotWritable, having changed nothing.
     """
     files = _files(studied, environment)
-    _refuse_to_overwrite(into, files, is_overwritten=is_overwritten)
+    if not is_overwritten:
+        _refuse_to_overwrite(into, files)
     partial = into.with_name(f".{into.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -155,13 +172,9 @@ def _parameters_text(plan: Plan) -> str:
     return "# What a run trains with; `wright run --set NAME=VALUE` overrides.\n" + "".join(lines)
 
 
-def _refuse_to_overwrite(into: Path, files: Mapping[str, str], *, is_overwritten: bool) -> None:
-    if is_overwritten or not into.exists():
-        return
+def _refuse_to_overwrite(into: Path, files: Iterable[str]) -> None:
     known = manifests.read_manifest(into).generated if (into / MANIFEST_FILE).is_file() else {}
-    edited = [
-        path for path in files if (into / path).is_file() and known.get(path) != digest_of(into / path)
-    ]
+    edited = [path for path in files if (into / path).is_file() and known.get(path) != digest_of(into / path)]
     if edited:
         raise ProjectEdited(folder=into, files=", ".join(f'"{path}"' for path in edited))
 

@@ -73,7 +73,7 @@ class _Message:
     has_head: bool = False
 
 
-class _Refused(Exception):  # noqa: N818 - it never leaves this module
+class _Refused(Exception):
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
 
@@ -188,10 +188,8 @@ class Connection(asyncio.Protocol):
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes | None) -> None:
-        """Take a header; trailers after the body are passed over."""
+        """Take a header, or a trailer after the body, which is counted and goes nowhere."""
         message = self._incoming()
-        if message.has_head:
-            return
         message.fields.append((name, value or b""))
         self._count_head(len(name) + len(value or b"") + 4)
         if len(message.fields) > _MAX_FIELDS:

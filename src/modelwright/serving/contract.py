@@ -167,7 +167,7 @@ class Scoring:
             self._writer.append(record)
         except CaptureNotWritten as error:
             # What is answered is recorded: a model that serves unseen is worse than one that says it cannot.
-            _LOG.error("refused, since it cannot be recorded: %s", error, extra={"request_id": call.ids.request})  # noqa: TRY400
+            _LOG.error("refused, since it cannot be recorded: %s", error, extra={"request_id": call.ids.request})
             answer = error_answer(503, "The request could not be recorded. Check the logs for more info.", _RETRY)
         self.answered += 1
         call.respond(_finish(answer, call.request, call.ids, version))

@@ -92,6 +92,15 @@ def score(store: Store, endpoint: str, *, body: bytes) -> ScoringAnswer:
     return front.score(place.url, body)
 
 
+def check_port(store: Store, endpoint: str, *, port: int | None) -> None:
+    """Find out, before any work is done for it, whether the endpoint can have `port`, or its last one. Raises NoFreePort."""
+    known = next((each for each in endpoints.list_endpoints(store) if each.name == endpoint), None)
+    running = status(store, endpoint) if known else None
+    wanted = port or (known.port if known else None)
+    if wanted and not (running and running.port == wanted):
+        front.check_port(wanted, host=LOOPBACK)
+
+
 def status(store: Store, endpoint: str) -> FrontStatus | None:
     """Return what the endpoint's front says of itself; None when it is not running."""
     return front.status(endpoint, runtime_folder=runtime_folder(store.folder))

@@ -108,6 +108,18 @@ def start(
     raise EndpointNotStarted(endpoint=endpoint, reason=told.get("reason", f'its process ended; its log is "{log}"'))
 
 
+def check_port(port: int, *, host: str) -> None:
+    """Find out, before any work is done for it, whether an endpoint can listen on `port`. Raises NoFreePort."""
+    with socket.socket() as probe:
+        # As the front does: a port in TIME_WAIT can be had.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = _port_reason(port, error.strerror or str(error))
+            raise NoFreePort(port=port, host=host, reason=reason) from error
+
+
 def status(endpoint: str, *, runtime_folder: Path) -> FrontStatus | None:
     """Return what the endpoint's front says of itself, or None when there is none. Raises EndpointUnresponsive."""
     deadline = time.monotonic() + _SILENCE_SECONDS

@@ -58,7 +58,7 @@ class Front:
         self._scoring = Scoring(writer=self._writer, timeout_ms=self._timeout_ms, max_waiting=self._limits.max_waiting)
         self._connections: set[Connection] = set()
         self._closing: set[asyncio.Task[None]] = set()
-        self._is_deploying = False
+        self._deploying: Version | None = None
         self._grace_seconds = self._timeout_ms / 1000
         self._stopping = asyncio.Event()
         self._files = [self._runtime_folder / f"{self.endpoint}.{ending}" for ending in ("json", "sock")]
@@ -143,6 +143,9 @@ class Front:
             leaving.cancel()
             if not answering.done():
                 answering.cancel()
+                if command["command"] == "deploy":
+                    # What it started is being ended; the next deployment need not wait for that.
+                    self._deploying = None
             answer = json.dumps(await answering).encode()
             writer.write(len(answer).to_bytes(4, "big") + answer)
             await writer.drain()
@@ -183,11 +186,10 @@ class Front:
 
     async def _deploy(self, spec: WorkerSpec, timeout_seconds: float) -> dict[str, Any]:
         """Bring up the version beside the present one, and only when it has proven itself let it take over."""
-        if self._is_deploying:
+        if self._deploying is not None:
             return {"busy": True}
-        self._is_deploying = True
         log_start = self._log.stat().st_size if self._log.exists() else 0
-        version = Version(spec, log=self._log, timeout_ms=self._timeout_ms)
+        self._deploying = version = Version(spec, log=self._log, timeout_ms=self._timeout_ms)
         try:
             answer = await version.open(timeout_seconds=timeout_seconds)
         except (ModelwrightError, OSError) as error:
@@ -195,7 +197,8 @@ class Front:
             _LOG.warning("%s was not deployed: %s", spec.version, reason)
             return {"failed": str(reason), "log_tail": _tail(self._log, log_start)}
         finally:
-            self._is_deploying = False
+            if self._deploying is version:
+                self._deploying = None
         replaced, self._scoring.version = self._scoring.version, version
         _LOG.info("%s serves; before it %s", spec.version, replaced.spec.version if replaced else "nothing")
         if replaced is not None:

@@ -7,18 +7,20 @@ import math
 import os
 import signal
 import socket
-import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from modelwright import processes, settings
 from modelwright.errors import ModelwrightError, WorkerFailed
 from modelwright.records import WorkerSpec
 from modelwright.serving import frames
+
+if TYPE_CHECKING:
+    import subprocess
 
 _WORKER = Path(__file__).with_name("worker.py")
 _LOG = logging.getLogger(__name__)
@@ -334,7 +336,7 @@ class Version:
             try:
                 self._worker = await self._launch()
             except (ModelwrightError, OSError) as error:
-                _LOG.error("%s did not start again: %s", self.spec.version, error)  # noqa: TRY400 - told by the worker
+                _LOG.error("%s did not start again: %s", self.spec.version, error)
             else:
                 self.restarts += 1
                 _LOG.info("%s serves again", self.spec.version)

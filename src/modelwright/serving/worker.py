@@ -1,6 +1,6 @@
 """Runs one scoring script in its own environment and answers the front. Standard library only, Python 3.9 or later.
 
-Started as `python -I worker.py --fd N --script SCRIPT --model-dir …/azureml-models/NAME/VERSION --version NAME:VERSION`,
+Started as `python -I worker.py --fd N --script SCRIPT --model-dir …/azureml-models/NAME/VERSION --version REFERENCE`,
 where N is a connected stream socket and standard error is the endpoint's log. Messages are as `frames.py` says.
 Exit codes: 0 when the front closes the socket, 3 when the script cannot serve.
 """
@@ -19,10 +19,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, BinaryIO, NoReturn, Optional
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Optional
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 READY, FAILED, ANSWER = 1, 2, 3
 PREFIX = struct.Struct("!IIBI")  # length of what follows these four bytes, id, kind, length of the header
@@ -39,7 +41,14 @@ THREAD_VARIABLES = (
 )
 
 
-class ScriptUnfit(Exception):  # noqa: N818 - it says what is wrong, as all our errors do
+NOT_PYTHON = "it is not a Python file"
+NO_FUNCTION = "it defines no function {name}()"
+BAD_PARAMETERS = "run() may not take positional-only parameters, *args or **kwargs"
+NO_BODY = "run() needs a parameter for the request's body"
+NO_DEFAULT = "run() gets one body, but its parameter {name!r} has no default"
+
+
+class ScriptUnfit(Exception):
     """The script breaks a rule of the scoring contract."""
 
 
@@ -139,7 +148,7 @@ def load(script: str) -> ModuleType:
     name = Path(script).stem
     spec = importlib.util.spec_from_file_location(name, script, loader=Uncached(name, script))
     if spec is None or spec.loader is None:
-        raise ScriptUnfit(f"{script} is not a Python file")
+        raise ScriptUnfit(NOT_PYTHON)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -150,18 +159,18 @@ def scorer(module: ModuleType) -> "Callable[[str, dict[str, str]], Any]":
     """Return `run` as a function of the body and the request's headers, whatever its parameters are called."""
     for name in ("init", "run"):
         if not callable(getattr(module, name, None)):
-            raise ScriptUnfit(f"it defines no function {name}()")
+            raise ScriptUnfit(NO_FUNCTION.format(name=name))
     run = module.run
     parameters = list(inspect.signature(run).parameters.values())
     if any(each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY) for each in parameters):
-        raise ScriptUnfit("run() may not take positional-only parameters, *args or **kwargs")
+        raise ScriptUnfit(BAD_PARAMETERS)
     takes_headers = any(each.name == "request_headers" for each in parameters)
     inputs = [each for each in parameters if each.name != "request_headers"]
     if not inputs:
-        raise ScriptUnfit("run() needs a parameter for the request's body")
+        raise ScriptUnfit(NO_BODY)
     missing = [each.name for each in inputs[1:] if each.default is each.empty]
     if missing:
-        raise ScriptUnfit(f"run() gets one body, but its parameter {missing[0]!r} has no default")
+        raise ScriptUnfit(NO_DEFAULT.format(name=missing[0]))
     first = inputs[0].name
     if takes_headers:
         return lambda body, headers: run(**{first: body, "request_headers": headers})

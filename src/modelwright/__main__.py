@@ -1,0 +1,5 @@
+"""`python -m modelwright` is `wright`."""
+
+from modelwright.cli import main
+
+main()

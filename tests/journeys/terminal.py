@@ -1,0 +1,71 @@
+"""A user's terminal: the installed command in a folder of the user's own, and what it leaves behind."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from modelwright.settings import child_environment
+
+PATIENCE_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A user's terminal: a folder, and `wright` in it."""
+
+    folder: Path
+
+    @property
+    def workspace(self) -> Path:
+        """Where `wright` keeps this folder's workspace."""
+        return self.folder / ".wright"
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start `wright` with these arguments."""
+        return subprocess.Popen(
+            [Path(sys.executable).with_name("wright"), *arguments],
+            cwd=self.folder,
+            env=child_environment({"HOME": str(self.folder)}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wright(self, *arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run `wright` to its end and check its exit code."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        assert process.returncode == expect, f"exit {process.returncode}\n{out}\n{err}"
+        assert "Traceback" not in err or "/modelwright/" not in err, err
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def json(self, *arguments: str | Path, expect: int = 0) -> Any:  # noqa: ANN401 - whatever the command tells
+        """Run `wright` with `--json` and return what it printed, parsed."""
+        return json.loads(self.wright(*arguments, "--json", expect=expect).stdout)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes that have to do with this folder."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                told = [*process.cmdline(), process.cwd()]
+            except psutil.Error:
+                continue
+            if any(str(self.folder) in each for each in told) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        return found
+
+
+def until(condition: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:
+    """Wait for `condition`, which something else brings about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
+        time.sleep(0.02)

@@ -1,0 +1,144 @@
+"""The main job: two notebooks become a served, registered, proven model."""
+
+import json
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from journeys.terminal import Terminal, until
+
+pytestmark = pytest.mark.slow
+
+MSE = 3298.8855893640
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory, notebooks: Path) -> Iterator[tuple[Terminal, str]]:
+    """A terminal in which the example was shipped, and what that printed."""
+    terminal = Terminal(tmp_path_factory.mktemp("shipped"))
+    done = terminal.wright("ship", notebooks / "training.ipynb", notebooks / "scoring.ipynb")
+    yield terminal, done.stdout
+    terminal.wright("down")
+
+
+def test_the_printed_curl_line_answers_with_two_predictions(shipped: tuple[Terminal, str]) -> None:
+    _, printed = shipped
+    line = printed.strip().splitlines()[-1]
+    assert line.startswith("curl ")
+    answered = subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True)
+    assert len(json.loads(answered.stdout)["result"]) == 2
+
+
+def test_what_was_removed_and_the_proof_are_printed(shipped: tuple[Terminal, str]) -> None:
+    _, printed = shipped
+    for told in ("df.describe()", "prints the shape", "a plot", "mse", "predictions", "scores", "diabetes:1"):
+        assert told in printed
+
+
+def test_the_proof_is_on_record_with_the_expected_metric(shipped: tuple[Terminal, str]) -> None:
+    terminal, _ = shipped
+    version = terminal.json("model", "show", "diabetes@champion")
+    assert version["reference"] == "diabetes:1"
+    assert version["metrics"]["mse"] == pytest.approx(MSE, rel=1e-9)
+    assert version["proof_id"]
+    assert version["deployments"][0]["status"] == "healthy"
+    run = terminal.json("run", "show", version["run_id"])
+    assert run["status"] == "succeeded"
+    assert [step["name"] for step in run["steps"]] == [
+        "load_data",
+        "split_data",
+        "train_model",
+        "evaluate_model",
+        "save_model",
+    ]
+
+
+def test_the_projects_own_command_line_gives_the_same_metric(shipped: tuple[Terminal, str]) -> None:
+    terminal, _ = shipped
+    (python,) = (terminal.workspace / "environments").glob("*/bin/python")
+    done = subprocess.run(
+        [python, "train.py"], cwd=terminal.folder / "diabetes", check=True, capture_output=True, text=True
+    )
+    assert float(done.stdout.split("mse: ")[1].split()[0]) == pytest.approx(MSE, rel=1e-9)
+
+
+def test_shipping_again_unchanged_is_not_better(shipped: tuple[Terminal, str], notebooks: Path) -> None:
+    terminal, _ = shipped
+    done = terminal.wright("ship", notebooks / "training.ipynb", notebooks / "scoring.ipynb", expect=1)
+    assert "not better than diabetes:1, nothing registered" in done.stderr
+    assert [each["reference"] for each in terminal.json("model", "list")] == ["diabetes:1"]
+    assert terminal.json("run", "list")[0]["status"] == "cancelled"
+
+
+def test_every_request_is_captured(shipped: tuple[Terminal, str]) -> None:
+    terminal, _ = shipped
+    answer = terminal.json("endpoint", "score", "diabetes", "--file", terminal.folder / "diabetes" / "sample.json")
+    lines = [
+        json.loads(line)
+        for path in (terminal.workspace / "capture" / "diabetes").glob("*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    (captured,) = [line for line in lines if line.get("request_id") == answer["request_id"]]
+    assert captured["version"] == "diabetes:1"
+    assert json.loads(captured["output"]) == json.loads(answer["body"])
+
+
+def test_a_new_version_replaces_the_old_without_a_refused_request(shipped: tuple[Terminal, str]) -> None:
+    terminal, _ = shipped
+    run = terminal.json("run", "diabetes", "--set", "alpha=0.4")
+    assert terminal.json("model", "register", run["id"])["reference"] == "diabetes:2"
+    url = terminal.json("endpoint", "show", "diabetes")["url"]
+    sample = (terminal.folder / "diabetes" / "sample.json").read_bytes()
+    is_over = threading.Event()
+    answers: list[str] = []
+    faults: list[Exception] = []
+
+    def ask() -> None:
+        while not is_over.is_set():
+            try:
+                with urllib.request.urlopen(url, data=sample, timeout=30) as answered:
+                    answers.append(answered.read().decode())
+            except OSError as error:
+                faults.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(answers) > 10, "the first answers")
+    terminal.wright("endpoint", "deploy", "diabetes:2")
+    before = len(answers)
+    until(lambda: len(answers) > before + 10, "answers of the new version")
+    is_over.set()
+    for thread in threads:
+        thread.join()
+
+    assert faults == []
+    assert len(set(answers)) == 2, "the old version's answer, then the new one's"
+    assert [each["status"] for each in terminal.json("endpoint", "show", "diabetes")["deployments"]] == [
+        "healthy",
+        "replaced",
+    ]
+
+
+def test_down_leaves_no_process_and_no_socket_and_up_brings_it_back(shipped: tuple[Terminal, str]) -> None:
+    terminal, _ = shipped
+    before = terminal.json("endpoint", "show", "diabetes")
+    terminal.wright("down")
+    assert terminal.processes() == []
+    assert terminal.json("endpoint", "show", "diabetes")["running"] is None
+    assert "wright up" in terminal.wright("doctor", expect=1).stdout
+    terminal.wright("up")
+    after = terminal.json("endpoint", "show", "diabetes")
+    assert after["url"] == before["url"]
+    assert after["running"]["version"] == "diabetes:2"
+    terminal.wright("endpoint", "stop", "diabetes")
+    assert terminal.processes() == []
+    terminal.wright("up")
+    assert terminal.json("endpoint", "show", "diabetes")["running"] is None, "what was stopped on purpose stays so"
+    terminal.wright("endpoint", "delete", "diabetes")
+    assert terminal.json("endpoint", "list") == []
+    assert terminal.wright("doctor").returncode == 0

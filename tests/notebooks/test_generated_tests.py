@@ -1,0 +1,128 @@
+"""Generated tests pass, and each of them dies when the project is broken in the way that it watches for."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Each mutant breaks one thing; named are the tests that must notice it, others may too.
+MUTANTS = {
+    "other alpha": ("train.py", "alpha=0.5)", "alpha=0.6)", {"metrics"}),
+    "alpha is ignored": ("train.py", "Ridge(alpha=alpha)", "Ridge(alpha=0.5)", {"alpha_reaches"}),
+    "other seed": ("train.py", "random_state=0)", "random_state=1)", {"split_data_gives", "metrics"}),
+    "other test size": ("train.py", "test_size=0.2,", "test_size=0.3,", {"split_data_gives"}),
+    "parts swapped": (
+        "train.py",
+        "X_train, X_test, y_train, y_test = ",
+        "X_test, X_train, y_test, y_train = ",
+        {"split_data_gives"},
+    ),
+    "tested on rows learnt from": ("train.py", '"test": {"X": X_test', '"test": {"X": X_train', {"test_rows_apart"}),
+    "target left among the features": ("train.py", 'df.drop("Y", axis=1)', "df", {"split_data_gives"}),
+    "target lost": ("train.py", "= sample_data.target", "= 0.0", {"load_data_gives"}),
+    "other metric": ("train.py", "mean_squared_error(preds", "(lambda a, b: 1.0)(preds", {"metrics"}),
+    "metrics not printed": ("train.py", "print(f", "str(f", {"main_prints"}),
+    "nothing saved": ("train.py", "    joblib.dump(", "    str(", {"main_prints"}),
+    "option does not reach training": ("train.py", "--alpha", "--other", {"main_prints"}),
+    "training on import": (
+        "train.py",
+        'if __name__ == "__main__":\n    main()',
+        "print(load_data())",
+        {"import_of_train"},
+    ),
+    "global forgotten": ("score.py", "    global model\n", "", {"answer_is"}),
+    "answer is no JSON": ("score.py", "result.tolist()", "result", {"answer_is"}),
+    "rows in another order": ("score.py", "np.array(data)", "np.array(data)[::-1]", {"answer_is"}),
+    "model used up": (
+        "score.py",
+        "    result = model.predict(data)\n",
+        "    result = model.predict(data)\n    model.coef_ = model.coef_ * 2\n",
+        {"second_answer"},
+    ),
+    "model loaded on import": (
+        "score.py",
+        'if __name__ == "__main__":\n    init()\n',
+        "init()\nif True:\n",
+        {"init_and_not"},
+    ),
+    "prints on import": (
+        "score.py",
+        'if __name__ == "__main__":\n    init()',
+        'print("hello")\nif False:\n',
+        {"import_of_score"},
+    ),
+    "missing model is made up": (
+        "score.py",
+        "    model = joblib.load(",
+        "    model = 0 if not os.listdir(model_folder()) else joblib.load(",
+        {"missing_model"},
+    ),
+    "other folder by default": ("score.py", '"outputs")', '"output")', {"looked_for_beside"}),
+}
+
+
+def outcomes(project: Path, folder: Path) -> dict[str, bool]:
+    """Return whether each generated test passed, by name, run as its user runs it, from another folder."""
+    folder.mkdir(exist_ok=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rA",
+        "--no-header",
+        "-p",
+        "no:cacheprovider",
+        str(project / "tests"),
+    ]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    found = re.findall(r"^(PASSED|FAILED|ERROR) \S+::(\w+)", done.stdout, flags=re.MULTILINE)
+    assert found, done.stdout + done.stderr
+    return {name: state == "PASSED" for state, name in found}
+
+
+@pytest.fixture(scope="module")
+def untouched(diabetes, tmp_path_factory) -> dict[str, bool]:
+    return outcomes(diabetes.project, tmp_path_factory.mktemp("elsewhere"))
+
+
+def test_all_pass_on_the_project_as_it_is(untouched) -> None:
+    assert len(untouched) == 13
+    assert all(untouched.values())
+
+
+def test_running_them_writes_nothing_into_the_project(diabetes, untouched) -> None:
+    files = {str(each.relative_to(diabetes.project)) for each in diabetes.project.rglob("*") if each.is_file()}
+    names = ("conftest.py", "describing.py", "golden.json", "test_score.py", "test_train.py")
+    assert files == {"pipeline.py", "score.py", "train.py", *(f"tests/{name}" for name in names)}
+
+
+@pytest.mark.slow
+def test_each_dies_of_a_mutation_that_it_watches_for(diabetes, untouched, tmp_path: Path) -> None:
+    died: set[str] = set()
+    for number, (name, (file, old, new, watching)) in enumerate(MUTANTS.items()):
+        project = tmp_path / f"mutant-{number}"
+        shutil.copytree(diabetes.project, project)
+        text = (project / file).read_text()
+        assert old in text, name
+        (project / file).write_text(text.replace(old, new))
+        killed = {test for test, passed in outcomes(project, tmp_path / "elsewhere").items() if not passed}
+        for part in watching:
+            assert any(part in test for test in killed), f"{name}: {part} lives, only {killed} died"
+        died |= killed
+    assert died == untouched.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast"])
+def test_all_pass_on_projects_of_other_notebooks(convert_text, corpus, tmp_path: Path, name: str) -> None:
+    houses = (Path(__file__).with_name("corpus") / "houses.csv").read_text()
+    files = {"data/houses.csv": houses, "models/.keep": "", "out/.keep": ""}
+    converted = convert_text(corpus(name), files)
+    found = outcomes(converted.project, tmp_path / "elsewhere")
+    assert all(found.values()), found

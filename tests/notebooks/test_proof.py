@@ -1,0 +1,102 @@
+"""Proofs: both sides run for real and are compared."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelwright.errors import ProjectRaised
+from modelwright.notebooks import proof
+from modelwright.notebooks.describing import difference
+from modelwright.settings import child_environment
+
+
+def prove(converted, project: Path, work: Path):
+    return proof.prove(
+        plan=converted.plan,
+        training_run=converted.training_run,
+        scoring_run=converted.scoring_run,
+        project=project,
+        project_digest="0" * 64,
+        python=Path(sys.executable),
+        environment=child_environment(),
+        work_folder=work,
+    )
+
+
+def changed(converted, tmp_path: Path, file: str, old: str, new: str) -> Path:
+    project = tmp_path / "changed"
+    shutil.copytree(converted.project, project)
+    text = (project / file).read_text()
+    assert old in text
+    (project / file).write_text(text.replace(old, new))
+    return project
+
+
+def test_example_is_proven_equal(diabetes, tmp_path: Path) -> None:
+    proven = prove(diabetes, diabetes.project, tmp_path)
+    assert proven.is_equal
+    assert [(each.name, each.kind, each.difference) for each in proven.comparisons] == [
+        ("mse", "metric", 0.0),
+        ("predictions", "predictions", 0.0),
+        ("scores", "scores", 0.0),
+    ]
+    assert proven.comparisons[0].notebook == pytest.approx(3298.8855893640, rel=1e-12)
+    assert len(proven.comparisons[1].notebook) == 89
+    assert proven.notebook_digest == diabetes.plan.digest
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "different"),
+    [
+        ("train.py", "default=0.5", "default=0.50001", {"mse", "predictions", "scores"}),
+        ("train.py", "(preds, data", "(preds * 1.0001, data", {"mse"}),
+        ("train.py", "print(f", "str(f", {"mse"}),
+        ("score.py", "np.array(data)", "np.array(data) + 1", {"scores"}),
+    ],
+)
+def test_difference_is_found_and_named(diabetes, tmp_path: Path, file, old, new, different) -> None:
+    project = changed(diabetes, tmp_path, file, old, new)
+    proven = prove(diabetes, project, tmp_path / "work")
+    assert not proven.is_equal
+    assert {each.name for each in proven.comparisons if not each.is_equal} == different
+
+
+def test_project_that_raises_shows_its_traceback(diabetes, tmp_path: Path) -> None:
+    project = changed(diabetes, tmp_path, "train.py", "Ridge(alpha", "Rigde(alpha")
+    with pytest.raises(ProjectRaised, match="NameError: name 'Rigde' is not defined"):
+        prove(diabetes, project, tmp_path / "work")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast"])
+def test_small_notebooks_are_proven_equal(convert_text, corpus, tmp_path: Path, name: str) -> None:
+    houses = (Path(__file__).with_name("corpus") / "houses.csv").read_text()
+    files = {"data/houses.csv": houses, "models/.keep": "", "out/.keep": ""}
+    converted = convert_text(corpus(name), files)
+    proven = prove(converted, converted.project, tmp_path / "proof")
+    assert proven.is_equal, [each for each in proven.comparisons if not each.is_equal]
+    assert {each.kind for each in proven.comparisons} == {"metric", "predictions", "scores"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        (1.0, 1.0, 0.0),
+        (1.0, 1.0 + 1e-6, pytest.approx(1e-6, rel=1e-3)),
+        (1, 1.0, 0.0),
+        (1e-17, -3e-16, 0.0),
+        ([1, [2.0, "a"]], [1, [2.0, "a"]], 0.0),
+        ([1, 2], [1], float("inf")),
+        ({"a": 1}, {"b": 1}, float("inf")),
+        ("1", 1, float("inf")),
+        (True, 1, float("inf")),
+        (float("nan"), float("nan"), 0.0),
+        (float("nan"), 1.0, float("inf")),
+        (float("inf"), 1.0, float("inf")),
+    ],
+)
+def test_difference_is_relative_and_strict_about_shape(one, other, apart) -> None:
+    assert difference(one, other) == apart
+    assert difference(other, one) == apart
