@@ -73,6 +73,14 @@ class BlobDamaged(ModelwrightError):
     remedy = "wright doctor"
 
 
+class SettingInvalid(ModelwrightError):
+    """An environment variable has a value that means nothing."""
+
+    code = "setting-invalid"
+    problem = 'the variable {name} is "{value}"; it must be {rule}'
+    remedy = "unset {name}, or set it to {rule}"
+
+
 class Busy(ModelwrightError):
     """Another process holds what this one needs."""
 

@@ -445,6 +445,7 @@ class WorkerSpec:
     model_folder: Path
     sample: str | None = None
     expected: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

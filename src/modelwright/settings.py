@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from modelwright.errors import CommandMissing, WorkspaceMissing
+from modelwright.errors import CommandMissing, SettingInvalid, WorkspaceMissing
 
 WORKSPACE_FOLDER = ".wright"
 
@@ -67,6 +67,17 @@ def runtime_folder(workspace: Path) -> Path:
 
     base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     return base / f"wright-{os.getuid()}-{blake3(bytes(workspace.resolve())).hexdigest(length=6)}"
+
+
+def scoring_timeout_ms() -> int:
+    """Return how long an endpoint waits for a scoring script, in milliseconds: `SCORING_TIMEOUT_MS`, else a minute.
+
+    Raises SettingInvalid when it is no positive whole number.
+    """
+    text = os.environ.get("SCORING_TIMEOUT_MS", "60000")
+    if not text.isdecimal() or int(text) == 0:
+        raise SettingInvalid(name="SCORING_TIMEOUT_MS", value=text, rule="a positive whole number of milliseconds")
+    return int(text)
 
 
 def uv_command() -> Path:

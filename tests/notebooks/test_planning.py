@@ -28,7 +28,7 @@ def signatures(plan):
     return [code.code.splitlines()[0] for code in plan.functions]
 
 
-@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast"])
+@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast", "frames"])
 def test_project_is_the_golden_one(make, corpus, name: str) -> None:
     plan = planning.plan(make(corpus(name)))
     for file, text in emitting.modules(plan).items():
@@ -61,7 +61,7 @@ def test_example_loses_its_exploration_and_nothing_else() -> None:
 def test_pipeline_is_assignments_then_the_save_then_the_results(make, corpus) -> None:
     import ast
 
-    for name in ("wine", "no_split", "seeded", "breast"):
+    for name in ("wine", "no_split", "seeded", "breast", "frames"):
         tree = ast.parse(emitting.pipeline(planning.plan(make(corpus(name)))))
         (function,) = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
         docstring, *calls, save, last = function.body

@@ -1,6 +1,7 @@
 """Proofs: both sides run for real and are compared."""
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,14 +71,17 @@ def test_project_that_raises_shows_its_traceback(diabetes, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast"])
-def test_small_notebooks_are_proven_equal(convert_text, corpus, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast", "frames"])
+def test_small_notebooks_are_proven_equal_and_their_tests_pass(convert_text, corpus, tmp_path: Path, name: str) -> None:
     houses = (Path(__file__).with_name("corpus") / "houses.csv").read_text()
     files = {"data/houses.csv": houses, "models/.keep": "", "out/.keep": ""}
     converted = convert_text(corpus(name), files)
     proven = prove(converted, converted.project, tmp_path / "proof")
     assert proven.is_equal, [each for each in proven.comparisons if not each.is_equal]
     assert {each.kind for each in proven.comparisons} == {"metric", "predictions", "scores"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", converted.project / "tests"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,10 @@ left = subprocess.Popen([sys.executable, "-c",
 os.close(os.open(%r, os.O_RDONLY))
 print(left.pid, flush=True)
 """
+# Ctrl-C is what it is at a terminal, even when the tests run in the background of a shell, which has it ignored.
 PARENT = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from modelwright import processes
 processes.run([sys.executable, "-c", sys.argv[1]], folder=Path("/"), environment=dict(os.environ))
@@ -140,7 +142,10 @@ def test_ctrl_c_ends_the_whole_tree_and_then_the_parent(tell: Path) -> None:
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as parent:
         members = family(tell)
         parent.send_signal(signal.SIGINT)
-        _, stderr = parent.communicate(timeout=20)
+        try:
+            _, stderr = parent.communicate(timeout=20)
+        finally:
+            parent.kill()
     assert b"KeyboardInterrupt" in stderr
     assert_ended(members)
 

@@ -38,10 +38,10 @@ def test_a_killed_holder_leaves_no_claim_and_its_scratch_folder_is_cleared(store
     process = context.Process(target=_hold, args=(store.folder, held))
     process.start()
     assert held.wait(30)
-    claims.clear_scratch(store)
+    claims.clear(store)
     (folder,) = (store.folder / "scratch").iterdir()
     assert folder.is_dir(), "a folder in use is left alone"
     process.kill()
     process.join()
-    claims.clear_scratch(store)
+    claims.clear(store)
     assert not folder.exists()

@@ -27,7 +27,7 @@ def recover(store: Store, *, actor: str) -> Recovered:
         with change(store, actor=actor, why=reason) as opened:
             runs.finish_run(opened, run.id, status=Status.FAILED, reason=reason)
         execution.discard_values(store, run.id)
-    claims.clear_scratch(store)
+    claims.clear(store)
     undone = deployments.reconcile(store, actor=actor)
 
     def reachable() -> set[str]:

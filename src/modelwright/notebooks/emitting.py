@@ -5,7 +5,7 @@ project's own requirements, train nothing and write nothing on import, and work 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,24 +85,31 @@ def _metrics(plan: Plan) -> str:
 
 
 def _main(plan: Plan) -> str:
-    lines = ["parser = argparse.ArgumentParser(description=__doc__)"]
-    lines += [f"parser.add_argument({_option(each)})" for each in plan.parameters]
-    lines.append('parser.add_argument("--output-folder", default="outputs")')
-    lines.append("arguments = parser.parse_args()")
+    flowing = {name for each in plan.functions for name in (*each.inputs, *each.outputs)}
+    parser, arguments, name, value = (_free(each, flowing) for each in ("parser", "arguments", "name", "value"))
+    lines = [f"{parser} = argparse.ArgumentParser(description=__doc__)"]
+    lines += [f"{parser}.add_argument({_option(each)})" for each in plan.parameters]
+    lines.append(f'{parser}.add_argument("--output-folder", default="outputs")')
+    lines.append(f"{arguments} = {parser}.parse_args()")
+    measuring = [each.name for each in plan.functions if "metrics" in each.outputs][-1:]
     for function in plan.functions:
         given = [
-            *("arguments.output_folder" if each == "output_folder" else each for each in function.inputs),
-            *(f"{each}=arguments.{each}" for each in function.parameters),
+            *(f"{arguments}.output_folder" if each == "output_folder" else each for each in function.inputs),
+            *(f"{each}={arguments}.{each}" for each in function.parameters),
         ]
         call = f"{function.name}({', '.join(given)})"
         lines.append(f"{', '.join(function.outputs)} = {call}" if function.outputs else call)
-        if "metrics" in function.outputs:
-            last_metrics = len(lines)
-    if _metrics(plan) == "metrics":
-        lines[last_metrics:last_metrics] = ["for name, value in metrics.items():", '    print(f"{name}: {value!r}")']
+        if function.name in measuring:
+            lines.append(f"for {name}, {value} in metrics.items():")
+            lines.append(f'    print(f"{{{name}}}: {{{value}!r}}")')
     body = "\n".join(f"    {line}" for line in lines)
     purpose = "Train with the parameters of the command line, print the metrics, save the model."
     return f'def main():\n    """{purpose}"""\n{body}'
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """Return a local name that none of the notebook's variables has."""
+    return name if name not in taken else _free(f"{name}_", taken)
 
 
 def _option(parameter: Parameter) -> str:
@@ -155,6 +162,7 @@ def _rows(run: NotebookRun) -> dict[str, Any] | None:
 def _train_tests(plan: Plan, golden: Mapping[str, Any]) -> str:
     head = templates.TRAIN_HEAD.format(
         loader_import="" if golden["predictions"] is None else f"import {plan.loader}\n",
+        functions=", ".join(sorted(each.name for each in plan.functions)),
         steps="\n".join(f"    {line}" for each in plan.functions for line in _step(each, golden)),
     )
     parts = [each.partition(".") for each in golden["parts"]]
@@ -168,12 +176,12 @@ def _train_tests(plan: Plan, golden: Mapping[str, Any]) -> str:
 
 def _step(function: Function, golden: Mapping[str, Any]) -> list[str]:
     """Return the lines that call a function and note what it gave, before a later one changes it."""
-    call = f"train.{function.name}({', '.join(function.inputs)})"
+    call = f"{function.name}({', '.join(function.inputs)})"
     lines = [f"{', '.join(function.outputs)} = {call}" if function.outputs else call]
     for name in function.outputs:
         part = f"{function.name}.{name}"
         if part in golden["parts"]:
-            lines.append(f'seen["{part}"] = describe({name})')
+            lines.append(f'parts_seen["{part}"] = describe({name})')
     if function.name in golden["overlaps"]:
         shown = ", ".join(f'"{name}": {name}' for name in function.outputs)
         lines.append(f"overlaps_seen = overlaps({{{shown}}})")

@@ -181,11 +181,18 @@ def _measures(flow: Flow) -> list[Measure]:
         else:
             for expression in _shown(each):
                 shown = _metric_function(expression, flow.names, numbers, fitted)
-                if shown is None or (isinstance(expression, ast.Name) and expression.id in numbers):
+                if shown is None or _unrounded(expression) in numbers:
                     continue
                 name = _free_name(_shown_name(expression, shown), expression, {other.name for other in found})
                 found.append(Measure(each.index, name, expression, shown, is_bound=False))
     return found
+
+
+def _unrounded(node: ast.expr) -> str:
+    """Return the name whose value an expression shows, be it rounded; an empty text for anything else."""
+    while isinstance(node, ast.Call) and _is_builtin(node, "round", "float") and node.args:
+        node = node.args[0]
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _bound_measure(

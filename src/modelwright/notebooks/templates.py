@@ -31,6 +31,7 @@ import types
 from describing import describe, difference, overlaps, plain
 
 import train
+from train import {functions}
 
 TOLERANCE = 1e-9
 
@@ -39,7 +40,7 @@ TOLERANCE = 1e-9
 def steps(tmp_path_factory):
     """Run every step once, with the notebook's parameters; return what each gave."""
     output_folder = str(tmp_path_factory.mktemp("outputs"))
-    seen = {{}}
+    parts_seen = {{}}
 {steps}
     return types.SimpleNamespace(**locals())
 '''
@@ -48,7 +49,7 @@ PART = """
 
 def test_{function}_gives_{name}_as_in_the_notebook(steps, golden):
     part = "{function}.{name}"
-    assert difference(steps.seen[part], golden["parts"][part]) <= TOLERANCE
+    assert difference(steps.parts_seen[part], golden["parts"][part]) <= TOLERANCE
 """
 
 OVERLAP = """
@@ -66,7 +67,7 @@ def test_metrics_are_those_of_the_notebook(steps, golden):
 REACHES = """
 
 def test_{parameter}_reaches_the_model(steps):
-    model = train.{call}{pick}
+    model = {call}{pick}
     assert model.get_params()["{keyword}"] == {other}
 """
 

@@ -19,7 +19,8 @@ from modelwright.records import (
     WorkerSpec,
 )
 from modelwright.serving import front
-from modelwright.settings import interpreter, runtime_folder
+from modelwright.serving.versions import agree
+from modelwright.settings import interpreter, runtime_folder, scoring_timeout_ms
 from modelwright.store import claims, endpoints, environments, models
 from modelwright.store.changes import change
 from modelwright.store.database import Store
@@ -70,7 +71,7 @@ def smoke_test(store: Store, deployment: Deployment) -> ScoringAnswer:
     package = packages.restore(store, version)
     answer = score(store, deployment.endpoint, body=sample_of(store, version).encode())
     expected = json.loads((package / packages.EXPECTED).read_text(encoding="utf-8"))
-    if answer.status != HTTPStatus.OK or json.loads(answer.body) != expected:
+    if answer.status != HTTPStatus.OK or not agree(json.loads(answer.body), expected):
         raise DeploymentFailed(
             version=deployment.version,
             endpoint=deployment.endpoint,
@@ -184,6 +185,7 @@ def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str
         capture_folder=capture_folder(store),
         host=place.host,
         port=port or place.port,
+        timeout_ms=scoring_timeout_ms(),
     )
     if started.port != place.port:
         with change(store, actor=actor) as opened:
@@ -213,6 +215,7 @@ def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec
     return WorkerSpec(
         version=version.reference,
         python=environment.python,
+        variables=environment.variables,
         script=package / packages.SCORING_SCRIPT,
         model_folder=packages.model_folder(package, version),
         sample=(package / packages.SAMPLE).read_text(encoding="utf-8"),

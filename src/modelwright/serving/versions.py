@@ -106,7 +106,7 @@ class Worker(asyncio.Protocol):
                 worker._process = processes.start(
                     command,
                     folder=spec.script.parent,
-                    environment=settings.child_environment(),
+                    environment=settings.child_environment(spec.variables),
                     stdout=theirs.fileno(),
                     stderr=lines,
                 )
@@ -357,7 +357,7 @@ class Version:
             reason = f"its sample request was not answered: {_WHY[scored.outcome]}"
             raise WorkerFailed(version=self.spec.version, reason=reason)
         answer = scored.body.decode()
-        if self.spec.expected is not None and not _agree(json.loads(answer), json.loads(self.spec.expected)):
+        if self.spec.expected is not None and not agree(json.loads(answer), json.loads(self.spec.expected)):
             reason = f"it answered its sample with {_short(answer)}, expected was {_short(self.spec.expected)}"
             raise WorkerFailed(version=self.spec.version, reason=reason)
         return answer
@@ -380,12 +380,12 @@ def _short(text: str) -> str:
     return text if len(text) <= 200 else text[:200] + "…"  # noqa: PLR2004 - what fits a message
 
 
-def _agree(one: object, other: object) -> bool:
+def agree(one: object, other: object) -> bool:
     """Return whether two JSON values are equal, numbers to within the tolerance."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_agree(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(agree(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_agree, one, other))
+        return len(one) == len(other) and all(map(agree, one, other))
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from modelwright import records
 from modelwright.errors import Busy
@@ -21,12 +22,7 @@ def claim(store: Store, subject: str) -> Iterator[None]:
     folder = store.folder / "claims"
     folder.mkdir(exist_ok=True)
     path = folder / subject
-    with path.open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            handle.seek(0)
-            raise Busy(thing=subject, holder=f"process {handle.read()}", command="the same command") from error
+    with _locked(path, subject) as handle:
         handle.truncate(0)
         handle.write(str(os.getpid()))
         handle.flush()
@@ -50,9 +46,18 @@ def is_claimed(store: Store, subject: str) -> bool:
     return False
 
 
+def clear(store: Store) -> None:
+    """Clear away the claims and scratch folders of processes that were killed."""
+    for path in (store.folder / "claims").glob("*"):
+        is_claimed(store, path.name)
+    for folder in (store.folder / "scratch").glob("*"):
+        if not is_claimed(store, folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def scratch_folder(store: Store) -> Iterator[Path]:
-    """Give an empty folder that is deleted when the block ends, or by `clear_scratch` when its holder was killed."""
+    """Give an empty folder that is deleted when the block ends, or by `clear` when its holder was killed."""
     name = records.new_id("scratch")
     folder = store.folder / "scratch" / name
     with claim(store, name):
@@ -63,8 +68,19 @@ def scratch_folder(store: Store) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def clear_scratch(store: Store) -> None:
-    """Delete the scratch folders that nobody claims."""
-    for folder in (store.folder / "scratch").glob("*"):
-        if not is_claimed(store, folder.name):
-            shutil.rmtree(folder, ignore_errors=True)
+
+def _locked(path: Path, subject: str) -> IO[str]:
+    """Open and lock the file at `path`; raise Busy, naming the holder, when it is locked."""
+    while True:
+        handle = path.open("a+")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and path.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+                return handle
+            # Between opening and locking somebody cleared the file away: this lock is on nothing. Once more.
+        except BlockingIOError as error:
+            handle.seek(0)
+            holder = f"process {handle.read()}"
+            handle.close()
+            raise Busy(thing=subject, holder=holder, command="the same command") from error
+        handle.close()
