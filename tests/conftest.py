@@ -12,7 +12,7 @@ from modelwright.store import database
 from modelwright.store.database import Store
 
 # A project whose model is a number, so that its steps take milliseconds.
-TRAIN = '''
+TRAIN = """
 import pickle
 from pathlib import Path
 
@@ -37,8 +37,8 @@ def evaluate(model, rows):
 def save(model, output_folder):
     Path(output_folder, "deep").mkdir()
     Path(output_folder, "deep", "model.pkl").write_bytes(pickle.dumps(model))
-'''
-PIPELINE = '''
+"""
+PIPELINE = """
 from train import evaluate, fit, load, save, split
 
 
@@ -49,8 +49,8 @@ def pipeline(alpha=0.5, output_folder="outputs"):
     metrics = evaluate(model, test)
     save(model, output_folder)
     return {"model": model, "metrics": metrics}
-'''
-SCORE = '''
+"""
+SCORE = """
 import json
 import os
 import pickle
@@ -64,7 +64,7 @@ def init():
 
 def run(raw_data, request_headers):
     return {"result": [model * each for each in json.loads(raw_data)["data"]]}
-'''
+"""
 
 
 @pytest.fixture

@@ -42,7 +42,9 @@ class WorkspaceTooNew(ModelwrightError):
 
     code = "workspace-too-new"
     status = 409
-    problem = 'workspace "{folder}" was written by a newer modelwright (its schema is "{found}", this release knows "{known}")'
+    problem = (
+        'workspace "{folder}" was written by a newer modelwright: its schema is "{found}", this release knows "{known}"'
+    )
     remedy = "pip install --upgrade modelwright"
 
 
@@ -182,7 +184,7 @@ class TestsFailed(ModelwrightError):
 
     code = "tests-failed"
     status = 422
-    problem = "the tests of \"{folder}\" failed: {summary}"
+    problem = 'the tests of "{folder}" failed: {summary}'
     remedy = "cd {folder} && {command}"
 
 
@@ -234,7 +236,7 @@ class NotBetter(RunCancelled):
         "not better than {champion}, nothing registered: {metric} is {new!r} on the same data where {champion} has "
         "{old!r} ({goal} it); the run is cancelled"
     )
-    remedy = "{next}"
+    remedy = "change the notebook, or a parameter: wright run {folder} --set NAME=VALUE"
 
 
 # --- lifecycle -------------------------------------------------------------------------------------------------------
@@ -350,7 +352,10 @@ class NotebookTooLarge(ModelwrightError):
 
     code = "notebook-too-large"
     status = 413
-    problem = 'the folder "{folder}" of the notebook holds {size_bytes} bytes, more than the {limit_bytes} that are copied for a run'
+    problem = (
+        'the folder "{folder}" of the notebook holds {size_bytes} bytes, '
+        "more than the {limit_bytes} that are copied for a run"
+    )
     remedy = "move the notebook and the data that it reads to a folder of their own"
 
 

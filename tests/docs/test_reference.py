@@ -44,9 +44,9 @@ def test_a_command_is_documented_with_its_options(path: str) -> None:
         if isinstance(parameter, click.Option) and "--json" not in parameter.opts:
             assert f"`{parameter.opts[0]}" in section
     documented = set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))
-    assert documented == {
-        option.opts[0] for option in COMMANDS[path].params if isinstance(option, click.Option)
-    } - {"--json"}
+    assert documented == {option.opts[0] for option in COMMANDS[path].params if isinstance(option, click.Option)} - {
+        "--json"
+    }
 
 
 @pytest.mark.parametrize("path", COMMANDS)
@@ -89,7 +89,9 @@ def test_events_are_documented() -> None:
     }
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")], ids=lambda page: page.name
+)
 def test_links_lead_somewhere_and_commands_exist(page: Path) -> None:
     text = page.read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text):

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from journeys.terminal import Terminal
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

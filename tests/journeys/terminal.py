@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from modelwright.settings import child_environment
 
 PATIENCE_SECONDS = 180.0
@@ -46,7 +47,7 @@ class Terminal:
         assert "Traceback" not in err or "/modelwright/" not in err, err
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
-    def json(self, *arguments: str | Path, expect: int = 0) -> Any:  # noqa: ANN401 - whatever the command tells
+    def json(self, *arguments: str | Path, expect: int = 0) -> Any:
         """Run `wright` with `--json` and return what it printed, parsed."""
         return json.loads(self.wright(*arguments, "--json", expect=expect).stdout)
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat import v4
-
 from journeys.terminal import Terminal
+from nbformat import v4
 
 GOOD = """
 import joblib
@@ -51,7 +50,9 @@ def test_a_missing_notebook(terminal: Terminal) -> None:
     _nothing_happened(terminal)
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"cells": 3}', "\0\1\2", '{"nbformat": 4, "nbformat_minor": 5, "cells": []}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"cells": 3}', "\0\1\2", '{"nbformat": 4, "nbformat_minor": 5, "cells": []}']
+)
 def test_a_corrupt_notebook(terminal: Terminal, content: str) -> None:
     (terminal.folder / "training.ipynb").write_text(content)
     told = _refused(terminal, "ship", "training.ipynb", "--name", "small")

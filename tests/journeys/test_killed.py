@@ -10,10 +10,9 @@ from pathlib import Path
 import nbformat
 import pytest
 import sqlalchemy as sa
-
+from journeys.terminal import Terminal, until
 from nbformat import v4
 
-from journeys.terminal import Terminal, until
 from modelwright.store import database, models
 
 pytestmark = pytest.mark.slow
@@ -114,7 +113,7 @@ def test_ctrl_c_leaves_nothing_running(terminal: Terminal, notebooks: Path) -> N
 
 def test_two_ships_of_one_model_at_once_do_not_mix(terminal: Terminal, notebooks: Path) -> None:
     first = terminal.start("ship", notebooks / "training.ipynb")
-    until(lambda: (terminal.workspace / "claims" / "ship-diabetes").exists(), "the first one's claim")
+    until((terminal.workspace / "claims" / "ship-diabetes").exists, "the first one's claim")
     second = terminal.wright("ship", notebooks / "training.ipynb", expect=1)
     assert f"process {first.pid}" in second.stderr
     first.terminate()

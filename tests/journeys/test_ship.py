@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from journeys.terminal import Terminal, until
 
 pytestmark = pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 from modelwright import records
 from modelwright.errors import MetricMissing, ModelMissing, NameInvalid, NotBetter, RunNotRegistrable
 from modelwright.lifecycle import training
+from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages, registry
 from modelwright.projects.manifest import read_manifest
 from modelwright.records import BuiltEnvironment, ModelVersion, Status
@@ -28,18 +29,18 @@ def trainable(monkeypatch: pytest.MonkeyPatch, project: Path, environment: Built
 
 
 def _train(store: Store, project: Path, **options: object) -> training.Trained:
-    return training.train(store, read_manifest(project), actor="ada", **options)  # type: ignore[arg-type]
+    return training.train(Session(store, "ada"), read_manifest(project), **options)  # type: ignore[arg-type]
 
 
 def _register(store: Store, project: Path, **options: object) -> ModelVersion:
-    return training.register(store, _train(store, project, **options).run.id, actor="ada")
+    return training.register(Session(store, "ada"), _train(store, project, **options).run.id)
 
 
 def test_the_first_model_passes_the_gate_and_becomes_champion(store: Store, trainable: Path) -> None:
     trained = _train(store, trainable)
     assert trained.verdict
     assert (trained.verdict.champion, trained.verdict.new) == (None, 1.5)
-    version = training.register(store, trained.run.id, actor="ada", tags={"area": "test"})
+    version = training.register(Session(store, "ada"), trained.run.id, tags={"area": "test"})
 
     assert version.reference == "small:1"
     assert version.aliases == ("champion",)
@@ -69,7 +70,7 @@ def test_an_equal_model_is_not_better_and_cancels_its_run(store: Store, trainabl
     assert run.status is Status.CANCELLED
     assert [each.reference for each in models.list_versions(store)] == ["small:1"]
     with pytest.raises(RunNotRegistrable, match="cancelled, not succeeded"):
-        training.register(store, run.id, actor="ada")
+        training.register(Session(store, "ada"), run.id)
 
 
 def test_a_better_model_passes_and_takes_the_alias(store: Store, trainable: Path) -> None:
@@ -116,8 +117,8 @@ def test_the_gate_can_be_left_out(store: Store, trainable: Path) -> None:
 
 def test_a_run_is_registered_once(store: Store, trainable: Path) -> None:
     trained = _train(store, trainable)
-    first = training.register(store, trained.run.id, actor="ada")
-    assert training.register(store, trained.run.id, actor="ada").reference == first.reference
+    first = training.register(Session(store, "ada"), trained.run.id)
+    assert training.register(Session(store, "ada"), trained.run.id).reference == first.reference
     assert len(models.list_versions(store)) == 1
 
 
@@ -142,7 +143,9 @@ def test_model_names_have_a_rule(name: str) -> None:
         registry.check_name(name)
 
 
-@pytest.mark.parametrize("reference", ["small:1", "small", "small@champion", "models:/small/1", "models:/small@champion"])
+@pytest.mark.parametrize(
+    "reference", ["small:1", "small", "small@champion", "models:/small/1", "models:/small@champion"]
+)
 def test_references_of_every_form_are_read(store: Store, trainable: Path, reference: str) -> None:
     _register(store, trainable)
     assert models.find_version(store, reference).reference == "small:1"

@@ -7,7 +7,14 @@ from modelwright.projects.code import code_digest, code_files
 
 
 def _project(folder: Path) -> Path:
-    for name in ("train.py", "tests/test_train.py", "outputs/model.pkl", "__pycache__/train.pyc", ".git/HEAD", "a/.b/c"):
+    for name in (
+        "train.py",
+        "tests/test_train.py",
+        "outputs/model.pkl",
+        "__pycache__/train.pyc",
+        ".git/HEAD",
+        "a/.b/c",
+    ):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)

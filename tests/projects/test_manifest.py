@@ -57,7 +57,9 @@ def test_a_manifest_that_makes_no_sense_is_refused(tmp_path: Path, old: str, new
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("value", ['say "no"', "a\\b", "line\nbreak", "ünïcode ✓", True, False, 3, -0.5, 1e-9, float("inf")])
+@pytest.mark.parametrize(
+    "value", ['say "no"', "a\\b", "line\nbreak", "ünïcode ✓", True, False, 3, -0.5, 1e-9, float("inf")]
+)
 def test_literals_read_back_as_they_were(tmp_path: Path, value: object) -> None:
     (tmp_path / "parameters.toml").write_text(f"value = {toml_literal(value)}\n")
     assert read_parameters(tmp_path) == {"value": value}

@@ -15,6 +15,7 @@ from modelwright.store import environments, projects, runs
 from modelwright.store.changes import change
 from modelwright.store.database import Store
 
+
 def _edit(project: Path, old: str, new: str) -> None:
     path = project / "train.py"
     assert old in path.read_text()
@@ -37,9 +38,8 @@ def _running(store: Store, project: Path, environment: BuiltEnvironment, **param
         started_at=records.now(),
         parameters={"alpha": 0.5} | parameters,
     )
-    with execution.recorded_run(
-        store, run, project_id=project_id, project=project, environment=environment, actor="ada"
-    ) as active:
+    active = ActiveRun(store, run, project, environment, "ada")
+    with execution.recorded(active, project_id=project_id):
         yield active
 
 
@@ -97,9 +97,7 @@ def test_a_step_that_raises_fails_the_run_and_its_log_has_the_traceback(
     assert "Traceback" in log.read_text()
 
 
-def test_a_step_that_gives_too_few_values_is_named(
-    store: Store, project: Path, environment: BuiltEnvironment
-) -> None:
+def test_a_step_that_gives_too_few_values_is_named(store: Store, project: Path, environment: BuiltEnvironment) -> None:
     _edit(project, "return rows[:-size], rows[-size:]", "return rows, rows, rows")
     with (
         pytest.raises(StepFailed, match="split gave 3 values where the pipeline takes 2"),

@@ -43,7 +43,7 @@ def test_a_pipeline_is_read_without_running_it(tmp_path: Path) -> None:
 def test_overrides_take_the_place_of_defaults(tmp_path: Path) -> None:
     pipeline = read_pipeline(_project(tmp_path, GOOD))
     assert pipeline.bind({"alpha": 0.4}, folder=tmp_path)["alpha"] == 0.4
-    with pytest.raises(ParameterUnknown, match='"alhpa" is no parameter.*alpha, seed'):
+    with pytest.raises(ParameterUnknown, match=r'"alhpa" is no parameter.*alpha, seed'):
         pipeline.bind({"alhpa": 0.4}, folder=tmp_path)
 
 

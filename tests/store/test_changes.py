@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from modelwright.store import audit, database, projects, schema
-from modelwright.store.changes import UnrecordedChange, change
+from modelwright.store import audit, projects, schema
+from modelwright.store.changes import Change, UnrecordedChange, change
 from modelwright.store.database import Store
 
 
@@ -24,9 +24,12 @@ def test_rows_audit_record_and_event_are_committed_together(store: Store) -> Non
 
 
 def test_a_block_that_raises_leaves_nothing(store: Store) -> None:
-    with pytest.raises(RuntimeError), change(store, actor="ada") as opened:
+    def add_and_fail(opened: Change) -> None:
         projects.ensure_project(opened, "churn", folder=Path("/somewhere"))
         raise RuntimeError
+
+    with pytest.raises(RuntimeError), change(store, actor="ada") as opened:
+        add_and_fail(opened)
 
     assert projects.find_project(store, "churn") is None
     assert audit.list_audit_records(store) == []
@@ -58,6 +61,7 @@ def test_a_project_that_moved_is_the_same_project(store: Store) -> None:
 
 
 def test_foreign_keys_are_enforced(store: Store) -> None:
-    with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"), change(store, actor="ada") as opened:
-        opened.insert(schema.aliases, {"model": "x", "alias": "champion", "version_id": "y", "moved_at": opened.at})
-        opened.record("alias.moved", "x@champion")
+    with change(store, actor="ada") as opened:
+        alias = {"model": "x", "alias": "champion", "version_id": "y", "moved_at": opened.at}
+        with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"):
+            opened.insert(schema.aliases, alias)

@@ -25,8 +25,9 @@ def deploy(reference: str, name: str | None, port: int | None, *, as_json: bool)
     from modelwright.serving import deployments
     from modelwright.store import endpoints, models
 
-    with output.opened_store() as store:
-        recovery.recover(store, actor=actor())
+    with output.session() as session:
+        store = session.store
+        recovery.recover(session)
         version = models.find_version(store, reference)
         with deployments.deploying(
             store, version, endpoint=name or version.model, port=port, actor=actor()
@@ -83,7 +84,7 @@ def show(name: str, *, as_json: bool) -> None:
     if as_json:
         output.show_json(output.plain(place) | {"running": output.plain(front), "deployments": output.plain(served)})
         return
-    state = ("healthy" if front.is_healthy else "unhealthy") if front else f"not running; wright up starts it"
+    state = ("healthy" if front.is_healthy else "unhealthy") if front else "not running; wright up starts it"
     output.show_fields(
         [
             ("endpoint", place.name),
@@ -107,13 +108,11 @@ def show(name: str, *, as_json: bool) -> None:
 def score(name: str, data: str | None, path: Path | None, *, as_json: bool) -> None:
     """Send a request to an endpoint and print its answer; without --data and --file the body is read from stdin."""
     if data is not None and path is not None:
-        raise click.UsageError("give --data or --file, not both")
+        raise click.BadParameter("give one of them, not both", param_hint="--data, --file")  # noqa: TRY003, EM101 - click's way
     from modelwright.serving import deployments
 
-    if data is not None:
-        body = data.encode()
-    else:
-        body = path.read_bytes() if path else sys.stdin.buffer.read()
+    given = path.read_bytes() if path else data.encode() if data is not None else None
+    body = sys.stdin.buffer.read() if given is None else given
     with output.opened_store() as store:
         answer = deployments.score(store, name, body=body)
     if as_json:

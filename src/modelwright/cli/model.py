@@ -3,7 +3,6 @@
 import click
 
 from modelwright.cli import output
-from modelwright.settings import actor
 
 
 @click.group()
@@ -20,8 +19,9 @@ def register(run_id: str, name: str | None, tags: tuple[str, ...], *, as_json: b
     """Register what RUN made as the model's next version and let `champion` point at it."""
     from modelwright.lifecycle import training
 
-    with output.opened_store() as store:
-        version = training.register(store, run_id, model=name, tags=dict(map(_tag, tags)), actor=actor())
+    labels = dict(map(_tag, tags))
+    with output.session() as session:
+        version = training.register(session, run_id, model=name, tags=labels)
     if as_json:
         output.show_json(version)
     else:
@@ -83,7 +83,10 @@ def show(reference: str, *, as_json: bool) -> None:
             *(("metric", f"{name} = {value!r}") for name, value in found.metrics.items()),
             *(("tag", f"{name}={value}") for name, value in found.tags.items()),
             *(("file", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.files),
-            *(("deployed", f"{each.endpoint}: {each.status} since {output.moment(each.created_at)}") for each in served),
+            *(
+                ("deployed", f"{each.endpoint}: {each.status} since {output.moment(each.created_at)}")
+                for each in served
+            ),
         ]
     )
 
@@ -91,6 +94,5 @@ def show(reference: str, *, as_json: bool) -> None:
 def _tag(assignment: str) -> tuple[str, str]:
     name, separator, value = assignment.partition("=")
     if not separator or not name:
-        raise click.BadParameter(f'"{assignment}" is not NAME=VALUE', param_hint="--tag")
+        raise output.not_an_assignment(assignment, "--tag")
     return name, value
-

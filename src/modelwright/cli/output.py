@@ -15,7 +15,7 @@ import click
 from modelwright import settings
 
 if TYPE_CHECKING:
-    from modelwright.lifecycle.stages import Stage
+    from modelwright.lifecycle.sessions import Session, Stage
     from modelwright.records import Finding, Proof, Removal
     from modelwright.store.database import Store
 
@@ -47,7 +47,7 @@ def show_json(value: object) -> None:
     click.echo(json.dumps(plain(value), indent=2, default=str))
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - any record in, any JSON out
+def plain(value: Any) -> Any:
     """Return records as dictionaries, times as ISO 8601 and paths as text."""
     match value:
         case _ if is_dataclass(value) and not isinstance(value, type):
@@ -98,12 +98,21 @@ def moment(value: datetime | None) -> str:
 
 
 @contextmanager
+def session(*, is_made: bool = False, is_silent: bool = False) -> Iterator["Session"]:
+    """Open the workspace of this call for its user, with a line for each stage unless it `is_silent`."""
+    from modelwright.lifecycle.sessions import Session
+
+    with opened_store(is_made=is_made) as store, stage_lines(is_silent=is_silent) as report:
+        yield Session(store, settings.actor(), report)
+
+
+@contextmanager
 def stage_lines(*, is_silent: bool) -> Iterator[Callable[["Stage"], None]]:
     """Give a reporter that prints one line per finished stage, with a spinner for the present one on a terminal.
 
     The lines go to standard error: standard output is the result's.
     """
-    from modelwright.lifecycle.stages import silent
+    from modelwright.lifecycle.sessions import silent
 
     if is_silent:
         yield silent
@@ -125,6 +134,11 @@ def stage_lines(*, is_silent: bool) -> Iterator[Callable[["Stage"], None]]:
         yield report
 
 
+def not_an_assignment(text: str, option: str) -> click.BadParameter:
+    """Return the usage error for an option that takes NAME=VALUE and got something else."""
+    return click.BadParameter(f'"{text}" is not NAME=VALUE', param_hint=option)
+
+
 def default_name(notebook: Path) -> str:
     """Return the name a notebook's model gets when none was given: that of the folder the notebook lies in."""
     return notebook.absolute().parent.name
@@ -134,10 +148,7 @@ def show_removals(removals: Sequence["Removal"]) -> None:
     """Print what was removed from the notebooks, and why."""
     show_table(
         ("removed from", "cell", "line", "statement", "because"),
-        [
-            (each.notebook, each.cell, each.line, _shortened(each.source), each.reason)
-            for each in removals
-        ],
+        [(each.notebook, each.cell, each.line, _shortened(each.source), each.reason) for each in removals],
         empty="nothing was removed from the notebooks",
     )
 

@@ -20,7 +20,7 @@ _TERMINATED = 143
 class LazyGroup(click.Group):
     """A group whose commands are named here and imported when they are called or listed in detail."""
 
-    def __init__(self, *, lazy: Mapping[str, tuple[str, str]], **options: Any) -> None:  # noqa: ANN401 - click's own options, passed through
+    def __init__(self, *, lazy: Mapping[str, tuple[str, str]], **options: Any) -> None:
         """Take `lazy`: command name to (module, one line of help)."""
         super().__init__(**options)
         self.lazy = lazy

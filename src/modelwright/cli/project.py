@@ -5,14 +5,15 @@ from pathlib import Path
 import click
 
 from modelwright.cli import output
-from modelwright.settings import actor
 
 
 @click.command()
 @click.argument("training", metavar="TRAINING.ipynb", type=click.Path(path_type=Path))
 @click.argument("scoring", metavar="[SCORING.ipynb]", type=click.Path(path_type=Path), required=False)
 @click.option("--name", help="The project's name; by default the notebook's folder.")
-@click.option("--into", metavar="FOLDER", type=click.Path(path_type=Path), help="The project's folder; default: ./NAME.")
+@click.option(
+    "--into", metavar="FOLDER", type=click.Path(path_type=Path), help="The project's folder; default: ./NAME."
+)
 @click.option("--python", metavar="PATH", type=click.Path(path_type=Path), help="The Python that the notebooks run in.")
 @click.option("--overwrite", is_flag=True, help="Discard edits made to the project since its last conversion.")
 @output.json_option
@@ -28,20 +29,19 @@ def convert(
 ) -> None:
     """Turn notebooks into a tested Python project; nothing in the notebooks' own folder is changed."""
     from modelwright.lifecycle import shipping
+    from modelwright.lifecycle.shipping import Order
 
     name = name or output.default_name(training)
-    with output.opened_store(is_made=True) as store, output.stage_lines(is_silent=as_json) as report:
-        converted = shipping.convert(
-            store,
-            training.absolute(),
-            scoring.absolute() if scoring else None,
+    with output.session(is_made=True, is_silent=as_json) as session:
+        order = Order(
+            training=training.absolute(),
+            scoring=scoring.absolute() if scoring else None,
             name=name,
             into=(into or Path(name)).absolute(),
             python=python,
             is_overwritten=overwrite,
-            actor=actor(),
-            report=report,
         )
+        converted = shipping.convert(session, order)
     if as_json:
         folder, plan = converted.manifest.folder, converted.study.plan
         output.show_json({"project": folder, "removals": plan.removals, "findings": plan.findings})
@@ -62,8 +62,8 @@ def prove(project: Path, *, python: Path | None, as_json: bool) -> None:
     from modelwright.projects.manifest import read_manifest
 
     manifest = read_manifest(project.absolute())
-    with output.opened_store(is_made=True) as store, output.stage_lines(is_silent=as_json) as report:
-        proof = shipping.prove(store, manifest, python=python, actor=actor(), report=report)
+    with output.session(is_made=True, is_silent=as_json) as session:
+        proof = shipping.prove(session, manifest, python=python)
     if as_json:
         output.show_json(proof)
     else:
@@ -79,7 +79,7 @@ def test(project: Path, *, as_json: bool) -> None:
     from modelwright.projects.manifest import read_manifest
 
     manifest = read_manifest(project.absolute())
-    with output.opened_store(is_made=True) as store, output.stage_lines(is_silent=as_json) as report:
-        summary = shipping.test(store, manifest, report=report)
+    with output.session(is_made=True, is_silent=as_json) as session:
+        summary = shipping.run_tests(session, manifest)
     if as_json:
         output.show_json({"summary": summary})

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from modelwright.cli import output
-from modelwright.settings import actor
 
 
 class _DefaultGroup(click.Group):
@@ -36,17 +35,11 @@ def start(project: Path, assignments: tuple[str, ...], *, no_gate: bool, as_json
     from modelwright.lifecycle import recovery, training
     from modelwright.projects.manifest import read_manifest
 
+    overrides = dict(map(_parsed, assignments))
     manifest = read_manifest(project.absolute())
-    with output.opened_store(is_made=True) as store, output.stage_lines(is_silent=as_json) as report:
-        recovery.recover(store, actor=actor())
-        trained = training.train(
-            store,
-            manifest,
-            overrides=dict(map(_parsed, assignments)),
-            is_gated=not no_gate,
-            actor=actor(),
-            report=report,
-        )
+    with output.session(is_made=True, is_silent=as_json) as session:
+        recovery.recover(session)
+        trained = training.train(session, manifest, overrides=overrides, is_gated=not no_gate)
     if as_json:
         output.show_json(trained.run)
     else:
@@ -115,7 +108,7 @@ def show(run_id: str, *, as_json: bool) -> None:
 def _parsed(assignment: str) -> tuple[str, object]:
     name, separator, text = assignment.partition("=")
     if not separator or not name:
-        raise click.BadParameter(f'"{assignment}" is not NAME=VALUE', param_hint="--set")
+        raise output.not_an_assignment(assignment, "--set")
     try:
         return name, json.loads(text)
     except json.JSONDecodeError:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from modelwright.cli import output
-from modelwright.settings import actor
 
 if TYPE_CHECKING:
     from modelwright.lifecycle.shipping import Shipment
@@ -17,12 +16,16 @@ if TYPE_CHECKING:
 @click.argument("training", metavar="TRAINING.ipynb", type=click.Path(path_type=Path))
 @click.argument("scoring", metavar="[SCORING.ipynb]", type=click.Path(path_type=Path), required=False)
 @click.option("--name", help="Of the model, its project and its endpoint; by default the notebook's folder.")
-@click.option("--into", metavar="FOLDER", type=click.Path(path_type=Path), help="The project's folder; default: ./NAME.")
+@click.option(
+    "--into", metavar="FOLDER", type=click.Path(path_type=Path), help="The project's folder; default: ./NAME."
+)
 @click.option("--python", metavar="PATH", type=click.Path(path_type=Path), help="The Python that the notebooks run in.")
-@click.option("--port", type=click.IntRange(1, 65535), help="The endpoint's port; by default its last, else a free one.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="The endpoint's port; by default its last, else a free one."
+)
 @click.option("--overwrite", is_flag=True, help="Discard edits made to the project since its last conversion.")
 @output.json_option
-def ship(  # noqa: PLR0913 - one argument an option
+def ship(
     training: Path,
     scoring: Path | None,
     *,
@@ -39,21 +42,19 @@ def ship(  # noqa: PLR0913 - one argument an option
     hold, with nothing half done.
     """
     from modelwright.lifecycle import shipping
+    from modelwright.lifecycle.shipping import Order
 
     name = name or output.default_name(training)
-    with output.opened_store(is_made=True) as store, output.stage_lines(is_silent=as_json) as report:
-        shipment = shipping.ship(
-            store,
-            training.absolute(),
-            scoring.absolute() if scoring else None,
+    with output.session(is_made=True, is_silent=as_json) as session:
+        order = Order(
+            training=training.absolute(),
+            scoring=scoring.absolute() if scoring else None,
             name=name,
             into=(into or Path(name)).absolute(),
             python=python,
-            port=port,
             is_overwritten=overwrite,
-            actor=actor(),
-            report=report,
         )
+        shipment = shipping.ship(session, order, port=port)
     if as_json:
         plan = shipment.converted.study.plan
         output.show_json(

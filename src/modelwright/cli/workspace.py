@@ -3,7 +3,6 @@
 import click
 
 from modelwright.cli import output
-from modelwright.settings import actor
 
 
 @click.command()
@@ -13,9 +12,9 @@ def up(*, as_json: bool) -> None:
     from modelwright.lifecycle import recovery
     from modelwright.serving import deployments
 
-    with output.opened_store() as store:
-        recovery.recover(store, actor=actor())
-        started = deployments.up(store, actor=actor())
+    with output.session() as session:
+        recovery.recover(session)
+        started = deployments.up(session.store, actor=session.actor)
     if as_json:
         output.show_json(started)
         return

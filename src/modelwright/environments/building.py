@@ -35,7 +35,7 @@ def build(lock: Lock, *, cache: Path, python: Path, wheels: Path | None) -> Buil
         if made.returncode:
             raise EnvironmentNotBuilt(folder=built.folder, reason=said(made))
         interpreter = folder / "bin" / "python"
-        install(lock, ["--python", interpreter], wheels=wheels, folder=built.folder)
+        install(lock, ["--python", interpreter], wheels=wheels, folder=built.folder, scratch=folder.parent)
         _verify(built, interpreter)
 
     # Its Python is a link to the one that it was made for, which may have been removed since.
@@ -86,20 +86,21 @@ def lock_and_build(requirements: Iterable[Requirement], *, python: Path, cache: 
     return build(lock_remade(wanted, python=python, wheels=wheels), cache=cache, python=python, wheels=wheels)
 
 
-def install(lock: Lock, arguments: Sequence[str | Path], *, wheels: Path | None, folder: Path) -> None:
-    """Let uv install exactly the lock's files, with `arguments` saying where to. Raises EnvironmentNotBuilt."""
+def install(lock: Lock, arguments: Sequence[str | Path], *, wheels: Path | None, folder: Path, scratch: Path) -> None:
+    """Let uv install exactly the lock's files, with `arguments` saying where to.
+
+    `folder` is the place that the error names, `scratch` one for a temporary file. Raises EnvironmentNotBuilt.
+    """
     if not lock.text.strip():
         return
     reason = "the remade wheels that it was locked from are gone"
-    with tempfile.TemporaryDirectory(prefix="wright-install-") as temporary:
-        wanted = Path(temporary) / "requirements.txt"
-        wanted.write_text(lock.text, encoding="utf-8")
-        for source in _file_sources(lock, wheels):
-            command = ["pip", "install", "--no-deps", "--require-hashes", "-r", wanted, *arguments, *source]
-            finished = run_uv(command)
-            if finished.returncode == 0:
-                return
-            reason = said(finished)
+    wanted = scratch / "requirements.txt"
+    wanted.write_text(lock.text, encoding="utf-8")
+    for source in _file_sources(lock, wheels):
+        finished = run_uv(["pip", "install", "--no-deps", "--require-hashes", "-r", wanted, *arguments, *source])
+        if finished.returncode == 0:
+            return
+        reason = said(finished)
     raise EnvironmentNotBuilt(folder=folder, reason=reason)
 
 

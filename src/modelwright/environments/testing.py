@@ -34,7 +34,8 @@ def pytest_folder(
     folder = cache.absolute() / f"pytest-{lock.digest}"
 
     def make(made: Path) -> None:
-        install(lock, ["--python", environment.python, "--target", made], wheels=wheels, folder=folder)
+        where: list[str | Path] = ["--python", environment.python, "--target", made]
+        install(lock, where, wheels=wheels, folder=folder, scratch=made.parent)
 
     place(folder, make, key_file=folder / "pytest" / "__init__.py")
     return folder

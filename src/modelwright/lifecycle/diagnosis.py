@@ -89,7 +89,9 @@ def _contents(store: Store) -> list[Check]:
         Check(
             "runs",
             is_well=not killed,
-            told=f"killed while running: {', '.join(killed)}" if killed else "none was left running by a killed process",
+            told=f"killed while running: {', '.join(killed)}"
+            if killed
+            else "none was left running by a killed process",
             next_command="wright up",
         ),
         Check(
@@ -101,7 +103,9 @@ def _contents(store: Store) -> list[Check]:
         Check(
             "blobs",
             is_well=not missing,
-            told=f"{len(missing)} files are missing, first {min(missing)}" if missing else "every file on record is there",
+            told=f"{len(missing)} files are missing, first {min(missing)}"
+            if missing
+            else "every file on record is there",
             next_command="restore the workspace's blobs folder from a backup",
         ),
     ]

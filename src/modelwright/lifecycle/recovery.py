@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from modelwright.lifecycle.sessions import Session
 from modelwright.records import Deployment, Run, Status
 from modelwright.runs import execution
 from modelwright.serving import deployments
 from modelwright.store import claims, models, runs
 from modelwright.store.changes import change
-from modelwright.store.database import Store
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,17 @@ class Recovered:
     blob_count: int
 
 
-def recover(store: Store, *, actor: str) -> Recovered:
+def recover(session: Session) -> Recovered:
     """Fail what was killed, delete what nothing refers to, and return what was done. Harmless at any time."""
+    store = session.store
     killed = [run for run in runs.list_runs(store, status=Status.RUNNING) if not claims.is_claimed(store, run.id)]
     for run in killed:
         reason = "its process was killed"
-        with change(store, actor=actor, why=reason) as opened:
+        with change(store, actor=session.actor, why=reason) as opened:
             runs.finish_run(opened, run.id, status=Status.FAILED, reason=reason)
         execution.discard_values(store, run.id)
     claims.clear(store)
-    undone = deployments.reconcile(store, actor=actor)
+    undone = deployments.reconcile(store, actor=session.actor)
 
     def reachable() -> set[str]:
         with store.reader.connect() as connection:

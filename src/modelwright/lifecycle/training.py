@@ -1,4 +1,4 @@
-"""Trains a project's model on the record, and lets the gate decide."""
+"""Trains a project's model on the record, lets the gate decide, and registers what passed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from modelwright import records
 from modelwright.environments import building
 from modelwright.errors import MetricMissing
-from modelwright.lifecycle import stages
+from modelwright.lifecycle.sessions import Session
 from modelwright.models import gates, registry
 from modelwright.models.gates import Gate, Verdict
 from modelwright.projects import manifest as manifests
@@ -14,9 +14,10 @@ from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest
 from modelwright.records import BuiltEnvironment, Lock, ModelVersion, Run, Status
 from modelwright.runs import execution, pipelines, snapshots
+from modelwright.runs.execution import ActiveRun
+from modelwright.runs.pipelines import Pipeline
 from modelwright.settings import interpreter
 from modelwright.store import environments, projects, runs
-from modelwright.store.changes import change
 from modelwright.store.database import Store
 
 
@@ -36,16 +37,9 @@ def environment_of(store: Store, lock: Lock, *, python: Path | None = None) -> B
 
 
 def train(
-    store: Store,
-    manifest: Manifest,
-    *,
-    overrides: dict[str, object] | None = None,
-    is_gated: bool = True,
-    model: str | None = None,
-    actor: str,
-    report: stages.Report = stages.silent,
+    session: Session, manifest: Manifest, *, overrides: dict[str, object] | None = None, is_gated: bool = True
 ) -> Trained:
-    """Run the project's pipeline and its gate against the champion of `model`, by default the project's name.
+    """Run the project's pipeline and its gate against the champion of the model of the project's name.
 
     Parameters come from `overrides`, else `parameters.toml`, else the pipeline's defaults. Raises StepFailed,
     ParameterUnknown, ProjectInvalid; MetricMissing and NotBetter, after which nothing may be registered.
@@ -55,8 +49,8 @@ def train(
     parameters = pipeline.bind(given, folder=manifest.folder)
     parameters.pop(execution.OUTPUT_FOLDER, None)
     gate = _gate(manifest) if is_gated else None
-    environment = environment_of(store, manifests.read_lock(manifest))
-    with change(store, actor=actor) as opened:
+    environment = environment_of(session.store, manifests.read_lock(manifest))
+    with session.change() as opened:
         project_id = projects.ensure_project(opened, manifest.name, folder=manifest.folder)
         environments.ensure_environment(opened, environment.lock)
     run = Run(
@@ -70,39 +64,23 @@ def train(
         started_at=records.now(),
         parameters=parameters,
     )
-    with execution.recorded_run(
-        store, run, project_id=project_id, project=manifest.folder, environment=environment, actor=actor
-    ) as active:
-        with stages.stage("run", report, doing=run.id) as stage:
-            metrics = execution.execute(
-                active, pipeline, dataset=manifest.name, on_step=lambda step: _tell(stage, report, step)
-            )
-            shown = ", ".join(f"{name} {value!r}" for name, value in metrics.items())
-            stage.decided = f"{len(pipeline.steps)} steps ran, {shown}"
-            stage.recorded = run.id
-        verdict = None
+    active = ActiveRun(session.store, run, manifest.folder, environment, session.actor)
+    verdict = None
+    with execution.recorded(active, project_id=project_id):
+        metrics = _executed(session, active, pipeline)
         if gate:
-            with stages.stage("gate", report, doing=f"comparing {gate.metric} with the champion's") as stage:
-                verdict = gates.decide(
-                    active,
-                    pipeline,
-                    gate=gate,
-                    metrics=metrics,
-                    model=model or manifest.name,
-                    next_command=f"change the notebook or a parameter: wright run {manifest.folder} --set NAME=VALUE",
-                )
-                stage.decided = _explained(verdict)
-                stage.recorded = run.id
-    return Trained(runs.get_run(store, run.id), verdict)
+            verdict = _decided(session, active, pipeline, gate=gate, metrics=metrics)
+    return Trained(runs.get_run(session.store, run.id), verdict)
 
 
 def register(
-    store: Store, run_id: str, *, model: str | None = None, tags: dict[str, str] | None = None, actor: str
+    session: Session, run_id: str, *, model: str | None = None, tags: dict[str, str] | None = None
 ) -> ModelVersion:
     """Register a succeeded run as the next version of `model`, with the proof of its very code.
 
     `model` is by default the project's name. Raises RunMissing, RunNotRegistrable, NameInvalid.
     """
+    store = session.store
     run = runs.get_run(store, run_id)
     proof = projects.latest_proof(store, project_digest=run.code_digest)
     return registry.register_run(
@@ -112,7 +90,7 @@ def register(
         environment=environment_of(store, environments.get_environment(store, run.environment_digest)),
         proof_id=proof.id if proof and proof.is_equal else None,
         tags=tags or {},
-        actor=actor,
+        actor=session.actor,
     )
 
 
@@ -122,12 +100,30 @@ def _gate(manifest: Manifest) -> Gate:
     return Gate(manifest.gate_metric, manifest.gate_goal)
 
 
-def _tell(stage: stages.Stage, report: stages.Report, step: str) -> None:
-    stage.doing = step
-    report(stage)
+def _executed(session: Session, active: ActiveRun, pipeline: Pipeline) -> dict[str, float]:
+    with session.stage("run", active.run.id) as stage:
+
+        def tell(step: str) -> None:
+            stage.doing = step
+            session.report(stage)
+
+        metrics = execution.execute(active, pipeline, dataset=active.run.project, on_step=tell)
+        shown = ", ".join(f"{name} {value!r}" for name, value in metrics.items())
+        stage.decided = f"{len(pipeline.steps)} steps ran, {shown}"
+        stage.recorded = active.run.id
+    return metrics
 
 
-def _explained(verdict: Verdict) -> str:
-    if verdict.champion is None:
-        return f"passed: the first model, {verdict.metric} {verdict.new!r}"
-    return f"passed: {verdict.metric} {verdict.new!r} beats {verdict.champion}'s {verdict.old!r} on the same data"
+def _decided(
+    session: Session, active: ActiveRun, pipeline: Pipeline, *, gate: Gate, metrics: dict[str, float]
+) -> Verdict:
+    with session.stage("gate", f"comparing {gate.metric} with the champion's") as stage:
+        verdict = gates.decide(active, pipeline, gate=gate, metrics=metrics, model=active.run.project)
+        stage.recorded = active.run.id
+        if verdict.champion is None:
+            stage.decided = f"passed: the first model, {verdict.metric} {verdict.new!r}"
+        else:
+            stage.decided = (
+                f"passed: {verdict.metric} {verdict.new!r} beats {verdict.champion}'s {verdict.old!r} on the same data"
+            )
+    return verdict

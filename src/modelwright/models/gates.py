@@ -40,9 +40,7 @@ def find_champion(store: Store, model: str) -> ModelVersion | None:
         return None
 
 
-def decide(
-    active: ActiveRun, pipeline: Pipeline, *, gate: Gate, metrics: dict[str, float], model: str, next_command: str
-) -> Verdict:
+def decide(active: ActiveRun, pipeline: Pipeline, *, gate: Gate, metrics: dict[str, float], model: str) -> Verdict:
     """Pass the new model or raise NotBetter, which cancels the run.
 
     The champion is evaluated again, now, by this run's own evaluation step on this run's own data; equal is not
@@ -60,7 +58,7 @@ def decide(
     is_better = new < old if gate.goal is Goal.MINIMIZE else new > old
     if not is_better:
         raise NotBetter(
-            champion=champion.reference, metric=gate.metric, new=new, old=old, goal=gate.goal, next=next_command
+            champion=champion.reference, metric=gate.metric, new=new, old=old, goal=gate.goal, folder=active.project
         )
     return Verdict(gate.metric, new, champion.reference, old)
 

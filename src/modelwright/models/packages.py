@@ -56,7 +56,9 @@ def packaged(store: Store, run: Run, *, environment: BuiltEnvironment) -> Iterat
                 store.blobs.export(artifact.digest, folder / target)
         models = sorted(path for path in (folder / MODEL_FOLDER).rglob("*") if path.is_file())
         if not models:
-            raise RunNotRegistrable(run=run.id, reason="it wrote no model file to its output folder", project=run.project)
+            raise RunNotRegistrable(
+                run=run.id, reason="it wrote no model file to its output folder", project=run.project
+            )
         described = _describe(folder, models[0], run=run, environment=environment)
         inferred = signature.infer(described, json.loads((folder / SAMPLE).read_text(encoding="utf-8")))
         _write_json(folder / "signature.json", inferred)
@@ -112,9 +114,7 @@ def _target(artifact: str) -> str | None:
     return path if is_module or path in _SERVED_FILES else None
 
 
-def _describe(
-    folder: Path, model: Path, *, run: Run, environment: BuiltEnvironment
-) -> dict[str, object]:
+def _describe(folder: Path, model: Path, *, run: Run, environment: BuiltEnvironment) -> dict[str, object]:
     result = folder / "described.json"
     done = processes.run(
         [environment.python, _WORKER, folder, model, result],

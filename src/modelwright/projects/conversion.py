@@ -11,9 +11,9 @@ from modelwright.environments import building, inspection
 from modelwright.errors import FolderNotWritable, ProjectEdited
 from modelwright.notebooks import emitting, execution, planning, proof, reading
 from modelwright.projects import manifest as manifests
+from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import LOCK_FILE, MANIFEST_FILE, PARAMETERS_FILE, Manifest, toml_literal
 from modelwright.records import BuiltEnvironment, Goal, Notebook, NotebookRun, Plan, Proof, Requirement
-from modelwright.projects.code import code_digest
 from modelwright.settings import child_environment
 from modelwright.store.blobs import digest_of
 
@@ -80,9 +80,7 @@ def lock(studied: Study, *, python: Path, cache: Path, wheels: Path) -> BuiltEnv
     return building.lock_and_build(_requirements(studied.plan, python), python=python, cache=cache, wheels=wheels)
 
 
-def lay_out(
-    studied: Study, *, name: str, into: Path, environment: BuiltEnvironment, is_overwritten: bool
-) -> Manifest:
+def lay_out(studied: Study, *, name: str, into: Path, environment: BuiltEnvironment, is_overwritten: bool) -> Manifest:
     """Write the project folder `into`, and return its manifest.
 
     What a conversion wrote before is replaced; what the user edited or put there is never touched without
@@ -143,8 +141,10 @@ def _requirements(plan: Plan, python: Path) -> tuple[Requirement, ...]:
 
 def _files_for_scoring(plan: Plan, training_run: NotebookRun) -> dict[str, Path]:
     """Return the model file under the path by which the scoring notebook loads it."""
-    model = training_run.folder / plan.model_file
-    return {plan.scoring_model_path: model} if plan.scoring_model_path and model.is_file() else {}
+    if plan.scoring_model_path is None or plan.notebook_model_path is None:
+        return {}
+    model = training_run.folder / plan.notebook_model_path
+    return {plan.scoring_model_path: model} if model.is_file() else {}
 
 
 def _files(studied: Study, environment: BuiltEnvironment) -> dict[str, str]:

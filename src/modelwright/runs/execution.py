@@ -10,9 +10,9 @@ from pathlib import Path
 from modelwright import processes
 from modelwright.datasets import versions
 from modelwright.errors import RunCancelled, StepFailed
+from modelwright.projects.code import code_files
 from modelwright.records import Artifact, BuiltEnvironment, Run, Status
 from modelwright.runs.pipelines import Argument, Pipeline, Step
-from modelwright.projects.code import code_files
 from modelwright.settings import child_environment
 from modelwright.store import claims, runs
 from modelwright.store.blobs import digest_of
@@ -55,14 +55,12 @@ def run_folder(store: Store, run_id: str) -> Path:
 
 
 @contextlib.contextmanager
-def recorded_run(
-    store: Store, run: Run, *, project_id: str, project: Path, environment: BuiltEnvironment, actor: str
-) -> Iterator[ActiveRun]:
-    """Record `run` as running for as long as the block lasts, and its end however the block ends.
+def recorded(active: ActiveRun, *, project_id: str) -> Iterator[None]:
+    """Record the run as running for as long as the block lasts, and its end however the block ends.
 
     A RunCancelled (the gate's verdict) or Ctrl-C ends it `cancelled`, any other exception `failed`.
     """
-    active = ActiveRun(store, run, project, environment, actor)
+    store, run, actor = active.store, active.run, active.actor
     with claims.claim(store, run.id):
         with change(store, actor=actor) as opened:
             runs.add_run(opened, run, project_id=project_id)
@@ -70,7 +68,7 @@ def recorded_run(
             folder.mkdir(parents=True)
         status, reason = Status.FAILED, "ended unexpectedly"
         try:
-            yield active
+            yield
             status, reason = Status.SUCCEEDED, ""
         except RunCancelled as verdict:
             status, reason = Status.CANCELLED, str(verdict)

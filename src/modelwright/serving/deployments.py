@@ -94,7 +94,7 @@ def score(store: Store, endpoint: str, *, body: bytes) -> ScoringAnswer:
 
 
 def check_port(store: Store, endpoint: str, *, port: int | None) -> None:
-    """Find out, before any work is done for it, whether the endpoint can have `port`, or its last one. Raises NoFreePort."""
+    """Find out, before any work is done, whether the endpoint can have `port`, or its last one. Raises NoFreePort."""
     known = next((each for each in endpoints.list_endpoints(store) if each.name == endpoint), None)
     running = status(store, endpoint) if known else None
     wanted = port or (known.port if known else None)

@@ -55,7 +55,7 @@ class Change:
         before: Mapping[str, object] | None = None,
         after: Mapping[str, object] | None = None,
     ) -> None:
-        """Say what the writes so far mean: `action` is a fact in the past, such as `model.registered` of `models/churn:3`."""
+        """Say what the writes so far mean: `action` is a past fact, such as `model.registered` of `models/churn:3`."""
         self.connection.execute(
             schema.audit_records.insert().values(
                 at=self.at,

@@ -68,7 +68,6 @@ def scratch_folder(store: Store) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-
 def _locked(path: Path, subject: str) -> IO[str]:
     """Open and lock the file at `path`; raise Busy, naming the holder, when it is locked."""
     while True:

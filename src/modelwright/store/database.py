@@ -61,7 +61,7 @@ def _engine(database: Path, *, begin: str, pragmas: tuple[str, ...] = ()) -> sa.
     engine = sa.create_engine(f"sqlite:///{database}", poolclass=sa.pool.QueuePool)
 
     @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's signature
+    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own transaction handling would begin too late
         for pragma in (
             f"busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}",
@@ -83,9 +83,8 @@ def _bring_up_to_date(folder: Path, writer: sa.Engine) -> None:
     found = _schema_version(writer)
     if found == SCHEMA_VERSION:
         return
-    from alembic.config import Config
-
     from alembic import command, script
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))

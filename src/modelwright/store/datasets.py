@@ -42,7 +42,9 @@ def ensure_dataset_version(change: Change, name: str, *, digest: str, size_bytes
             "created_at": change.at,
         },
     )
-    change.record("dataset.registered", f"datasets/{version.reference}", after={"digest": digest, "size_bytes": size_bytes})
+    change.record(
+        "dataset.registered", f"datasets/{version.reference}", after={"digest": digest, "size_bytes": size_bytes}
+    )
     return version
 
 

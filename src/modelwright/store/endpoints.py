@@ -60,7 +60,9 @@ def add_deployment(change: Change, endpoint: Endpoint, *, version: ModelVersion)
     return deployment
 
 
-def set_deployment_status(change: Change, deployment: Deployment, *, status: DeploymentStatus, reason: str = "") -> None:
+def set_deployment_status(
+    change: Change, deployment: Deployment, *, status: DeploymentStatus, reason: str = ""
+) -> None:
     """Record where a deployment stands now; whatever is neither starting nor healthy has finished."""
     table = schema.deployments
     is_live = status in {DeploymentStatus.STARTING, DeploymentStatus.HEALTHY}
@@ -85,7 +87,9 @@ def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
     served = change.rows(deployments.select().where(deployments.c.endpoint_id == endpoint.id))
     change.delete(deployments, deployments.c.endpoint_id == endpoint.id)
     change.delete(schema.endpoints, schema.endpoints.c.id == endpoint.id)
-    change.record("endpoint.deleted", f"endpoints/{endpoint.name}", before={"port": endpoint.port, "deployments": len(served)})
+    change.record(
+        "endpoint.deleted", f"endpoints/{endpoint.name}", before={"port": endpoint.port, "deployments": len(served)}
+    )
 
 
 def get_endpoint(store: Store, name: str) -> Endpoint:

@@ -6,7 +6,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright import records
 from modelwright.errors import ModelMissing
 from modelwright.records import ModelVersion, PackageFile
 from modelwright.store import schema
@@ -22,7 +21,9 @@ def add_version(change: Change, version: ModelVersion) -> ModelVersion:
     models, table = schema.models, schema.model_versions
     if not change.rows(sa.select(models.c.name).where(models.c.name == version.model)):
         change.insert(models, {"name": version.model, "created_at": change.at})
-    number = change.rows(sa.select(sa.func.coalesce(sa.func.max(table.c.version), 0)).where(table.c.model == version.model))
+    number = change.rows(
+        sa.select(sa.func.coalesce(sa.func.max(table.c.version), 0)).where(table.c.model == version.model)
+    )
     numbered = replace(version, version=number[0][0] + 1, created_at=change.at)
     change.insert(
         table,
@@ -66,15 +67,11 @@ def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
     """Let `alias` point at `version`."""
     table, versions = schema.aliases, schema.model_versions
     here = (table.c.model == version.model) & (table.c.alias == alias)
-    before = change.rows(
-        sa.select(versions.c.version).join(table, table.c.version_id == versions.c.id).where(here)
-    )
+    before = change.rows(sa.select(versions.c.version).join(table, table.c.version_id == versions.c.id).where(here))
     if before:
         change.update(table, here, version_id=version.id, moved_at=change.at)
     else:
-        change.insert(
-            table, {"model": version.model, "alias": alias, "version_id": version.id, "moved_at": change.at}
-        )
+        change.insert(table, {"model": version.model, "alias": alias, "version_id": version.id, "moved_at": change.at})
     change.record(
         "alias.moved",
         f"models/{version.model}@{alias}",

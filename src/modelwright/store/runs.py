@@ -100,10 +100,10 @@ def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> N
         status=status,
         finished_at=change.at,
     )
-    change.update(
-        schema.runs, schema.runs.c.id == run_id, status=status, reason=reason, finished_at=change.at
+    change.update(schema.runs, schema.runs.c.id == run_id, status=status, reason=reason, finished_at=change.at)
+    change.record(
+        f"run.{status}", f"runs/{run_id}", before={"status": Status.RUNNING}, after={"status": status, "reason": reason}
     )
-    change.record(f"run.{status}", f"runs/{run_id}", before={"status": Status.RUNNING}, after={"status": status, "reason": reason})
 
 
 def get_run(store: Store, run_id: str) -> Run:
@@ -174,4 +174,3 @@ def _runs(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[Run]
         )
         for row in rows
     ]
-

@@ -17,7 +17,7 @@ class Timestamp(sa.types.TypeDecorator[datetime]):
         """Return the text that is stored."""
         return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Return the time that was stored."""
         return None if value is None else datetime.fromisoformat(value)
 
@@ -32,7 +32,7 @@ class Number(sa.types.TypeDecorator[float]):
         """Return the number that is stored."""
         return None if value is None or math.isnan(value) else value
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> float:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> float:  # noqa: ARG002 - SQLAlchemy's signature
         """Return the number that was stored."""
         return math.nan if value is None else float(value)
 
@@ -48,11 +48,11 @@ metadata = sa.MetaData(
 )
 
 
-def _column(name: str, kind: Any = sa.Text, *rest: Any, **options: Any) -> sa.Column[Any]:  # noqa: ANN401 - as sa.Column
+def _column(name: str, kind: Any = sa.Text, *rest: Any, **options: Any) -> sa.Column[Any]:
     return sa.Column(name, kind, *rest, nullable=options.pop("nullable", False), **options)
 
 
-def _link(name: str, target: str, **options: Any) -> sa.Column[Any]:  # noqa: ANN401 - as sa.Column
+def _link(name: str, target: str, **options: Any) -> sa.Column[Any]:
     return _column(name, sa.Text, sa.ForeignKey(target, ondelete="RESTRICT"), **options)
 
 

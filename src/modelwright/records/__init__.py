@@ -1,0 +1,64 @@
+"""The nouns: frozen records that the rooms exchange, a file for each. No I/O."""
+
+from modelwright.records.datasets import DatasetVersion
+from modelwright.records.endpoints import Deployment, DeploymentStatus, Endpoint
+from modelwright.records.environments import BuiltEnvironment, Lock, LockSource, Requirement
+from modelwright.records.ids import new_id, now
+from modelwright.records.models import ModelVersion, PackageFile
+from modelwright.records.notebooks import (
+    Cell,
+    Finding,
+    Function,
+    Goal,
+    Metric,
+    Notebook,
+    NotebookRun,
+    Parameter,
+    Plan,
+    ProbePoint,
+    Removal,
+)
+from modelwright.records.projects import GitState, Project
+from modelwright.records.proofs import Comparison, Proof
+from modelwright.records.runs import Artifact, Run, Status, StepRun
+from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
+
+__all__ = [
+    "Artifact",
+    "BuiltEnvironment",
+    "CaptureRecord",
+    "Cell",
+    "Comparison",
+    "DatasetVersion",
+    "DeployAnswer",
+    "Deployment",
+    "DeploymentStatus",
+    "Endpoint",
+    "Finding",
+    "FrontLimits",
+    "FrontStatus",
+    "Function",
+    "GitState",
+    "Goal",
+    "Lock",
+    "LockSource",
+    "Metric",
+    "ModelVersion",
+    "Notebook",
+    "NotebookRun",
+    "PackageFile",
+    "Parameter",
+    "Plan",
+    "ProbePoint",
+    "Project",
+    "Proof",
+    "Removal",
+    "Requirement",
+    "Run",
+    "ScoringAnswer",
+    "Status",
+    "StepRun",
+    "WorkerSpec",
+    "new_id",
+    "now",
+]

@@ -1,0 +1,163 @@
+"""Notebooks: what is read, what is planned, what was seen when they ran."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Goal(StrEnum):
+    """Which direction of a metric is better."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What analysis reports about a notebook: a stable code, a place and a fix.
+
+    `cell` and `line` count from 1; 0 means the whole notebook. An `is_error` finding stops the conversion.
+    """
+
+    code: str
+    message: str
+    fix: str
+    notebook: str
+    cell: int = 0
+    line: int = 0
+    is_error: bool = False
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A statement of a notebook that the project does not have, and why."""
+
+    notebook: str
+    cell: int
+    line: int
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A code cell that is not empty.
+
+    `number` counts such cells from 1, as `In [n]` does after a run from top to bottom. `code` is plain Python with
+    the lines of `source`: notebook syntax in it became comments.
+    """
+
+    number: int
+    source: str
+    code: str
+    execution_count: int | None = None
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook as read from its file. `digest` is the BLAKE3 of its cells' sources."""
+
+    path: Path
+    digest: str
+    cells: tuple[Cell, ...]
+    removals: tuple[Removal, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A value of the notebook that became a keyword parameter of the project."""
+
+    name: str
+    value: bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that tells how good a model is, and which direction is better."""
+
+    name: str
+    goal: Goal
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the project: its code, and the names that flow in and out."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    parameters: tuple[str, ...]
+    code: str
+
+
+@dataclass(frozen=True)
+class ProbePoint:
+    """What is looked at in a notebook's kernel: `expression`, right after `line` of `cell` has run.
+
+    `kind` says what becomes of it: "metric" a number, "part" a description of its rows, "rows" are put aside,
+    "predictions" are those of the model that the expression names on the rows put aside, "overlap" counts test rows
+    that are train rows too, "answer" is kept as JSON.
+    """
+
+    cell: int
+    line: int
+    kind: str
+    name: str
+    expression: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training notebook, with its scoring notebook if there is one, becomes.
+
+    `functions` stand in the order in which they are called. `data_files` are files beside the notebook that the
+    project needs, relative to it; `modules` the installed packages that it imports, by import name.
+    `model_file` is the model's name in an output folder, `notebook_model_path` where the notebook itself saves it.
+    `estimator_keywords` are the parameters that the model is built with, each with its keyword.
+    """
+
+    notebook: str
+    digest: str
+    imports: tuple[str, ...]
+    definitions: str
+    functions: tuple[Function, ...]
+    parameters: tuple[Parameter, ...]
+    metrics: tuple[Metric, ...]
+    model: str
+    model_file: str
+    notebook_model_path: str | None
+    loader: str
+    score: str
+    sample_request: str | None
+    scoring_model_path: str | None
+    modules: tuple[str, ...]
+    data_files: tuple[str, ...]
+    estimator_keywords: tuple[tuple[str, str], ...]
+    removals: tuple[Removal, ...]
+    findings: tuple[Finding, ...]
+    training_probe: tuple[ProbePoint, ...]
+    scoring_probe: tuple[ProbePoint, ...]
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """What was seen when a notebook ran: printed text by cell, and what its probe points gave.
+
+    `rows` are the first of those in `rows_file`, a pickle: {"columns": names or None, "rows": lists}. `unseen` are the
+    points whose expression raised, each with its error.
+    """
+
+    notebook: str
+    python_version: str
+    outputs: tuple[tuple[int, str], ...]
+    metrics: dict[str, float]
+    parts: dict[str, object]
+    overlaps: dict[str, object]
+    rows_file: Path | None
+    rows: object
+    predictions: object
+    answer: object
+    unseen: dict[str, str]
+    folder: Path
+    elapsed_seconds: float

@@ -1,0 +1,1 @@
+"""The schema's history, a numbered file for each step."""
