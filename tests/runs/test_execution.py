@@ -9,7 +9,7 @@ import pytest
 from modelwright import records
 from modelwright.errors import RunCancelled, StepFailed
 from modelwright.records import BuiltEnvironment, Run, Status
-from modelwright.runs import execution, pipelines
+from modelwright.runs import execution, pipelines, workers
 from modelwright.runs.execution import ActiveRun
 from modelwright.store import environments, projects, runs
 from modelwright.store.changes import change
@@ -38,9 +38,11 @@ def _running(store: Store, project: Path, environment: BuiltEnvironment, **param
         started_at=records.now(),
         parameters={"alpha": 0.5} | parameters,
     )
-    active = ActiveRun(store, run, project, environment, "ada")
-    with execution.recorded(active, project_id=project_id):
-        yield active
+    with (
+        execution.recorded(store, run, project_id=project_id, actor="ada") as folder,
+        workers.started(environment, project=project, modules=("train",), log=folder / "logs" / "worker.log") as worker,
+    ):
+        yield ActiveRun(store, run, project, worker, "ada")
 
 
 def test_every_step_is_recorded(store: Store, project: Path, environment: BuiltEnvironment) -> None:
@@ -124,3 +126,39 @@ def test_the_end_of_a_run_is_recorded_however_it_ends(
     assert run.status is status
     assert run.reason
     assert run.finished_at is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL"),
+        ("raise SystemExit(3)", "exit code 3"),
+        ("import os; os.kill(os.getppid(), 9)", "ended by SIGKILL"),
+    ],
+)
+def test_a_step_that_dies_is_told_from_one_that_raises(
+    store: Store, project: Path, environment: BuiltEnvironment, code: str, reason: str
+) -> None:
+    _edit(project, "    return sum(rows) * alpha", f"    {code}")
+    with pytest.raises(StepFailed, match=reason), _running(store, project, environment) as active:
+        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+
+
+def test_steps_share_no_memory(store: Store, project: Path, environment: BuiltEnvironment) -> None:
+    """A global that one step sets is not there in the next, as if each had been started alone."""
+    _edit(project, "def load():", "seen = []\n\n\ndef load():\n    seen.append(1)")
+    _edit(project, 'print("fitting")', "print(len(seen))")
+    with _running(store, project, environment) as active:
+        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+    assert (active.folder / "logs" / "fit.log").read_text() == "0\n"
+
+
+def test_a_module_that_cannot_be_imported_fails_the_step_that_needs_it(
+    store: Store, project: Path, environment: BuiltEnvironment
+) -> None:
+    _edit(project, "import pickle", "print('begun')\nimport nothing_like_it")
+    with (
+        pytest.raises(StepFailed, match=r'step "load".*No module named .nothing_like_it.'),
+        _running(store, project, environment) as active,
+    ):
+        execution.execute(active, pipelines.read_pipeline(project), dataset="small")

@@ -13,7 +13,7 @@ from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest
 from modelwright.records import BuiltEnvironment, Lock, ModelVersion, Run, Status
-from modelwright.runs import execution, pipelines, snapshots
+from modelwright.runs import execution, pipelines, snapshots, workers
 from modelwright.runs.execution import ActiveRun
 from modelwright.runs.pipelines import Pipeline
 from modelwright.settings import interpreter
@@ -64,9 +64,14 @@ def train(
         started_at=records.now(),
         parameters=parameters,
     )
-    active = ActiveRun(session.store, run, manifest.folder, environment, session.actor)
     verdict = None
-    with execution.recorded(active, project_id=project_id):
+    with (
+        execution.recorded(session.store, run, project_id=project_id, actor=session.actor) as folder,
+        workers.started(
+            environment, project=manifest.folder, modules=pipeline.modules, log=folder / "logs" / "worker.log"
+        ) as worker,
+    ):
+        active = ActiveRun(session.store, run, manifest.folder, worker, session.actor)
         metrics = _executed(session, active, pipeline)
         if gate:
             verdict = _decided(session, active, pipeline, gate=gate, metrics=metrics)

@@ -3,24 +3,22 @@
 import contextlib
 import json
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelwright import processes
 from modelwright.datasets import versions
 from modelwright.errors import RunCancelled, StepFailed
 from modelwright.projects.code import code_files
-from modelwright.records import Artifact, BuiltEnvironment, Run, Status
+from modelwright.records import Artifact, Run, Status
 from modelwright.runs.pipelines import Argument, Pipeline, Step
-from modelwright.settings import child_environment
+from modelwright.runs.workers import Worker
 from modelwright.store import claims, runs
 from modelwright.store.blobs import digest_of
 from modelwright.store.changes import change
 from modelwright.store.database import Store
 
-_WORKER = Path(__file__).with_name("worker.py")
-_STEP_TIMEOUT_SECONDS = 24 * 3600.0
 OUTPUT_FOLDER = "output_folder"
 
 
@@ -31,7 +29,7 @@ class ActiveRun:
     store: Store
     run: Run
     project: Path
-    environment: BuiltEnvironment
+    worker: Worker
     actor: str
 
     @property
@@ -55,20 +53,20 @@ def run_folder(store: Store, run_id: str) -> Path:
 
 
 @contextlib.contextmanager
-def recorded(active: ActiveRun, *, project_id: str) -> Iterator[None]:
-    """Record the run as running for as long as the block lasts, and its end however the block ends.
+def recorded(store: Store, run: Run, *, project_id: str, actor: str) -> Iterator[Path]:
+    """Record `run` as running for as long as the block lasts, and its end however the block ends; give its folder.
 
     A RunCancelled (the gate's verdict) or Ctrl-C ends it `cancelled`, any other exception `failed`.
     """
-    store, run, actor = active.store, active.run, active.actor
+    folder = run_folder(store, run.id)
     with claims.claim(store, run.id):
         with change(store, actor=actor) as opened:
             runs.add_run(opened, run, project_id=project_id)
-        for folder in (active.outputs, active.folder / "values", active.folder / "logs"):
-            folder.mkdir(parents=True)
+        for part in ("outputs", "values", "logs"):
+            (folder / part).mkdir(parents=True)
         status, reason = Status.FAILED, "ended unexpectedly"
         try:
-            yield
+            yield folder
             status, reason = Status.SUCCEEDED, ""
         except RunCancelled as verdict:
             status, reason = Status.CANCELLED, str(verdict)
@@ -140,36 +138,30 @@ def call(
         value = parameters[argument.name] if argument.name and not path else argument.value
         return {"keyword": argument.keyword, "path": str(path) if path else None, "value": value}
 
-    request = active.folder / f"{step.name}.json"
-    request.write_text(
-        json.dumps(
-            {
-                "project": str(active.project),
-                "module": step.module,
-                "function": step.function,
-                "arguments": [described(argument) for argument in step.arguments],
-                "outputs": step.outputs,
-                "is_unpacked": step.is_unpacked,
-                "folder": str(folder),
-            }
-        ),
-        encoding="utf-8",
-    )
-    done = processes.run(
-        [active.environment.python, _WORKER, request],
-        folder=active.project,
-        # The seed makes the order of sets, and so the bytes of values, the same in every run.
-        environment=child_environment(active.environment.variables | {"PYTHONHASHSEED": "0"}),
-        timeout_seconds=_STEP_TIMEOUT_SECONDS,
-    )
-    request.unlink()
     log = active.folder / "logs" / f"{step.name}.log"
-    log.write_text(done.stdout + done.stderr, encoding="utf-8")
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise StepFailed(step=step.name, run=active.run.id, reason=last, log=log, folder=active.project)
+    code = active.worker.run(
+        {
+            "module": step.module,
+            "function": step.function,
+            "arguments": [described(argument) for argument in step.arguments],
+            "outputs": step.outputs,
+            "is_unpacked": step.is_unpacked,
+            "folder": str(folder),
+            "log": str(log),
+        }
+    )
+    if code != 0:
+        raise StepFailed(step=step.name, run=active.run.id, reason=_reason(code, log), log=log, folder=active.project)
     found: dict[str, dict[str, float]] = json.loads((folder / "numbers.json").read_text(encoding="utf-8"))
     return found
+
+
+def _reason(code: int, log: Path) -> str:
+    if code < 0:
+        return f"its process was ended by {signal.Signals(-code).name}"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+    has_raised = any(line.startswith("Traceback (most recent call last)") for line in lines)
+    return lines[-1] if has_raised else f"exit code {code}"
 
 
 def _keep_artifacts(active: ActiveRun) -> None:

@@ -45,6 +45,11 @@ class Pipeline:
                 raise ParameterUnknown(name=name, known=", ".join(self.parameters) or "none", folder=folder)
         return self.parameters | overrides
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The project's modules that its steps come from."""
+        return tuple(dict.fromkeys(step.module for step in self.steps))
+
     def sources(self) -> set[str]:
         """Return the names of the values that come from outside: outputs of steps that take no other step's value."""
         values = {name for step in self.steps for name in step.outputs}

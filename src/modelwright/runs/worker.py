@@ -1,21 +1,46 @@
-"""Runs one step in the project's own environment. Standard library only; started by path, never imported by the host.
+"""Runs steps in the project's own environment. Standard library only; started by path, never imported by the host.
 
-`python worker.py REQUEST`: REQUEST is a JSON file naming the function, its arguments and where its outputs go. Every
-output is pickled to `<outputs>/<name>.pickle`; dictionaries of numbers are also written to `<outputs>/numbers.json`.
+`python worker.py PROJECT MODULE …` imports the project's modules once. Its standard output is a socket: for each line
+of JSON that comes from it, a step, it forks; the fork runs the step as a process of its own, and the exit code goes
+back as a line. Every output is pickled to `<folder>/<name>.pickle`; dictionaries of numbers also go to
+`<folder>/numbers.json`.
 """
 
+import contextlib
 import importlib
 import json
+import os
 import pickle
 import sys
+import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
 
 def main() -> None:
-    """Run the step that the request describes."""
-    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    sys.path[0] = request["project"]
+    """Serve until the socket closes. In a fork: run one step and return."""
+    sys.path[0] = sys.argv[1]
+    channel = os.dup(1)
+    os.dup2(2, 1)  # what the project prints while it is imported is no answer
+    _preload(sys.argv[2:])
+    with os.fdopen(os.dup(channel), encoding="utf-8") as requests:
+        for line in requests:
+            request = json.loads(line)
+            sys.stdout.flush()  # or every fork would print it again
+            child = os.fork()
+            if child == 0:
+                os.close(channel)
+                _write_to(request["log"])
+                run_step(request)
+                return
+            _, status = os.waitpid(child, 0)
+            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            os.write(channel, b"%d\n" % code)
+
+
+def run_step(request: dict[str, Any]) -> None:
+    """Run the step that the request describes; write its outputs."""
     positional = []
     keywords = {}
     for argument in request["arguments"]:
@@ -41,13 +66,33 @@ def main() -> None:
     (Path(request["folder"]) / "numbers.json").write_text(json.dumps(numbers), encoding="utf-8")
 
 
+def _preload(modules: list[str]) -> None:
+    # Forks share what is imported here. On macOS the system's libraries do not survive a fork once they are in use.
+    if sys.platform == "darwin":
+        return
+    warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception:  # noqa: BLE001 - the step that needs the module raises it again, into its own log
+            traceback.clear_frames(sys.exc_info()[2])
+
+
+def _write_to(log: str) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
 def _load(path: str) -> object:
-    try:
-        from joblib import load  # reads its own files and plain pickles
-    except ImportError:
-        with Path(path).open("rb") as handle:
-            return pickle.load(handle)  # noqa: S301 - a model of this workspace, its bytes verified
-    return load(path)
+    if not path.endswith(".pickle"):
+        with contextlib.suppress(ImportError):
+            from joblib import load  # reads its own files and plain pickles
+
+            return load(path)
+    with Path(path).open("rb") as handle:
+        return pickle.load(handle)  # noqa: S301 - a value of this run, or a model of this workspace, verified
 
 
 def _is_number(value: Any) -> bool:
