@@ -46,14 +46,17 @@ $(READY): uv.lock pyproject.toml
 	@$(SYNC) || { echo 'once more, trusting what the system trusts' >&2; UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 $(SYNC); }
 	@touch $@
 
+# In a folder and a workspace of its own, from the beginning every time.
 demo: $(READY)
-	$(BIN)/wright ship examples/diabetes/training.ipynb examples/diabetes/scoring.ipynb --name diabetes --into demo/diabetes
+	@if [ -d demo/.wright ]; then $(BIN)/wright --workspace demo/.wright down; fi
+	@rm -rf demo && mkdir demo
+	cd demo && ../$(BIN)/wright --workspace .wright ship ../examples/diabetes/training.ipynb ../examples/diabetes/scoring.ipynb
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 quick: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
 
 check: test lint package
 
@@ -79,6 +82,8 @@ format: $(READY)
 
 # The demo's services run in the background; a removed folder would not stop them.
 clean:
-	if [ -x $(BIN)/wright ] && [ -d .wright ]; then $(BIN)/wright down; fi
+	for place in .wright demo/.wright; do \
+	  if [ -x $(BIN)/wright ] && [ -d $$place ]; then $(BIN)/wright --workspace $$place down; fi; \
+	done
 	rm -rf .venv .wright demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

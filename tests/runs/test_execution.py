@@ -8,6 +8,7 @@ import pytest
 
 from modelwright import records
 from modelwright.errors import RunCancelled, StepFailed
+from modelwright.projects.code import code_digest
 from modelwright.records import BuiltEnvironment, Run, Status
 from modelwright.runs import execution, pipelines, workers
 from modelwright.runs.execution import ActiveRun
@@ -33,14 +34,16 @@ def _running(store: Store, project: Path, environment: BuiltEnvironment, **param
         status=Status.RUNNING,
         reason="",
         environment_digest=environment.lock.digest,
-        code_digest="code",
+        code_digest=code_digest(project),
         git=None,
         started_at=records.now(),
         parameters={"alpha": 0.5} | parameters,
     )
     with (
-        execution.recorded(store, run, project_id=project_id, actor="ada") as folder,
-        workers.started(environment, project=project, modules=("train",), log=folder / "logs" / "worker.log") as worker,
+        execution.recorded(store, run, project_id=project_id, project=project, actor="ada") as folder,
+        workers.started(
+            environment, project=folder / "code", modules=("train",), log=folder / "logs" / "worker.log"
+        ) as worker,
     ):
         yield ActiveRun(store, run, project, worker, "ada")
 
@@ -162,3 +165,15 @@ def test_a_module_that_cannot_be_imported_fails_the_step_that_needs_it(
         _running(store, project, environment) as active,
     ):
         execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+
+
+def test_an_edit_during_the_run_changes_nothing_of_it(
+    store: Store, project: Path, environment: BuiltEnvironment
+) -> None:
+    with _running(store, project, environment) as active:
+        _edit(project, 'print("fitting")', 'print("edited")')
+        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+    assert (active.folder / "logs" / "fit.log").read_text() == "fitting\n"
+    (train,) = [each for each in runs.get_run(store, active.run.id).artifacts if each.path == "code/train.py"]
+    store.blobs.export(train.digest, project / "restored.py")
+    assert "fitting" in (project / "restored.py").read_text()

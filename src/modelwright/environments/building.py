@@ -68,6 +68,16 @@ def place(folder: Path, make: Callable[[Path], None], *, key_file: Path) -> None
         raise FolderNotWritable(folder=folder.parent, reason=error.strerror or error, option="--workspace") from error
 
 
+def variables(environment: BuiltEnvironment, code: Path) -> dict[str, str]:
+    """Return the variables to start the environment's Python with for running what is in the folder `code`.
+
+    Python tells stale byte code by the size of its source and a time in whole seconds, so that it runs the old code
+    after a quick edit. Therefore what is kept of `code` is deleted here.
+    """
+    shutil.rmtree(environment.bytecode / str(code.absolute()).lstrip("/"), ignore_errors=True)
+    return {"PYTHONPYCACHEPREFIX": str(environment.bytecode)}
+
+
 def lock_and_build(requirements: Iterable[Requirement], *, python: Path, cache: Path, wheels: Path) -> BuiltEnvironment:
     """Return the built environment of `requirements` as `python` has them; its lock is in the answer.
 

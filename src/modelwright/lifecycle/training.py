@@ -65,10 +65,13 @@ def train(
         parameters=parameters,
     )
     verdict = None
+    recorded = execution.recorded(
+        session.store, run, project_id=project_id, project=manifest.folder, actor=session.actor
+    )
     with (
-        execution.recorded(session.store, run, project_id=project_id, actor=session.actor) as folder,
+        recorded as folder,
         workers.started(
-            environment, project=manifest.folder, modules=pipeline.modules, log=folder / "logs" / "worker.log"
+            environment, project=folder / "code", modules=pipeline.modules, log=folder / "logs" / "worker.log"
         ) as worker,
     ):
         active = ActiveRun(session.store, run, manifest.folder, worker, session.actor)

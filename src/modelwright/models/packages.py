@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelwright import processes
+from modelwright.environments import building
 from modelwright.errors import RunNotRegistrable
 from modelwright.models import signature
 from modelwright.records import BuiltEnvironment, ModelVersion, PackageFile, Run
@@ -119,7 +120,9 @@ def _describe(folder: Path, model: Path, *, run: Run, environment: BuiltEnvironm
     done = processes.run(
         [environment.python, _WORKER, folder, model, result],
         folder=folder,
-        environment=child_environment(environment.variables | {"AZUREML_MODEL_DIR": str(folder / MODEL_FOLDER)}),
+        environment=child_environment(
+            building.variables(environment, folder) | {"AZUREML_MODEL_DIR": str(folder / MODEL_FOLDER)}
+        ),
         timeout_seconds=600,
     )
     if done.returncode != 0:

@@ -141,6 +141,7 @@ def golden(plan: Plan, training_run: NotebookRun, scoring_run: NotebookRun | Non
 def tests(plan: Plan, golden: Mapping[str, Any]) -> dict[str, str]:
     """Return the project's test files by path, for what `golden` holds."""
     files = {
+        "pytest.ini": templates.PYTEST_SETTINGS,
         "tests/conftest.py": templates.CONFTEST,
         "tests/describing.py": _DESCRIBING.read_text(encoding="utf-8"),
         "tests/golden.json": json.dumps(golden, indent=1) + "\n",

@@ -1,16 +1,19 @@
 """The texts that generated tests are put together from."""
 
-CONFTEST = '''"""Puts the project's own modules where the tests find them, and what the notebook gave within reach."""
+# The project's own settings: those of a repository around it do not reach it.
+PYTEST_SETTINGS = """[pytest]
+testpaths = tests
+pythonpath = . tests
+"""
+
+CONFTEST = '''"""Puts what the notebook gave within the tests' reach."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
-sys.dont_write_bytecode = True
 
 
 @pytest.fixture(scope="session")

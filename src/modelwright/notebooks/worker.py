@@ -76,7 +76,6 @@ def run_project(request: Any) -> Any:
     """Run the project's training and scoring as `request` says; return what they gave."""
     sys.path[0] = request["project"]
     os.environ["AZUREML_MODEL_DIR"] = request["output_folder"]
-    sys.dont_write_bytecode = True
     plain = _DESCRIBING["plain"]
     seen: Any = {"python_version": platform.python_version(), "predictions": None, "answer": None}
     train = importlib.import_module("train")

@@ -1,5 +1,6 @@
 """The project's code: which of its files count, and one digest for all of them."""
 
+import shutil
 from pathlib import Path
 
 from modelwright.errors import ProjectInvalid
@@ -36,3 +37,12 @@ def code_digest(folder: Path) -> str:
     for name, path in code_files(folder).items():
         whole.update(f"{name}\0{digest_of(path)}\0".encode())
     return whole.hexdigest()
+
+
+def copy_code(folder: Path, target: Path) -> str:
+    """Copy the project's code to `target`, so that it is fixed whatever the user edits next; return its digest."""
+    for name, path in code_files(folder).items():
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+    return code_digest(target)

@@ -130,7 +130,7 @@ def prove(studied: Study, manifest: Manifest, *, environment: BuiltEnvironment, 
         project=manifest.folder,
         project_digest=code_digest(manifest.folder),
         python=environment.python,
-        environment=child_environment(environment.variables),
+        environment=child_environment(building.variables(environment, manifest.folder)),
         work_folder=work_folder / "project",
     )
 

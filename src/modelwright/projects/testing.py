@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from modelwright import processes
-from modelwright.environments import testing
+from modelwright.environments import building, testing
 from modelwright.errors import TestsFailed
 from modelwright.records import BuiltEnvironment
 from modelwright.settings import child_environment, interpreter
@@ -19,7 +19,7 @@ def run_tests(folder: Path, *, environment: BuiltEnvironment, cache: Path, wheel
     """
     donors = (interpreter(), Path(sys.executable))
     pytest = testing.pytest_folder(environment, cache=cache, donors=donors, wheels=wheels)
-    variables = environment.variables | ({"PYTHONPATH": str(pytest)} if pytest else {})
+    variables = building.variables(environment, folder) | ({"PYTHONPATH": str(pytest)} if pytest else {})
     done = processes.run(
         [environment.python, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "tests"],
         folder=folder,

@@ -53,6 +53,6 @@ class BuiltEnvironment:
         return self.folder / "bin" / "python"
 
     @property
-    def variables(self) -> dict[str, str]:
-        """The variables to start it with: byte code is kept beside the environment, never in the user's folders."""
-        return {"PYTHONPYCACHEPREFIX": str(self.folder.with_name(f"{self.folder.name}.pycache"))}
+    def bytecode(self) -> Path:
+        """Where its byte code is kept: beside it, and never in the user's folders."""
+        return self.folder.with_name(f"{self.folder.name}.pycache")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelwright.datasets import versions
-from modelwright.errors import RunCancelled, StepFailed
-from modelwright.projects.code import code_files
+from modelwright.errors import ProjectInvalid, RunCancelled, StepFailed
+from modelwright.projects.code import code_files, copy_code
 from modelwright.records import Artifact, Run, Status
 from modelwright.runs.pipelines import Argument, Pipeline, Step
 from modelwright.runs.workers import Worker
@@ -21,10 +21,17 @@ from modelwright.store.database import Store
 
 OUTPUT_FOLDER = "output_folder"
 
+# The parts of a run's folder that its artifacts take the place of.
+_PASSING = ("code", "outputs", "values")
+
 
 @dataclass(frozen=True)
 class ActiveRun:
-    """A run while it is running. `folder` holds its outputs, its steps' values and their logs."""
+    """A run of `project` while it is running.
+
+    Its folder holds the copy of the project's code that really runs, the outputs, the values that pass between the
+    steps, and the logs.
+    """
 
     store: Store
     run: Run
@@ -36,6 +43,11 @@ class ActiveRun:
     def folder(self) -> Path:
         """Where this run's files are until they are kept as artifacts."""
         return run_folder(self.store, self.run.id)
+
+    @property
+    def code(self) -> Path:
+        """The copy of the project's code, which stays as it is whatever the user edits."""
+        return self.folder / "code"
 
     @property
     def outputs(self) -> Path:
@@ -53,19 +65,22 @@ def run_folder(store: Store, run_id: str) -> Path:
 
 
 @contextlib.contextmanager
-def recorded(store: Store, run: Run, *, project_id: str, actor: str) -> Iterator[Path]:
+def recorded(store: Store, run: Run, *, project_id: str, project: Path, actor: str) -> Iterator[Path]:
     """Record `run` as running for as long as the block lasts, and its end however the block ends; give its folder.
 
+    The project's code is copied there first; ProjectInvalid when it is no longer what the run's code digest says.
     A RunCancelled (the gate's verdict) or Ctrl-C ends it `cancelled`, any other exception `failed`.
     """
     folder = run_folder(store, run.id)
     with claims.claim(store, run.id):
         with change(store, actor=actor) as opened:
             runs.add_run(opened, run, project_id=project_id)
-        for part in ("outputs", "values", "logs"):
+        for part in _PASSING:
             (folder / part).mkdir(parents=True)
+        (folder / "logs").mkdir()
         status, reason = Status.FAILED, "ended unexpectedly"
         try:
+            _fix_code(project, folder / "code", run=run)
             yield folder
             status, reason = Status.SUCCEEDED, ""
         except RunCancelled as verdict:
@@ -83,9 +98,14 @@ def recorded(store: Store, run: Run, *, project_id: str, actor: str) -> Iterator
             discard_values(store, run.id)
 
 
+def _fix_code(project: Path, copy: Path, *, run: Run) -> None:
+    if copy_code(project, copy) != run.code_digest:
+        raise ProjectInvalid(path=project, reason="it was edited while the run was starting; run it again")
+
+
 def discard_values(store: Store, run_id: str) -> None:
-    """Delete the values that passed between the steps of a run; its logs stay."""
-    for name in ("values", "outputs"):
+    """Delete what a run needs only while it is running; its logs stay."""
+    for name in _PASSING:
         shutil.rmtree(run_folder(store, run_id) / name, ignore_errors=True)
 
 
@@ -166,7 +186,7 @@ def _reason(code: int, log: Path) -> str:
 
 def _keep_artifacts(active: ActiveRun) -> None:
     written = {f"outputs/{path.relative_to(active.outputs)}": path for path in sorted(active.outputs.rglob("*"))}
-    code = {f"code/{name}": path for name, path in code_files(active.project).items()}
+    code = {f"code/{name}": path for name, path in code_files(active.code).items()}
     with active.store.blobs.batch() as batch:
         artifacts = [
             Artifact(path=name, digest=batch.add(path), size_bytes=path.stat().st_size)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelwright import processes
+from modelwright.environments import building
 from modelwright.records import BuiltEnvironment
 from modelwright.settings import child_environment
 
@@ -42,7 +43,7 @@ def started(environment: BuiltEnvironment, *, project: Path, modules: tuple[str,
             [environment.python, _WORKER, project, *modules],
             folder=project,
             # The seed makes the order of sets, and so the bytes of values, the same in every run.
-            environment=child_environment(environment.variables | {"PYTHONHASHSEED": "0"}),
+            environment=child_environment(building.variables(environment, project) | {"PYTHONHASHSEED": "0"}),
             stdout=theirs.fileno(),
             stderr=lines,
         )
