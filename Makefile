@@ -43,7 +43,7 @@ $(READY): uv.lock pyproject.toml
 	  "$$found" -m venv --clear .venv; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$$version"; \
 	fi
-	@$(SYNC) || { echo 'once more, trusting what the system trusts' >&2; UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 $(SYNC); }
+	@$(SYNC) 2>/dev/null || UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 $(SYNC)
 	@touch $@
 
 # In a folder and a workspace of its own, from the beginning every time.

@@ -1,6 +1,6 @@
 """The processes that serve an endpoint, their answers, and what was captured of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +10,8 @@ class WorkerSpec:
     """What a model version's process is started from.
 
     `version` is a reference such as `diabetes:2`; `model_folder` ends in NAME/VERSION. `sample` is a request body that
-    is scored before the version takes requests; its answer must equal `expected` when that is given.
+    is scored before the version takes requests; its answer must equal `expected` when that is given. Byte code of the
+    environment's packages is kept in the folder `bytecode`, by default beside their sources.
     """
 
     version: str
@@ -19,7 +20,7 @@ class WorkerSpec:
     model_folder: Path
     sample: str | None = None
     expected: str | None = None
-    variables: dict[str, str] = field(default_factory=dict)
+    bytecode: Path | None = None
 
 
 @dataclass(frozen=True)

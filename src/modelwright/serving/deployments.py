@@ -215,7 +215,7 @@ def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec
     return WorkerSpec(
         version=version.reference,
         python=environment.python,
-        variables=building.variables(environment, package),
+        bytecode=environment.bytecode,
         script=package / packages.SCORING_SCRIPT,
         model_folder=packages.model_folder(package, version),
         sample=(package / packages.SAMPLE).read_text(encoding="utf-8"),

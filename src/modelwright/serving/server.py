@@ -243,7 +243,7 @@ class _Lines(logging.Formatter):
 
 
 def _worker_spec(fields: Mapping[str, Any]) -> WorkerSpec:
-    paths = {name: Path(fields[name]) for name in ("python", "script", "model_folder")}
+    paths = {name: Path(fields[name]) for name in ("python", "script", "model_folder", "bytecode") if fields[name]}
     return WorkerSpec(**{**fields, **paths})
 
 

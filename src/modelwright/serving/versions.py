@@ -102,11 +102,13 @@ class Worker(asyncio.Protocol):
                     "--script",
                     spec.script,
                 ]
+                if spec.bytecode:
+                    command[2:2] = ["-X", f"pycache_prefix={spec.bytecode}"]
                 command += ["--model-dir", spec.model_folder, "--version", spec.version]
                 worker._process = processes.start(
                     command,
                     folder=spec.script.parent,
-                    environment=settings.child_environment(spec.variables),
+                    environment=settings.child_environment(),
                     stdout=theirs.fileno(),
                     stderr=lines,
                 )
