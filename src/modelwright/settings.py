@@ -18,26 +18,29 @@ _PYTHON_VARIABLES = frozenset(
 )
 
 
-def find_workspace(start: Path) -> Path:
-    """Return the workspace folder: `WRIGHT_WORKSPACE`, else the nearest `.wright` at or above `start`.
+def find_workspace(start: Path, *, named: str | None = None) -> Path:
+    """Return the workspace `named`, else that of `WRIGHT_WORKSPACE`, else the nearest `.wright` at or above `start`.
 
-    Raises WorkspaceMissing when there is none.
+    Raises WorkspaceMissing when it is not there.
     """
-    named = os.environ.get("WRIGHT_WORKSPACE")
+    named = named or os.environ.get("WRIGHT_WORKSPACE")
     if named:
-        return Path(named).expanduser().absolute()
-    for folder in (start.absolute(), *start.absolute().parents):
-        if (folder / WORKSPACE_FOLDER).is_dir():
-            return folder / WORKSPACE_FOLDER
-    raise WorkspaceMissing(folder=start.absolute())
+        folders = [Path(named).expanduser().absolute()]
+    else:
+        folders = [folder / WORKSPACE_FOLDER for folder in (start.absolute(), *start.absolute().parents)]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    raise WorkspaceMissing(folder=folders[0] if named else start.absolute())
 
 
-def find_or_place_workspace(start: Path) -> Path:
-    """Return the workspace folder as `find_workspace` does, or where a new one belongs: `start/.wright`."""
+def find_or_place_workspace(start: Path, *, named: str | None = None) -> Path:
+    """Return the workspace as `find_workspace` does, or the place for a new one: as named, else `start/.wright`."""
     try:
-        return find_workspace(start)
+        return find_workspace(start, named=named)
     except WorkspaceMissing:
-        return start.absolute() / WORKSPACE_FOLDER
+        named = named or os.environ.get("WRIGHT_WORKSPACE")
+        return Path(named).expanduser().absolute() if named else start.absolute() / WORKSPACE_FOLDER
 
 
 def actor() -> str:

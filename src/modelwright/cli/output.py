@@ -1,11 +1,11 @@
 """What commands share: the store of the context, `--json`, and how records, tables and stages are shown."""
 
-import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,14 +28,8 @@ def opened_store(*, is_made: bool = False) -> Iterator["Store"]:
     from modelwright.store.database import open_store
 
     named: str | None = click.get_current_context().find_root().obj
-    if named:
-        folder = Path(named).absolute()
-        if not is_made and not folder.is_dir():
-            folder = settings.find_workspace(folder)
-    else:
-        find = settings.find_or_place_workspace if is_made else settings.find_workspace
-        folder = find(Path.cwd())
-    store = open_store(folder)
+    find = settings.find_or_place_workspace if is_made else settings.find_workspace
+    store = open_store(find(Path.cwd(), named=named))
     try:
         yield store
     finally:
@@ -51,18 +45,17 @@ def plain(value: Any) -> Any:
     """Return records as dictionaries, times as ISO 8601 and paths as text."""
     match value:
         case _ if is_dataclass(value) and not isinstance(value, type):
-            derived = {
-                name: getattr(value, name)
-                for name, member in vars(type(value)).items()
-                if isinstance(member, (property, functools.cached_property))
-            }
-            return plain(asdict(value) | derived)
+            names = [each.name for each in fields(value)]
+            names += [name for name, member in vars(type(value)).items() if isinstance(member, property)]
+            return {name: plain(getattr(value, name)) for name in names}
         case dict():
             return {str(key): plain(each) for key, each in value.items()}
         case list() | tuple():
             return [plain(each) for each in value]
         case datetime():
             return value.isoformat()
+        case float() if not math.isfinite(value):
+            return None  # JSON has no word for it
         case Path():
             return str(value)
         case _:
@@ -137,11 +130,6 @@ def stage_lines(*, is_silent: bool) -> Iterator[Callable[["Stage"], None]]:
 def not_an_assignment(text: str, option: str) -> click.BadParameter:
     """Return the usage error for an option that takes NAME=VALUE and got something else."""
     return click.BadParameter(f'"{text}" is not NAME=VALUE', param_hint=option)
-
-
-def default_name(notebook: Path) -> str:
-    """Return the name a notebook's model gets when none was given: that of the folder the notebook lies in."""
-    return notebook.absolute().parent.name
 
 
 def show_removals(removals: Sequence["Removal"]) -> None:

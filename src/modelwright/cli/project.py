@@ -1,38 +1,43 @@
 """`wright convert`, `wright prove`, `wright test`."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from modelwright.cli import output
 
-
-@click.command()
-@click.argument("training", metavar="TRAINING.ipynb", type=click.Path(path_type=Path))
-@click.argument("scoring", metavar="[SCORING.ipynb]", type=click.Path(path_type=Path), required=False)
-@click.option("--name", help="The project's name; by default the notebook's folder.")
-@click.option(
-    "--into", metavar="FOLDER", type=click.Path(path_type=Path), help="The project's folder; default: ./NAME."
-)
-@click.option("--python", metavar="PATH", type=click.Path(path_type=Path), help="The Python that the notebooks run in.")
-@click.option("--overwrite", is_flag=True, help="Discard edits made to the project since its last conversion.")
-@output.json_option
-def convert(
-    training: Path,
-    scoring: Path | None,
-    *,
-    name: str | None,
-    into: Path | None,
-    python: Path | None,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    """Turn notebooks into a tested Python project; nothing in the notebooks' own folder is changed."""
-    from modelwright.lifecycle import shipping
+if TYPE_CHECKING:
     from modelwright.lifecycle.shipping import Order
 
-    name = name or output.default_name(training)
-    with output.session(is_made=True, is_silent=as_json) as session:
+_PYTHON_HELP = "The Python that the notebooks run in."
+
+
+def takes_notebooks(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the notebooks and the options of a conversion, handed to it as its `order`."""
+
+    @click.argument("training", metavar="TRAINING.ipynb", type=click.Path(path_type=Path))
+    @click.argument("scoring", metavar="[SCORING.ipynb]", type=click.Path(path_type=Path), required=False)
+    @click.option("--name", help="Of the project, its model and endpoint; by default the notebook's folder.")
+    @click.option("--into", metavar="FOLDER", type=click.Path(path_type=Path), help="The project; default: ./NAME.")
+    @click.option("--python", metavar="PATH", type=click.Path(path_type=Path), help=_PYTHON_HELP)
+    @click.option("--overwrite", is_flag=True, help="Discard edits made to the project since its last conversion.")
+    @functools.wraps(command)
+    def with_order(
+        training: Path,
+        scoring: Path | None,
+        *,
+        name: str | None,
+        into: Path | None,
+        python: Path | None,
+        overwrite: bool,
+        **others: object,
+    ) -> None:
+        from modelwright.lifecycle.shipping import Order
+
+        name = name or training.absolute().parent.name
         order = Order(
             training=training.absolute(),
             scoring=scoring.absolute() if scoring else None,
@@ -41,20 +46,33 @@ def convert(
             python=python,
             is_overwritten=overwrite,
         )
+        command(order, **others)
+
+    return with_order
+
+
+@click.command()
+@takes_notebooks
+@output.json_option
+def convert(order: "Order", *, as_json: bool) -> None:
+    """Turn notebooks into a tested Python project; nothing in the notebooks' own folder is changed."""
+    from modelwright.lifecycle import shipping
+
+    with output.session(is_made=True, is_silent=as_json) as session:
         converted = shipping.convert(session, order)
+    plan = converted.study.plan
     if as_json:
-        folder, plan = converted.manifest.folder, converted.study.plan
-        output.show_json({"project": folder, "removals": plan.removals, "findings": plan.findings})
+        output.show_json({"project": order.into, "removals": plan.removals, "findings": plan.findings})
         return
-    output.show_removals(converted.study.plan.removals)
-    output.show_findings(converted.study.plan.findings)
-    click.echo(f"\nproject  {converted.manifest.folder}")
-    click.echo(f"  next: wright prove {converted.manifest.folder}")
+    output.show_removals(plan.removals)
+    output.show_findings(plan.findings)
+    click.echo(f"\nproject  {order.into}")
+    click.echo(f"  next: wright prove {order.into}")
 
 
 @click.command()
 @click.argument("project", type=click.Path(path_type=Path), default=".")
-@click.option("--python", metavar="PATH", type=click.Path(path_type=Path), help="The Python that the notebooks run in.")
+@click.option("--python", metavar="PATH", type=click.Path(path_type=Path), help=_PYTHON_HELP)
 @output.json_option
 def prove(project: Path, *, python: Path | None, as_json: bool) -> None:
     """Run PROJECT and its notebooks, each in a fresh process, and compare; exit 1 when a result differs."""

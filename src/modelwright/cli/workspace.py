@@ -45,12 +45,9 @@ def down(*, as_json: bool) -> None:
 @output.json_option
 def doctor(*, as_json: bool) -> None:
     """Say what is wrong here and the command that mends it; exit 1 when something is."""
-    from pathlib import Path
-
     from modelwright.lifecycle import diagnosis
 
-    named: str | None = click.get_current_context().find_root().obj
-    found = diagnosis.examine(Path(named) if named else None)
+    found = diagnosis.examine(click.get_current_context().find_root().obj)
     if as_json:
         output.show_json(found)
     else:

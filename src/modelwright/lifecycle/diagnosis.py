@@ -27,11 +27,14 @@ class Check:
     next_command: str = ""
 
 
-def examine(workspace: Path | None) -> list[Check]:
-    """Look at everything that `wright` needs on this machine and at the workspace; change nothing."""
+def examine(workspace: str | None) -> list[Check]:
+    """Look at everything that `wright` needs on this machine and at the workspace; change nothing.
+
+    `workspace` names it, as `--workspace` does.
+    """
     checks = [_tools(), _notebooks()]
     try:
-        folder = workspace.absolute() if workspace else settings.find_workspace(Path.cwd())
+        folder = settings.find_workspace(Path.cwd(), named=workspace)
     except ModelwrightError as missing:
         return [*checks, Check("workspace", is_well=True, told=f"none yet ({missing})")]
     checks.append(_room(folder))
