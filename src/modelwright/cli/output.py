@@ -42,7 +42,7 @@ def show_json(value: object) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return records as dictionaries, times as ISO 8601 and paths as text."""
+    """Return records as dictionaries and times as ISO 8601."""
     match value:
         case _ if is_dataclass(value) and not isinstance(value, type):
             names = [each.name for each in fields(value)]
@@ -56,8 +56,6 @@ def plain(value: Any) -> Any:
             return value.isoformat()
         case float() if not math.isfinite(value):
             return None  # JSON has no word for it
-        case Path():
-            return str(value)
         case _:
             return value
 

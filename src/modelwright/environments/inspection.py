@@ -124,6 +124,25 @@ def requirements_for(
     return tuple(sorted((Requirement(canonicalize_name(each.name), each.version) for each in found), key=str))
 
 
+def additions_for(
+    modules: Iterable[str], requirements: Iterable[Requirement], *, python: Path
+) -> dict[str, Requirement]:
+    """Return those of `modules` that `requirements` do not bring along, each with the exact pin of what it comes from.
+
+    `modules` are those that some process had loaded; what belongs to no distribution among them is left out.
+    """
+    inspection = inspect(python, modules)
+    known = {canonicalize_name(each.name) for each in closure(requirements, inspection)}
+    owners = {
+        module: canonicalize_name(origin.owners[0]) for module, origin in inspection.modules.items() if origin.owners
+    }
+    return {
+        module: Requirement(owner, inspection.distributions[owner].version)
+        for module, owner in sorted(owners.items())
+        if owner not in known
+    }
+
+
 def closure(
     requirements: Iterable[Requirement], inspection: Inspection, *, markers: Mapping[str, str] | None = None
 ) -> tuple[Distribution, ...]:

@@ -124,9 +124,16 @@ def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
         )
         stage.recorded = str(order.into)
     with session.stage("lock", "the environment that the notebook ran in") as stage:
-        environment = conversion.lock(studied, python=python, cache=folder / "environments", wheels=folder / "wheels")
+        locked = conversion.lock(
+            studied,
+            python=python,
+            cache=folder / "environments",
+            wheels=folder / "wheels",
+            work_folder=work_folder,
+        )
+        environment = locked.environment
         manifest = conversion.lay_out(
-            studied, name=order.name, into=order.into, environment=environment, is_overwritten=order.is_overwritten
+            studied, locked, name=order.name, into=order.into, is_overwritten=order.is_overwritten
         )
         with session.change() as opened:
             environments.ensure_environment(opened, environment.lock)

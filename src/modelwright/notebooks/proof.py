@@ -1,7 +1,7 @@
 """The comparison of a notebook's run with its project's: the project runs in a fresh process, in another folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ def prove(  # noqa: PLR0913 - both sides of the comparison and where it is done,
     Compared are metrics, the saved model's predictions on the same rows, and the scoring result; floats to
     `TOLERANCE`, relative. A value that only one side has is a difference. Raises ProjectRaised and CommandTimedOut.
     """
-    request = sample_request(plan, training_run)
-    seen = _project_run(plan, training_run, request, project, python, environment, work_folder, timeout_seconds)
+    asked = _request(plan, training_run, project, work_folder)
+    seen = _project_run(asked, python, environment, work_folder, timeout_seconds)
     pairs: list[tuple[str, str, Any, Any]] = [
         (each.name, "metric", training_run.metrics.get(each.name), seen["metrics"].get(each.name))
         for each in plan.metrics
@@ -50,6 +50,28 @@ def prove(  # noqa: PLR0913 - both sides of the comparison and where it is done,
         project_digest=project_digest,
         python_version=seen["python_version"],
     )
+
+
+def loaded_modules(
+    *,
+    plan: Plan,
+    training_run: NotebookRun,
+    project: Path,
+    python: Path,
+    environment: Mapping[str, str],
+    work_folder: Path,
+    without: Collection[str] = (),
+    timeout_seconds: float = 3600.0,
+) -> tuple[str, ...]:
+    """Run the project in a fresh process of `python` and return the top-level modules that this loaded.
+
+    Among them are those that no import statement names: what one library asks of another only when it is needed, as
+    scikit-learn does with pandas for `as_frame=True`. The modules `without` look as if they were not installed.
+    Raises ProjectRaised and CommandTimedOut.
+    """
+    asked = _request(plan, training_run, project, work_folder) | {"without": list(without)}
+    seen = _project_run(asked, python, environment, work_folder, timeout_seconds)
+    return tuple(seen["modules"])
 
 
 def sample_request(plan: Plan, training_run: NotebookRun) -> str | None:
@@ -82,32 +104,28 @@ def _comparison(name: str, kind: str, notebook: Any, project: Any) -> Comparison
     return Comparison(name, kind, notebook, project, is_equal=apart <= TOLERANCE, difference=apart)
 
 
-def _project_run(
-    plan: Plan,
-    training_run: NotebookRun,
-    request: str | None,
-    project: Path,
-    python: Path,
-    environment: Mapping[str, str],
-    work_folder: Path,
-    timeout_seconds: float,
-) -> dict[str, Any]:
+def _request(plan: Plan, training_run: NotebookRun, project: Path, work_folder: Path) -> dict[str, Any]:
+    has_rows = training_run.rows_file is not None and training_run.predictions is not None
     # The place of a served model, whose last two parts are its name and version.
     output = work_folder / "azureml-models" / project.name / "1"
-    elsewhere = work_folder / "elsewhere"
-    for each in (output, elsewhere):
-        each.mkdir(parents=True, exist_ok=True)
-    asked = {
+    output.mkdir(parents=True, exist_ok=True)
+    return {
         "project": str(project.absolute()),
         "output_folder": str(output.absolute()),
         "metrics": [each.name for each in plan.metrics],
-        "rows_file": str(training_run.rows_file.absolute())
-        if training_run.rows_file and training_run.predictions is not None
-        else None,
+        "rows_file": str(training_run.rows_file.absolute()) if training_run.rows_file and has_rows else None,
         "model_file": plan.model_file,
         "loader": plan.loader,
-        "sample_request": request,
+        "sample_request": sample_request(plan, training_run),
+        "without": [],
     }
+
+
+def _project_run(
+    asked: Mapping[str, Any], python: Path, environment: Mapping[str, str], work_folder: Path, timeout_seconds: float
+) -> dict[str, Any]:
+    elsewhere = work_folder / "elsewhere"
+    elsewhere.mkdir(parents=True, exist_ok=True)
     request_file, answer_file = work_folder / "request.json", work_folder / "answer.json"
     answer_file.unlink(missing_ok=True)
     request_file.write_text(json.dumps(asked), encoding="utf-8")
@@ -120,6 +138,8 @@ def _project_run(
     )
     if done.returncode or not answer_file.exists():
         tail = "\n".join(done.stderr.strip().splitlines()[-_TRACEBACK_LINES:])
-        raise ProjectRaised(project=project.name, traceback=tail or f"it ended with exit code {done.returncode}")
+        raise ProjectRaised(
+            project=Path(asked["project"]).name, traceback=tail or f"it ended with exit code {done.returncode}"
+        )
     seen: dict[str, Any] = json.loads(answer_file.read_text(encoding="utf-8"))
     return seen

@@ -72,8 +72,23 @@ def _shown_rows(rows: Any) -> Any:
     }
 
 
+class _Missing:
+    """Lets modules look as if they were not installed."""
+
+    def __init__(self, names: Any) -> None:
+        self.names = frozenset(names)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:  # noqa: ARG002 - the import system's signature
+        """Refuse the modules; leave all others to whoever comes next."""
+        if name.partition(".")[0] in self.names:
+            message = f"No module named {name!r}"
+            raise ModuleNotFoundError(message, name=name)
+
+
 def run_project(request: Any) -> Any:
     """Run the project's training and scoring as `request` says; return what they gave."""
+    before = {name.partition(".")[0] for name in sys.modules}
+    sys.meta_path.insert(0, _Missing(request["without"]))
     sys.path[0] = request["project"]
     os.environ["AZUREML_MODEL_DIR"] = request["output_folder"]
     plain = _DESCRIBING["plain"]
@@ -92,6 +107,7 @@ def run_project(request: Any) -> Any:
         score = importlib.import_module("score")
         score.init()
         seen["answer"] = plain(score.run(request["sample_request"], {}))
+    seen["modules"] = sorted({name.partition(".")[0] for name in sys.modules} - before)
     return seen
 
 

@@ -3,12 +3,12 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelwright.environments import building, inspection
-from modelwright.errors import FolderNotWritable, ProjectEdited
+from modelwright.errors import FolderNotWritable, ProjectEdited, ProjectRaised
 from modelwright.notebooks import emitting, execution, planning, proof, reading
 from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest
@@ -30,6 +30,14 @@ class Study:
     plan: Plan
     training_run: NotebookRun
     scoring_run: NotebookRun | None
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What the project needs itself, and the environment that this and all it needs in turn were built into."""
+
+    requirements: tuple[Requirement, ...]
+    environment: BuiltEnvironment
 
 
 def check_place(into: Path, *, is_overwritten: bool) -> None:
@@ -75,31 +83,33 @@ def study(training: Path, scoring: Path | None, *, python: Path, work_folder: Pa
     return Study(training_notebook, scoring_notebook, plan, training_run, scoring_run)
 
 
-def lock(studied: Study, *, python: Path, cache: Path, wheels: Path) -> BuiltEnvironment:
-    """Lock what the project imports, in the versions that the notebooks ran with in `python`, and build it."""
-    return building.lock_and_build(_requirements(studied.plan, python), python=python, cache=cache, wheels=wheels)
+def lock(studied: Study, *, python: Path, cache: Path, wheels: Path, work_folder: Path) -> Locked:
+    """Lock what the project needs, in the versions that the notebooks ran with in `python`, and build it.
+
+    What it needs is what its code imports; and when it does not run without them, also what running it was seen to
+    load beyond that.
+    """
+    imported = inspection.requirements_for(studied.plan.modules, python=python)
+    added = _needed_beyond(imported, studied, python=python, work_folder=work_folder)
+    requirements = tuple(sorted({*imported, *added}, key=str))
+    environment = building.lock_and_build(requirements, python=python, cache=cache, wheels=wheels)
+    return Locked(requirements, environment)
 
 
-def lay_out(studied: Study, *, name: str, into: Path, environment: BuiltEnvironment, is_overwritten: bool) -> Manifest:
+def lay_out(studied: Study, locked: Locked, *, name: str, into: Path, is_overwritten: bool) -> Manifest:
     """Write the project folder `into`, and return its manifest.
 
     What a conversion wrote before is replaced; what the user edited or put there is never touched without
     `is_overwritten`. Raises ProjectEdited and FolderNotWritable, having changed nothing.
     """
-    files = _files(studied, environment)
+    files = _files(studied, locked)
     if not is_overwritten:
         _refuse_to_overwrite(into, files)
     partial = into.with_name(f".{into.name}.partial")
+    environment = locked.environment
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        for path, text in files.items():
-            target = partial / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
-        for relative in studied.plan.data_files:
-            target = partial / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(studied.training.path.parent / relative, target)
+        _write(partial, files, studied)
         manifest = Manifest(
             folder=into,
             name=name,
@@ -135,8 +145,32 @@ def prove(studied: Study, manifest: Manifest, *, environment: BuiltEnvironment, 
     )
 
 
-def _requirements(plan: Plan, python: Path) -> tuple[Requirement, ...]:
-    return inspection.requirements_for(plan.modules, python=python)
+def _needed_beyond(
+    imported: tuple[Requirement, ...], studied: Study, *, python: Path, work_folder: Path
+) -> Collection[Requirement]:
+    """Run the project in `python` with and without what it loads beyond `imported`; return that if it is needed."""
+    draft = work_folder / "draft"
+    _write(draft, emitting.modules(studied.plan), studied)
+
+    def loaded(without: Collection[str] = ()) -> tuple[str, ...]:
+        return proof.loaded_modules(
+            plan=studied.plan,
+            training_run=studied.training_run,
+            project=draft,
+            python=python,
+            environment=child_environment(),
+            work_folder=work_folder / "draft-run",
+            without=without,
+        )
+
+    added = inspection.additions_for(loaded(), imported, python=python)
+    if not added:
+        return ()
+    try:
+        loaded(without=tuple(added))
+    except ProjectRaised:
+        return added.values()
+    return ()
 
 
 def _files_for_scoring(plan: Plan, training_run: NotebookRun) -> dict[str, Path]:
@@ -147,13 +181,13 @@ def _files_for_scoring(plan: Plan, training_run: NotebookRun) -> dict[str, Path]
     return {plan.scoring_model_path: model} if model.is_file() else {}
 
 
-def _files(studied: Study, environment: BuiltEnvironment) -> dict[str, str]:
+def _files(studied: Study, locked: Locked) -> dict[str, str]:
     plan = studied.plan
     golden = emitting.golden(plan, studied.training_run, studied.scoring_run)
     files = emitting.modules(plan) | emitting.tests(plan, golden)
     files[PARAMETERS_FILE] = _parameters_text(plan)
-    files["requirements.txt"] = _direct_requirements(plan, environment)
-    files[LOCK_FILE] = environment.lock.text
+    files["requirements.txt"] = "".join(f"{each}\n" for each in locked.requirements)
+    files[LOCK_FILE] = locked.environment.lock.text
     files[".gitignore"] = _GIT_IGNORE
     sample = proof.sample_request(plan, studied.training_run)
     if sample:
@@ -161,10 +195,16 @@ def _files(studied: Study, environment: BuiltEnvironment) -> dict[str, str]:
     return files
 
 
-def _direct_requirements(plan: Plan, environment: BuiltEnvironment) -> str:
-    """Return what the code imports itself; the lock names all that this needs in turn."""
-    lines = [f"{each.name}=={each.version}\n" for each in _requirements(plan, environment.python)]
-    return "".join(lines)
+def _write(folder: Path, files: Mapping[str, str], studied: Study) -> None:
+    """Write `files`, and the data that the notebook reads, at the same relative paths."""
+    for path, text in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    for path in studied.plan.data_files:
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(studied.training.path.parent / path, target)
 
 
 def _parameters_text(plan: Plan) -> str:

@@ -39,10 +39,12 @@ def deploying(
     it, raises, the deployment is `failed` and the endpoint serves what it served before. Raises DeploymentFailed.
     """
     package = packages.restore(store, version)
-    with change(store, actor=actor) as opened:
-        place = endpoints.ensure_endpoint(opened, endpoint, host=LOOPBACK)
-        deployment = endpoints.add_deployment(opened, place, version=version)
-    with claims.claim(store, deployment.id):
+    with contextlib.ExitStack() as held:
+        with change(store, actor=actor) as opened:
+            place = endpoints.ensure_endpoint(opened, endpoint, host=LOOPBACK)
+            deployment = endpoints.add_deployment(opened, place, version=version)
+            # Before anybody can see it: a deployment that starts and is not claimed counts as killed.
+            held.enter_context(claims.claim(store, deployment.id))
         try:
             _ensure_front(store, place, port=port, actor=actor)
             front.deploy(
