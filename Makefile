@@ -22,8 +22,10 @@ READY := .venv/.ready
 help:
 	@sed -n 's/^#   //p' Makefile
 
-# Where a company's proxy signs what it passes on, uv must be told to trust what the system trusts; hence its second try.
-SYNC := $(UV) sync --quiet --frozen --python $(BIN)/python
+# What the system trusts, uv is to trust too: a company's proxy signs what it passes on.
+ifneq (,$(wildcard /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/certs/ca-bundle.crt))
+export UV_SYSTEM_CERTS := 1
+endif
 
 # uv comes from the index into the environment that it then fills, in the version that uv.lock names. The stamp is
 # written last: after Ctrl-C the next make goes on here.
@@ -43,7 +45,7 @@ $(READY): uv.lock pyproject.toml
 	  "$$found" -m venv --clear .venv; \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$$version"; \
 	fi
-	@$(SYNC) 2>/dev/null || UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 $(SYNC)
+	@$(UV) sync --quiet --frozen --python $(BIN)/python
 	@touch $@
 
 # In a folder and a workspace of its own, from the beginning every time.

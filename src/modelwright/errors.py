@@ -325,7 +325,7 @@ class NotebookMissing(ModelwrightError):
 
     code = "notebook-missing"
     status = 404
-    problem = 'there is no notebook "{path}"'
+    problem = 'there is no notebook "{path}"{instead}'
     remedy = "ls {folder}"
 
 
@@ -343,7 +343,7 @@ class NotebookNotConvertible(ModelwrightError):
 
     code = "notebook-not-convertible"
     status = 422
-    problem = '"{notebook}" cannot be converted: {message} (cell {cell}, line {line})'
+    problem = '"{notebook}" cannot be converted: {message}{place}'
     remedy = "{fix}"
 
 

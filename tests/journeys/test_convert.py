@@ -60,9 +60,9 @@ def test_a_project_inside_a_repository_needs_what_its_libraries_ask_for(terminal
 
     terminal.wright("convert", "wine.ipynb", "--name", "wine")
     train = terminal.folder / "wine" / "train.py"
-    train.write_text(train.read_text().replace("strength=0.1", "strength=10.0"))
+    train.write_text(train.read_text().replace("=0.1", "=10.0"))
     refused = terminal.wright("prove", "wine", expect=1)
-    assert "accuracy" in refused.stderr
+    assert "certainty" in refused.stderr
     assert "failed" in json.dumps(terminal.json("test", "wine", expect=1))
 
 

@@ -82,14 +82,14 @@ def _convert(training: Path, scoring: Path | None, work: Path) -> Converted:
         notebook, python=python, folder=work / "training", environment=environment, probe=plan.training_probe
     )
     scoring_run = None
-    if scoring_notebook and plan.scoring_model_path and plan.notebook_model_path:
+    if scoring_notebook:
         scoring_run = execution.execute(
             scoring_notebook,
             python=python,
             folder=work / "scoring",
             environment=environment,
             probe=plan.scoring_probe,
-            files={plan.scoring_model_path: run.folder / plan.notebook_model_path},
+            files={path: run.folder / source for path, source in plan.scoring_files},
         )
     project = work / "project"
     files = emitting.modules(plan) | emitting.tests(plan, emitting.golden(plan, run, scoring_run))

@@ -59,6 +59,12 @@ def test_users_folder_is_left_as_it_was(run, tmp_path: Path) -> None:
     assert not (seen.folder / ".hidden").exists()
 
 
+def test_empty_folder_is_there_to_write_into(run, tmp_path: Path) -> None:
+    (tmp_path / "user" / "models").mkdir()
+    seen = run("open('models/a.txt', 'w').close()")
+    assert (seen.folder / "models" / "a.txt").exists()
+
+
 def test_given_files_stand_in_the_copy(run, tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_text("model")
     seen = run("print(open('out/model.bin').read())", files={"out/model.bin": tmp_path / "model.bin"})

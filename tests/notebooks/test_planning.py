@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from modelwright.errors import NotebookNotConvertible
 from modelwright.notebooks import emitting, planning, reading
 from modelwright.records import Goal
 
@@ -28,7 +29,7 @@ def signatures(plan):
     return [code.code.splitlines()[0] for code in plan.functions]
 
 
-@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast", "frames"])
+@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast", "frames", "columns"])
 def test_project_is_the_golden_one(make, corpus, name: str) -> None:
     plan = planning.plan(make(corpus(name)))
     for file, text in emitting.modules(plan).items():
@@ -61,7 +62,7 @@ def test_example_loses_its_exploration_and_nothing_else() -> None:
 def test_pipeline_is_assignments_then_the_save_then_the_results(make, corpus) -> None:
     import ast
 
-    for name in ("wine", "no_split", "seeded", "breast", "frames"):
+    for name in ("wine", "no_split", "seeded", "breast", "frames", "columns"):
         tree = ast.parse(emitting.pipeline(planning.plan(make(corpus(name)))))
         (function,) = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
         docstring, *calls, save, last = function.body
@@ -123,6 +124,20 @@ def test_literals_that_steer_become_parameters(make, cells: str, signature: str)
         ),
         ("first = model.score(X_test, y_test)\nfirst", [("first", Goal.MAXIMIZE)]),
         ("loss = mean_squared_error(y_test, model.predict(X_test))\nprint(loss)", [("loss", Goal.MINIMIZE)]),
+        (
+            "loss, fit = mean_squared_error(y_test, model.predict(X_test)), model.score(X_test, y_test)\nloss, fit",
+            [("loss", Goal.MINIMIZE), ("fit", Goal.MAXIMIZE)],
+        ),
+        (
+            "mean_squared_error(y_test, model.predict(X_test)), model.score(X_test, y_test)",
+            [("mse", Goal.MINIMIZE), ("score", Goal.MAXIMIZE)],
+        ),
+        (
+            "found = {'mse': mean_squared_error(y_test, model.predict(X_test)), 'rows': len(X_test)}\nprint(found)",
+            [("mse", Goal.MINIMIZE)],
+        ),
+        ("found = {}\nfound['r2'] = model.score(X_test, y_test)\nfound", [("r2", Goal.MAXIMIZE)]),
+        ("if (fit := model.score(X_test, y_test)) > 0:\n    print(fit)", [("fit", Goal.MAXIMIZE)]),
     ],
 )
 def test_metrics_are_found_however_they_are_shown(make, cells: str, metrics: list[tuple[str, Goal]]) -> None:
@@ -152,6 +167,94 @@ def test_unused_model_goes(make) -> None:
     plan = planning.plan(make(text))
     assert {each.source for each in plan.removals} >= {"other = Ridge(alpha=9)", "other.fit(X, y)"}
     assert "other" not in emitting.train(plan)
+
+
+def test_pipeline_of_a_notebook_without_a_metric_gives_the_model_alone(make) -> None:
+    plan = planning.plan(make(HEAD + "model = Ridge()\nmodel.fit(X_train, y_train)" + TAIL))
+    assert emitting.pipeline(plan).endswith('    return {"model": model}\n')
+    assert [each.code for each in plan.findings] == ["no-metric"]
+
+
+def test_variable_of_the_users_own_called_metrics_is_not_mixed_up_with_ours(make) -> None:
+    text = HEAD + (
+        "import json\nmodel = Ridge()\nmodel.fit(X_train, y_train)\nmetrics = {'r2': model.score(X_test, y_test)}\n"
+        "with open('metrics.json', 'w') as file:\n    json.dump(metrics, file)"
+    )
+    pipeline = emitting.pipeline(planning.plan(make(text + TAIL)))
+    assert "    measured_metrics, metrics = evaluate_model(model, X_test, y_test)\n" in pipeline
+    assert '    return {"model": model, "metrics": measured_metrics}\n' in pipeline
+
+
+def test_name_that_is_only_the_path_of_a_result_goes(make) -> None:
+    tail = "\n# ---\nname = 'model'\npath = name + '.joblib'\njoblib.dump(model, path)\n"
+    plan = planning.plan(make(HEAD + "model = Ridge()\nmodel.fit(X_train, y_train)" + tail))
+    train = emitting.train(plan)
+    assert 'joblib.dump(model, os.path.join(output_folder, "model.joblib"))' in train
+    assert "name =" not in train
+    assert "path =" not in train
+
+
+def test_import_that_only_a_replaced_path_needed_goes(make, corpus) -> None:
+    assert "from pathlib" not in emitting.train(planning.plan(make(corpus("columns"))))
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        "Path('model.pkl').write_bytes(pickle.dumps(model))",
+        "with open('model.pkl', 'wb') as file:\n    file.write(pickle.dumps(model))",
+    ],
+)
+def test_model_written_as_bytes_is_a_saved_model(make, save: str) -> None:
+    text = "import pickle\nfrom pathlib import Path\n" + HEAD + "model = Ridge()\nmodel.fit(X_train, y_train)\n" + save
+    plan = planning.plan(make(text))
+    assert (plan.model, plan.model_file, plan.loader) == ("model", "model.pkl", "pickle")
+    assert 'output_folder, "model.pkl"' in emitting.train(plan)
+
+
+@pytest.mark.parametrize(("keywords", "codes"), [("n_splits=3", []), ("shuffle=True", ["unseeded-randomness"])])
+def test_folds_draw_only_when_they_shuffle(make, keywords: str, codes: list[str]) -> None:
+    text = HEAD + (
+        "from sklearn.model_selection import GridSearchCV, KFold\n"
+        f"model = GridSearchCV(Ridge(), {{'alpha': [1, 2]}}, cv=KFold({keywords}))\nmodel.fit(X_train, y_train)\n"
+        "model.score(X_test, y_test)"
+    )
+    assert [each.code for each in planning.plan(make(text + TAIL)).findings] == codes
+
+
+SCORING = """
+import json
+import joblib
+raw_data = '{"data": [[1, 2]]}'
+# ---
+"""
+
+
+def test_scoring_finds_every_file_that_training_saves(make) -> None:
+    text = HEAD + (
+        "from sklearn.preprocessing import StandardScaler\nscaler = StandardScaler().fit(X_train)\nmodel = Ridge()\n"
+        "model.fit(scaler.transform(X_train), y_train)\njoblib.dump(scaler, 'out/scaler.joblib')"
+    )
+    scoring = SCORING + (
+        "scaler = joblib.load('out/scaler.joblib')\nmodel = joblib.load('model.joblib')\n"
+        "model.predict(scaler.transform(json.loads(raw_data)['data']))"
+    )
+    plan = planning.plan(make(text + TAIL), make(scoring, "scoring.ipynb"))
+    assert "    global model, scaler\n" in plan.score
+    assert 'scaler = joblib.load(os.path.join(model_folder(), "scaler.joblib"))' in plan.score
+    assert plan.scoring_files == (("out/scaler.joblib", "out/scaler.joblib"), ("model.joblib", "model.joblib"))
+
+
+def test_file_that_training_does_not_save_can_only_be_the_model(make) -> None:
+    training = make(HEAD + "model = Ridge()\nmodel.fit(X_train, y_train)\nmodel.score(X_test, y_test)" + TAIL)
+    load = "model = joblib.load('other.joblib')\n"
+    plan = planning.plan(training, make(SCORING + load + "model.predict(json.loads(raw_data)['data'])", "a.ipynb"))
+    assert [each.code for each in plan.findings] == ["scoring-loads-other-file"]
+    assert plan.scoring_files == (("other.joblib", "model.joblib"),)
+    load += "scaler = joblib.load('scaler.joblib')\n"
+    rows = "model.predict(scaler.transform(json.loads(raw_data)['data']))"
+    with pytest.raises(NotebookNotConvertible, match="is loaded, and training saves"):
+        planning.plan(training, make(SCORING + load + rows, "b.ipynb"))
 
 
 def test_seed_is_never_dropped(make, corpus) -> None:
@@ -230,5 +333,5 @@ def test_names_of_the_users_own_are_not_taken(make) -> None:
 
 
 def test_modules_are_those_that_the_project_imports(make, corpus) -> None:
-    assert planning.plan(make(corpus("wine"))).modules == ("numpy", "sklearn")
-    assert planning.plan(make(corpus("no_split"))).modules == ("joblib", "numpy", "pandas", "sklearn")
+    assert planning.plan(make(corpus("wine"))).modules == ("pandas", "sklearn")
+    assert planning.plan(make(corpus("no_split"))).modules == ("joblib", "pandas", "sklearn")

@@ -71,7 +71,7 @@ def test_project_that_raises_shows_its_traceback(diabetes, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast", "frames"])
+@pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast", "frames", "columns"])
 def test_small_notebooks_are_proven_equal_and_their_tests_pass(convert_text, corpus, tmp_path: Path, name: str) -> None:
     houses = (Path(__file__).with_name("corpus") / "houses.csv").read_text()
     files = {"data/houses.csv": houses, "models/.keep": "", "out/.keep": ""}

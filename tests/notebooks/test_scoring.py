@@ -11,7 +11,7 @@ LOAD = "import json\nimport joblib\nimport numpy as np\nmodel = joblib.load('m.j
 
 def script(make, text: str):
     notebook = make(text)
-    return scoring.from_notebook(notebook, dataflow.flow(statements.statements(notebook)), "m.joblib")
+    return scoring.from_notebook(notebook, dataflow.flow(statements.statements(notebook)), ["m.joblib"])
 
 
 class Doubling:
@@ -40,6 +40,22 @@ print(result)""",
     "rows in an array": """rows = np.array([[1, 2], [3, 4]])
 print(rows.shape)
 print(model.predict(rows))""",
+    "answer as JSON text": """raw_data = '{"data": [[1, 2], [3, 4]]}'
+result = model.predict(json.loads(raw_data)["data"])
+print(json.dumps({"result": result.tolist()}))""",
+    "answer as JSON text with a name": """raw_data = '{"data": [[1, 2], [3, 4]]}'
+response = json.dumps({"result": model.predict(json.loads(raw_data)["data"]).tolist()})
+response""",
+    "answer as a list": """raw_data = '{"data": [[1, 2], [3, 4]]}'
+answers = [int(each) for each in model.predict(json.loads(raw_data)["data"])]
+answers""",
+    "answer of the user's own function": """def answers(rows):
+    return [int(each) for each in model.predict(rows)]
+raw_data = '{"data": [[1, 2], [3, 4]]}'
+answers(json.loads(raw_data)["data"])""",
+    "array under result": """raw_data = '{"data": [[1, 2], [3, 4]]}'
+answer = model.predict(json.loads(raw_data)["data"])
+{"result": answer}""",
     "rows in a list": """rows = [[1, 2], [3, 4]]
 result = model.predict(rows)
 response = {"result": result.tolist()}
@@ -60,7 +76,7 @@ def test_every_way_to_write_a_request_gives_the_same_contract(make, tmp_path, mo
     assert json.loads(made.sample_request) == {"data": [[1, 2], [3, 4]]}
     assert namespace["run"](made.sample_request, {}) == {"result": [6, 14]}
     assert namespace["run"]('{"data": [[0, 5]]}', {}) == {"result": [10]}
-    assert made.model_path == "m.joblib"
+    assert made.loads == {"m.joblib": "m.joblib"}
 
 
 def test_only_what_run_needs_is_global(make) -> None:
@@ -74,7 +90,7 @@ def test_path_of_the_model_is_found_through_a_name(make) -> None:
     text = LOAD.replace("model = joblib.load('m.joblib')", "path = 'out/m.joblib'\nmodel = joblib.load(path)")
     text += "raw_data = '{\"data\": [[1]]}'\nresult = model.predict(np.array(json.loads(raw_data)['data']))\nresult"
     made = script(make, text)
-    assert made.model_path == "out/m.joblib"
+    assert made.loads == {"out/m.joblib": "m.joblib"}
     assert "path = " not in made.code
 
 

@@ -28,6 +28,9 @@ CODES = {
     "no-metric": "No metric is computed; the project cannot compare models.",
     "scoring-takes-prepared-rows": "No scoring notebook; the derived scoring script takes rows as the model sees them.",
     "scoring-not-understood": "The scoring notebook's path from request to answer was not found; a default is used.",
+    "scoring-loads-other-file": (
+        "The scoring notebook loads what training does not save. Stops the conversion unless it can only be the model."
+    ),
     "unknown-call": "A call of an unknown library is kept, because what it does is not known.",
 }
 

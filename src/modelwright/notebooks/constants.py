@@ -21,17 +21,6 @@ def scalar(node: ast.expr) -> Scalar | None:
     return value if isinstance(value, bool | int | float | str) else None
 
 
-def is_literal(tree: ast.stmt) -> bool:
-    """Whether a statement assigns a literal, lists and dictionaries of literals included."""
-    if not isinstance(tree, ast.Assign):
-        return False
-    try:
-        ast.literal_eval(tree.value)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return False
-    return True
-
-
 def bound_once(flow: Flow) -> dict[str, int]:
     """Return the names that one plain assignment binds and nothing else touches, with that statement's index."""
     counts: Counter[str] = Counter()

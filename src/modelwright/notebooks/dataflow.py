@@ -30,7 +30,7 @@ def flow(statements: Sequence[Statement]) -> Flow:
     known = names.build([each.tree for each in statements], effects.summary)
     scalars = _always_scalar(statements)
     plain = [_without_links(effects.of(each.tree, known), scalars) for each in statements]
-    shared = _with_shared_memory(plain)
+    shared = _with_shared_memory(plain, _always_literal(statements))
     sources = [frozenset(_reaching(number, shared)) for number in range(len(shared))]
     conflicts = [sources[number] | _conflicting(number, shared) for number in range(len(shared))]
     return Flow(statements, known, shared, sources, conflicts)
@@ -47,17 +47,29 @@ def _always_scalar(statements: Sequence[Statement]) -> frozenset[str]:
     return frozenset(literal - other)
 
 
+def _always_literal(statements: Sequence[Statement]) -> frozenset[str]:
+    """Return the names that are only ever assigned literals, lists and dictionaries of literals included."""
+    literal, other = set[str](), set[str]()
+    for each in statements:
+        for node in ast.walk(each.tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                (literal if names.is_literal(each.tree) else other).add(node.id)
+    return frozenset(literal - other)
+
+
 def _without_links(known: Effects, scalars: frozenset[str]) -> Effects:
     return replace(known, links=frozenset(pair for pair in known.links if not scalars & set(pair)))
 
 
-def _with_shared_memory(plain: Sequence[Effects]) -> list[Effects]:
+def _with_shared_memory(plain: Sequence[Effects], literals: frozenset[str]) -> list[Effects]:
     """Return the statements' effects, changes widened to all names that may share memory by then."""
     groups, bound, widened = Groups(), set[str](), []
     for own in plain:
         groups.add(own.links)
         bound |= own.binds | own.changes
-        reached = {name for changed in own.changes for name in groups.of(changed)} & bound
+        reached = {name for changed in own.changes - own.fits - own.may_bind for name in groups.of(changed)}
+        reached |= {name for fitted in own.fits for name in groups.of(fitted) - literals}
+        reached &= bound
         widened.append(replace(own, changes=own.changes | (reached - own.binds)))
     return widened
 

@@ -26,6 +26,17 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def certainty(model: Any, rows: Any) -> Any:
+    """Return how sure a classifier is of each row; None for a model that does not tell.
+
+    Labels alone do not tell two classifiers apart that agree on every row.
+    """
+    for method in ("predict_proba", "decision_function"):
+        if hasattr(model, method):
+            return plain(getattr(model, method)(rows))
+    return None
+
+
 def describe(value: Any) -> Any:
     """Return the length, width, first and last rows of each table inside a value, by its place in it."""
     return {place or "all": _described(leaf) for place, leaf in leaves(value)}

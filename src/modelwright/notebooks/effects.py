@@ -29,14 +29,18 @@ _HOLDING_BUILTINS = frozenset({"list", "dict", "tuple", "set", "sorted", "zip", 
 class Effects:
     """The names a statement reads before it binds them, surely binds, and may bind or change in place.
 
-    `links` are pairs of names that may share memory afterwards. `unseeded` says that it draws random numbers from
-    fresh entropy.
+    `links` are pairs of names that may share memory afterwards. Of the changes, `fits` are those by a library's `fit`
+    alone, which leaves what the estimator was built with as it was, and `may_bind` those that only bind a name, in a
+    branch or a loop, and so leave whatever else shares memory with its object as it was. `unseeded` says that it draws
+    random numbers from fresh entropy.
     """
 
     reads: frozenset[str]
     binds: frozenset[str]
     changes: frozenset[str]
     links: frozenset[tuple[str, str]] = frozenset()
+    fits: frozenset[str] = frozenset()
+    may_bind: frozenset[str] = frozenset()
     unseeded: bool = False
 
 
@@ -103,6 +107,7 @@ class _State:
     changes: set[str] = field(default_factory=set)
     maybe_bound: set[str] = field(default_factory=set)
     links: set[tuple[str, str]] = field(default_factory=set)
+    fits: set[str] = field(default_factory=set)
     unseeded: bool = False
 
 
@@ -120,8 +125,10 @@ class _Collector(ast.NodeVisitor):
         return Effects(
             reads=frozenset(state.reads),
             binds=frozenset(self.bound),
-            changes=frozenset(state.changes | (state.maybe_bound - self.bound)),
+            changes=frozenset(state.changes | state.fits | (state.maybe_bound - self.bound)),
             links=frozenset(state.links),
+            fits=frozenset(state.fits - state.changes),
+            may_bind=frozenset(state.maybe_bound - self.bound - state.changes - state.fits),
             unseeded=state.unseeded,
         )
 
@@ -359,7 +366,7 @@ class _Collector(ast.NodeVisitor):
         if method.attr in vocabulary.PLOT_METHODS or _is_plot_accessor(method):
             self._draw(FIGURE)
         elif method.attr in vocabulary.FITTING_METHODS:
-            self._change(receiver)
+            self._fit(receiver)
             if not self.names.is_steady(method.value):
                 self._draw(NUMPY_RANDOM)
         elif method.attr == "sample" and not naming.has_random_state(node):
@@ -368,6 +375,13 @@ class _Collector(ast.NodeVisitor):
             self._change(receiver)
             if method.attr in {"append", "extend", "insert", "add", "update", "setdefault"} and receiver:
                 self.state.links |= {(receiver, each) for given in node.args for each in self._sharing(given)}
+
+    def _fit(self, name: str | None) -> None:
+        is_new = name is not None and name not in self.state.changes
+        self._change(name)
+        if is_new and name in self.state.changes and self.names.is_estimator(self.names.constructors.get(name)):
+            self.state.changes.discard(name)
+            self.state.fits.add(name)
 
     def _change_all(self, node: ast.Call) -> None:
         for given in (*node.args, *(each.value for each in node.keywords)):

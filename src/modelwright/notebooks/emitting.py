@@ -44,7 +44,9 @@ def pipeline(plan: Plan) -> str:
     """Return `pipeline.py`: one function whose calls are the steps of a run."""
     parameters = [*plan.parameters, Parameter("output_folder", "outputs")]
     lines = [_call(each) for each in plan.functions]
-    returned = f'return {{"model": {plan.model}, "metrics": {_metrics(plan)}}}'
+    results = [f'"model": {plan.model}']
+    results += [f'"metrics": {plan.measured}'] if any(plan.measured in each.outputs for each in plan.functions) else []
+    returned = f"return {{{', '.join(results)}}}"
     names = ", ".join(sorted(each.name for each in plan.functions))
     header = signature("pipeline", [], parameters)
     imports = f"from train import {names}"
@@ -80,10 +82,6 @@ def _call(function: Function) -> str:
     return f"{targets} = {function.name}({arguments})" if targets else f"{function.name}({arguments})"
 
 
-def _metrics(plan: Plan) -> str:
-    return "metrics" if any("metrics" in each.outputs for each in plan.functions) else "{}"
-
-
 def _main(plan: Plan) -> str:
     flowing = {name for each in plan.functions for name in (*each.inputs, *each.outputs)}
     parser, arguments, name, value = (_free(each, flowing) for each in ("parser", "arguments", "name", "value"))
@@ -91,7 +89,7 @@ def _main(plan: Plan) -> str:
     lines += [f"{parser}.add_argument({_option(each)})" for each in plan.parameters]
     lines.append(f'{parser}.add_argument("--output-folder", default="outputs")')
     lines.append(f"{arguments} = {parser}.parse_args()")
-    measuring = [each.name for each in plan.functions if "metrics" in each.outputs][-1:]
+    measuring = [each.name for each in plan.functions if plan.measured in each.outputs][-1:]
     for function in plan.functions:
         given = [
             *(f"{arguments}.output_folder" if each == "output_folder" else each for each in function.inputs),
@@ -100,7 +98,7 @@ def _main(plan: Plan) -> str:
         call = f"{function.name}({', '.join(given)})"
         lines.append(f"{', '.join(function.outputs)} = {call}" if function.outputs else call)
         if function.name in measuring:
-            lines.append(f"for {name}, {value} in metrics.items():")
+            lines.append(f"for {name}, {value} in {plan.measured}.items():")
             lines.append(f'    print(f"{{{name}}}: {{{value}!r}}")')
     body = "\n".join(f"    {line}" for line in lines)
     purpose = "Train with the parameters of the command line, print the metrics, save the model."
@@ -125,14 +123,19 @@ def _option(parameter: Parameter) -> str:
 def golden(plan: Plan, training_run: NotebookRun, scoring_run: NotebookRun | None = None) -> dict[str, Any]:
     """Return what the notebooks gave, as the tests compare with it."""
     known = {each.name for each in plan.metrics}
-    predictions = training_run.predictions
     rows = _rows(training_run)
+
+    def shown(values: object) -> object:
+        """Return what the model gave for the rows that are shown, of what it gave for all that were put aside."""
+        return values[: len(rows["rows"])] if rows and isinstance(values, list) else None
+
     return {
         "metrics": {name: value for name, value in training_run.metrics.items() if name in known},
         "parts": training_run.parts,
         "overlaps": {name: counts for name, counts in training_run.overlaps.items() if counts},
         "rows": rows,
-        "predictions": predictions[: len(rows["rows"])] if rows and isinstance(predictions, list) else None,
+        "predictions": shown(training_run.predictions),
+        "certainty": shown(training_run.certainty),
         "request": sample_request(plan, training_run),
         "answer": expected_answer(plan, training_run, scoring_run),
     }
@@ -169,7 +172,7 @@ def _train_tests(plan: Plan, golden: Mapping[str, Any]) -> str:
     parts = [each.partition(".") for each in golden["parts"]]
     text = head + "".join(templates.PART.format(function=function, name=name) for function, _, name in parts)
     text += "".join(templates.OVERLAP.format(function=function) for function in golden["overlaps"])
-    text += templates.METRICS if golden["metrics"] else ""
+    text += templates.METRICS.format(measured=plan.measured) if golden["metrics"] else ""
     text += "".join(_reaching(plan, name, keyword) for name, keyword in plan.estimator_keywords)
     text += templates.MAIN.format(predictions=_main_predictions(plan, golden))
     return _without_unused(text + templates.IMPORT.format(module="train"))
@@ -222,14 +225,16 @@ def _main_predictions(plan: Plan, golden: Mapping[str, Any]) -> str:
     load = f"joblib.load({path})" if plan.loader == "joblib" else f"pickle.loads(({path}).read_bytes())"
     has_columns = golden["rows"]["columns"] is not None
     rows = 'pandas.DataFrame(table["rows"], columns=table["columns"])' if has_columns else 'numpy.array(table["rows"])'
-    return templates.MAIN_PREDICTIONS.format(load=load, rows=rows)
+    text = templates.MAIN_PREDICTIONS.format(load=load, rows=rows)
+    return text if golden["certainty"] is None else text + templates.MAIN_CERTAINTY.format(rows=rows)
 
 
 def _without_unused(text: str) -> str:
     """Return the module without imports that no test of this project uses, and with those that one does."""
-    names = [each for each in ("describe", "difference", "overlaps", "plain") if f"{each}(" in text]
+    names = [each for each in ("certainty", "describe", "difference", "overlaps", "plain") if f"{each}(" in text]
     text = text.replace(
-        "from describing import describe, difference, overlaps, plain", f"from describing import {', '.join(names)}"
+        "from describing import certainty, describe, difference, overlaps, plain",
+        f"from describing import {', '.join(names)}",
     )
     if "pandas.DataFrame(" in text:
         text = text.replace("import pytest\n", "import pandas\nimport pytest\n", 1)

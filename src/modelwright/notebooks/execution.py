@@ -85,23 +85,28 @@ def _kernel_version(python: Path, *, folder: Path, environment: Mapping[str, str
 
 def _copy_folder(source: Path, target: Path, *, skip: Path) -> None:
     """Copy the notebook's folder without environments, hidden folders and other projects."""
-    size = sum(path.stat().st_size for path in _files(source, skip))
+    paths = (place / name for place, _, names in _walk(source, skip) for name in names)
+    size = sum(path.stat().st_size for path in paths if path.is_file())
     if size > _COPY_LIMIT_BYTES:
         raise NotebookTooLarge(folder=source, size_bytes=size, limit_bytes=_COPY_LIMIT_BYTES)
     target.mkdir(parents=True, exist_ok=True)
-    for path in _files(source, skip):
-        copy = target / path.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+    for place, _, names in _walk(source, skip):
+        # Empty folders too: the notebook may write into them.
+        copy = target / place.relative_to(source)
+        copy.mkdir(exist_ok=True)
+        for name in names:
+            if (place / name).is_file():
+                shutil.copy2(place / name, copy / name)
 
 
-def _files(source: Path, skip: Path) -> Iterator[Path]:
+def _walk(source: Path, skip: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Go through the notebook's folders, those above first, with the names of what lies in each."""
     skipped = skip.absolute()
     for place, folders, names in os.walk(source):
         folders[:] = sorted(
             each for each in folders if _belongs(Path(place, each)) and Path(place, each).absolute() != skipped
         )
-        yield from (Path(place, each) for each in sorted(names) if Path(place, each).is_file())
+        yield Path(place), folders, sorted(names)
 
 
 def _belongs(folder: Path) -> bool:
@@ -274,6 +279,7 @@ def _gathered(
         rows_file=rows if rows.exists() else None,
         rows=one("rows"),
         predictions=one("predictions"),
+        certainty=one("certainty"),
         answer=one("answer"),
         unseen={each["name"]: each["error"] for each in entries if "error" in each},
         folder=copy,

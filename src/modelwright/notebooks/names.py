@@ -47,9 +47,9 @@ class Names:
         last = origin.rpartition(".")[2]
         return origin if last[:1].isupper() or last in {"make_pipeline", "make_column_transformer"} else None
 
-    def is_estimator(self, node: ast.AST) -> bool:
+    def is_estimator(self, node: ast.AST | None) -> bool:
         """Whether the expression builds an object of a machine-learning library."""
-        origin = self.constructor(node)
+        origin = self.constructor(node) if node else None
         return origin is not None and origin.partition(".")[0] in vocabulary.ESTIMATOR_LIBRARIES
 
     def is_steady(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> bool:
@@ -62,7 +62,7 @@ class Names:
         inner = [*node.args, *(each.value for each in node.keywords)]
         if self.is_estimator(node):
             last = (self.constructor(node) or "").rpartition(".")[2]
-            if last not in vocabulary.STEADY_ESTIMATORS and not has_random_state(node):
+            if not has_random_state(node) and (last not in vocabulary.STEADY_ESTIMATORS or _shuffles(node)):
                 return False
         return all(self.is_steady(each, seen) for each in inner)
 
@@ -74,6 +74,11 @@ def has_random_state(call: ast.Call) -> bool:
     """Whether a call is given `random_state`, other than None."""
     given = [each.value for each in call.keywords if each.arg in {"random_state", "seed"}]
     return any(not (isinstance(value, ast.Constant) and value.value is None) for value in given)
+
+
+def _shuffles(call: ast.Call) -> bool:
+    given = [each.value for each in call.keywords if each.arg == "shuffle"]
+    return any(not (isinstance(value, ast.Constant) and value.value is False) for value in given)
 
 
 def imported_names(tree: ast.stmt) -> dict[str, str]:
@@ -99,6 +104,17 @@ def is_import(tree: ast.stmt) -> bool:
 def is_definition(tree: ast.stmt) -> bool:
     """Whether the statement defines a function or class."""
     return isinstance(tree, Definition)
+
+
+def is_literal(tree: ast.stmt) -> bool:
+    """Whether a statement assigns a literal, lists and dictionaries of literals included."""
+    if not isinstance(tree, ast.Assign):
+        return False
+    try:
+        ast.literal_eval(tree.value)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def global_reads(tree: ast.stmt) -> frozenset[str]:

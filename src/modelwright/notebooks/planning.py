@@ -22,7 +22,7 @@ from modelwright.notebooks import (
 )
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.parameters import Parameters
-from modelwright.notebooks.results import Results, Save
+from modelwright.notebooks.results import Results
 from modelwright.notebooks.shaping import EVALUATE, SAVE, SPLIT, TRAIN, Stage
 from modelwright.notebooks.slicing import Slice
 from modelwright.records import Finding, Function, Metric, Notebook, Plan, ProbePoint
@@ -50,15 +50,24 @@ def plan(training: Notebook, scoring_notebook: Notebook | None = None) -> Plan:
     paths, data_files = _paths(flow, kept, found)
     known = rendering.context(flow, found, given, paths)
     functions = _functions(shaped, known, found, model, model_file)
-    script, more_findings = _script(scoring_notebook, model_file, loader, has_preparation=_prepares(shaped, found))
+    saved = _saved_files(found, model_file)
+    script, more_findings = _script(
+        scoring_notebook,
+        [model_file, *saved],
+        loader,
+        has_preparation=_prepares(shaped, found),
+        has_frames=_has_frames(flow, kept),
+    )
     findings += more_findings
     _stop_at_errors(findings)
     extra_imports = ["os", *([] if found.saves else [loader]), *rendering.random_imports(shaped)]
-    imports = importing.lines(flow, kept.imports, extra_imports)
+    extra_imports += ["pathlib"] if any(each.is_path for each in (*found.saves, *found.files)) else []
+    definitions = rendering.definitions(flow, sorted(kept.settings | kept.definitions), known)
+    used = _names_in([definitions, *(each.code for each in functions)])
+    imports = importing.lines(flow, kept.imports & used, extra_imports)
     modules = set(importing.modules(imports)) | script.modules
     local = {file for each in modules if (file := importing.beside(training.path.parent, each)) is not None}
     gone = slicing.removals(training, flow, kept, absorbed=frozenset(given.constants.values()), results=found)
-    definitions = rendering.definitions(flow, sorted(kept.settings | kept.definitions), known)
     return Plan(
         notebook=training.path.name,
         digest=_digest(training, scoring_notebook),
@@ -69,11 +78,11 @@ def plan(training: Notebook, scoring_notebook: Notebook | None = None) -> Plan:
         metrics=_metrics(shaped, known),
         model=model,
         model_file=model_file,
-        notebook_model_path=next((each.file for each in found.saves if _is_saved_as(each, model_file)), None),
         loader=loader,
         score=script.code,
         sample_request=script.sample_request,
-        scoring_model_path=script.model_path,
+        scoring_files=tuple((path, saved[name]) for path, name in script.loads.items() if name in saved),
+        measured=known.measured,
         modules=tuple(sorted({each for each in modules if f"{each}.py" not in local})),
         data_files=tuple(sorted(set(data_files) | local)),
         estimator_keywords=_estimator_keywords(flow, given, model),
@@ -82,6 +91,11 @@ def plan(training: Notebook, scoring_notebook: Notebook | None = None) -> Plan:
         training_probe=tuple(_training_probe(flow, shaped, known, found, model)),
         scoring_probe=script.probe,
     )
+
+
+def _names_in(codes: Sequence[str]) -> set[str]:
+    """Return the names that code reads; paths that were replaced may have been all that needed an import."""
+    return {each.id for code in codes for each in ast.walk(ast.parse(code)) if isinstance(each, ast.Name)}
 
 
 def check(notebook: Notebook) -> list[Finding]:
@@ -102,8 +116,7 @@ def _stop_at_errors(findings: Sequence[Finding]) -> None:
             raise NotebookNotConvertible(
                 notebook=each.notebook,
                 message=each.message,
-                cell=each.cell,
-                line=each.line,
+                place=f" (cell {each.cell}, line {each.line})" if each.cell else "",
                 fix=each.fix,
                 finding=each,
             )
@@ -152,8 +165,10 @@ def _model_file(found: Results, model: str) -> tuple[str, str]:
     return _MODEL_FILE["joblib"], "joblib"
 
 
-def _is_saved_as(save: Save, model_file: str) -> bool:
-    return save.file is not None and PurePosixPath(save.file).name == model_file
+def _saved_files(found: Results, model_file: str) -> dict[str, str]:
+    """Return the names in the output folder of what is saved, each with the notebook's path; the model's first."""
+    paths = {PurePosixPath(each.file).name: each.file for each in found.saves if each.file}
+    return {name: paths[name] for name in sorted(paths, key=lambda name: name != model_file)}
 
 
 def _paths(flow: Flow, kept: Slice, found: Results) -> tuple[dict[int, list[tuple[ast.expr, str]]], list[str]]:
@@ -161,7 +176,9 @@ def _paths(flow: Flow, kept: Slice, found: Results) -> tuple[dict[int, list[tupl
     edits: dict[int, list[tuple[ast.expr, str]]] = {}
     for save in (*found.saves, *found.files):
         if save.statement in kept.body and save.file:
-            edits.setdefault(save.statement, []).append((save.path, rendering.in_output_folder(save.file)))
+            edits.setdefault(save.statement, []).append(
+                (save.path, rendering.in_output_folder(save.file, is_path=save.is_path))
+            )
     values = constants.assigned_values(flow)
     written = {each.file for each in (*found.saves, *found.files)}
     files = []
@@ -242,13 +259,28 @@ def _prepares(shaped: Sequence[Stage], found: Results) -> bool:
     return bool(found.transformers) and any(stage.statements for stage in shaped)
 
 
+def _has_frames(flow: Flow, kept: Slice) -> bool:
+    """Whether kept statements make frames, from which models learn the columns' names."""
+    called = [
+        node for index in kept.body for node in ast.walk(flow.statements[index].tree) if isinstance(node, ast.Call)
+    ]
+    return any(
+        (flow.names.origin(each.func) or "").startswith("pandas.")
+        or any(one.arg == "as_frame" for one in each.keywords)
+        for each in called
+    )
+
+
 # --- scoring ---
 
 
 def _script(
-    notebook: Notebook | None, model_file: str, loader: str, *, has_preparation: bool
+    notebook: Notebook | None, files: Sequence[str], loader: str, *, has_preparation: bool, has_frames: bool
 ) -> tuple[scoring.Script, list[Finding]]:
-    """Return the scoring script: the notebook's, or else one for rows as the model sees them."""
+    """Return the scoring script: the notebook's, or else one for rows as the model sees them.
+
+    `files` are the names of what training saves, the model's first.
+    """
     if notebook is None:
         finding = Finding(
             code="scoring-takes-prepared-rows",
@@ -256,11 +288,12 @@ def _script(
             fix="add a scoring notebook that prepares the rows of a request",
             notebook="",
         )
-        return scoring.default(model_file, loader), [finding] if has_preparation else []
+        return scoring.default(files[0], loader, has_frames=has_frames), [finding] if has_preparation else []
     flow = dataflow.flow(statements.statements(notebook))
     findings = checking.findings(notebook, flow)
+    findings += _strange_loads(notebook, flow, files)
     _stop_at_errors(findings)
-    script = scoring.from_notebook(notebook, flow, model_file)
+    script = scoring.from_notebook(notebook, flow, files)
     if script is None:
         findings.append(
             Finding(
@@ -270,8 +303,29 @@ def _script(
                 notebook=notebook.path.name,
             )
         )
-        return scoring.default(model_file, loader), findings
+        return scoring.default(files[0], loader, has_frames=has_frames), findings
     return script, findings
+
+
+def _strange_loads(notebook: Notebook, flow: Flow, files: Sequence[str]) -> list[Finding]:
+    """Return the files loaded that training does not save: one of them can only be the model, more cannot."""
+    strange = [each for each in scoring.loading(flow) if PurePosixPath(each.file).name not in files]
+    is_model = len({each.file for each in strange}) == 1 and not any(
+        PurePosixPath(each.file).name == files[0] for each in scoring.loading(flow)
+    )
+    return [
+        Finding(
+            code="scoring-loads-other-file",
+            message=f'"{each.file}" is loaded, and training saves "{files[0]}"'
+            + (", which takes its place" if is_model else ""),
+            fix=f'load "{files[0]}"' if is_model else f'save "{each.file}" in the training notebook',
+            notebook=notebook.path.name,
+            cell=each.statement.cell,
+            line=each.statement.line,
+            is_error=not is_model,
+        )
+        for each in strange
+    ]
 
 
 # --- what to look at when the notebook runs ---
@@ -285,7 +339,7 @@ def _training_probe(
         for index in stage.statements:
             one = flow.statements[index]
             for measure in known.measures.get(index, ()):
-                expression = measure.name if measure.is_bound else one.source_of(measure.expression)
+                expression = measure.place if measure.is_bound else one.source_of(measure.expression)
                 points.append(ProbePoint(one.cell, one.end_line, "metric", measure.name, expression))
         if stage.role not in {TRAIN, EVALUATE, SAVE} and stage.statements:
             last = flow.statements[max(stage.statements)]
@@ -310,6 +364,7 @@ def _prediction_points(flow: Flow, shaped: Sequence[Stage], found: Results, mode
     return [
         ProbePoint(one.cell, one.end_line, "rows", "rows", one.source_of(place[1])),
         ProbePoint(last.cell, last.end_line, "predictions", "predictions", model),
+        ProbePoint(last.cell, last.end_line, "certainty", "certainty", model),
     ]
 
 

@@ -1,6 +1,7 @@
 """The comparison of a notebook's run with its project's: the project runs in a fresh process, in another folder."""
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ def prove(  # noqa: PLR0913 - both sides of the comparison and where it is done,
 ) -> Proof:
     """Run the project's training and scoring in a fresh process of `python`; compare with what the notebooks gave.
 
-    Compared are metrics, the saved model's predictions on the same rows, and the scoring result; floats to
-    `TOLERANCE`, relative. A value that only one side has is a difference. Raises ProjectRaised and CommandTimedOut.
+    Compared are metrics, the saved model's predictions on the same rows, how sure it is of them, and the scoring
+    result; floats to `TOLERANCE`, relative. A value that only one side has is a difference. Raises ProjectRaised and
+    CommandTimedOut.
     """
     asked = _request(plan, training_run, project, work_folder)
     seen = _project_run(asked, python, environment, work_folder, timeout_seconds)
@@ -40,6 +42,8 @@ def prove(  # noqa: PLR0913 - both sides of the comparison and where it is done,
     ]
     if training_run.predictions is not None:
         pairs.append(("predictions", "predictions", training_run.predictions, seen["predictions"]))
+    if training_run.certainty is not None:
+        pairs.append(("certainty", "predictions", training_run.certainty, seen["certainty"]))
     answer = expected_answer(plan, training_run, scoring_run)
     if answer is not None:
         pairs.append(("scores", "scores", answer, seen["answer"]))
@@ -78,13 +82,22 @@ def sample_request(plan: Plan, training_run: NotebookRun) -> str | None:
     """Return the request to try scoring with: the scoring notebook's, else two of the rows that were predicted on."""
     if plan.sample_request is not None:
         return plan.sample_request
+    rows = [row for _, row in _sample_rows(training_run)]
+    return json.dumps({"data": rows}) if rows else None
+
+
+def _sample_rows(training_run: NotebookRun) -> list[tuple[int, list[Any]]]:
+    """Return the first two rows that JSON can hold, with their numbers; texts only where columns have names."""
     rows = training_run.rows
     if not isinstance(rows, dict) or not isinstance(rows.get("rows"), list):
-        return None
-    numbers = [
-        row for row in rows["rows"][:2] if isinstance(row, list) and all(isinstance(each, int | float) for each in row)
-    ]
-    return json.dumps({"data": numbers}) if numbers else None
+        return []
+    kinds = int | float if rows.get("columns") is None else int | float | str
+
+    def fits(row: Any) -> bool:
+        is_plain = isinstance(row, list) and all(isinstance(each, kinds) for each in row)
+        return is_plain and all(math.isfinite(each) for each in row if not isinstance(each, str))
+
+    return [(number, row) for number, row in enumerate(rows["rows"]) if fits(row)][:2]
 
 
 def expected_answer(plan: Plan, training_run: NotebookRun, scoring_run: NotebookRun | None) -> Any:
@@ -94,7 +107,7 @@ def expected_answer(plan: Plan, training_run: NotebookRun, scoring_run: Notebook
     request = sample_request(plan, training_run)
     if request is None or not isinstance(training_run.predictions, list):
         return None
-    return {"result": training_run.predictions[: len(json.loads(request)["data"])]}
+    return {"result": [training_run.predictions[number] for number, _ in _sample_rows(training_run)]}
 
 
 def _comparison(name: str, kind: str, notebook: Any, project: Any) -> Comparison:

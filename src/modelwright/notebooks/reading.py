@@ -25,8 +25,10 @@ def read(path: Path) -> Notebook:
     """
     from blake3 import blake3
 
+    if path.is_dir():
+        raise NotebookMissing(path=path, instead="; it is a folder", folder=path)
     if not path.is_file():
-        raise NotebookMissing(path=path, folder=path.parent)
+        raise NotebookMissing(path=path, instead="", folder=path.parent)
     sources = [(source, count) for source, count in _code_cells(path) if source.strip()]
     if not sources:
         raise NotebookCorrupt(path=path, reason="it has no code cells")
@@ -142,8 +144,8 @@ def _must_parse(code: str, *, path: Path, cell: int) -> None:
             warnings.simplefilter("ignore")
             ast.parse(code)
     except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None) or 1
-        raise NotebookCorrupt(path=path, reason=f"cell {cell}, line {line} is no valid Python ({error})") from error
+        line, why = getattr(error, "lineno", None) or 1, getattr(error, "msg", None) or error
+        raise NotebookCorrupt(path=path, reason=f"cell {cell}, line {line} is no valid Python ({why})") from error
 
 
 def _reason(text: str) -> str:

@@ -43,6 +43,7 @@ class Context:
     edits: Mapping[int, Sequence[tuple[ast.expr, str]]]
     measures: Mapping[int, Sequence[Measure]]
     defaults: Mapping[str, Parameter]
+    measured: str = "metrics"
 
 
 def context(
@@ -57,7 +58,9 @@ def context(
     measures: dict[int, list[Measure]] = {}
     for each in results.measures:
         measures.setdefault(each.statement, []).append(each)
-    return Context(flow, edits, measures, {each.name: each for each in parameters.values})
+    bound = {name for each in flow.effects for name in each.binds | each.changes} - flow.names.imports.keys()
+    measured = next(each for each in ("metrics", "measured_metrics", "_metrics") if each not in bound)
+    return Context(flow, edits, measures, {each.name: each for each in parameters.values}, measured)
 
 
 def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics_so_far: bool = False) -> Function:
@@ -80,8 +83,8 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
         _parsed(f"{_RANDOM_VARIABLES[each]} = {_random(each, 1)}()") for each in stage.outputs if each in effects.RANDOM
     ]
     if stage.role == EVALUATE:
-        inputs += ["metrics"] if metrics_so_far else []
-        outputs = ["metrics", *outputs]
+        inputs += [known.measured] if metrics_so_far else []
+        outputs = [known.measured, *outputs]
         body.append(
             _parsed(f"return {', '.join([_metrics(stage, known, metrics_so_far=metrics_so_far), *outputs[1:]])}")
         )
@@ -142,8 +145,10 @@ def random_imports(stages: Sequence[Stage]) -> list[str]:
     return sorted(_RANDOM_MODULES[each][0] for each in flowing)
 
 
-def in_output_folder(file: str) -> str:
+def in_output_folder(file: str, *, is_path: bool = False) -> str:
     """Return the expression of a result's path: its name, in the folder that the caller names."""
+    if is_path:
+        return f'pathlib.Path(output_folder, "{PurePosixPath(file).name}")'
     return f'os.path.join(output_folder, "{PurePosixPath(file).name}")'
 
 
@@ -152,8 +157,9 @@ def _random(state: str, place: int) -> str:
 
 
 def _metrics(stage: Stage, known: Context, *, metrics_so_far: bool) -> str:
-    names = [each.name for index in stage.statements for each in known.measures.get(index, ())]
-    entries = [*(["**metrics"] if metrics_so_far else []), *(f'"{name}": float({name})' for name in names)]
+    measures = [each for index in stage.statements for each in known.measures.get(index, ())]
+    entries = [f'"{each.name}": float({each.place})' for each in measures]
+    entries = [*([f"**{known.measured}"] if metrics_so_far else []), *entries]
     plain = "{" + ", ".join(entries) + "}"
     return plain if len(plain) < _WIDTH - 12 else "{\n" + "".join(f"        {each},\n" for each in entries) + "    }"
 

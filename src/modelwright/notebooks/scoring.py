@@ -2,14 +2,14 @@
 
 import ast
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import cast
 
 import libcst as cst
 
-from modelwright.notebooks import constants, importing, names, rendering, slicing, vocabulary
+from modelwright.notebooks import answering, constants, importing, names, rendering, slicing, vocabulary
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.results import Results
 from modelwright.notebooks.statements import Statement
@@ -23,17 +23,26 @@ _MODEL_FOLDER = '''def model_folder():
 
 @dataclass(frozen=True)
 class Script:
-    """A scoring script's code, the request it was tried with, and where the notebook looked for the model.
+    """A scoring script's code, the request it was tried with, and what the notebook loads.
 
-    `model` is the name of its global.
+    `loads` maps the paths by which the notebook loads files to their names in the model's folder.
     """
 
     code: str
     sample_request: str | None
-    model_path: str | None
+    loads: Mapping[str, str]
     modules: frozenset[str]
     removals: tuple[Removal, ...]
     probe: tuple[ProbePoint, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """A statement that loads an object from a file, with the expression of its path."""
+
+    statement: Statement
+    path: ast.expr
+    file: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,43 +54,56 @@ class _Request:
     sample: str
 
 
-def default(model_file: str, loader: str) -> Script:
-    """Return a scoring script for a model that predicts from rows of numbers: `{"data": [[…], …]}`."""
+def default(model_file: str, loader: str, *, has_frames: bool = False) -> Script:
+    """Return a scoring script for a model that predicts from rows: `{"data": [[…], …]}`.
+
+    With `has_frames`, the rows get the names of the columns that the model learnt from, if it did from named ones.
+    """
+    frame = 'data = pd.DataFrame(json.loads(raw_data)["data"], columns=getattr(model, "feature_names_in_", None))'
     body = [
-        'data = np.array(json.loads(raw_data)["data"])',
+        frame if has_frames else 'data = np.array(json.loads(raw_data)["data"])',
         "result = model.predict(data)",
         'return {"result": result.tolist()}',
     ]
     load = _load_line("model", model_file, loader)
-    imports = ("import json", "import os", *(["import pickle"] if loader == "pickle" else []), "")
-    third = (*(["import joblib"] if loader == "joblib" else []), "import numpy as np")
+    standard = ["import json", "import os", *(["import pickle"] if loader == "pickle" else [])]
+    installed = [*(["import joblib"] if loader == "joblib" else [])]
+    installed.append("import pandas as pd" if has_frames else "import numpy as np")
     code = _script(
-        imports=(*imports, *third),
+        imports=(*standard, "", *installed),
         definitions="",
         global_names=["model"],
         init=[_line(load)],
         run=[_line(each) for each in body],
         sample=None,
     )
-    return Script(code, None, None, frozenset({"numpy"} | ({"joblib"} if loader == "joblib" else set())), (), ())
+    return Script(code, None, {}, frozenset(importing.modules(installed)), (), ())
 
 
-def from_notebook(notebook: Notebook, flow: Flow, model_file: str) -> Script | None:
-    """Return the scoring script that a scoring notebook's own statements make; None if they show no way to score."""
-    load = _loading(flow)
+def from_notebook(notebook: Notebook, flow: Flow, files: Sequence[str]) -> Script | None:
+    """Return the scoring script that a scoring notebook's own statements make; None if they show no way to score.
+
+    `files` are the names of what training saves, the model's first: it is what a notebook loads by another name.
+    """
+    loads = loading(flow)
     request = _request(flow)
-    answer = _answer(flow, load) if load else None
-    if load is None or request is None or answer is None:
+    answer = _answer(flow, loads)
+    if request is None or answer is None:
         return None
     needed = slicing.closure(flow, {answer[0].index})
-    if load[0].index not in needed.body or request.statement not in needed.body:
+    loads = [each for each in loads if each.statement.index in needed.body]
+    if not loads or request.statement not in needed.body:
         return None
-    loading = slicing.closure(flow, {load[0].index}).body
-    path = load[2]
-    edits = {load[0].index: [(load[1], f'os.path.join(model_folder(), "{PurePosixPath(model_file).name}")')]}
+    loaders = {each.statement.index for each in loads}
+    before = slicing.closure(flow, loaders).body
+    names_of = {each.file: saved_as(each, files) for each in loads}
+    edits: dict[int, list[tuple[ast.expr, str]]] = {}
+    for each in loads:
+        place = f'os.path.join(model_folder(), "{names_of[each.file]}")'
+        edits.setdefault(each.statement.index, []).append((each.path, place))
     known = rendering.Context(flow, edits, {}, {})
-    in_init = sorted(index for index in loading if index == load[0].index or not _only_path(flow, index, load))
-    in_run = sorted(needed.body - set(loading) - {answer[0].index})
+    in_init = sorted(index for index in before if index in loaders or not _only_path(flow, index, loads))
+    in_run = sorted(needed.body - before - {answer[0].index})
     globals_ = sorted(_bound(flow, in_init) & _read(flow, [*in_run, answer[0].index, request.statement]))
     run: list[cst.BaseStatement] = []
     for index in in_run:
@@ -89,9 +111,11 @@ def from_notebook(notebook: Notebook, flow: Flow, model_file: str) -> Script | N
             run += [_line(each) for each in request.lines]
         else:
             run += rendering.statement(flow.statements[index], known)
-    run += _answer_lines(answer)
-    used = _used_imports(flow, [*in_init, *in_run, answer[0].index], needed, request)
-    extra = ["os", *(["json"] if "json.loads" in "".join(request.lines) and "json" not in used else [])]
+    returned = answering.lines(*answer, flow)
+    run += [_line(each) for each in returned]
+    lines = [*request.lines, *returned]
+    used = _used_imports(flow, [*in_init, *in_run], needed, request, lines)
+    extra = ["os", *(["json"] if "json.loads" in "".join(lines) and "json" not in used else [])]
     imports = importing.lines(flow, used, extra)
     code = _script(
         imports=imports,
@@ -106,13 +130,11 @@ def from_notebook(notebook: Notebook, flow: Flow, model_file: str) -> Script | N
         notebook,
         flow,
         kept,
-        absorbed=frozenset({request.statement, answer[0].index} | set(loading)),
+        absorbed=frozenset({request.statement, answer[0].index} | before),
         results=Results((), (), (), (), frozenset()),
     )
-    shown = answer[0].source_of(answer[1])
-    expression = shown if isinstance(answer[1], ast.Dict) else f'{{"result": {shown}}}'
-    probe = ProbePoint(answer[0].cell, answer[0].end_line, "answer", "answer", expression)
-    return Script(code, request.sample, path, frozenset(importing.modules(imports)), tuple(gone), (probe,))
+    probe = ProbePoint(answer[0].cell, answer[0].end_line, "answer", "answer", answering.seen(*answer, flow))
+    return Script(code, request.sample, names_of, frozenset(importing.modules(imports)), tuple(gone), (probe,))
 
 
 def _load_line(name: str, model_file: str, loader: str) -> str:
@@ -164,9 +186,10 @@ def _try_it(sample: str | None) -> str:
 # --- reading the notebook ---
 
 
-def _loading(flow: Flow) -> tuple[Statement, ast.expr, str] | None:
-    """Return the statement that loads the model, the expression of its path, and the path."""
+def loading(flow: Flow) -> list[Load]:
+    """Return what a scoring notebook loads, as far as the code tells the path."""
     values = constants.assigned_values(flow)
+    found = []
     for each in flow.statements:
         opened = {
             item.optional_vars.id: item.context_expr.args[0]
@@ -185,8 +208,14 @@ def _loading(flow: Flow) -> tuple[Statement, ast.expr, str] | None:
                 path = path.args[0]
             text = constants.text(path, names=flow.names, values=values)
             if text is not None:
-                return each, path, text
-    return None
+                found.append(Load(each, path, text))
+    return found
+
+
+def saved_as(load: Load, files: Sequence[str]) -> str:
+    """Return the name in the model's folder of what a notebook loads: its own, else the model's."""
+    name = PurePosixPath(load.file).name
+    return name if name in files else files[0]
 
 
 def _request(flow: Flow) -> _Request | None:
@@ -256,26 +285,25 @@ def _is_table(value: list[object]) -> bool:
     return bool(value) and all(isinstance(row, list) and row for row in value)
 
 
-def _answer(flow: Flow, load: tuple[Statement, ast.expr, str]) -> tuple[Statement, ast.expr] | None:
+def _answer(flow: Flow, loads: Sequence[Load]) -> tuple[Statement, ast.expr] | None:
     """Return the last statement that shows or binds what the model answered, and the expression of the answer.
 
     A dictionary with a "result" is preferred to the bare values.
     """
-    model = flow.effects[load[0].index].binds
-    downstream = {load[0].index}
-    candidates: list[tuple[int, int, Statement, ast.expr]] = []
-    for each in flow.statements[load[0].index + 1 :]:
-        if not flow.sources[each.index] & downstream:
+    downstream = {each.statement.index for each in loads}
+    made = {name for index in downstream for name in flow.effects[index].binds}
+    candidates: list[tuple[bool, int, Statement, ast.expr]] = []
+    for each in flow.statements:
+        if each.index in downstream or not flow.sources[each.index] & downstream:
             continue
         downstream.add(each.index)
+        made |= flow.effects[each.index].binds
         for expression in _values(each):
-            is_answer = isinstance(expression, ast.Dict) and any(
-                isinstance(key, ast.Constant) and key.value == "result" for key in expression.keys
-            )
             reads = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
-            made = {name for index in downstream for name in flow.effects[index].binds}
-            if reads & (made | model) and not _is_drawing(flow, each):
-                candidates.append((is_answer, each.index, each, expression))
+            for name in reads & flow.names.functions.keys():
+                reads |= flow.names.functions[name].reads
+            if reads & made and not _is_drawing(flow, each):
+                candidates.append((answering.is_answer(expression, flow), each.index, each, expression))
     if not candidates:
         return None
     _, _, statement, expression = max(candidates, key=lambda each: each[:2])
@@ -299,23 +327,15 @@ def _values(statement: Statement) -> list[ast.expr]:
     return [each for each in given if not isinstance(each, ast.Constant | ast.JoinedStr)]
 
 
-def _answer_lines(answer: tuple[Statement, ast.expr]) -> list[cst.BaseStatement]:
-    """Return the lines that return the answer, under "result" if the notebook did not wrap it so."""
-    statement, expression = answer
-    code = statement.source_of(expression)
-    if isinstance(expression, ast.Dict):
-        return [_line(f"return {code}")]
-    called = isinstance(expression, ast.Call) and isinstance(expression.func, ast.Attribute)
-    if called and expression.func.attr in {"tolist", "item"}:  # type: ignore[attr-defined]
-        return [_line(f'return {{"result": {code}}}')]
-    first = [] if code == "result" else [_line(f"result = {code}")]
-    return [*first, _line('return {"result": result.tolist()}')]
-
-
-def _only_path(flow: Flow, index: int, load: tuple[Statement, ast.expr, str]) -> bool:
-    """Whether a statement only serves to name the model's file, which the script finds by itself."""
-    used = {node.id for node in ast.walk(load[1]) if isinstance(node, ast.Name)}
-    other = {node.id for node in ast.walk(load[0].tree) if isinstance(node, ast.Name)} - used
+def _only_path(flow: Flow, index: int, loads: Sequence[Load]) -> bool:
+    """Whether a statement only serves to name the files loaded, which the script finds by itself."""
+    paths = {id(node) for each in loads for node in ast.walk(each.path)}
+    other = {
+        node.id
+        for each in loads
+        for node in ast.walk(each.statement.tree)
+        if isinstance(node, ast.Name) and id(node) not in paths
+    }
     return not flow.effects[index].binds & other
 
 
@@ -327,10 +347,11 @@ def _read(flow: Flow, indices: Sequence[int]) -> set[str]:
     return {name for index in indices for name in flow.effects[index].reads}
 
 
-def _used_imports(flow: Flow, indices: Sequence[int], needed: slicing.Slice, request: _Request) -> set[str]:
-    replaced = {request.statement}
-    names_read = _read(flow, [index for index in [*indices, *needed.definitions] if index not in replaced])
-    for line in request.lines:
+def _used_imports(
+    flow: Flow, indices: Sequence[int], needed: slicing.Slice, request: _Request, lines: Sequence[str]
+) -> set[str]:
+    names_read = _read(flow, [index for index in [*indices, *needed.definitions] if index != request.statement])
+    for line in lines:
         names_read |= {node.id for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Name)}
     for index in needed.definitions:
         names_read |= names.global_reads(flow.statements[index].tree)

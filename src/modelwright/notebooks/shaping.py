@@ -4,7 +4,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from modelwright.notebooks import vocabulary
+from modelwright.notebooks import constants, names, vocabulary
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.effects import RANDOM
 from modelwright.notebooks.parameters import Parameters
@@ -160,15 +160,25 @@ def _sunk(flow: Flow, body: Sequence[int], roles: Mapping[int, int], phases: dic
         if index in roles or not followers[index]:
             continue
         latest = min(moved[each] for each in followers[index])
+        if not _binds_random(flow, index) and len({moved[each] for each in followers[index]}) > 1:
+            # Several stages use it; each of them is given it by the first, rather than by one another.
+            continue
         if _is_plain(flow, index) or (latest == SPLIT and _selects(flow, index)):
             moved[index] = max(moved[index], latest)
     return moved
 
 
+def _binds_random(flow: Flow, index: int) -> bool:
+    return bool((flow.effects[index].binds | flow.effects[index].changes) & RANDOM)
+
+
 def _is_plain(flow: Flow, index: int) -> bool:
     """Whether a statement only binds literals, seeds, or objects that are configured rather than fed."""
     known = flow.effects[index]
-    reads = known.reads - flow.names.imports.keys() - _PLAIN_CALLS
+    literals = {
+        name for name, place in constants.bound_once(flow).items() if names.is_literal(flow.statements[place].tree)
+    }
+    reads = known.reads - flow.names.imports.keys() - _PLAIN_CALLS - literals
     return not reads and not known.changes - RANDOM and not _reads_rows(flow, index)
 
 

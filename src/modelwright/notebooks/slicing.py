@@ -1,7 +1,7 @@
 """What is kept of a notebook: the statements that its results need; the rest goes, each with its reason."""
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelwright.notebooks import constants, effects, names, vocabulary
 from modelwright.notebooks.dataflow import Flow
@@ -34,7 +34,29 @@ def keep(flow: Flow, results: Results) -> Slice:
         fitted = [index for index, name in results.fits if name not in results.transformers]
         roots |= set(fitted[-1:])
     roots |= {each.index for each in flow.statements if is_unknown_call(each, flow)}
-    return closure(flow, roots, settings)
+    kept = closure(flow, roots, settings)
+    return replace(kept, body=kept.body - _naming_files(flow, kept.body, results))
+
+
+def _naming_files(flow: Flow, body: frozenset[int], results: Results) -> set[int]:
+    """Return the assignments that only serve the paths of results, which the caller of a project names instead."""
+    saves = [each for each in (*results.saves, *results.files) if each.file is not None]
+    paths = {id(node) for each in saves for node in ast.walk(each.path)}
+    values = constants.assigned_values(flow)
+    naming: set[int] = set()
+    for name, index in sorted(constants.bound_once(flow).items(), key=lambda each: -each[1]):
+        if index not in body or constants.text(values[name], names=flow.names, values=values) is None:
+            continue
+        users = [other for other in body - naming if index in flow.sources[other]]
+        read = [
+            node
+            for other in users
+            for node in ast.walk(flow.statements[other].tree)
+            if isinstance(node, ast.Name) and node.id == name
+        ]
+        if all(id(node) in paths for node in read):
+            naming.add(index)
+    return naming
 
 
 def closure(flow: Flow, roots: set[int], settings: frozenset[int] = frozenset()) -> Slice:
@@ -74,7 +96,7 @@ def _constants_of(definitions: set[int], flow: Flow) -> set[int]:
     """Return the assignments of literals, never changed, that definitions read; they stay beside them."""
     read = frozenset[str]().union(*(names.global_reads(flow.statements[index].tree) for index in definitions))
     once = constants.bound_once(flow)
-    return {index for name, index in once.items() if name in read and constants.is_literal(flow.statements[index].tree)}
+    return {index for name, index in once.items() if name in read and names.is_literal(flow.statements[index].tree)}
 
 
 def variables_read(flow: Flow, kept: Slice) -> list[tuple[int, str]]:
@@ -149,7 +171,7 @@ def removals(
     notebook: Notebook, flow: Flow, kept: Slice, *, absorbed: frozenset[int], results: Results
 ) -> list[Removal]:
     """Return all that goes. `absorbed` statements live on as parameters."""
-    metrics = {each.name for each in results.measures}
+    metrics = {each.place.partition("[")[0] for each in results.measures}
     found = list(notebook.removals)
     for each in flow.statements:
         if names.is_import(each.tree):

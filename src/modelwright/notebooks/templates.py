@@ -31,7 +31,7 @@ import sys
 import types
 
 {loader_import}import pytest
-from describing import describe, difference, overlaps, plain
+from describing import certainty, describe, difference, overlaps, plain
 
 import train
 from train import {functions}
@@ -64,7 +64,7 @@ def test_{function}_keeps_test_rows_apart(steps, golden):
 METRICS = """
 
 def test_metrics_are_those_of_the_notebook(steps, golden):
-    assert difference(steps.metrics, golden["metrics"]) <= TOLERANCE
+    assert difference(steps.{measured}, golden["metrics"]) <= TOLERANCE
 """
 
 REACHES = """
@@ -85,6 +85,9 @@ def test_main_prints_the_metrics_and_saves_the_model(monkeypatch, capsys, tmp_pa
 
 MAIN_PREDICTIONS = """    model, table = {load}, golden["rows"]
     assert difference(plain(model.predict({rows})), golden["predictions"]) <= TOLERANCE
+"""
+
+MAIN_CERTAINTY = """    assert difference(certainty(model, {rows}), golden["certainty"]) <= TOLERANCE
 """
 
 MAIN_SAVES = """    assert (tmp_path / "outputs" / "{model_file}").stat().st_size > 0

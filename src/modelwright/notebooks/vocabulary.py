@@ -21,7 +21,8 @@ PURE_METHODS = frozenset(
     transpose truncate unique unstack upper value_counts values var where zfill endswith index find encode decode
     inverse_transform to_frame kneighbors mad sem nonzero most_common issubset union intersection difference
     get_group exists is_file is_dir as_posix isdigit isalpha title capitalize toarray todense pipe staged_predict
-    cat str sample compare combine_first expanding ewm crosstab xs at_time""".split()
+    cat str sample compare combine_first expanding ewm crosstab xs at_time
+    read_text read_bytes write_text write_bytes mkdir joinpath with_suffix""".split()
 )
 
 # Methods whose result may share memory with what they are called on.
@@ -87,7 +88,8 @@ STEADY_ESTIMATORS = frozenset(
     LabelEncoder LabelBinarizer SimpleImputer PolynomialFeatures FunctionTransformer KBinsDiscretizer VarianceThreshold
     SelectKBest SelectPercentile CountVectorizer TfidfVectorizer TfidfTransformer PLSRegression IsotonicRegression
     AgglomerativeClustering DBSCAN ColumnTransformer Pipeline GridSearchCV FeatureUnion make_pipeline
-    make_column_transformer TransformedTargetRegressor Binarizer MultiLabelBinarizer KNNImputer""".split()
+    make_column_transformer TransformedTargetRegressor Binarizer MultiLabelBinarizer KNNImputer KFold
+    StratifiedKFold GroupKFold TimeSeriesSplit LeaveOneOut LeaveOneGroupOut PredefinedSplit""".split()
 )
 
 # Constructors' keywords that say how a fit is carried out rather than what it gives.
@@ -144,7 +146,10 @@ READING_FUNCTIONS = frozenset(
     """pandas.read_csv pandas.read_table pandas.read_excel pandas.read_json pandas.read_parquet pandas.read_pickle
     pandas.read_feather pandas.read_fwf numpy.load numpy.loadtxt numpy.genfromtxt joblib.load open""".split()
 )
-WRITING_METHODS = frozenset("to_csv to_parquet to_json to_excel to_pickle to_feather to_html write_text".split())
+WRITING_METHODS = frozenset("to_csv to_parquet to_json to_excel to_pickle to_feather to_html".split())
+# Methods of a path that write it, and of an opened file, with the text or bytes as their argument.
+PATH_WRITING_METHODS = frozenset({"write_text", "write_bytes"})
+DUMPING_FUNCTIONS = frozenset({"pickle.dumps", "cloudpickle.dumps", "dill.dumps"})
 SAVING_FUNCTIONS = {
     "joblib.dump": "joblib",
     "sklearn.externals.joblib.dump": "joblib",

@@ -43,23 +43,18 @@ def place_of_error() -> str:
 
 
 def _value(namespace: Any, point: Any, folder: str) -> Any:
-    plain, describe, overlaps = (_DESCRIBING[name] for name in ("plain", "describe", "overlaps"))
     value = eval(point["expression"], namespace)  # noqa: S307 - an expression of the user's own notebook
-    kind = point["kind"]
-    if kind == "metric":
-        return float(value)
-    if kind == "part":
-        return describe(value)
-    if kind == "overlap":
-        return overlaps(value)
+    kind, file = point["kind"], Path(folder, "rows.pickle")
     if kind == "rows":
         rows = value[:ROWS_KEPT]
-        with Path(folder, "rows.pickle").open("wb") as file:
-            pickle.dump(rows, file, protocol=4)
+        file.write_bytes(pickle.dumps(rows, protocol=4))
         return _shown_rows(rows)
     if kind == "predictions":
-        return plain(value.predict(_unpickled(str(Path(folder, "rows.pickle")))))
-    return plain(value)
+        return _DESCRIBING["plain"](value.predict(_unpickled(str(file))))
+    if kind == "certainty":
+        return _DESCRIBING["certainty"](value, _unpickled(str(file)))
+    shown = {"metric": float, "part": _DESCRIBING["describe"], "overlap": _DESCRIBING["overlaps"]}
+    return shown.get(kind, _DESCRIBING["plain"])(value)
 
 
 def _shown_rows(rows: Any) -> Any:
@@ -92,7 +87,7 @@ def run_project(request: Any) -> Any:
     sys.path[0] = request["project"]
     os.environ["AZUREML_MODEL_DIR"] = request["output_folder"]
     plain = _DESCRIBING["plain"]
-    seen: Any = {"python_version": platform.python_version(), "predictions": None, "answer": None}
+    seen: Any = {"python_version": platform.python_version(), "predictions": None, "certainty": None, "answer": None}
     train = importlib.import_module("train")
     sys.argv = ["train.py", "--output-folder", request["output_folder"]]
     printed = io.StringIO()
@@ -103,6 +98,7 @@ def run_project(request: Any) -> Any:
         rows = _unpickled(request["rows_file"])
         model = _load(str(Path(request["output_folder"], request["model_file"])), request["loader"])
         seen["predictions"] = plain(model.predict(rows))
+        seen["certainty"] = _DESCRIBING["certainty"](model, rows)
     if request["sample_request"] is not None:
         score = importlib.import_module("score")
         score.init()

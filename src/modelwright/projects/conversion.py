@@ -174,11 +174,9 @@ def _needed_beyond(
 
 
 def _files_for_scoring(plan: Plan, training_run: NotebookRun) -> dict[str, Path]:
-    """Return the model file under the path by which the scoring notebook loads it."""
-    if plan.scoring_model_path is None or plan.notebook_model_path is None:
-        return {}
-    model = training_run.folder / plan.notebook_model_path
-    return {plan.scoring_model_path: model} if model.is_file() else {}
+    """Return what training saved, by the paths under which the scoring notebook loads it."""
+    saved = {path: training_run.folder / source for path, source in plan.scoring_files}
+    return {path: source for path, source in saved.items() if source.is_file()}
 
 
 def _files(studied: Study, locked: Locked) -> dict[str, str]:

@@ -96,8 +96,8 @@ class ProbePoint:
     """What is looked at in a notebook's kernel: `expression`, right after `line` of `cell` has run.
 
     `kind` says what becomes of it: "metric" a number, "part" a description of its rows, "rows" are put aside,
-    "predictions" are those of the model that the expression names on the rows put aside, "overlap" counts test rows
-    that are train rows too, "answer" is kept as JSON.
+    "predictions" and "certainty" are those of the model that the expression names on the rows put aside, "overlap"
+    counts test rows that are train rows too, "answer" is kept as JSON.
     """
 
     cell: int
@@ -113,7 +113,9 @@ class Plan:
 
     `functions` stand in the order in which they are called. `data_files` are files beside the notebook that the
     project needs, relative to it; `modules` the installed packages that it imports, by import name.
-    `model_file` is the model's name in an output folder, `notebook_model_path` where the notebook itself saves it.
+    `model_file` is the model's name in an output folder.
+    `scoring_files` are the files that the scoring notebook loads, each with the training notebook's path of it.
+    `measured` is the variable of the metrics between functions, a name that the notebook does not have.
     `estimator_keywords` are the parameters that the model is built with, each with its keyword.
     """
 
@@ -126,11 +128,11 @@ class Plan:
     metrics: tuple[Metric, ...]
     model: str
     model_file: str
-    notebook_model_path: str | None
     loader: str
     score: str
     sample_request: str | None
-    scoring_model_path: str | None
+    scoring_files: tuple[tuple[str, str], ...]
+    measured: str
     modules: tuple[str, ...]
     data_files: tuple[str, ...]
     estimator_keywords: tuple[tuple[str, str], ...]
@@ -157,6 +159,7 @@ class NotebookRun:
     rows_file: Path | None
     rows: object
     predictions: object
+    certainty: object
     answer: object
     unseen: dict[str, str]
     folder: Path
