@@ -56,6 +56,12 @@ def test_the_proof_is_on_record_with_the_expected_metric(shipped: tuple[Terminal
     ]
 
 
+def test_the_project_has_no_requirement_that_it_does_not_need(shipped: tuple[Terminal, str]) -> None:
+    terminal, _ = shipped
+    lines = (terminal.folder / "diabetes" / "requirements.txt").read_text().splitlines()
+    assert [line.partition("==")[0] for line in lines] == ["joblib", "numpy", "pandas", "scikit-learn"]
+
+
 def test_the_projects_own_command_line_gives_the_same_metric(shipped: tuple[Terminal, str]) -> None:
     terminal, _ = shipped
     (python,) = (terminal.workspace / "environments").glob("*/bin/python")
