@@ -218,6 +218,18 @@ class MetricMissing(ModelwrightError):
     remedy = "print the metric in the notebook, or name another under [gate] in {manifest}"
 
 
+class GateWithoutMetric(ModelwrightError):
+    """The gate has no metric, so it cannot tell which of two models is better."""
+
+    code = "gate-without-metric"
+    status = 422
+    problem = 'the gate of project "{project}" has no metric to compare models by: none was found in the notebook'
+    remedy = (
+        "print a metric in the notebook, or name one under [gate] in {folder}/wright.toml, "
+        "or leave the gate out: wright run {folder} --no-gate"
+    )
+
+
 class RunCancelled(ModelwrightError):
     """A decision that ends a run `cancelled`: nobody failed, and nothing is registered."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelwright import records
-from modelwright.errors import MetricMissing, ModelMissing, NameInvalid, NotBetter, RunNotRegistrable
+from modelwright.errors import GateWithoutMetric, MetricMissing, ModelMissing, NameInvalid, NotBetter, RunNotRegistrable
 from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages, registry
@@ -108,6 +108,15 @@ def test_a_run_without_the_gates_metric_fails(store: Store, trainable: Path) -> 
     with pytest.raises(MetricMissing, match='the gate compares "error"'):
         _train(store, trainable)
     assert runs.list_runs(store)[0].status is Status.FAILED
+
+
+def test_a_project_without_a_metric_is_refused_by_the_gate_before_it_runs(store: Store, trainable: Path) -> None:
+    manifest = replace(read_manifest(trainable), gate_metric=None)
+    with pytest.raises(GateWithoutMetric, match="no metric to compare") as refused:
+        training.train(Session(store, "ada"), manifest)
+    assert "--no-gate" in refused.value.next_command
+    assert runs.list_runs(store) == []
+    assert training.train(Session(store, "ada"), manifest, is_gated=False).verdict is None
 
 
 def test_the_gate_can_be_left_out(store: Store, trainable: Path) -> None:

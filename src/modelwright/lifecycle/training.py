@@ -5,7 +5,7 @@ from pathlib import Path
 
 from modelwright import records
 from modelwright.environments import building
-from modelwright.errors import MetricMissing
+from modelwright.errors import GateWithoutMetric
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import gates, registry
 from modelwright.models.gates import Gate, Verdict
@@ -104,7 +104,7 @@ def register(
 
 def _gate(manifest: Manifest) -> Gate:
     if manifest.gate_metric is None:
-        raise MetricMissing(metric="nothing", source=manifest.name, manifest=manifests.MANIFEST_FILE)
+        raise GateWithoutMetric(project=manifest.name, folder=manifest.folder)
     return Gate(manifest.gate_metric, manifest.gate_goal)
 
 

@@ -103,8 +103,9 @@ def lay_out(studied: Study, locked: Locked, *, name: str, into: Path, is_overwri
     `is_overwritten`. Raises ProjectEdited and FolderNotWritable, having changed nothing.
     """
     files = _files(studied, locked)
+    ours = [*files, *studied.plan.data_files]
     if not is_overwritten:
-        _refuse_to_overwrite(into, files)
+        _refuse_to_overwrite(into, ours)
     partial = into.with_name(f".{into.name}.partial")
     environment = locked.environment
     try:
@@ -120,9 +121,10 @@ def lay_out(studied: Study, locked: Locked, *, name: str, into: Path, is_overwri
             python_version=environment.lock.python_version,
             platform=environment.lock.platform,
             lock_source=environment.lock.source,
-            generated={path: digest_of(partial / path) for path in files},
+            generated={path: digest_of(partial / path) for path in ours},
         )
         (partial / MANIFEST_FILE).write_text(manifests.manifest_text(manifest), encoding="utf-8")
+        _remove_stale(into, ours)
         _move_into(partial, into)
     except OSError as error:
         raise FolderNotWritable(folder=into, reason=error.strerror, option="--into") from error
@@ -215,6 +217,14 @@ def _refuse_to_overwrite(into: Path, files: Iterable[str]) -> None:
     edited = [path for path in files if (into / path).is_file() and known.get(path) != digest_of(into / path)]
     if edited:
         raise ProjectEdited(folder=into, files=", ".join(f'"{path}"' for path in edited))
+
+
+def _remove_stale(into: Path, ours: Collection[str]) -> None:
+    """Delete what an older conversion wrote, this one does not, and nobody edited."""
+    if (into / MANIFEST_FILE).is_file():
+        for path, digest in manifests.read_manifest(into).generated.items():
+            if path not in ours and (into / path).is_file() and digest_of(into / path) == digest:
+                (into / path).unlink()
 
 
 def _move_into(partial: Path, into: Path) -> None:

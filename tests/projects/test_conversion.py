@@ -1,0 +1,120 @@
+"""Laying out a project folder: what is ours is replaced, what is the user's is kept."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from modelwright.errors import FolderNotWritable, ProjectEdited
+from modelwright.notebooks import planning, reading
+from modelwright.projects import conversion
+from modelwright.projects.conversion import Locked, Study
+from modelwright.projects.manifest import read_manifest
+from modelwright.records import BuiltEnvironment, NotebookRun, Requirement
+
+CODE = """
+import joblib
+import pandas as pd
+from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_squared_error
+table = pd.read_csv("data/rows.csv")
+model = Ridge(alpha=0.5)
+model.fit(table[["a"]], table["b"])
+print("mse", mean_squared_error(table["b"], model.predict(table[["a"]])))
+joblib.dump(model, "model.pkl")
+"""
+
+
+@pytest.fixture
+def studied(tmp_path: Path) -> Study:
+    """A notebook that was read and planned; its run is made up, since only files are looked at here."""
+    folder = tmp_path / "notebooks"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "rows.csv").write_text("a,b\n1,2\n2,4\n")
+    (folder / "n.ipynb").write_text(nbformat.writes(v4.new_notebook(cells=[v4.new_code_cell(CODE)])))
+    notebook = reading.read(folder / "n.ipynb")
+    run = NotebookRun(
+        notebook="n.ipynb",
+        python_version="3",
+        outputs=(),
+        metrics={"mse": 0.1},
+        parts={},
+        overlaps={},
+        rows_file=None,
+        rows={"columns": ["a"], "rows": [[1.0], [2.0]]},
+        predictions=[2.0, 4.0],
+        certainty=None,
+        answer=None,
+        unseen={},
+        folder=folder,
+        elapsed_seconds=0.0,
+    )
+    return Study(notebook, None, planning.plan(notebook), run, None)
+
+
+@pytest.fixture
+def locked(environment: BuiltEnvironment) -> Locked:
+    return Locked((Requirement("pandas", "3"),), environment)
+
+
+def _lay_out(studied: Study, locked: Locked, into: Path, *, is_overwritten: bool = False) -> None:
+    conversion.lay_out(studied, locked, name="small", into=into, is_overwritten=is_overwritten)
+
+
+def test_a_second_conversion_replaces_what_the_first_wrote(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    _lay_out(studied, locked, tmp_path / "small")
+    first = {path: path.read_bytes() for path in (tmp_path / "small").rglob("*") if path.is_file()}
+    _lay_out(studied, locked, tmp_path / "small")
+    assert {path: path.read_bytes() for path in (tmp_path / "small").rglob("*") if path.is_file()} == first
+    assert (tmp_path / "small" / "data" / "rows.csv").read_text() == "a,b\n1,2\n2,4\n"
+    assert read_manifest(tmp_path / "small").gate_metric == "mse"
+
+
+@pytest.mark.parametrize("edited", ["train.py", "tests/test_train.py", "data/rows.csv", "parameters.toml"])
+def test_an_edited_file_is_never_overwritten_unasked(
+    studied: Study, locked: Locked, tmp_path: Path, edited: str
+) -> None:
+    into = tmp_path / "small"
+    _lay_out(studied, locked, into)
+    (into / edited).write_text("mine")
+    with pytest.raises(ProjectEdited, match=f'"{edited}"'):
+        conversion.check_place(into, is_overwritten=False)
+    with pytest.raises(ProjectEdited, match=f'"{edited}"'):
+        _lay_out(studied, locked, into)
+    assert (into / edited).read_text() == "mine"
+    _lay_out(studied, locked, into, is_overwritten=True)
+    assert (into / edited).read_text() != "mine"
+
+
+def test_files_of_the_users_own_are_left_alone(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    into = tmp_path / "small"
+    into.mkdir()
+    (into / "notes.md").write_text("mine")
+    _lay_out(studied, locked, into)
+    _lay_out(studied, locked, into)
+    assert (into / "notes.md").read_text() == "mine"
+
+
+def test_a_folder_with_a_train_py_of_another_origin_is_refused(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    into = tmp_path / "small"
+    into.mkdir()
+    (into / "train.py").write_text("mine")
+    with pytest.raises(ProjectEdited, match=r'"train\.py"'):
+        _lay_out(studied, locked, into)
+
+
+def test_what_the_new_conversion_no_longer_has_is_removed(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    into = tmp_path / "small"
+    _lay_out(studied, locked, into)
+    (into / "tests" / "test_mine.py").write_text("mine")
+    _lay_out(replace(studied, plan=replace(studied.plan, data_files=())), locked, into)
+    assert not (into / "data" / "rows.csv").exists()
+    assert (into / "tests" / "test_mine.py").exists()
+
+
+def test_a_place_that_cannot_hold_a_folder_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FolderNotWritable, match="file/small"):
+        conversion.check_place(tmp_path / "file" / "small", is_overwritten=False)
