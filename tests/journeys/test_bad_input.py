@@ -83,6 +83,16 @@ def test_a_notebook_that_raises(terminal: Terminal) -> None:
     _nothing_happened(terminal)
 
 
+@pytest.mark.slow
+def test_a_notebook_without_a_metric(terminal: Terminal) -> None:
+    _notebook(terminal.folder, "\n".join(line for line in GOOD.splitlines() if "mse" not in line), "!ls")
+    told = _refused(terminal, "ship", "training.ipynb", "--name", "small")
+    assert "no-metric" in told
+    assert 'shell-command training.ipynb cell 2 line 1: the shell command "!ls" is not run' in told
+    assert "no metric to compare models by" in told
+    assert terminal.json("model", "list") == []
+
+
 def test_a_name_that_breaks_the_rule(terminal: Terminal) -> None:
     _notebook(terminal.folder, GOOD)
     told = _refused(terminal, "ship", "training.ipynb", "--name", "no/good")

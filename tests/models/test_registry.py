@@ -146,6 +146,12 @@ def test_a_scoring_script_that_fails_on_its_sample_is_not_registered(store: Stor
     assert models.list_versions(store) == []
 
 
+def test_a_project_without_a_sample_request_is_not_registered(store: Store, trainable: Path) -> None:
+    (trainable / "sample.json").unlink()
+    with pytest.raises(RunNotRegistrable, match=r"no sample\.json"):
+        _register(store, trainable)
+
+
 @pytest.mark.parametrize("name", ["", "-x", "a/b", "a b", "x" * 256, "ü"])
 def test_model_names_have_a_rule(name: str) -> None:
     with pytest.raises(NameInvalid, match="letters, digits"):

@@ -16,7 +16,7 @@ from modelwright import settings
 
 if TYPE_CHECKING:
     from modelwright.lifecycle.sessions import Session, Stage
-    from modelwright.records import Finding, Proof, Removal
+    from modelwright.records import Proof, Removal
     from modelwright.store.database import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -67,11 +67,12 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empt
         return
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     # Piped output is for programs and files: never cut it to the width of a terminal that is not there.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -109,6 +110,7 @@ def stage_lines(*, is_silent: bool) -> Iterator[Callable[["Stage"], None]]:
         yield silent
         return
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with console.status("") as spinner:
@@ -117,10 +119,11 @@ def stage_lines(*, is_silent: bool) -> Iterator[Callable[["Stage"], None]]:
             if stage.elapsed_seconds is None:
                 spinner.update(f"{stage.name} {stage.doing}")
                 return
-            recorded = f"  [dim]{stage.recorded}[/dim]" if stage.recorded else ""
-            console.print(
-                f"[green]✓[/green] {stage.name:<10} {stage.elapsed_seconds:5.1f} s  {stage.decided}{recorded}"
-            )
+            told = f"{stage.name:<10} {stage.elapsed_seconds:5.1f} s  {escape(stage.decided)}"
+            recorded = f"  [dim]{escape(stage.recorded)}[/dim]" if stage.recorded else ""
+            console.print(f"[green]✓[/green] {told}{recorded}")
+            for note in stage.notes:
+                console.print(f"  [yellow]![/yellow] {escape(note)}")
 
         yield report
 
@@ -137,13 +140,6 @@ def show_removals(removals: Sequence["Removal"]) -> None:
         [(each.notebook, each.cell, each.line, _shortened(each.source), each.reason) for each in removals],
         empty="nothing was removed from the notebooks",
     )
-
-
-def show_findings(findings: Sequence["Finding"]) -> None:
-    """Print findings, each with its place and fix."""
-    for each in findings:
-        click.echo(f"{each.code} {each.notebook} cell {each.cell} line {each.line}: {each.message}")
-        click.echo(f"  fix: {each.fix}")
 
 
 def show_proof(proof: "Proof") -> None:

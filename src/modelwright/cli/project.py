@@ -65,7 +65,6 @@ def convert(order: "Order", *, as_json: bool) -> None:
         output.show_json({"project": order.into, "removals": plan.removals, "findings": plan.findings})
         return
     output.show_removals(plan.removals)
-    output.show_findings(plan.findings)
     click.echo(f"\nproject  {order.into}")
     click.echo(f"  next: wright prove {order.into}")
 

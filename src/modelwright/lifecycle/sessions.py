@@ -11,12 +11,16 @@ from modelwright.store.database import Store
 
 @dataclass
 class Stage:
-    """One stage: `decided` says what came out, `recorded` where to find it. It runs while `elapsed_seconds` is None."""
+    """One stage: `decided` says what came out, `recorded` where to find it, `notes` what to know besides.
+
+    It runs while `elapsed_seconds` is None.
+    """
 
     name: str
     doing: str = ""
     decided: str = ""
     recorded: str = ""
+    notes: tuple[str, ...] = ()
     elapsed_seconds: float | None = None
 
 

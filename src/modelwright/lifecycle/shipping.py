@@ -13,7 +13,15 @@ from modelwright.projects import conversion, testing
 from modelwright.projects.code import code_digest
 from modelwright.projects.conversion import Study
 from modelwright.projects.manifest import Manifest, read_lock
-from modelwright.records import BuiltEnvironment, DeploymentStatus, Endpoint, ModelVersion, Proof, ScoringAnswer
+from modelwright.records import (
+    BuiltEnvironment,
+    DeploymentStatus,
+    Endpoint,
+    Finding,
+    ModelVersion,
+    Proof,
+    ScoringAnswer,
+)
 from modelwright.serving import deployments
 from modelwright.settings import interpreter
 from modelwright.store import claims, endpoints, environments, models, projects
@@ -68,6 +76,7 @@ def ship(session: Session, order: Order, *, port: int | None = None) -> Shipment
         deployments.check_port(store, order.name, port=port)
         with claims.scratch_folder(store) as work_folder:
             converted = _converted(session, order, work_folder)
+            training.gate_of(converted.manifest)  # or all that follows would be in vain
             proof = _proven(session, converted, work_folder)
         run_tests(session, converted.manifest)
         version = _trained_version(session, converted.manifest)
@@ -123,6 +132,7 @@ def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
             f"{len(plan.functions)} functions, {len(plan.parameters)} parameters, {len(plan.removals)} removals"
         )
         stage.recorded = str(order.into)
+        stage.notes = tuple(map(_told, plan.findings))
     with session.stage("lock", "the environment that the notebook ran in") as stage:
         locked = conversion.lock(
             studied,
@@ -207,6 +217,11 @@ def _served(
             stage.decided = f"the sample is answered as at registration: {answer.body}"
             stage.recorded = str(deployments.capture_folder(store) / endpoint.name)
     return Shipment(converted, proof, version, endpoint, deployments.sample_of(store, version), answer)
+
+
+def _told(finding: Finding) -> str:
+    place = f" {finding.notebook} cell {finding.cell} line {finding.line}" if finding.cell else ""
+    return f"{finding.code}{place}: {finding.message}; {finding.fix}"
 
 
 def _differences(proof: Proof) -> str:

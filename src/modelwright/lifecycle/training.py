@@ -36,6 +36,13 @@ def environment_of(store: Store, lock: Lock, *, python: Path | None = None) -> B
     )
 
 
+def gate_of(manifest: Manifest) -> Gate:
+    """Return what the project's gate decides on. Raises GateWithoutMetric."""
+    if manifest.gate_metric is None:
+        raise GateWithoutMetric(project=manifest.name, folder=manifest.folder)
+    return Gate(manifest.gate_metric, manifest.gate_goal)
+
+
 def train(
     session: Session, manifest: Manifest, *, overrides: dict[str, object] | None = None, is_gated: bool = True
 ) -> Trained:
@@ -48,7 +55,7 @@ def train(
     given = manifests.read_parameters(manifest.folder) | (overrides or {})
     parameters = pipeline.bind(given, folder=manifest.folder)
     parameters.pop(execution.OUTPUT_FOLDER, None)
-    gate = _gate(manifest) if is_gated else None
+    gate = gate_of(manifest) if is_gated else None
     environment = environment_of(session.store, manifests.read_lock(manifest))
     with session.change() as opened:
         project_id = projects.ensure_project(opened, manifest.name, folder=manifest.folder)
@@ -100,12 +107,6 @@ def register(
         tags=tags or {},
         actor=session.actor,
     )
-
-
-def _gate(manifest: Manifest) -> Gate:
-    if manifest.gate_metric is None:
-        raise GateWithoutMetric(project=manifest.name, folder=manifest.folder)
-    return Gate(manifest.gate_metric, manifest.gate_goal)
 
 
 def _executed(session: Session, active: ActiveRun, pipeline: Pipeline) -> dict[str, float]:

@@ -60,6 +60,9 @@ def packaged(store: Store, run: Run, *, environment: BuiltEnvironment) -> Iterat
             raise RunNotRegistrable(
                 run=run.id, reason="it wrote no model file to its output folder", project=run.project
             )
+        if not (folder / SAMPLE).is_file():
+            reason = f"its project has no {SAMPLE}, the request that its scoring script is tried with"
+            raise RunNotRegistrable(run=run.id, reason=reason, project=run.project)
         described = _describe(folder, models[0], run=run, environment=environment)
         inferred = signature.infer(described, json.loads((folder / SAMPLE).read_text(encoding="utf-8")))
         _write_json(folder / "signature.json", inferred)
