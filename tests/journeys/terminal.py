@@ -1,5 +1,6 @@
 """A user's terminal: the installed command in a folder of the user's own, and what it leaves behind."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -51,16 +52,15 @@ class Terminal:
         """Run `wright` with `--json` and return what it printed, parsed."""
         return json.loads(self.wright(*arguments, "--json", expect=expect).stdout)
 
-    def processes(self) -> list[psutil.Process]:
-        """Return the processes that have to do with this folder."""
+    def processes(self) -> list[str]:
+        """Return the command lines of the processes that have to do with this folder."""
         found = []
         for process in psutil.process_iter():
-            try:
-                told = [*process.cmdline(), process.cwd()]
-            except psutil.Error:
-                continue
-            if any(str(self.folder) in each for each in told) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+            # One that has just ended, or is not ours to look at, raises.
+            with contextlib.suppress(psutil.Error):
+                command = process.cmdline()
+                if any(str(self.folder) in each for each in (*command, process.cwd())):
+                    found.append(" ".join(command))
         return found
 
 
