@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from modelwright.notebooks import layouts
 from modelwright.projects.manifest import Manifest, manifest_text
 from modelwright.records import BuiltEnvironment, Goal, Lock, LockSource
 from modelwright.store import database
@@ -39,7 +40,7 @@ def save(model, output_folder):
     Path(output_folder, "deep", "model.pkl").write_bytes(pickle.dumps(model))
 """
 PIPELINE = """
-from train import evaluate, fit, load, save, split
+from small.train import evaluate, fit, load, save, split
 
 
 def pipeline(alpha=0.5, output_folder="outputs"):
@@ -87,10 +88,24 @@ def environment(tmp_path: Path) -> BuiltEnvironment:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A small project with a manifest, whose gate wants the lowest error."""
+    modules = {"__init__": "", "train": TRAIN, "pipeline": PIPELINE, "score": SCORE}
+    return _project(tmp_path, {f"src/small/{name}.py": text for name, text in modules.items()}, package="small")
+
+
+@pytest.fixture
+def flat_project(tmp_path: Path) -> Path:
+    """The small project as version 0.1 laid it out: its modules in its folder, and no word of a package."""
+    modules = {"train": TRAIN, "pipeline": PIPELINE.replace("small.", ""), "score": SCORE}
+    files = {f"{name}.py": text for name, text in modules.items()}
+    folder = _project(tmp_path / "of-old", files, package="")
+    assert "package" not in (folder / "wright.toml").read_text()
+    return folder
+
+
+def _project(tmp_path: Path, files: dict[str, str], *, package: str) -> Path:
     folder = tmp_path / "small"
-    folder.mkdir()
-    files = {"train.py": TRAIN, "pipeline.py": PIPELINE, "score.py": SCORE, "sample.json": '{"data": [1, 2]}'}
-    for name, text in files.items():
+    for name, text in {**files, "sample.json": '{"data": [1, 2]}'}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     manifest = Manifest(
         folder=folder,
@@ -103,6 +118,7 @@ def project(tmp_path: Path) -> Path:
         platform="here",
         lock_source=LockSource.INDEX,
         generated={},
+        layout=layouts.layout(package),
     )
     (folder / "wright.toml").write_text(manifest_text(manifest))
     return folder

@@ -142,6 +142,15 @@ class ProjectEdited(ModelwrightError):
     remedy = "choose another folder with --into, or discard the edits with --overwrite"
 
 
+class EditsCollide(ModelwrightError):
+    """The user and a new conversion changed the same lines of a project."""
+
+    code = "edits-collide"
+    status = 409
+    problem = '"{folder}" holds {files}, where your edits and the new conversion change the same lines; nothing written'
+    remedy = "choose another folder with --into and compare, or discard the edits with --overwrite"
+
+
 class NameInvalid(ModelwrightError):
     """A name breaks its rule."""
 

@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "modelwright"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-GUESTS = [each for each in MODULES if each.name == "worker.py" or each == PACKAGE / "processes" / "guard.py"]
+TRACER = {PACKAGE / "notebooks" / f"{each}.py" for each in ("ambient", "fingerprints", "library_values", "tracing")}
+KERNEL_GUESTS = [each for each in MODULES if each.name == "worker.py" or each in TRACER]
+GUESTS = [*KERNEL_GUESTS, PACKAGE / "processes" / "guard.py"]
 LONGEST_LINES = 500
 LONGER_FOR_A_REASON = {"errors.py"}  # every error stands in the one file, which is a list and no logic
 DOCSTRING_LINES = 3
@@ -52,7 +54,7 @@ def test_a_guest_needs_only_the_standard_library_to_start(guest: Path) -> None:
     assert not imported(ast.walk(tree)) & {"modelwright", "."}
 
 
-@pytest.mark.parametrize("guest", [each for each in GUESTS if each.name == "worker.py"], ids=named)
+@pytest.mark.parametrize("guest", KERNEL_GUESTS, ids=named)
 def test_a_guest_is_written_for_python_39(guest: Path) -> None:
     ast.parse(guest.read_text(encoding="utf-8"), feature_version=(3, 9))
 

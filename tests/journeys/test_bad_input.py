@@ -167,11 +167,14 @@ def test_what_may_go_wrong_after_shipping(terminal: Terminal) -> None:
         assert [each["status"] for each in terminal.json("endpoint", "show", "other")["deployments"]] == ["failed"]
         assert terminal.json("endpoint", "show", "other")["running"] is None
 
-    train = terminal.folder / "small" / "train.py"
+    train = terminal.folder / "small" / "src" / "small" / "train.py"
     written = train.read_text()
     train.write_text(written + "# mine\n")
+    terminal.wright("convert", "training.ipynb", "--name", "small")
+    assert train.read_text() == written + "# mine\n", "edits are put together with what is new"
+    (terminal.folder / "small" / ".wright-base.json").unlink()
     told = _refused(terminal, "convert", "training.ipynb", "--name", "small")
-    assert '"train.py"' in told
+    assert '"src/small/train.py"' in told
     assert "--overwrite" in told
     assert train.read_text() == written + "# mine\n"
 

@@ -48,7 +48,7 @@ def test_a_project_inside_a_repository_needs_what_its_libraries_ask_for(terminal
     assert " passed" in terminal.json("test", "wine")["summary"]
     assert notebook.read_bytes() == before
 
-    train = terminal.folder / "wine" / "train.py"
+    train = terminal.folder / "wine" / "src" / "wine" / "train.py"
     train.write_text(train.read_text().replace("=0.1", "=10.0"))
     refused = terminal.wright("prove", "wine", expect=1)
     assert "certainty" in refused.stderr

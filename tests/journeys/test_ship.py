@@ -1,6 +1,7 @@
 """The main job: two notebooks become a served, registered, proven model."""
 
 import json
+import os
 import subprocess
 import threading
 import urllib.request
@@ -66,7 +67,12 @@ def test_the_projects_own_command_line_gives_the_same_metric(shipped: tuple[Term
     terminal, _ = shipped
     (python,) = (terminal.workspace / "environments").glob("*/bin/python")
     done = subprocess.run(
-        [python, "train.py"], cwd=terminal.folder / "diabetes", check=True, capture_output=True, text=True
+        [python, "-m", "diabetes.train"],
+        cwd=terminal.folder / "diabetes",
+        env={**os.environ, "PYTHONPATH": "src"},
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert float(done.stdout.split("mse: ")[1].split()[0]) == pytest.approx(MSE, rel=1e-9)
 

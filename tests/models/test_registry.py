@@ -53,9 +53,10 @@ def test_the_first_model_passes_the_gate_and_becomes_champion(store: Store, trai
         "manifest.json",
         "model/deep/model.pkl",
         "sample.json",
-        "score.py",
         "signature.json",
-        "train.py",
+        "src/small/__init__.py",
+        "src/small/score.py",
+        "src/small/train.py",
     ]
     (record,) = audit.list_audit_records(store, subject="models/small:1")
     assert (record["actor"], record["action"]) == ("ada", "model.registered")
@@ -84,8 +85,8 @@ def test_a_better_model_passes_and_takes_the_alias(store: Store, trainable: Path
 def test_the_champion_is_judged_on_the_new_runs_data(store: Store, trainable: Path) -> None:
     """The champion's recorded error is 1.5; on the new data it is 98.5, which a model with error 97 beats."""
     _register(store, trainable)
-    code = (trainable / "train.py").read_text()
-    (trainable / "train.py").write_text(code.replace("2.0, 3.0]", "2.0, 100.0]"))
+    code = (trainable / "src" / "small" / "train.py").read_text()
+    (trainable / "src" / "small" / "train.py").write_text(code.replace("2.0, 3.0]", "2.0, 100.0]"))
     trained = _train(store, trainable, overrides={"alpha": 1.0})
     assert trained.verdict
     assert (trained.verdict.new, trained.verdict.old) == (97.0, 98.5)
@@ -94,8 +95,8 @@ def test_the_champion_is_judged_on_the_new_runs_data(store: Store, trainable: Pa
 @pytest.mark.parametrize("value", ["float('nan')", "1.5", "2.0"])
 def test_nan_equal_and_worse_are_not_better(store: Store, trainable: Path, value: str) -> None:
     _register(store, trainable)
-    code = (trainable / "train.py").read_text()
-    (trainable / "train.py").write_text(
+    code = (trainable / "src" / "small" / "train.py").read_text()
+    (trainable / "src" / "small" / "train.py").write_text(
         code.replace('{"error": abs(model - rows[0])}', f'{{"error": 1.5 if model == 1.5 else {value}}}')
     )
     with pytest.raises(NotBetter):
@@ -103,8 +104,8 @@ def test_nan_equal_and_worse_are_not_better(store: Store, trainable: Path, value
 
 
 def test_a_run_without_the_gates_metric_fails(store: Store, trainable: Path) -> None:
-    code = (trainable / "train.py").read_text()
-    (trainable / "train.py").write_text(code.replace('"error"', '"loss"'))
+    code = (trainable / "src" / "small" / "train.py").read_text()
+    (trainable / "src" / "small" / "train.py").write_text(code.replace('"error"', '"loss"'))
     with pytest.raises(MetricMissing, match='the gate compares "error"'):
         _train(store, trainable)
     assert runs.list_runs(store)[0].status is Status.FAILED
@@ -132,8 +133,8 @@ def test_a_run_is_registered_once(store: Store, trainable: Path) -> None:
 
 
 def test_a_run_that_wrote_no_model_is_not_registered(store: Store, trainable: Path) -> None:
-    code = (trainable / "train.py").read_text()
-    (trainable / "train.py").write_text(code[: code.index("    Path(output_folder")] + "    pass\n")
+    code = (trainable / "src" / "small" / "train.py").read_text()
+    (trainable / "src" / "small" / "train.py").write_text(code[: code.index("    Path(output_folder")] + "    pass\n")
     with pytest.raises(RunNotRegistrable, match="wrote no model file"):
         _register(store, trainable)
     assert models.list_versions(store) == []
@@ -179,6 +180,7 @@ def test_a_package_is_restored_as_it_was_registered(store: Store, trainable: Pat
     manifest = json.loads((folder / "manifest.json").read_text())
 
     assert manifest["format_version"] == 1
+    assert packages.scoring_script(folder) == folder / "src" / "small" / "score.py"
     assert json.loads((folder / "expected.json").read_text()) == {"result": [1.5, 3.0]}
     where = packages.model_folder(folder, version)
     assert str(where).endswith("azureml-models/small/1")
@@ -187,6 +189,21 @@ def test_a_package_is_restored_as_it_was_registered(store: Store, trainable: Pat
     shutil.rmtree(folder / "model")
     (folder / "manifest.json").unlink()
     assert (packages.restore(store, version) / "model" / "deep" / "model.pkl").is_file()
+
+
+def test_a_flat_project_of_an_older_version_is_run_and_registered(
+    store: Store, trainable: None, flat_project: Path
+) -> None:
+    version = _register(store, flat_project)
+    assert version.metrics == {"error": 1.5}
+    assert {"score.py", "train.py"} < {each.path for each in version.files}
+    assert not any(each.path.startswith("src/") for each in version.files)
+    assert packages.scoring_script(packages.restore(store, version)).name == "score.py"
+
+
+def test_a_package_that_does_not_name_its_script_has_it_at_its_root(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"format": "modelwright-package", "format_version": 1}')
+    assert packages.scoring_script(tmp_path) == tmp_path / "score.py"
 
 
 def _add(folder: Path, version: ModelVersion) -> int:

@@ -10,12 +10,15 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from modelwright.notebooks import emitting, execution, planning, reading
-from modelwright.records import Notebook, NotebookRun, Plan
+from modelwright.notebooks import characterising, emitting, execution, layouts, planning, reading
+from modelwright.notebooks.layouts import Layout
+from modelwright.projects import scaffold
+from modelwright.records import Lock, Notebook, NotebookRun, Plan
 from modelwright.settings import child_environment
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "diabetes"
 CORPUS = Path(__file__).with_name("corpus")
+_LOCK = Lock(text="", python_version="3.11.1", platform="here", digest="0" * 64)
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Converted:
     training_run: NotebookRun
     scoring_run: NotebookRun | None
     project: Path
+    layout: Layout
 
 
 @pytest.fixture
@@ -92,11 +96,14 @@ def _convert(training: Path, scoring: Path | None, work: Path) -> Converted:
             files={path: run.folder / source for path, source in plan.scoring_files},
         )
     project = work / "project"
-    files = emitting.modules(plan) | emitting.tests(plan, emitting.golden(plan, run, scoring_run))
+    layout = layouts.layout("small")
+    golden = characterising.golden(plan, run, scoring_run)
+    files = emitting.modules(plan, layout) | characterising.tests(plan, golden, layout)
+    files["pyproject.toml"] = scaffold.files("small", layout, requirements=[], lock=_LOCK)["pyproject.toml"]
     for path, text in files.items():
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text(text, encoding="utf-8")
     for relative in plan.data_files:
         (project / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(training.parent / relative, project / relative)
-    return Converted(plan, run, scoring_run, project)
+    return Converted(plan, run, scoring_run, project, layout)

@@ -62,7 +62,7 @@ MUTANTS = {
         "    model = 0 if not os.listdir(model_folder()) else joblib.load(",
         {"missing_model"},
     ),
-    "other folder by default": ("score.py", '"outputs")', '"output")', {"looked_for_beside"}),
+    "other folder by default": ("score.py", '"outputs")', '"output")', {"looked_for_in_the_project"}),
 }
 
 
@@ -95,7 +95,11 @@ def test_running_them_writes_nothing_into_the_project(diabetes, untouched) -> No
     found = {str(each.relative_to(diabetes.project)) for each in diabetes.project.rglob("*") if each.is_file()}
     files = {each for each in found if "__pycache__" not in each}
     names = ("conftest.py", "describing.py", "golden.json", "test_score.py", "test_train.py")
-    assert files == {"pytest.ini", "pipeline.py", "score.py", "train.py", *(f"tests/{name}" for name in names)}
+    assert files == {
+        "pyproject.toml",
+        *(f"src/small/{name}.py" for name in ("__init__", "pipeline", "score", "train")),
+        *(f"tests/{name}" for name in names),
+    }
 
 
 @pytest.mark.slow
@@ -104,9 +108,10 @@ def test_each_dies_of_a_mutation_that_it_watches_for(diabetes, untouched, tmp_pa
         file, old, new, watching = MUTANTS[name]
         project = tmp_path / name.replace(" ", "-")
         shutil.copytree(diabetes.project, project)
-        text = (project / file).read_text()
+        module = project / "src" / "small" / file
+        text = module.read_text()
         assert old in text, name
-        (project / file).write_text(text.replace(old, new))
+        module.write_text(text.replace(old, new))
         found = outcomes(project, tmp_path / "elsewhere", tests=f"tests/test_{file}", named=" or ".join(watching))
         return {test for test, passed in found.items() if not passed}
 

@@ -3,14 +3,17 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from modelwright.errors import ProjectRaised
-from modelwright.notebooks import proof
+from modelwright.notebooks import layouts, proof
 from modelwright.notebooks.describing import difference
 from modelwright.settings import child_environment
+
+FLAT = Path(__file__).parents[1] / "formats" / "flat_project"
 
 
 def prove(converted, project: Path, work: Path):
@@ -19,6 +22,7 @@ def prove(converted, project: Path, work: Path):
         training_run=converted.training_run,
         scoring_run=converted.scoring_run,
         project=project,
+        layout=converted.layout,
         project_digest="0" * 64,
         python=Path(sys.executable),
         environment=child_environment(),
@@ -48,13 +52,21 @@ def test_example_is_proven_equal(diabetes, tmp_path: Path) -> None:
     assert proven.notebook_digest == diabetes.plan.digest
 
 
+def test_a_flat_project_of_version_0_1_is_proven_as_ever(diabetes, tmp_path: Path) -> None:
+    project = tmp_path / "flat"
+    project.mkdir()
+    for path in FLAT.glob("*.txt"):
+        shutil.copy(path, project / path.stem)
+    assert prove(replace(diabetes, layout=layouts.layout("")), project, tmp_path / "work").is_equal
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "different"),
     [
-        ("train.py", "default=0.5", "default=0.50001", {"mse", "predictions", "scores"}),
-        ("train.py", "(preds, data", "(preds * 1.0001, data", {"mse"}),
-        ("train.py", "print(f", "str(f", {"mse"}),
-        ("score.py", "np.array(data)", "np.array(data) + 1", {"scores"}),
+        ("src/small/train.py", "default=0.5", "default=0.50001", {"mse", "predictions", "scores"}),
+        ("src/small/train.py", "(preds, data", "(preds * 1.0001, data", {"mse"}),
+        ("src/small/train.py", "print(f", "str(f", {"mse"}),
+        ("src/small/score.py", "np.array(data)", "np.array(data) + 1", {"scores"}),
     ],
 )
 def test_difference_is_found_and_named(diabetes, tmp_path: Path, file, old, new, different) -> None:
@@ -65,7 +77,7 @@ def test_difference_is_found_and_named(diabetes, tmp_path: Path, file, old, new,
 
 
 def test_project_that_raises_shows_its_traceback(diabetes, tmp_path: Path) -> None:
-    project = changed(diabetes, tmp_path, "train.py", "Ridge(alpha", "Rigde(alpha")
+    project = changed(diabetes, tmp_path, "src/small/train.py", "Ridge(alpha", "Rigde(alpha")
     with pytest.raises(ProjectRaised, match="NameError: name 'Rigde' is not defined"):
         prove(diabetes, project, tmp_path / "work")
 

@@ -70,7 +70,7 @@ def test_every_way_to_write_a_request_gives_the_same_contract(make, tmp_path, mo
     made = script(make, LOAD + cells)
     joblib.dump(Doubling(), tmp_path / "m.joblib")
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path))
-    namespace = {"__name__": "score", "__file__": str(tmp_path / "score.py")}
+    namespace = {"__name__": "score", "PROJECT": tmp_path}
     exec(compile(made.code, "score.py", "exec"), namespace)
     namespace["init"]()
     assert json.loads(made.sample_request) == {"data": [[1, 2], [3, 4]]}

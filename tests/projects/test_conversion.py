@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from modelwright.errors import FolderNotWritable, ProjectEdited
-from modelwright.notebooks import planning, reading
+from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited
+from modelwright.notebooks import layouts, planning, reading
 from modelwright.projects import conversion
 from modelwright.projects.conversion import Locked, Study
 from modelwright.projects.manifest import read_manifest
@@ -60,7 +60,8 @@ def locked(environment: BuiltEnvironment) -> Locked:
 
 
 def _lay_out(studied: Study, locked: Locked, into: Path, *, is_overwritten: bool = False) -> None:
-    conversion.lay_out(studied, locked, name="small", into=into, is_overwritten=is_overwritten)
+    layout = layouts.layout("small")
+    conversion.lay_out(studied, locked, name="small", layout=layout, into=into, is_overwritten=is_overwritten)
 
 
 def test_a_second_conversion_replaces_what_the_first_wrote(studied: Study, locked: Locked, tmp_path: Path) -> None:
@@ -72,20 +73,60 @@ def test_a_second_conversion_replaces_what_the_first_wrote(studied: Study, locke
     assert read_manifest(tmp_path / "small").gate_metric == "mse"
 
 
-@pytest.mark.parametrize("edited", ["train.py", "tests/test_train.py", "data/rows.csv", "parameters.toml"])
+@pytest.mark.parametrize("has_texts", [True, False])
+@pytest.mark.parametrize(
+    "edited", ["src/small/train.py", "tests/test_train.py", "README.md", "data/rows.csv", "parameters.toml"]
+)
 def test_an_edited_file_is_never_overwritten_unasked(
-    studied: Study, locked: Locked, tmp_path: Path, edited: str
+    studied: Study, locked: Locked, tmp_path: Path, edited: str, has_texts: bool
 ) -> None:
     into = tmp_path / "small"
     _lay_out(studied, locked, into)
     (into / edited).write_text("mine")
-    with pytest.raises(ProjectEdited, match=f'"{edited}"'):
+    if has_texts and edited != "data/rows.csv":
         conversion.check_place(into, is_overwritten=False)
-    with pytest.raises(ProjectEdited, match=f'"{edited}"'):
         _lay_out(studied, locked, into)
+    else:
+        # Without the texts of the last conversion nobody knows what was edited.
+        (into / ".wright-base.json").unlink()
+        with pytest.raises(ProjectEdited, match=f'"{edited}"'):
+            conversion.check_place(into, is_overwritten=False)
+        with pytest.raises(ProjectEdited, match=f'"{edited}"'):
+            _lay_out(studied, locked, into)
     assert (into / edited).read_text() == "mine"
     _lay_out(studied, locked, into, is_overwritten=True)
     assert (into / edited).read_text() != "mine"
+
+
+def _with_alpha(studied: Study, value: float) -> Study:
+    (alpha,) = studied.plan.parameters
+    functions = tuple(
+        replace(each, code=each.code.replace("alpha=0.5", f"alpha={value}")) for each in studied.plan.functions
+    )
+    return replace(studied, plan=replace(studied.plan, parameters=(replace(alpha, value=value),), functions=functions))
+
+
+def test_edits_and_a_new_conversion_are_put_together(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    into = tmp_path / "small"
+    train = into / "src" / "small" / "train.py"
+    _lay_out(studied, locked, into)
+    train.write_text(train.read_text().replace("def load_data():", "# from the field\ndef load_data():"))
+    for value in (0.7, 0.9):
+        _lay_out(_with_alpha(studied, value), locked, into)
+        assert "# from the field\ndef load_data():" in train.read_text()
+        assert f"alpha={value}" in train.read_text()
+        assert "alpha=0.5" not in train.read_text()
+
+
+def test_edits_that_collide_with_a_new_conversion_stop_it(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    into = tmp_path / "small"
+    train = into / "src" / "small" / "train.py"
+    _lay_out(studied, locked, into)
+    train.write_text(train.read_text().replace("alpha=0.5", "alpha=0.6"))
+    before = {path: path.read_bytes() for path in into.rglob("*") if path.is_file()}
+    with pytest.raises(EditsCollide, match=r'"src/small/train\.py"'):
+        _lay_out(_with_alpha(studied, 0.7), locked, into)
+    assert {path: path.read_bytes() for path in into.rglob("*") if path.is_file()} == before
 
 
 def test_files_of_the_users_own_are_left_alone(studied: Study, locked: Locked, tmp_path: Path) -> None:
@@ -99,9 +140,9 @@ def test_files_of_the_users_own_are_left_alone(studied: Study, locked: Locked, t
 
 def test_a_folder_with_a_train_py_of_another_origin_is_refused(studied: Study, locked: Locked, tmp_path: Path) -> None:
     into = tmp_path / "small"
-    into.mkdir()
-    (into / "train.py").write_text("mine")
-    with pytest.raises(ProjectEdited, match=r'"train\.py"'):
+    (into / "src" / "small").mkdir(parents=True)
+    (into / "src" / "small" / "train.py").write_text("mine")
+    with pytest.raises(ProjectEdited, match=r'"src/small/train\.py"'):
         _lay_out(studied, locked, into)
 
 

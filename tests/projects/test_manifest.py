@@ -1,10 +1,13 @@
 """The project manifest."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from modelwright.errors import ProjectInvalid, ProjectMissing
+from modelwright.notebooks import layouts
+from modelwright.notebooks.layouts import Style
 from modelwright.projects import manifest as manifests
 from modelwright.projects.manifest import Manifest, manifest_text, read_manifest, read_parameters, toml_literal
 from modelwright.records import Goal, LockSource
@@ -28,6 +31,21 @@ def _manifest(folder: Path) -> Manifest:
 def test_a_manifest_reads_back_as_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "wright.toml").write_text(manifest_text(_manifest(tmp_path)))
     assert read_manifest(tmp_path) == _manifest(tmp_path)
+
+
+@pytest.mark.parametrize("style", Style)
+def test_the_layout_reads_back_as_it_was_written(tmp_path: Path, style: Style) -> None:
+    laid_out = replace(_manifest(tmp_path), layout=layouts.layout("churn", style))
+    (tmp_path / "wright.toml").write_text(manifest_text(laid_out))
+    assert read_manifest(tmp_path) == laid_out
+    assert read_manifest(tmp_path).pipeline == tmp_path / "src" / "churn" / "pipeline.py"
+
+
+def test_a_manifest_without_a_package_is_that_of_a_flat_project(tmp_path: Path) -> None:
+    text = manifest_text(_manifest(tmp_path))
+    assert "package" not in text
+    (tmp_path / "wright.toml").write_text(text)
+    assert read_manifest(tmp_path).pipeline == tmp_path / "pipeline.py"
 
 
 def test_the_file_names_notebooks_relative_to_the_project(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from modelwright import records
 from modelwright.errors import RunCancelled, StepFailed
 from modelwright.projects.code import code_digest
+from modelwright.projects.manifest import read_manifest
 from modelwright.records import BuiltEnvironment, Run, Status
 from modelwright.runs import execution, pipelines, workers
 from modelwright.runs.execution import ActiveRun
@@ -18,13 +19,14 @@ from modelwright.store.database import Store
 
 
 def _edit(project: Path, old: str, new: str) -> None:
-    path = project / "train.py"
+    path = project / "src" / "small" / "train.py"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
 
 
 @contextmanager
 def _running(store: Store, project: Path, environment: BuiltEnvironment, **parameters: object) -> Iterator[ActiveRun]:
+    manifest = read_manifest(project)
     with change(store, actor="ada") as opened:
         project_id = projects.ensure_project(opened, "small", folder=project)
         environments.ensure_environment(opened, environment.lock)
@@ -42,7 +44,11 @@ def _running(store: Store, project: Path, environment: BuiltEnvironment, **param
     with (
         execution.recorded(store, run, project_id=project_id, project=project, actor="ada") as folder,
         workers.started(
-            environment, project=folder / "code", modules=("train",), log=folder / "logs" / "worker.log"
+            environment,
+            project=folder / "code",
+            source=folder / "code" / manifest.layout.source,
+            modules=(manifest.layout.train,),
+            log=folder / "logs" / "worker.log",
         ) as worker,
     ):
         yield ActiveRun(store, run, project, worker, "ada")
@@ -51,7 +57,7 @@ def _running(store: Store, project: Path, environment: BuiltEnvironment, **param
 def test_every_step_is_recorded(store: Store, project: Path, environment: BuiltEnvironment) -> None:
     before = sorted(path.name for path in project.iterdir())
     with _running(store, project, environment) as active:
-        metrics = execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+        metrics = execution.execute(active, pipelines.read_pipeline(read_manifest(project).pipeline), dataset="small")
     run = runs.get_run(store, active.run.id)
 
     assert metrics == run.metrics == {"error": 1.5}
@@ -61,10 +67,11 @@ def test_every_step_is_recorded(store: Store, project: Path, environment: BuiltE
     ]
     assert set(run.steps[1].outputs) == {"train", "test"}
     assert [each.path for each in run.artifacts] == [
-        "code/pipeline.py",
         "code/sample.json",
-        "code/score.py",
-        "code/train.py",
+        "code/src/small/__init__.py",
+        "code/src/small/pipeline.py",
+        "code/src/small/score.py",
+        "code/src/small/train.py",
         "code/wright.toml",
         "outputs/deep/model.pkl",
     ]
@@ -79,7 +86,7 @@ def test_the_same_data_is_the_same_dataset_version(store: Store, project: Path, 
     for rows in ("2.0, 3.0]", "2.0, 3.0]", "2.0, 4.0]"):
         _edit(project, "2.0, 3.0]", rows)
         with _running(store, project, environment) as active:
-            execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+            execution.execute(active, pipelines.read_pipeline(read_manifest(project).pipeline), dataset="small")
         found += [each.reference for each in runs.get_run(store, active.run.id).datasets]
     assert found == ["small:1", "small:1", "small:2"]
 
@@ -92,7 +99,7 @@ def test_a_step_that_raises_fails_the_run_and_its_log_has_the_traceback(
         pytest.raises(StepFailed, match=r'step "fit".*has no attribute .total.') as failed,
         _running(store, project, environment) as active,
     ):
-        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+        execution.execute(active, pipelines.read_pipeline(read_manifest(project).pipeline), dataset="small")
     run = runs.get_run(store, active.run.id)
 
     assert run.status is Status.FAILED
@@ -108,7 +115,7 @@ def test_a_step_that_gives_too_few_values_is_named(store: Store, project: Path, 
         pytest.raises(StepFailed, match="split gave 3 values where the pipeline takes 2"),
         _running(store, project, environment) as active,
     ):
-        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+        execution.execute(active, pipelines.read_pipeline(read_manifest(project).pipeline), dataset="small")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +151,7 @@ def test_a_step_that_dies_is_told_from_one_that_raises(
 ) -> None:
     _edit(project, "    return sum(rows) * alpha", f"    {code}")
     with pytest.raises(StepFailed, match=reason), _running(store, project, environment) as active:
-        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+        execution.execute(active, pipelines.read_pipeline(read_manifest(project).pipeline), dataset="small")
 
 
 def test_steps_share_no_memory(store: Store, project: Path, environment: BuiltEnvironment) -> None:
@@ -152,7 +159,7 @@ def test_steps_share_no_memory(store: Store, project: Path, environment: BuiltEn
     _edit(project, "def load():", "seen = []\n\n\ndef load():\n    seen.append(1)")
     _edit(project, 'print("fitting")', "print(len(seen))")
     with _running(store, project, environment) as active:
-        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+        execution.execute(active, pipelines.read_pipeline(read_manifest(project).pipeline), dataset="small")
     assert (active.folder / "logs" / "fit.log").read_text() == "0\n"
 
 
@@ -164,7 +171,7 @@ def test_a_module_that_cannot_be_imported_fails_the_step_that_needs_it(
         pytest.raises(StepFailed, match=r'step "load".*No module named .nothing_like_it.'),
         _running(store, project, environment) as active,
     ):
-        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+        execution.execute(active, pipelines.read_pipeline(read_manifest(project).pipeline), dataset="small")
 
 
 def test_an_edit_during_the_run_changes_nothing_of_it(
@@ -172,8 +179,8 @@ def test_an_edit_during_the_run_changes_nothing_of_it(
 ) -> None:
     with _running(store, project, environment) as active:
         _edit(project, 'print("fitting")', 'print("edited")')
-        execution.execute(active, pipelines.read_pipeline(project), dataset="small")
+        execution.execute(active, pipelines.read_pipeline(read_manifest(project).pipeline), dataset="small")
     assert (active.folder / "logs" / "fit.log").read_text() == "fitting\n"
-    (train,) = [each for each in runs.get_run(store, active.run.id).artifacts if each.path == "code/train.py"]
+    (train,) = [each for each in runs.get_run(store, active.run.id).artifacts if each.path == "code/src/small/train.py"]
     store.blobs.export(train.digest, project / "restored.py")
     assert "fitting" in (project / "restored.py").read_text()

@@ -24,8 +24,9 @@ def pipeline(alpha=0.5, *, seed=0, output_folder="outputs"):
 
 
 def _project(tmp_path: Path, text: str) -> Path:
-    (tmp_path / "pipeline.py").write_text(text)
-    return tmp_path
+    path = tmp_path / "pipeline.py"
+    path.write_text(text)
+    return path
 
 
 def test_a_pipeline_is_read_without_running_it(tmp_path: Path) -> None:

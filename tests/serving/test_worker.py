@@ -6,13 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from modelwright.errors import DeploymentFailed
-from modelwright.serving import frames
+from modelwright.serving import frames, front
 
 WORKER = Path(frames.__file__).with_name("worker.py")
 INIT = "def init():\n    pass\n"
@@ -169,3 +170,16 @@ def test_a_script_that_raises_in_init_exits_with_3(tmp_path: Path) -> None:
         frame = next_frame(connection, bytearray())
     assert (frame.kind, frame.body) == (frames.FAILED, b"ValueError: no model (score.py, line 3)")
     assert process.wait(20) == 3
+
+
+def test_a_script_in_a_package_is_imported_as_a_part_of_it(served: Any) -> None:
+    served.start()
+    spec = served.spec("from small.parts import answer\ndef init(): ...\ndef run(data): return answer(__name__)")
+    package = spec.script.parent / "src" / "small"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "parts.py").write_text("def answer(name): return [name, answer.__module__]")
+    script = spec.script.rename(package / "score.py")
+    front.deploy(served.name, runtime_folder=served.runtime_folder, worker=replace(spec, script=script))
+    assert json.loads(served.ask(body="{}").body) == ["small.score", "small.parts"]
+    assert not list(package.rglob("*.pyc")), "a model package never changes"

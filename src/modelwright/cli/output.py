@@ -15,6 +15,7 @@ import click
 from modelwright import settings
 
 if TYPE_CHECKING:
+    from modelwright.errors import ModelwrightError
     from modelwright.lifecycle.sessions import Session, Stage
     from modelwright.records import Proof, Removal
     from modelwright.store.database import Store
@@ -34,6 +35,11 @@ def opened_store(*, is_made: bool = False) -> Iterator["Store"]:
         yield store
     finally:
         store.close()
+
+
+def error_facts(error: "ModelwrightError") -> dict[str, object]:
+    """Return an error as what JSON can hold."""
+    return {"code": error.code, "message": str(error), "next_command": error.next_command, "status": error.status}
 
 
 def show_json(value: object) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from modelwright import __version__
+from modelwright.cli import output
 from modelwright.errors import ModelwrightError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -86,8 +87,7 @@ def run() -> NoReturn:
 
 def _show(error: ModelwrightError) -> None:
     if "--json" in sys.argv:
-        told = {"code": error.code, "message": str(error), "next_command": error.next_command, "status": error.status}
-        click.echo(json.dumps({"error": told}, indent=2))
+        click.echo(json.dumps({"error": output.error_facts(error)}, indent=2))
         return
     click.echo(click.style("error", fg="red", bold=True) + f" [{error.code}] {error}", err=True)
     if error.next_command:

@@ -23,6 +23,11 @@ def takes_notebooks(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--name", help="Of the project, its model and endpoint; by default the notebook's folder.")
     @click.option("--into", metavar="FOLDER", type=click.Path(path_type=Path), help="The project; default: ./NAME.")
     @click.option("--python", metavar="PATH", type=click.Path(path_type=Path), help=_PYTHON_HELP)
+    @click.option(
+        "--layout",
+        type=click.Choice(["modules", "mlopspython"]),
+        help="How the package's folders are cut; by default as before, else plain modules.",
+    )
     @click.option("--overwrite", is_flag=True, help="Discard edits made to the project since its last conversion.")
     @functools.wraps(command)
     def with_order(
@@ -32,10 +37,12 @@ def takes_notebooks(command: Callable[..., None]) -> Callable[..., None]:
         name: str | None,
         into: Path | None,
         python: Path | None,
+        layout: str | None,
         overwrite: bool,
         **others: object,
     ) -> None:
         from modelwright.lifecycle.shipping import Order
+        from modelwright.notebooks.layouts import Style
 
         name = name or training.absolute().parent.name
         order = Order(
@@ -45,6 +52,7 @@ def takes_notebooks(command: Callable[..., None]) -> Callable[..., None]:
             into=(into or Path(name)).absolute(),
             python=python,
             is_overwritten=overwrite,
+            layout=Style(layout) if layout else None,
         )
         command(order, **others)
 
@@ -59,14 +67,30 @@ def convert(order: "Order", *, as_json: bool) -> None:
     from modelwright.lifecycle import shipping
 
     with output.session(is_made=True, is_silent=as_json) as session:
-        converted = shipping.convert(session, order)
-    plan = converted.study.plan
+        verified = shipping.convert(session, order)
+    plan = verified.converted.study.plan
     if as_json:
-        output.show_json({"project": order.into, "removals": plan.removals, "findings": plan.findings})
-        return
-    output.show_removals(plan.removals)
-    click.echo(f"\nproject  {order.into}")
-    click.echo(f"  next: wright prove {order.into}")
+        output.show_json(
+            {
+                "project": order.into,
+                "is_equal": verified.is_equal,
+                "proof": verified.proof,
+                "tests": verified.tests,
+                "removals": plan.removals,
+                "findings": plan.findings,
+                "failure": output.error_facts(verified.failure) if verified.failure else None,
+            }
+        )
+    else:
+        output.show_removals(plan.removals)
+        if verified.proof:
+            output.show_proof(verified.proof)
+        click.echo(f"\nproject  {order.into}")
+        click.echo(f"  next: wright run {order.into}" if verified.is_equal else f"  look:  {order.into}")
+    if verified.failure and not as_json:
+        raise verified.failure
+    if not verified.is_equal:
+        raise SystemExit(1)
 
 
 @click.command()

@@ -1,14 +1,16 @@
 """Ships a notebook: convert, prove, test, run, gate, register, deploy, smoke-test, each only after the one before."""
 
 import contextlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelwright.environments.locking import pins
-from modelwright.errors import NotBetter, ProofDiffers
+from modelwright.errors import CommandTimedOut, ModelwrightError, NotBetter, ProjectRaised, ProofDiffers, TestsFailed
 from modelwright.lifecycle import recovery, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
+from modelwright.notebooks.layouts import Style
 from modelwright.projects import conversion, testing
 from modelwright.projects.code import code_digest
 from modelwright.projects.conversion import Study
@@ -31,7 +33,8 @@ from modelwright.store import claims, endpoints, environments, models, projects
 class Order:
     """What is to be converted: the notebooks, the project's name and folder, and the Python that notebooks run in.
 
-    `is_overwritten` discards what the user edited in the project since its last conversion.
+    `is_overwritten` discards what the user edited in the project since its last conversion. `layout` says how its
+    folders are cut; by default as its last conversion had them.
     """
 
     training: Path
@@ -40,6 +43,7 @@ class Order:
     into: Path
     python: Path | None = None
     is_overwritten: bool = False
+    layout: Style | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,39 @@ def ship(session: Session, order: Order, *, port: int | None = None) -> Shipment
         return _served(session, converted, proof=proof, version=version, port=port)
 
 
-def convert(session: Session, order: Order) -> Converted:
-    """Convert the notebooks into a project folder, on the record. Raises what conversion raises."""
+@dataclass(frozen=True)
+class Verified:
+    """A project folder just made, the comparison with its notebooks, equal or not, and the outcome of its own tests.
+
+    `failure` is what its tests, or the project itself in its own environment, failed with.
+    """
+
+    converted: Converted
+    proof: Proof | None
+    tests: str | None
+    failure: ModelwrightError | None
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the project is all that it should be."""
+        return self.failure is None and self.proof is not None and self.proof.is_equal
+
+
+def convert(session: Session, order: Order) -> Verified:
+    """Convert the notebooks into a project folder, on the record, and find out what it is worth.
+
+    Raises what conversion raises; a project that differs from its notebooks, or whose tests fail, is returned so.
+    """
     _check(order)
     with claims.scratch_folder(session.store) as work_folder:
-        return _converted(session, order, work_folder)
+        converted = _converted(session, order, work_folder)
+        proof, tests, failure = None, None, None
+        try:
+            proof = _compared(session, converted, work_folder)
+            tests = run_tests(session, converted.manifest)
+        except (ProjectRaised, TestsFailed, CommandTimedOut) as error:
+            failure = error
+        return Verified(converted, proof, tests, failure)
 
 
 def prove(session: Session, manifest: Manifest, *, python: Path | None = None) -> Proof:
@@ -143,7 +175,12 @@ def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
         )
         environment = locked.environment
         manifest = conversion.lay_out(
-            studied, locked, name=order.name, into=order.into, is_overwritten=order.is_overwritten
+            studied,
+            locked,
+            name=order.name,
+            layout=conversion.layout_of(order.name, into=order.into, python=python, style=order.layout),
+            into=order.into,
+            is_overwritten=order.is_overwritten,
         )
         with session.change() as opened:
             environments.ensure_environment(opened, environment.lock)
@@ -162,15 +199,21 @@ def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
 
 
 def _proven(session: Session, converted: Converted, work_folder: Path) -> Proof:
+    """Return the proof that the project is equal to its notebooks. Raises ProofDiffers."""
+    proof = _compared(session, converted, work_folder)
+    if not proof.is_equal:
+        raise ProofDiffers(differences=_differences(proof), folder=converted.manifest.folder)
+    return proof
+
+
+def _compared(session: Session, converted: Converted, work_folder: Path) -> Proof:
     manifest = converted.manifest
     with session.stage("prove", "running the project in a fresh process") as stage:
         proof = conversion.prove(converted.study, manifest, environment=converted.environment, work_folder=work_folder)
         with session.change() as opened:
             project_id = projects.ensure_project(opened, manifest.name, folder=manifest.folder)
             projects.add_proof(opened, manifest.name, project_id=project_id, proof=proof)
-        if not proof.is_equal:
-            raise ProofDiffers(differences=_differences(proof), folder=manifest.folder)
-        stage.decided = "equal to the notebook: " + ", ".join(each.name for each in proof.comparisons)
+        stage.decided = _told_of(proof)
         stage.recorded = proof.id
     return proof
 
@@ -222,6 +265,14 @@ def _served(
 def _told(finding: Finding) -> str:
     place = f" {finding.notebook} cell {finding.cell} line {finding.line}" if finding.cell else ""
     return f"{finding.code}{place}: {finding.message}; {finding.fix}"
+
+
+def _told_of(proof: Proof) -> str:
+    """Return how many results of each kind agree, and that some do not."""
+    counts = Counter(each.kind for each in proof.comparisons if each.is_equal)
+    agreeing = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
+    differing = sum(not each.is_equal for each in proof.comparisons)
+    return f"equal to the notebook: {agreeing}" + (f"; different: {differing}" if differing else "")
 
 
 def _differences(proof: Proof) -> str:

@@ -51,7 +51,7 @@ def train(
     Parameters come from `overrides`, else `parameters.toml`, else the pipeline's defaults. Raises StepFailed,
     ParameterUnknown, ProjectInvalid; MetricMissing and NotBetter, after which nothing may be registered.
     """
-    pipeline = pipelines.read_pipeline(manifest.folder)
+    pipeline = pipelines.read_pipeline(manifest.pipeline)
     given = manifests.read_parameters(manifest.folder) | (overrides or {})
     parameters = pipeline.bind(given, folder=manifest.folder)
     parameters.pop(execution.OUTPUT_FOLDER, None)
@@ -78,7 +78,11 @@ def train(
     with (
         recorded as folder,
         workers.started(
-            environment, project=folder / "code", modules=pipeline.modules, log=folder / "logs" / "worker.log"
+            environment,
+            project=folder / "code",
+            source=folder / "code" / manifest.layout.source,
+            modules=pipeline.modules,
+            log=folder / "logs" / "worker.log",
         ) as worker,
     ):
         active = ActiveRun(session.store, run, manifest.folder, worker, session.actor)

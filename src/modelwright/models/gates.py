@@ -68,9 +68,7 @@ def _evaluate(active: ActiveRun, pipeline: Pipeline, champion: ModelVersion) -> 
     metrics_name, model_name = pipeline.results.get("metrics"), pipeline.results.get("model")
     step = next((each for each in pipeline.steps if metrics_name in each.outputs), None)
     if step is None or model_name is None or not any(each.name == model_name for each in step.arguments):
-        raise ProjectInvalid(
-            path=active.project / "pipeline.py", reason='the step that gives "metrics" must take the "model"'
-        )
+        raise ProjectInvalid(path=pipeline.file, reason='the step that gives "metrics" must take the "model"')
     folder = packages.restore(active.store, champion) / packages.MODEL_FOLDER
     model_file = next(path for path in sorted(folder.rglob("*")) if path.is_file())
     numbers = call(active, step, replaced={model_name: Path(model_file)}, into="champion")

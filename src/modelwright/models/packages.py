@@ -12,6 +12,8 @@ from modelwright import processes
 from modelwright.environments import building
 from modelwright.errors import RunNotRegistrable
 from modelwright.models import signature
+from modelwright.notebooks.layouts import Layout
+from modelwright.projects.manifest import MANIFEST_FILE, read_manifest
 from modelwright.records import BuiltEnvironment, ModelVersion, PackageFile, Run
 from modelwright.settings import child_environment
 from modelwright.store.blobs import digest_of
@@ -20,7 +22,8 @@ from modelwright.store.database import Store
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 MODEL_FOLDER = "model"
-SCORING_SCRIPT = "score.py"
+# Where the script of packages is whose manifest does not say: those of flat projects.
+_SCORING_SCRIPT = "score.py"
 SAMPLE = "sample.json"
 EXPECTED = "expected.json"
 LOCK = "requirements.lock"
@@ -29,7 +32,6 @@ _WORKER = Path(__file__).with_name("worker.py")
 
 # Of the project's code a package takes the modules, which the scoring script may import, and these files.
 _SERVED_FILES = frozenset({LOCK, SAMPLE})
-_NOT_SERVED_MODULES = ("pipeline.py", "tests/")
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ def packaged(store: Store, run: Run, *, environment: BuiltEnvironment) -> Iterat
     """
     with tempfile.TemporaryDirectory(prefix="wright-package-") as name:
         folder = Path(name)
+        layout = _layout(store, run)
         for artifact in run.artifacts:
-            target = _target(artifact.path)
+            target = _target(artifact.path, layout)
             if target:
                 store.blobs.export(artifact.digest, folder / target)
         models = sorted(path for path in (folder / MODEL_FOLDER).rglob("*") if path.is_file())
@@ -63,7 +66,7 @@ def packaged(store: Store, run: Run, *, environment: BuiltEnvironment) -> Iterat
         if not (folder / SAMPLE).is_file():
             reason = f"its project has no {SAMPLE}, the request that its scoring script is tried with"
             raise RunNotRegistrable(run=run.id, reason=reason, project=run.project)
-        described = _describe(folder, models[0], run=run, environment=environment)
+        described = _describe(folder, models[0], run=run, layout=layout, environment=environment)
         inferred = signature.infer(described, json.loads((folder / SAMPLE).read_text(encoding="utf-8")))
         _write_json(folder / "signature.json", inferred)
         _write_json(folder / EXPECTED, described["sample_answer"])
@@ -76,6 +79,7 @@ def packaged(store: Store, run: Run, *, environment: BuiltEnvironment) -> Iterat
                 "framework": described["framework"],
                 "framework_version": described["framework_version"],
                 "model_class": described["model_class"],
+                "scoring_script": layout.file(layout.score),
                 "python_version": environment.lock.python_version,
                 "files": {each.path: each.digest for each in files},
             },
@@ -110,18 +114,36 @@ def model_folder(package: Path, version: ModelVersion) -> Path:
     return package / "azureml-models" / version.model / str(version.version)
 
 
-def _target(artifact: str) -> str | None:
+def scoring_script(package: Path) -> Path:
+    """Return the scoring script of a package."""
+    manifest = json.loads((package / MANIFEST).read_text(encoding="utf-8"))
+    return package / str(manifest.get("scoring_script", _SCORING_SCRIPT))
+
+
+def _layout(store: Store, run: Run) -> Layout:
+    """Return where the modules of the run's project stand."""
+    digests = {each.path: each.digest for each in run.artifacts}
+    with tempfile.TemporaryDirectory(prefix="wright-manifest-") as name:
+        store.blobs.export(digests[f"code/{MANIFEST_FILE}"], Path(name, MANIFEST_FILE))
+        return read_manifest(Path(name)).layout
+
+
+def _target(artifact: str, layout: Layout) -> str | None:
+    """Return where an artifact of a run goes in its package; None when nothing that serves needs it."""
     where, _, path = artifact.partition("/")
     if where == "outputs":
         return f"{MODEL_FOLDER}/{path}"
-    is_module = path.endswith(".py") and not path.startswith(_NOT_SERVED_MODULES)
-    return path if is_module or path in _SERVED_FILES else None
+    is_ours = path.startswith(f"{layout.source}/") if layout.package else not path.startswith("tests/")
+    is_served = path.endswith(".py") and is_ours and path != layout.file(layout.pipeline)
+    return path if is_served or path in _SERVED_FILES else None
 
 
-def _describe(folder: Path, model: Path, *, run: Run, environment: BuiltEnvironment) -> dict[str, object]:
+def _describe(
+    folder: Path, model: Path, *, run: Run, layout: Layout, environment: BuiltEnvironment
+) -> dict[str, object]:
     result = folder / "described.json"
     done = processes.run(
-        [environment.python, _WORKER, folder, model, result],
+        [environment.python, _WORKER, folder / layout.source, layout.score, folder / SAMPLE, model, result],
         folder=folder,
         environment=child_environment(
             building.variables(environment, folder) | {"AZUREML_MODEL_DIR": str(folder / MODEL_FOLDER)}

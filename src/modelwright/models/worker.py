@@ -1,7 +1,7 @@
 """Describes a model package in the model's own environment. Standard library only; started by path.
 
-`python worker.py PACKAGE MODEL_FILE RESULT` loads the model, scores the package's sample with the package's own
-scoring script, and writes what it saw to RESULT as JSON.
+`python worker.py SOURCE MODULE SAMPLE MODEL_FILE RESULT` loads the model, scores the sample with the package's own
+scoring script, imported as MODULE from the folder SOURCE, and writes what it saw to RESULT as JSON.
 """
 
 import importlib
@@ -14,7 +14,10 @@ from typing import Any
 
 def main() -> None:
     """Describe the package."""
-    package, model_file, result = (Path(argument) for argument in sys.argv[1:4])
+    source, module = sys.argv[1:3]
+    sample, model_file, result = (Path(argument) for argument in sys.argv[3:6])
+    # A model may be of a class that the package defines.
+    sys.path.insert(0, source)
     model = _load(model_file)
     framework = type(model).__module__.partition(".")[0]
     described = {
@@ -24,11 +27,9 @@ def main() -> None:
         "columns": [str(name) for name in getattr(model, "feature_names_in_", [])],
         "column_count": _int_or_none(getattr(model, "n_features_in_", None)),
     }
-    sample = (package / "sample.json").read_text(encoding="utf-8")
-    sys.path.insert(0, str(package))
-    script: Any = importlib.import_module("score")
+    script: Any = importlib.import_module(module)
     script.init()
-    described["sample_answer"] = script.run(sample, {})
+    described["sample_answer"] = script.run(sample.read_text(encoding="utf-8"), {})
     result.write_text(json.dumps(described), encoding="utf-8")
 
 

@@ -3,9 +3,10 @@
 import ast
 import builtins
 import difflib
+import re
 from pathlib import PurePosixPath
 
-from modelwright.notebooks import constants, names, vocabulary
+from modelwright.notebooks import constants, history, names, surroundings, unbound, vocabulary
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.effects import RANDOM
 from modelwright.notebooks.results import Results
@@ -18,11 +19,24 @@ CODES = {
     "name-before-assignment": "A name is used in a cell above the one that assigns it. Stops the conversion.",
     "asks-for-input": "A cell calls input(); a project runs unattended. Stops the conversion.",
     "magic-value": "The value of a notebook command is used. Stops the conversion.",
-    "no-model": "No statement fits a model that is kept. Stops the conversion.",
+    "not-python": "The notebook's language is not Python. Stops the conversion.",
+    "run-not-inlined": "The file that %run names cannot stand in the command's place. Stops the conversion.",
+    "no-model": "Nothing is fitted, written or computed and shown. Stops the conversion.",
     "save-path-unknown": "The path that a model is saved to cannot be told from the code. Stops the conversion.",
     "function-reads-variable": "A function reads a variable that it is not given. Stops the conversion.",
     "file-outside-folder": "A file is read by an absolute path or from outside the notebook's folder.",
+    "absolute-path": "A path in the code is a place on one machine.",
     "shell-command": "A shell command is not run.",
+    "notebook-command": "A notebook command has no equal in a project; it is not run.",
+    "asks-notebook": "The notebook itself is asked, with get_ipython(); a project has none.",
+    "other-language": "A cell of another language is not run.",
+    "raises-on-purpose": "A cell that is tagged as failing on purpose is left out.",
+    "execution-order": "The cells were last run in another order than the file's.",
+    "stale-output": "A stored result shows other numbers than running the cell gives.",
+    "credentials-in-code": "A password, key or token stands in the code. It is not repeated anywhere.",
+    "clock-dependent": "A value depends on when the notebook runs.",
+    "network-access": "A cell asks another machine, whose answer may change or fail.",
+    "fit-before-split": "What is fitted on all rows sees the test rows before they are split off.",
     "star-import": "All names of a module are imported; which ones are used is not known.",
     "unseeded-randomness": "Random numbers are drawn from an unseeded generator; two runs differ.",
     "no-metric": "No metric is computed; the project cannot compare models.",
@@ -36,16 +50,36 @@ CODES = {
 
 # difflib's own measure of a close match; below it a proposal misleads more often than it helps.
 _ALIKE = 0.6
-_BUILTINS = frozenset(dir(builtins)) | {"display", "get_ipython", "__file__", "__name__", "In", "Out", "_", "exit"}
+_BUILTINS = frozenset(dir(builtins)) | {"display", "get_ipython", "exit", "quit", "__file__", "__builtins__"}
+_HISTORY = re.compile(r"^(?:_\d*|__|___|_i{1,3}|_i\d+|_ih|_oh|_dh|In|Out)$")
+# Transformers that learn nothing of the rows that could tell the test rows.
+_LEARN_NOTHING = frozenset(
+    """LabelEncoder OneHotEncoder OrdinalEncoder LabelBinarizer Normalizer Binarizer PolynomialFeatures
+    FunctionTransformer MultiLabelBinarizer""".split()  # noqa: SIM905 - a table of words
+)
+_LEARNING = ("sklearn.preprocessing", "sklearn.impute", "sklearn.feature_selection", "sklearn.decomposition")
+
+# A repository's notebooks read its data from a sister folder; more is another project.
+_MOST_ABOVE = 3
 
 
 def findings(notebook: Notebook, flow: Flow) -> list[Finding]:
     """Return the findings of a notebook, in cell order."""
-    found = [*notebook.findings, *_undefined(notebook, flow)]
+    found = [
+        *notebook.findings,
+        *_undefined(notebook, flow),
+        *history.execution_order(notebook),
+        *surroundings.findings(notebook.path.name, flow),
+        *_fitted_before_split(notebook, flow),
+    ]
+    values = constants.assigned_values(flow)
     for statement in flow.statements:
-        found += _of_statement(notebook, statement, flow)
+        found += _of_statement(notebook, statement, flow, values)
     unseeded = _unseeded(notebook, flow)
     found += [unseeded] if unseeded else []
+    outside = {(each.cell, each.line) for each in found if each.code == "file-outside-folder"}
+    # One place, one finding: the file that is read matters more than how its path is written.
+    found = [each for each in found if each.code != "absolute-path" or (each.cell, each.line) not in outside]
     return sorted(found, key=lambda each: (each.cell, each.line))
 
 
@@ -66,12 +100,12 @@ def result_findings(notebook: Notebook, flow: Flow, results: Results) -> list[Fi
                     is_error=True,
                 )
             )
-    kept = {name for _, name in results.fits} - results.transformers
-    if not kept and not results.saves:
+    learning = results.learning
+    if not (learning.fits or learning.training or results.saves or results.files or results.shows):
         found.append(
             Finding(
                 code="no-model",
-                message="no statement fits a model",
+                message="nothing is fitted, written or computed and shown, that a project could give",
                 fix="name a training notebook, one that calls .fit(…)",
                 notebook=notebook.path.name,
                 is_error=True,
@@ -90,26 +124,46 @@ def result_findings(notebook: Notebook, flow: Flow, results: Results) -> list[Fi
 
 
 def _undefined(notebook: Notebook, flow: Flow) -> list[Finding]:
-    """Return a finding for the first use of each name that has no value by then."""
-    if any(_star(each.tree) for each in flow.statements):
-        return []
-    assigned_somewhere = set().union(*(each.binds | each.changes for each in flow.effects)) if flow.effects else set()
-    bound: set[str] = set()
+    """Return a finding for the first sure use of each name that has no value by then.
+
+    Uses that not every run comes to, and those below something that may bind any name, are left to the run.
+    """
+    trees = [each.tree for each in flow.statements]
+    functions = unbound.functions_of(trees)
+    # Below a file that could not be read in, whatever it binds is missing, too.
+    unread = min((each.cell for each in notebook.findings if each.code == "run-not-inlined"), default=len(trees) + 1)
     reported: set[str] = set()
     found = []
-    for statement, known in zip(flow.statements, flow.effects, strict=True):
-        missing = {name for name in known.reads if not name.startswith("<")} - bound - _BUILTINS - reported
-        for name in sorted(missing):
+    for statement, absent in zip(flow.statements, unbound.missing(trees, flow.effects), strict=True):
+        if unbound.binds_anything(statement.tree) or statement.cell >= unread:
+            break
+        sure = (absent - _BUILTINS - reported) & unbound.certain_reads(statement.tree, functions)
+        for name in sorted(sure):
             reported.add(name)
-            later = name in assigned_somewhere and _bound_later(flow, name, statement.index)
-            place = _place(statement, name)
-            found.append(
-                _before_assignment(notebook, name, statement.cell, place, later)
-                if later
-                else _never_assigned(notebook, name, statement.cell, place, _meant(name, bound, flow, statement))
-            )
-        bound |= known.binds | (known.changes - missing)
+            found.append(_without_value(notebook, flow, statement, name))
     return found
+
+
+def _without_value(notebook: Notebook, flow: Flow, statement: Statement, name: str) -> Finding:
+    place, later = _place(statement, name), _bound_later(flow, name, statement.index)
+    if later:
+        return _before_assignment(notebook, name, statement.cell, place, later)
+    if _HISTORY.match(name):
+        return _reads_history(notebook, name, statement.cell, place)
+    bound = {each for known in flow.effects[: statement.index] for each in known.binds | known.changes} - {name}
+    return _never_assigned(notebook, name, statement.cell, place, _meant(name, bound, flow, statement))
+
+
+def _reads_history(notebook: Notebook, name: str, cell: int, line: int) -> Finding:
+    return Finding(
+        code="magic-value",
+        message=f'"{name}" is what the notebook remembers of earlier cells, and a project has no notebook to ask',
+        fix="assign the value to a variable in its own cell, and use that",
+        notebook=notebook.path.name,
+        cell=cell,
+        line=line,
+        is_error=True,
+    )
 
 
 def _bound_later(flow: Flow, name: str, index: int) -> int:
@@ -171,7 +225,7 @@ def _star(tree: ast.stmt) -> bool:
     return isinstance(tree, ast.ImportFrom) and any(each.name == "*" for each in tree.names)
 
 
-def _of_statement(notebook: Notebook, statement: Statement, flow: Flow) -> list[Finding]:
+def _of_statement(notebook: Notebook, statement: Statement, flow: Flow, values: dict[str, ast.expr]) -> list[Finding]:
     found = []
 
     def report(code: str, message: str, fix: str, line: int, *, is_error: bool = False) -> None:
@@ -179,7 +233,6 @@ def _of_statement(notebook: Notebook, statement: Statement, flow: Flow) -> list[
 
     if _star(statement.tree):
         report("star-import", f'"{statement.source}" hides which names it binds', "import names", statement.line)
-    values = constants.assigned_values(flow)
     for node in ast.walk(statement.tree):
         if not isinstance(node, ast.Call):
             continue
@@ -219,13 +272,48 @@ def _opens_to_write(node: ast.Call, origin: str) -> bool:
 
 
 def is_outside(path: str) -> bool:
-    """Whether a path leaves the folder that it is relative to."""
-    depth = 0
-    for part in PurePosixPath(path).parts:
-        depth += -1 if part == ".." else 0 if part == "." else 1
-        if depth < 0:
-            return True
-    return PurePosixPath(path).is_absolute() or path.startswith("~")
+    """Whether a path leads to a place of one machine rather than to one beside the notebook or a little above it."""
+    parts = PurePosixPath(path).parts
+    return PurePosixPath(path).is_absolute() or path.startswith("~") or parts.count("..") > _MOST_ABOVE
+
+
+def _fitted_before_split(notebook: Notebook, flow: Flow) -> list[Finding]:
+    """Return a finding where rows go straight from a transformer's `fit_transform` into the split."""
+    transformed: dict[str, Statement] = {}
+    found = []
+    for statement, known in zip(flow.statements, flow.effects, strict=True):
+        for call in (each for each in ast.walk(statement.tree) if isinstance(each, ast.Call)):
+            rows = call.args[0] if call.args else None
+            is_split = flow.names.origin(call.func) in vocabulary.SPLITTERS
+            if is_split and isinstance(rows, ast.Name) and rows.id in transformed:
+                found.append(_saw_test_rows(notebook, transformed[rows.id]))
+        for name in known.binds:
+            transformed.pop(name, None)
+        tree = statement.tree
+        if isinstance(tree, ast.Assign) and isinstance(tree.targets[0], ast.Name) and _learns(tree.value, flow):
+            transformed[tree.targets[0].id] = statement
+    return found
+
+
+def _learns(node: ast.expr, flow: Flow) -> bool:
+    """Whether an expression is `x.fit_transform(…)` of a transformer that learns from its rows."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "fit_transform"):
+        return False
+    receiver = node.func.value
+    built = flow.names.constructors.get(receiver.id) if isinstance(receiver, ast.Name) else receiver
+    origin = (flow.names.constructor(built) if built else None) or ""
+    return origin.startswith(_LEARNING) and origin.rpartition(".")[2] not in _LEARN_NOTHING
+
+
+def _saw_test_rows(notebook: Notebook, statement: Statement) -> Finding:
+    return Finding(
+        code="fit-before-split",
+        message="this is fitted on all rows, the test rows too, which makes results look better than they are",
+        fix="split first, then fit on the training rows and transform both",
+        notebook=notebook.path.name,
+        cell=statement.cell,
+        line=statement.line,
+    )
 
 
 def _unseeded(notebook: Notebook, flow: Flow) -> Finding | None:

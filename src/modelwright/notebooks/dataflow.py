@@ -1,39 +1,108 @@
-"""Which statement needs which: a graph over a notebook's top-level statements."""
+"""Which statement needs which: a graph over a notebook's top-level statements.
+
+What a trace saw of a statement takes the place of what analysis must fear: an object that was looked at and did not
+change was not changed, a random state that did not move was not drawn from.
+"""
 
 import ast
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from modelwright.notebooks import effects, names
-from modelwright.notebooks.effects import Effects, Groups
+from modelwright.notebooks.effects import FIGURE, RANDOM, Effects, Groups
 from modelwright.notebooks.names import Names
 from modelwright.notebooks.statements import Statement
+from modelwright.records import StatementTrace, Trace
 
 
 @dataclass(frozen=True)
 class Flow:
     """A notebook's statements with their effects.
 
-    `sources[j]` are the statements whose results statement `j` uses; `conflicts[j]` adds those that must stay before
-    it because they read or write what it writes.
+    `sources[j]` are the statements whose results statement `j` uses, `data_sources[j]` those of them that give it a
+    variable rather than hidden state; `conflicts[j]` adds those that must stay before it because they read or write
+    what it writes. `seen` is what a trace saw, by statement; it is empty without one.
     """
 
     statements: Sequence[Statement]
     names: Names
     effects: Sequence[Effects]
     sources: Sequence[frozenset[int]]
+    data_sources: Sequence[frozenset[int]]
     conflicts: Sequence[frozenset[int]]
+    seen: Mapping[int, StatementTrace] = field(default_factory=dict)
+
+    def descendants(self, starts: frozenset[int]) -> frozenset[int]:
+        """Return the statements that use, at any remove, a variable that one of `starts` gives."""
+        found: set[int] = set()
+        for index, sources in enumerate(self.data_sources):
+            if sources & (found | starts):
+                found.add(index)
+        return frozenset(found)
+
+    def ancestors(self, ends: frozenset[int]) -> frozenset[int]:
+        """Return the statements whose results `ends` use, at any remove."""
+        found: set[int] = set()
+        waiting = [each for end in ends for each in self.sources[end]]
+        while waiting:
+            index = waiting.pop()
+            if index not in found:
+                found.add(index)
+                waiting += self.sources[index]
+        return frozenset(found)
 
 
-def flow(statements: Sequence[Statement]) -> Flow:
+def flow(statements: Sequence[Statement], trace: Trace | None = None) -> Flow:
     """Return the data flow of a notebook's statements in cell order."""
     known = names.build([each.tree for each in statements], effects.summary)
     scalars = _always_scalar(statements)
     plain = [_without_links(effects.of(each.tree, known), scalars) for each in statements]
-    shared = _with_shared_memory(plain, _always_literal(statements))
-    sources = [frozenset(_reaching(number, shared)) for number in range(len(shared))]
-    conflicts = [sources[number] | _conflicting(number, shared) for number in range(len(shared))]
-    return Flow(statements, known, shared, sources, conflicts)
+    widened = _with_shared_memory(plain, _always_literal(statements))
+    seen = {each.index: each for each in trace.statements} if trace else {}
+    final = [
+        _as_seen(own, wide, seen[number], is_import=names.is_import(statements[number].tree))
+        if number in seen
+        else wide
+        for number, (own, wide) in enumerate(zip(plain, widened, strict=True))
+    ]
+    reaching = [_reaching(number, final) for number in range(len(final))]
+    sources = [frozenset(index for found in each.values() for index in found) for each in reaching]
+    data_sources = [
+        frozenset(index for name, found in each.items() if not name.startswith("<") for index in found)
+        for each in reaching
+    ]
+    conflicts = [sources[number] | _conflicting(number, final) for number in range(len(final))]
+    return Flow(statements, known, final, sources, data_sources, conflicts, seen)
+
+
+def watched(flow: Flow) -> dict[int, frozenset[str]]:
+    """Return the names that each statement may change, by what can be known before it runs: a trace looks at them."""
+    return {
+        number: frozenset(name for name in known.reads | known.changes if not name.startswith("<"))
+        - flow.names.imports.keys()
+        for number, known in enumerate(flow.effects)
+    }
+
+
+def _as_seen(own: Effects, widened: Effects, seen: StatementTrace, *, is_import: bool) -> Effects:
+    """Return a statement's effects as they were seen; what could not be seen stays as it was feared."""
+    unsure = seen.opaque | own.fits | own.may_bind
+    changes = {name for name in own.changes if name in unsure or name.startswith("<")}
+    changes |= {name for name in widened.changes if name in seen.opaque}
+    changes = (changes - RANDOM) | seen.mutated | seen.deleted | (seen.bound - own.binds)
+    # What only a branch binds, and did not this time, was not bound.
+    changes -= own.may_bind - seen.bound - seen.mutated
+    reads = own.reads - RANDOM
+    # What libraries draw while they are imported, they draw in the project too.
+    drawn = (seen.drew & RANDOM) - own.binds if not is_import else frozenset[str]()
+    figure = {FIGURE} if seen.figures else set()
+    return replace(
+        own,
+        reads=reads | drawn | figure | ((seen.mutated | seen.deleted) - own.binds),
+        changes=frozenset(changes | drawn | figure),
+        links=seen.aliases,
+        unseeded=own.unseeded,
+    )
 
 
 def _always_scalar(statements: Sequence[Statement]) -> frozenset[str]:
@@ -74,14 +143,16 @@ def _with_shared_memory(plain: Sequence[Effects], literals: frozenset[str]) -> l
     return widened
 
 
-def _reaching(number: int, known: Sequence[Effects]) -> set[int]:
-    found: set[int] = set()
+def _reaching(number: int, known: Sequence[Effects]) -> dict[str, set[int]]:
+    """Return the statements that may have given each name that a statement reads what it holds by then."""
+    found: dict[str, set[int]] = {}
     for name in known[number].reads:
+        givers = found.setdefault(name, set())
         for earlier in range(number - 1, -1, -1):
             if name in known[earlier].changes:
-                found.add(earlier)
+                givers.add(earlier)
             if name in known[earlier].binds:
-                found.add(earlier)
+                givers.add(earlier)
                 break
     return found
 

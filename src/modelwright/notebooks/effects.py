@@ -15,10 +15,11 @@ from modelwright.notebooks.names import Definition, FunctionSummary, Names, root
 
 NUMPY_RANDOM = "<numpy random>"
 PYTHON_RANDOM = "<python random>"
+TORCH_RANDOM = "<torch random>"
 FIGURE = "<figure>"
 DISPLAY = "<display>"
 WORLD = "<world>"
-RANDOM = frozenset({NUMPY_RANDOM, PYTHON_RANDOM})
+RANDOM = frozenset({NUMPY_RANDOM, PYTHON_RANDOM, TORCH_RANDOM})
 
 _BUILTINS = frozenset(dir(builtins)) | {"display", "get_ipython", "__file__", "__name__"}
 # Builtins whose result holds what they are given.
@@ -74,6 +75,8 @@ def summary(tree: Definition, names: Names) -> FunctionSummary:
         changes=frozenset(changes) | declared_global,
         parameters=parameters,
         changed_parameters=frozenset(parameters) & changed,
+        returns=isinstance(tree, ast.ClassDef)
+        or any(isinstance(each, ast.Return) and each.value is not None for each in ast.walk(tree)),
     )
 
 
@@ -214,7 +217,7 @@ class _Collector(ast.NodeVisitor):
         self.bound.add(node.name)
         self.state.maybe_bound.add(node.name)
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - the names that ast.NodeVisitor calls
+    visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         for each in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
@@ -227,7 +230,7 @@ class _Collector(ast.NodeVisitor):
         self.bound |= imported
         self.state.maybe_bound |= imported
 
-    visit_ImportFrom = visit_Import  # noqa: N815 - the names that ast.NodeVisitor calls
+    visit_ImportFrom = visit_Import
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         given = node.args
@@ -251,7 +254,7 @@ class _Collector(ast.NodeVisitor):
             self.visit(each)
         self.locals.pop()
 
-    visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _comprehension  # noqa: N815 - the names that ast.NodeVisitor calls
+    visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _comprehension
 
     def _branches(self, branches: Iterable[list[ast.stmt]], *, covers_all: bool) -> None:
         """Walk alternatives; afterwards only what every one of them binds is surely bound."""
@@ -277,7 +280,7 @@ class _Collector(ast.NodeVisitor):
         self.bound = before
         self._branches([node.orelse], covers_all=False)
 
-    visit_AsyncFor = visit_For  # noqa: N815 - the names that ast.NodeVisitor calls
+    visit_AsyncFor = visit_For
 
     def visit_While(self, node: ast.While) -> None:
         self.visit(node.test)
@@ -319,6 +322,8 @@ class _Collector(ast.NodeVisitor):
             self._change(root(node.args[0]))
         if origin.startswith(("numpy.random.", "random.")):
             self._random_call(node, last, NUMPY_RANDOM if library == "numpy" else PYTHON_RANDOM)
+        elif last == "manual_seed":
+            self._random_call(node, "seed", TORCH_RANDOM)
         elif origin in vocabulary.DRAWING_FUNCTIONS and not naming.has_random_state(node):
             inner = [*node.args, *(each.value for each in node.keywords)]
             if not (last.startswith("cross_") and all(self.names.is_steady(each) for each in inner)):

@@ -1,108 +1,104 @@
-"""A plan into the project's files: `train.py`, `score.py` and `pipeline.py`, and tests of them.
+"""A plan into the modules of a project: a package of functions, a command line, a scoring script and a pipeline."""
 
-The tests say that what each function gave when the notebook ran is what it must give again. They need pytest and the
-project's own requirements, train nothing and write nothing on import, and work in any folder.
-"""
+from collections.abc import Collection, Sequence
 
-import json
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-from modelwright.notebooks import templates
-from modelwright.notebooks.proof import expected_answer, sample_request
+from modelwright.notebooks import arranging, importing, wrapping
+from modelwright.notebooks.arranging import Arrangement
+from modelwright.notebooks.layouts import Layout
 from modelwright.notebooks.rendering import literal, signature
-from modelwright.records import Function, NotebookRun, Parameter, Plan
-
-_DESCRIBING = Path(__file__).with_name("describing.py")
-
-_WIDTH = 100
+from modelwright.records import Function, Parameter, Plan
 
 
-def modules(plan: Plan) -> dict[str, str]:
-    """Return the project's modules by file name."""
-    return {"train.py": train(plan), "score.py": plan.score, "pipeline.py": pipeline(plan)}
+def modules(plan: Plan, layout: Layout) -> dict[str, str]:
+    """Return the project's modules by path: those that the layout names and the plan has something for."""
+    arranged = arranging.arrange(plan, layout)
+    texts = {module: _stage_module(plan, arranged, layout, module) for module in arranged.modules}
+    texts[layout.train] = _train(plan, arranged, layout)
+    if plan.score:
+        texts[layout.score] = _score(plan, arranged, layout)
+    texts[layout.pipeline] = _pipeline(plan, arranged, layout)
+    for module in list(texts):
+        folder = module.rpartition(".")[0]
+        while folder:
+            texts.setdefault(folder, f'"""{_package_purpose(plan, layout, folder)}"""\n')
+            folder = folder.rpartition(".")[0]
+    return {layout.file(module): texts[module] for module in sorted(texts)}
 
 
-def train(plan: Plan) -> str:
-    """Return `train.py`: the notebook's steps as functions, and a command line with its parameters."""
-    imports = _with_argparse(plan.imports)
-    parts = [
-        f'"""Train the model of {plan.notebook}: a function for each step, and a command line."""\n\n'
-        + "\n".join(imports),
-        plan.definitions.strip("\n"),
-        *(each.code.strip("\n") for each in plan.functions),
-        _main(plan),
-        'if __name__ == "__main__":\n    main()',
-    ]
-    text = "\n\n\n".join(each for each in parts if each) + "\n"
-    # A module-level constant needs no two blank lines above it.
-    return text.replace("\n\n\nPROJECT = ", "\n\nPROJECT = ", 1)
+def _package_purpose(plan: Plan, layout: Layout, folder: str) -> str:
+    if folder == layout.package:
+        return f"The model of {_named(plan)}: how it is trained, and how it scores."
+    return {
+        "training": "How the model is trained.",
+        "evaluate": "How the model is measured.",
+        "scoring": "How the model scores.",
+        "util": "What several modules share.",
+    }[folder.rpartition(".")[2]]
 
 
-def pipeline(plan: Plan) -> str:
-    """Return `pipeline.py`: one function whose calls are the steps of a run."""
+def _stage_module(plan: Plan, arranged: Arrangement, layout: Layout, module: str) -> str:
+    purposes = {
+        layout.data: f"The data of {_named(plan)}: loaded, and split into rows to learn from and rows to test with.",
+        layout.features: f"The features of {_named(plan)}: what the model is given.",
+        layout.evaluation: f"How good the model of {_named(plan)} is.",
+        layout.components: f"Functions and classes of {_named(plan)} that the modules share.",
+        layout.package: _package_purpose(plan, layout, layout.package),
+    }
+    return _module(purposes.get(module, ""), _parts(arranged, module), plan.imports, arranged, layout, module)
+
+
+def _train(plan: Plan, arranged: Arrangement, layout: Layout) -> str:
+    """Return the module that trains: its steps as functions, and a command line with the project's parameters."""
+    parts = [*_parts(arranged, layout.train), _main(plan), 'if __name__ == "__main__":\n    main()']
+    purpose = f"Train the model of {_named(plan)}: a function for each step, and a command line."
+    return _module(purpose, parts, [*plan.imports, "import argparse"], arranged, layout, layout.train)
+
+
+def _score(plan: Plan, arranged: Arrangement, layout: Layout) -> str:
+    purpose, imports, code = arranging.opened(plan.score)
+    return _module(purpose, [code], imports, arranged, layout, layout.score)
+
+
+def _pipeline(plan: Plan, arranged: Arrangement, layout: Layout) -> str:
+    """Return the module with one function whose calls are the steps of a run."""
     parameters = [*plan.parameters, Parameter("output_folder", "outputs")]
-    lines = [_call(each) for each in plan.functions]
-    results = [f'"model": {plan.model}']
+    results = [f'"model": {plan.model}'] if plan.model else []
     results += [f'"metrics": {plan.measured}'] if any(plan.measured in each.outputs for each in plan.functions) else []
-    returned = f"return {{{', '.join(results)}}}"
-    names = ", ".join(sorted(each.name for each in plan.functions))
-    header = signature("pipeline", [], parameters)
-    imports = f"from train import {names}"
-    if len(imports) > _WIDTH:
-        imports = (
-            "from train import (\n"
-            + "".join(f"    {each.name},\n" for each in sorted(plan.functions, key=lambda each: each.name))
-            + ")"
-        )
-    body = "\n".join(f"    {line}" for line in (*lines, returned))
-    return (
-        f'"""The pipeline: every call is a step of its own, run in a process of its own."""\n\n{imports}\n\n\n'
-        f'{header}\n    """Train, measure and save the model."""\n{body}\n'
-    )
+    lines = ['    """Train, measure and save the model."""']
+    for each in plan.functions:
+        lines += _call(each, {name: name for name in (*each.inputs, *each.parameters)})
+    lines += wrapping.parts("return {", results, "}")
+    code = "\n".join([signature("pipeline", [], parameters), *lines])
+    purpose = "The pipeline: every call is a step of its own, run in a process of its own."
+    return _module(purpose, [code], [], arranged, layout, layout.pipeline)
 
 
-def _with_argparse(imports: Sequence[str]) -> list[str]:
-    """Return the import lines with argparse among those of the standard library."""
-    lines = list(imports)
-    place = 0
-    for number, line in enumerate(lines):
-        if line.startswith("from __future__"):
-            place = number + 2
-    while place < len(lines) and lines[place].startswith("import ") and lines[place] < "import argparse":
-        place += 1
-    return [*lines[:place], "import argparse", *lines[place:]]
-
-
-def _call(function: Function) -> str:
-    given = [*function.inputs, *(f"{each}={each}" for each in function.parameters)]
-    targets = ", ".join(function.outputs)
-    arguments = ", ".join(given)
-    return f"{targets} = {function.name}({arguments})" if targets else f"{function.name}({arguments})"
+def _call(function: Function, given: dict[str, str]) -> list[str]:
+    """Return the lines of a call; `given` says what stands for each input and parameter."""
+    arguments = [given[each] for each in function.inputs]
+    arguments += [f"{each}={given[each]}" for each in function.parameters]
+    return wrapping.call(function.name, arguments, targets=function.outputs)
 
 
 def _main(plan: Plan) -> str:
     flowing = {name for each in plan.functions for name in (*each.inputs, *each.outputs)}
     parser, arguments, name, value = (_free(each, flowing) for each in ("parser", "arguments", "name", "value"))
-    lines = [f"{parser} = argparse.ArgumentParser(description=__doc__)"]
-    lines += [f"{parser}.add_argument({_option(each)})" for each in plan.parameters]
-    lines.append(f'{parser}.add_argument("--output-folder", default="outputs")')
-    lines.append(f"{arguments} = {parser}.parse_args()")
+    lines = [f"    {parser} = argparse.ArgumentParser(description=__doc__)"]
+    for each in plan.parameters:
+        lines += wrapping.call(f"{parser}.add_argument", _option(each))
+    lines.append(f'    {parser}.add_argument("--output-folder", default="outputs")')
+    lines.append(f"    {arguments} = {parser}.parse_args()")
     measuring = [each.name for each in plan.functions if plan.measured in each.outputs][-1:]
     for function in plan.functions:
-        given = [
-            *(f"{arguments}.output_folder" if each == "output_folder" else each for each in function.inputs),
-            *(f"{each}={arguments}.{each}" for each in function.parameters),
-        ]
-        call = f"{function.name}({', '.join(given)})"
-        lines.append(f"{', '.join(function.outputs)} = {call}" if function.outputs else call)
+        given = {each: each for each in function.inputs} | {each: f"{arguments}.{each}" for each in function.parameters}
+        if "output_folder" in given:
+            given["output_folder"] = f"{arguments}.output_folder"
+        lines += _call(function, given)
         if function.name in measuring:
-            lines.append(f"for {name}, {value} in {plan.measured}.items():")
-            lines.append(f'    print(f"{{{name}}}: {{{value}!r}}")')
-    body = "\n".join(f"    {line}" for line in lines)
+            lines.append(f"    for {name}, {value} in {plan.measured}.items():")
+            lines.append(f'        print(f"{{{name}}}: {{{value}!r}}")')
     purpose = "Train with the parameters of the command line, print the metrics, save the model."
-    return f'def main():\n    """{purpose}"""\n{body}'
+    return "\n".join(["def main():", f'    """{purpose}"""', *lines])
 
 
 def _free(name: str, taken: Collection[str]) -> str:
@@ -110,134 +106,46 @@ def _free(name: str, taken: Collection[str]) -> str:
     return name if name not in taken else _free(f"{name}_", taken)
 
 
-def _option(parameter: Parameter) -> str:
-    flag = f'"--{parameter.name.replace("_", "-")}"'
+def _option(parameter: Parameter) -> list[str]:
+    flag, default = f'"--{parameter.name.replace("_", "-")}"', f"default={literal(parameter.value)}"
     if isinstance(parameter.value, bool):
-        return f"{flag}, action=argparse.BooleanOptionalAction, default={literal(parameter.value)}"
-    return f"{flag}, type={type(parameter.value).__name__}, default={literal(parameter.value)}"
+        return [flag, "action=argparse.BooleanOptionalAction", default]
+    return [flag, f"type={type(parameter.value).__name__}", default]
 
 
-# --- tests ---
+def _parts(arranged: Arrangement, module: str) -> list[str]:
+    """Return the code that stands in a module: definitions, then functions."""
+    functions = [wrapping.wrapped(each.code.strip("\n")) for each in arranged.functions.get(module, ())]
+    return [arranging.joined(arranged.definitions.get(module, ())), *functions]
 
 
-def golden(plan: Plan, training_run: NotebookRun, scoring_run: NotebookRun | None = None) -> dict[str, Any]:
-    """Return what the notebooks gave, as the tests compare with it."""
-    known = {each.name for each in plan.metrics}
-    rows = _rows(training_run)
-
-    def shown(values: object) -> object:
-        """Return what the model gave for the rows that are shown, of what it gave for all that were put aside."""
-        return values[: len(rows["rows"])] if rows and isinstance(values, list) else None
-
-    return {
-        "metrics": {name: value for name, value in training_run.metrics.items() if name in known},
-        "parts": training_run.parts,
-        "overlaps": {name: counts for name, counts in training_run.overlaps.items() if counts},
-        "rows": rows,
-        "predictions": shown(training_run.predictions),
-        "certainty": shown(training_run.certainty),
-        "request": sample_request(plan, training_run),
-        "answer": expected_answer(plan, training_run, scoring_run),
-    }
+def _module(
+    purpose: str, parts: Sequence[str], given: Sequence[str], arranged: Arrangement, layout: Layout, module: str
+) -> str:
+    """Return a module's text: what it is for, the imports that its code needs of those `given`, its code."""
+    code = "\n\n\n".join(each for each in parts if each)
+    head = f'"""{purpose}"""'
+    if "PROJECT" in arranging.unresolved(code):
+        path, given = _path_class(code, given)
+        # A path that is computed from the module's own holds in any folder.
+        line = f"PROJECT = {path}(__file__).resolve().parents[{layout.depth(module)}]"
+        is_constant_first = not code.startswith(("def ", "class ", "async ", "@", "#"))
+        code = f"{line}\n{code}" if is_constant_first else f"{line}\n\n\n{code}"
+    imports = arranging.import_lines(code, given=given, homes=arranged.homes, module=module)
+    is_block_first = code.startswith(("def ", "class ", "async ", "@"))
+    head += "\n\n" + "\n".join(imports) if imports else ""
+    return f"{head}\n\n\n{code}\n" if is_block_first else f"{head}\n\n{code}\n"
 
 
-def tests(plan: Plan, golden: Mapping[str, Any]) -> dict[str, str]:
-    """Return the project's test files by path, for what `golden` holds."""
-    files = {
-        "pytest.ini": templates.PYTEST_SETTINGS,
-        "tests/conftest.py": templates.CONFTEST,
-        "tests/describing.py": _DESCRIBING.read_text(encoding="utf-8"),
-        "tests/golden.json": json.dumps(golden, indent=1) + "\n",
-        "tests/test_train.py": _train_tests(plan, golden),
-    }
-    if golden["answer"] is not None:
-        files["tests/test_score.py"] = templates.SCORE.format() + templates.IMPORT.format(module="score")
-    return files
+def _path_class(code: str, given: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Return what makes a path in a module, and the imports with it, whatever the user calls `Path`."""
+    import_it = "from pathlib import Path"
+    others = [each for each in given if "Path" in importing.names_bound(each) and each != import_it]
+    if others or "Path" in arranging.bound(code):
+        return "pathlib.Path", [*given, "import pathlib"]
+    return "Path", [*given, import_it]
 
 
-def _rows(run: NotebookRun) -> dict[str, Any] | None:
-    """Return the rows shown if they can be made again from plain numbers and texts."""
-    if not isinstance(run.rows, dict) or not isinstance(run.rows.get("rows"), list):
-        return None
-    values = [each for row in run.rows["rows"] for each in (row if isinstance(row, list) else [row])]
-    return run.rows if all(isinstance(each, int | float | str) for each in values) else None
-
-
-def _train_tests(plan: Plan, golden: Mapping[str, Any]) -> str:
-    head = templates.TRAIN_HEAD.format(
-        loader_import="" if golden["predictions"] is None else f"import {plan.loader}\n",
-        functions=", ".join(sorted(each.name for each in plan.functions)),
-        steps="\n".join(f"    {line}" for each in plan.functions for line in _step(each, golden)),
-    )
-    parts = [each.partition(".") for each in golden["parts"]]
-    text = head + "".join(templates.PART.format(function=function, name=name) for function, _, name in parts)
-    text += "".join(templates.OVERLAP.format(function=function) for function in golden["overlaps"])
-    text += templates.METRICS.format(measured=plan.measured) if golden["metrics"] else ""
-    text += "".join(_reaching(plan, name, keyword) for name, keyword in plan.estimator_keywords)
-    text += templates.MAIN.format(predictions=_main_predictions(plan, golden))
-    return _without_unused(text + templates.IMPORT.format(module="train"))
-
-
-def _step(function: Function, golden: Mapping[str, Any]) -> list[str]:
-    """Return the lines that call a function and note what it gave, before a later one changes it."""
-    call = f"{function.name}({', '.join(function.inputs)})"
-    lines = [f"{', '.join(function.outputs)} = {call}" if function.outputs else call]
-    for name in function.outputs:
-        part = f"{function.name}.{name}"
-        if part in golden["parts"]:
-            lines.append(f'parts_seen["{part}"] = describe({name})')
-    if function.name in golden["overlaps"]:
-        shown = ", ".join(f'"{name}": {name}' for name in function.outputs)
-        lines.append(f"overlaps_seen = overlaps({{{shown}}})")
-    return lines
-
-
-def _reaching(plan: Plan, name: str, keyword: str) -> str:
-    """Return a test that a parameter's other value reaches the model; no text if no other is sure to be right."""
-    parameter = next(each for each in plan.parameters if each.name == name)
-    other = _other(parameter)
-    function = next((each for each in plan.functions if plan.model in each.outputs and name in each.parameters), None)
-    if other is None or function is None:
-        return ""
-    given = [*(f"steps.{each}" for each in function.inputs), f"{name}={other!r}"]
-    place = function.outputs.index(plan.model)
-    return templates.REACHES.format(
-        parameter=name,
-        call=f"{function.name}({', '.join(given)})",
-        pick="" if len(function.outputs) == 1 else f"[{place}]",
-        keyword=keyword,
-        other=repr(other),
-    )
-
-
-def _other(parameter: Parameter) -> int | float | None:
-    """Return a valid value near the parameter's own; None for switches and texts, whose other values are not known."""
-    value = parameter.value
-    if isinstance(value, bool | str):
-        return None
-    return value + 1 if isinstance(value, int) else value / 2 or 0.5
-
-
-def _main_predictions(plan: Plan, golden: Mapping[str, Any]) -> str:
-    if golden["predictions"] is None:
-        return templates.MAIN_SAVES.format(model_file=plan.model_file)
-    path = f'tmp_path / "outputs" / "{plan.model_file}"'
-    load = f"joblib.load({path})" if plan.loader == "joblib" else f"pickle.loads(({path}).read_bytes())"
-    has_columns = golden["rows"]["columns"] is not None
-    rows = 'pandas.DataFrame(table["rows"], columns=table["columns"])' if has_columns else 'numpy.array(table["rows"])'
-    text = templates.MAIN_PREDICTIONS.format(load=load, rows=rows)
-    return text if golden["certainty"] is None else text + templates.MAIN_CERTAINTY.format(rows=rows)
-
-
-def _without_unused(text: str) -> str:
-    """Return the module without imports that no test of this project uses, and with those that one does."""
-    names = [each for each in ("certainty", "describe", "difference", "overlaps", "plain") if f"{each}(" in text]
-    text = text.replace(
-        "from describing import certainty, describe, difference, overlaps, plain",
-        f"from describing import {', '.join(names)}",
-    )
-    if "pandas.DataFrame(" in text:
-        text = text.replace("import pytest\n", "import pandas\nimport pytest\n", 1)
-    if "numpy.array(" in text:
-        text = text.replace("import pytest\n", "import numpy\nimport pytest\n", 1)
-    return text
+def _named(plan: Plan) -> str:
+    """Return the notebook's name as a docstring can hold it."""
+    return plan.notebook.replace("\\", "/").replace('"', "'")

@@ -1,13 +1,16 @@
 """Notebooks run from top to bottom in a fresh kernel, on a copy of their folder, with a look at chosen values."""
 
+import ast
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,13 +25,17 @@ from modelwright.errors import (
     NotebookTimedOut,
     NotebookTooLarge,
 )
-from modelwright.records import Cell, Notebook, NotebookRun, ProbePoint
+from modelwright.notebooks import seeds
+from modelwright.records import Cell, Notebook, NotebookRun, ProbePoint, StatementTrace, Trace
 
 _WORKER = Path(__file__).with_name("worker.py")
+_TRACER = Path(__file__).with_name("tracing.py")
 # More than this is no folder of a notebook but a home or a disk of data.
 _COPY_LIMIT_BYTES = 2 * 1024**3
 _START_SECONDS = 120.0
 _FRAMES_SHOWN = 3
+# Texts that name something in a folder above the notebook's.
+_ABOVE = re.compile(r"""['"]((?:\.\./){1,3}[^'"\n{}]+)""")
 
 
 def execute(
@@ -40,26 +47,32 @@ def execute(
     probe: Sequence[ProbePoint] = (),
     files: Mapping[str, Path] | None = None,
     timeout_seconds: float = 600.0,
+    watch: Mapping[int, frozenset[str]] | None = None,
 ) -> NotebookRun:
     """Run the notebook in a fresh kernel of `python`; return what was printed and what the probe's points gave.
 
     The notebook's own folder is copied into `folder` and never touched; `files` are put into the copy, by their path
-    relative to it. A cell may take `timeout_seconds`.
+    relative to it. A cell may take `timeout_seconds`. With `watch` the run is traced: by a statement's index, the
+    names whose content is compared before and after it.
 
     Raises NotebookRaised, NotebookTimedOut, NotebookTooLarge, KernelMissing and KernelDied.
     """
     started = time.monotonic()
     version = _kernel_version(python, folder=folder, environment=environment)
-    copy, seen_folder = folder / "notebook", folder / "seen"
-    _copy_folder(notebook.path.parent, copy, skip=folder)
+    seen_folder = folder / "seen"
+    copy = _copied(notebook, folder / "notebook", skip=folder)
     for relative, source in (files or {}).items():
         (copy / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, copy / relative)
     seen_folder.mkdir(parents=True, exist_ok=True)
+    cells = _cells(notebook, probe)
     with _kernel(python, copy, environment=environment, timeout_seconds=timeout_seconds) as client:
+        _run_unseen(client, seeds.code([each.code for each in notebook.cells]))
+        if probe or watch is not None:
+            _install(client, cells, seen_folder, watch)
         outputs = tuple(
-            (cell.number, _run_cell(client, cell, notebook, probe=probe, seen_folder=seen_folder))
-            for cell in notebook.cells
+            (cell.number, _run_code(client, sent["code"], cell, notebook) if sent["code"] else "")
+            for cell, sent in zip(notebook.cells, cells, strict=True)
         )
     return _gathered(notebook, version, outputs, seen_folder, copy, time.monotonic() - started)
 
@@ -81,6 +94,36 @@ def _kernel_version(python: Path, *, folder: Path, environment: Mapping[str, str
 
 
 # --- the copy ---
+
+
+def _copied(notebook: Notebook, target: Path, *, skip: Path) -> Path:
+    """Copy the notebook's folder, and what its texts name in folders above it; return the copy of its folder."""
+    home = notebook.path.parent.absolute()
+    named = {text for each in notebook.cells for text in _ABOVE.findall(each.code)}
+    above = {text: path for text in named if (path := _existing(home / text)) is not None}
+    height = max((text.count("../") for text in above), default=0)
+    # A folder of another name stands for one that has none, as that of a disk.
+    parts = [each.name or "root" for each in reversed([home, *home.parents][: height + 1])]
+    copy = target.joinpath(*parts)
+    _copy_folder(home, copy, skip=skip)
+    for text, path in above.items():
+        place = copy.joinpath(*[".."] * text.count("../")).resolve() / path.relative_to(
+            home.joinpath(*[".."] * text.count("../")).resolve()
+        )
+        if path.is_dir():
+            _copy_folder(path, place, skip=skip)
+        elif not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, place)
+    return copy
+
+
+def _existing(path: Path) -> Path | None:
+    """Return a path that a text names, or the folder that it names the beginning of; None for nothing or too much."""
+    resolved = path.resolve()
+    found = next((each for each in (resolved, resolved.parent) if each.exists()), None)
+    is_too_much = found is None or found in {Path.home(), Path(found.anchor)} or found in path.absolute().parents
+    return None if is_too_much else found
 
 
 def _copy_folder(source: Path, target: Path, *, skip: Path) -> None:
@@ -144,7 +187,8 @@ def _kernel(python: Path, folder: Path, *, environment: Mapping[str, str], timeo
             startup_timeout=int(_START_SECONDS),
         )
         # The user's own start-up files and history must not take part, nor be written to.
-        variables = {**environment, "IPYTHONDIR": private, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+        variables = {**environment, "IPYTHONDIR": private, "PYTHONHASHSEED": str(seeds.SEED)}
+        variables["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
         group = 0
         try:
             with client.setup_kernel(
@@ -167,32 +211,56 @@ def _kernel(python: Path, folder: Path, *, environment: Mapping[str, str], timeo
             os.close(writing)
 
 
-def _run_cell(client: Any, cell: Cell, notebook: Notebook, *, probe: Sequence[ProbePoint], seen_folder: Path) -> str:
-    """Run a cell up to each of its points, looking there; return what it printed."""
-    points = [each for each in probe if each.cell == cell.number]
-    lines = cell.code.splitlines()
-    stops = sorted({min(each.line, len(lines)) for each in points})
-    printed, done = "", 0
-    for stop in [*stops, len(lines)]:
-        code = _in_place(lines, done, stop)
-        if code.strip("#\n "):
-            printed += _run_code(client, code, cell, notebook)
-        done = stop
-        here = [asdict(each) for each in points if min(each.line, len(lines)) == stop]
-        if here:
-            look = f'__import__("runpy").run_path({str(_WORKER)!r})["look"](globals(), {here!r}, {str(seen_folder)!r})'
-            _run_code(client, look, cell, notebook)
-            points = [each for each in points if min(each.line, len(lines)) != stop]
-    return printed
+def _cells(notebook: Notebook, probe: Sequence[ProbePoint]) -> list[dict[str, Any]]:
+    """Return for each cell the code that runs, the index of its first statement and its points."""
+    cells, first = [], 0
+    for cell in notebook.cells:
+        points = [asdict(each) for each in probe if each.cell == cell.number]
+        code = _in_place(cell.code.splitlines())
+        # A cell of comments is run only where something is looked at behind it.
+        is_run = bool(code.strip("#\n ")) or bool(points)
+        cells.append({"code": code if is_run else "", "first": first, "points": points})
+        first += len(_parsed(cell.code).body)
+    return cells
 
 
-def _in_place(lines: Sequence[str], start: int, stop: int) -> str:
-    """Return lines of a cell under as many empty comments as lie above, so that tracebacks name the cell's lines.
+def _parsed(code: str) -> ast.Module:
+    with warnings.catch_warnings():
+        # Odd escapes in the user's strings are the user's affair.
+        warnings.simplefilter("ignore")
+        return ast.parse(code)
 
-    IPython strips empty lines at the top, and would count from below them.
+
+def _install(
+    client: Any, cells: Sequence[Mapping[str, Any]], seen_folder: Path, watch: Mapping[int, frozenset[str]] | None
+) -> None:
+    """Put the tracer into the kernel."""
+    request = {
+        "folder": str(seen_folder.absolute()),
+        "cells": [each for each in cells if each["code"]],
+        "watch": None if watch is None else {index: sorted(names) for index, names in watch.items()},
+    }
+    request_file = seen_folder.absolute() / "request.json"
+    request_file.write_text(json.dumps(request), encoding="utf-8")
+    _run_unseen(client, f'__import__("runpy").run_path({str(_TRACER)!r})["install"]({str(request_file)!r})')
+
+
+def _run_unseen(client: Any, code: str) -> None:
+    """Run code that leaves nothing in the user's `In` and `Out`."""
+    from nbformat.v4 import new_code_cell
+
+    cell = new_code_cell(code)
+    client.nb.cells = [cell]
+    client.execute_cell(cell, 0, store_history=False)
+
+
+def _in_place(lines: Sequence[str]) -> str:
+    """Return a cell's lines with empty comments for empty lines at the top, so that tracebacks name the cell's lines.
+
+    IPython strips empty lines there, and would count from below them.
     """
-    first = next((number for number in range(start, stop) if lines[number].strip()), stop)
-    return "#\n" * first + "\n".join(lines[first:stop])
+    first = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
+    return "#\n" * first + "\n".join(lines[first:])
 
 
 def _run_code(client: Any, code: str, cell: Cell, notebook: Notebook) -> str:
@@ -284,4 +352,40 @@ def _gathered(
         unseen={each["name"]: each["error"] for each in entries if "error" in each},
         folder=copy,
         elapsed_seconds=elapsed_seconds,
+        trace=_trace(seen_folder / "trace.jsonl", copy),
+    )
+
+
+def _trace(file: Path, folder: Path) -> Trace | None:
+    """Return the trace that the kernel wrote, None when there was none to write; paths are relative to `folder`."""
+    if not file.exists():
+        return None
+    entries = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    seen = [each for each in entries if "index" in each]
+    for late in (each for each in entries if "changed" in each):
+        # Changed between two readings by statements that were not watched for it: each of them may have.
+        for each in seen:
+            if late["after"] < each["step"] < late["before"]:
+                each["mutated"].append(late["changed"])
+    statements = tuple(_statement_trace(each, folder.resolve()) for each in seen)
+    return Trace(statements, sum(each.elapsed_seconds for each in statements))
+
+
+def _statement_trace(seen: Mapping[str, Any], folder: Path) -> StatementTrace:
+    def near(path: str) -> str:
+        """Return a path in the copy, above the notebook's own folder, as relative to that."""
+        is_copied = any(path.startswith(f"{each}{os.sep}") for each in folder.parents if each.name == "notebook")
+        return Path(os.path.relpath(path, folder)).as_posix() if is_copied else path
+
+    names = {each: frozenset(seen[each]) for each in ("bound", "deleted", "mutated", "opaque", "drew", "settings")}
+    return StatementTrace(
+        index=seen["index"],
+        elapsed_seconds=seen["elapsed_seconds"],
+        aliases=frozenset((name, other) for name, other in seen["aliases"]),
+        read=tuple(near(each) for each in seen["read"]),
+        written=tuple(near(each) for each in seen["written"]),
+        printed=seen["printed"],
+        figures=seen["figures"],
+        kinds=seen["kinds"],
+        **names,
     )

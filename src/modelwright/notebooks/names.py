@@ -18,6 +18,7 @@ class FunctionSummary:
     changes: frozenset[str]
     parameters: tuple[str, ...]
     changed_parameters: frozenset[str]
+    returns: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ class Names:
         """Whether the expression builds an object of a machine-learning library."""
         origin = self.constructor(node) if node else None
         return origin is not None and origin.partition(".")[0] in vocabulary.ESTIMATOR_LIBRARIES
+
+    def is_silent(self, node: ast.AST) -> bool:
+        """Whether an expression is a call of a function of the user's that returns nothing, and so shows nothing."""
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in self.functions:
+                return not self.functions[name].returns
+        return False
 
     def is_steady(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> bool:
         """Whether fitting what the expression builds draws nothing from shared random state."""

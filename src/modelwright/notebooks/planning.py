@@ -7,11 +7,13 @@ from pathlib import PurePosixPath
 from modelwright.errors import NotebookNotConvertible
 from modelwright.notebooks import (
     checking,
+    closures,
     constants,
     dataflow,
     importing,
     names,
     parameters,
+    paths,
     rendering,
     results,
     scoring,
@@ -20,47 +22,62 @@ from modelwright.notebooks import (
     statements,
     vocabulary,
 )
+from modelwright.notebooks.closures import Closures
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.parameters import Parameters
 from modelwright.notebooks.results import Results
 from modelwright.notebooks.shaping import EVALUATE, SAVE, SPLIT, TRAIN, Stage
 from modelwright.notebooks.slicing import Slice
-from modelwright.records import Finding, Function, Metric, Notebook, Plan, ProbePoint
+from modelwright.records import Finding, Function, Metric, Notebook, Plan, ProbePoint, Shown, Trace
+
+# The kinds of caution that are worth a try, in this order; see `slicing.keep`.
+CAUTIONS = (0, 1, 3)
 
 _MODEL_FILE = {"joblib": "model.joblib", "pickle": "model.pkl"}
 
 
-def plan(training: Notebook, scoring_notebook: Notebook | None = None) -> Plan:
-    """Return what the notebooks become.
+def plan(
+    training: Notebook,
+    scoring_notebook: Notebook | None = None,
+    *,
+    trace: Trace | None = None,
+    caution: int = 0,
+) -> Plan:
+    """Return what the notebooks become. `trace` is what was seen when the training notebook ran.
+
+    With more `caution` more of the notebook stays, needed or not; see `slicing.keep`.
 
     Raises NotebookNotConvertible for the first finding that makes a true conversion impossible.
     """
-    flow = dataflow.flow(statements.statements(training))
+    flow = dataflow.flow(statements.statements(training), trace)
     found = results.results(flow)
     findings = [*checking.findings(training, flow), *checking.result_findings(training, flow, found)]
     _stop_at_errors(findings)
-    kept = slicing.keep(flow, found)
-    findings += _reading_functions(training, flow, kept)
+    kept = slicing.keep(flow, found, caution=caution)
     findings += _unknown_calls(training, flow, kept)
     _stop_at_errors(findings)
     given = parameters.find(flow, kept, found)
     shaped = shaping.stages(flow, kept, found, given)
-    model = shaping.model_name(found)
+    model = results.model_name(found)
     model_file, loader = _model_file(found, model)
-    paths, data_files = _paths(flow, kept, found)
-    known = rendering.context(flow, found, given, paths)
-    functions = _functions(shaped, known, found, model, model_file)
+    located = paths.paths(flow, kept, found)
+    data_files = located.data_files
+    closed = closures.closures(flow, kept)
+    findings += _impossible_definitions(training, flow, closed)
+    _stop_at_errors(findings)
+    known = rendering.context(flow, found, given, paths=located.edits, closures=closed)
+    functions = _functions(shaped, known, model=model, model_file=model_file)
     saved = _saved_files(found, model_file)
     script, more_findings = _script(
         scoring_notebook,
-        [model_file, *saved],
+        [model_file, *saved] if model else [],
         loader,
         has_preparation=_prepares(shaped, found),
         has_frames=_has_frames(flow, kept),
     )
     findings += more_findings
     _stop_at_errors(findings)
-    extra_imports = ["os", *([] if found.saves else [loader]), *rendering.random_imports(shaped)]
+    extra_imports = ["os", *([] if found.saves or not model else [loader]), *rendering.seed_imports(shaped, flow.names)]
     extra_imports += ["pathlib"] if any(each.is_path for each in (*found.saves, *found.files)) else []
     definitions = rendering.definitions(flow, sorted(kept.settings | kept.definitions), known)
     used = _names_in([definitions, *(each.code for each in functions)])
@@ -74,7 +91,7 @@ def plan(training: Notebook, scoring_notebook: Notebook | None = None) -> Plan:
         imports=imports,
         definitions=_project_folder(data_files) + definitions,
         functions=tuple(functions),
-        parameters=tuple(given.values),
+        parameters=(*given.values, *([known.defaults[known.seed]] if any(each.seeds for each in shaped) else [])),
         metrics=_metrics(shaped, known),
         model=model,
         model_file=model_file,
@@ -89,8 +106,22 @@ def plan(training: Notebook, scoring_notebook: Notebook | None = None) -> Plan:
         removals=(*gone, *script.removals),
         findings=tuple(findings),
         training_probe=tuple(_training_probe(flow, shaped, known, found, model)),
+        shown=tuple(_shown(flow, shaped, known)),
+        written_files=tuple(_written_files(flow, kept)),
         scoring_probe=script.probe,
     )
+
+
+def watched(training: Notebook, scoring_notebook: Notebook | None = None) -> dict[int, frozenset[str]]:
+    """Return the names that a trace of the training notebook looks at, by statement.
+
+    Raises NotebookNotConvertible for what is known to be impossible before anything ran.
+    """
+    flow = dataflow.flow(statements.statements(training))
+    _stop_at_errors(checking.findings(training, flow))
+    if scoring_notebook:
+        _stop_at_errors(check(scoring_notebook))
+    return dataflow.watched(flow)
 
 
 def _names_in(codes: Sequence[str]) -> set[str]:
@@ -122,7 +153,7 @@ def _stop_at_errors(findings: Sequence[Finding]) -> None:
             )
 
 
-def _reading_functions(notebook: Notebook, flow: Flow, kept: Slice) -> list[Finding]:
+def _impossible_definitions(notebook: Notebook, flow: Flow, closed: Closures) -> list[Finding]:
     return [
         Finding(
             code="function-reads-variable",
@@ -133,7 +164,7 @@ def _reading_functions(notebook: Notebook, flow: Flow, kept: Slice) -> list[Find
             line=flow.statements[index].line,
             is_error=True,
         )
-        for index, name in slicing.variables_read(flow, kept)
+        for index, name in closed.impossible
     ]
 
 
@@ -171,29 +202,6 @@ def _saved_files(found: Results, model_file: str) -> dict[str, str]:
     return {name: paths[name] for name in sorted(paths, key=lambda name: name != model_file)}
 
 
-def _paths(flow: Flow, kept: Slice, found: Results) -> tuple[dict[int, list[tuple[ast.expr, str]]], list[str]]:
-    """Return what takes the place of file paths, by statement, and the files read that lie beside the notebook."""
-    edits: dict[int, list[tuple[ast.expr, str]]] = {}
-    for save in (*found.saves, *found.files):
-        if save.statement in kept.body and save.file:
-            edits.setdefault(save.statement, []).append(
-                (save.path, rendering.in_output_folder(save.file, is_path=save.is_path))
-            )
-    values = constants.assigned_values(flow)
-    written = {each.file for each in (*found.saves, *found.files)}
-    files = []
-    for index in sorted(kept.body):
-        calls = [node for node in ast.walk(flow.statements[index].tree) if isinstance(node, ast.Call)]
-        for node in calls:
-            path = checking.read_path(node, flow, values)
-            if path is None or checking.is_outside(path) or path in written:
-                continue
-            files.append(str(PurePosixPath(path)))
-            code = flow.statements[index].source_of(node.args[0])
-            edits.setdefault(index, []).append((node.args[0], f"os.path.join(PROJECT, {code})"))
-    return edits, files
-
-
 def _project_folder(data_files: Sequence[str]) -> str:
     """Return the line that names the project's folder, if files are read from it."""
     return "PROJECT = os.path.dirname(os.path.abspath(__file__))\n" if data_files else ""
@@ -202,24 +210,16 @@ def _project_folder(data_files: Sequence[str]) -> str:
 # --- functions ---
 
 
-def _functions(
-    shaped: Sequence[Stage], known: rendering.Context, found: Results, model: str, model_file: str
-) -> list[Function]:
+def _functions(shaped: Sequence[Stage], known: rendering.Context, *, model: str, model_file: str) -> list[Function]:
     functions: list[Function] = []
     measured = False
     for stage in shaped:
         extra = []
-        if stage.role == SAVE and not found.saves and not _has_save(functions):
-            extra = [f"joblib.dump({model}, {rendering.in_output_folder(model_file)})"]
-        functions.append(
-            rendering.function(stage, known, extra=extra, metrics_so_far=measured and stage.role == EVALUATE)
-        )
-        measured = measured or stage.role == EVALUATE
+        if stage.role == SAVE and not stage.statements:
+            extra = [f"joblib.dump({model}, {paths.in_output_folder(model_file)})"]
+        functions.append(rendering.function(stage, known, extra=extra, metrics_so_far=measured))
+        measured = measured or bool(rendering.measures_of(stage, known))
     return functions
-
-
-def _has_save(functions: Sequence[Function]) -> bool:
-    return any(each.name.startswith("save_") for each in functions)
 
 
 def _metrics(shaped: Sequence[Stage], known: rendering.Context) -> tuple[Metric, ...]:
@@ -227,7 +227,6 @@ def _metrics(shaped: Sequence[Stage], known: rendering.Context) -> tuple[Metric,
     found = [
         Metric(each.name, vocabulary.goal_of(each.name, each.function))
         for stage in shaped
-        if stage.role == EVALUATE
         for index in stage.statements
         for each in known.measures.get(index, ())
     ]
@@ -256,7 +255,7 @@ def _estimator_keywords(flow: Flow, given: Parameters, model: str) -> tuple[tupl
 
 
 def _prepares(shaped: Sequence[Stage], found: Results) -> bool:
-    return bool(found.transformers) and any(stage.statements for stage in shaped)
+    return bool(found.learning.transformers) and any(stage.statements for stage in shaped)
 
 
 def _has_frames(flow: Flow, kept: Slice) -> bool:
@@ -279,8 +278,10 @@ def _script(
 ) -> tuple[scoring.Script, list[Finding]]:
     """Return the scoring script: the notebook's, or else one for rows as the model sees them.
 
-    `files` are the names of what training saves, the model's first.
+    `files` are the names of what training saves, the model's first; without a model there is nothing to score with.
     """
+    if not files:
+        return scoring.Script("", None, {}, frozenset(), (), ()), []
     if notebook is None:
         finding = Finding(
             code="scoring-takes-prepared-rows",
@@ -328,7 +329,26 @@ def _strange_loads(notebook: Notebook, flow: Flow, files: Sequence[str]) -> list
     ]
 
 
-# --- what to look at when the notebook runs ---
+# --- what to compare ---
+
+
+def _shown(flow: Flow, shaped: Sequence[Stage], known: rendering.Context) -> list[Shown]:
+    """Return what the kept statements showed, as far as the project prints it as a text rather than a metric."""
+    found = []
+    for index in (each for stage in shaped for each in stage.statements):
+        one, seen = flow.statements[index], flow.seen.get(index)
+        is_metric = any(not each.is_bound for each in known.measures.get(index, ()))
+        is_bare = isinstance(one.tree, ast.Expr) and one.is_last and not rendering.prints(one.tree)
+        if seen is None or not seen.printed.strip() or (index not in known.shows and (is_metric or is_bare)):
+            continue
+        found.append(Shown(index, one.cell, one.line, seen.printed, is_bare))
+    return found
+
+
+def _written_files(flow: Flow, kept: Slice) -> list[str]:
+    """Return the files that kept statements were seen to write beside the notebook."""
+    written = [file for index, seen in sorted(flow.seen.items()) if index in kept.body for file in seen.written]
+    return [each for each in dict.fromkeys(written) if not PurePosixPath(each).is_absolute()]
 
 
 def _training_probe(
@@ -341,9 +361,9 @@ def _training_probe(
             for measure in known.measures.get(index, ()):
                 expression = measure.place if measure.is_bound else one.source_of(measure.expression)
                 points.append(ProbePoint(one.cell, one.end_line, "metric", measure.name, expression))
-        if stage.role not in {TRAIN, EVALUATE, SAVE} and stage.statements:
+        shown = list(stage.outputs)
+        if stage.statements:
             last = flow.statements[max(stage.statements)]
-            shown = [each for each in stage.outputs if not each.startswith("<")]
             points += [ProbePoint(last.cell, last.end_line, "part", f"{stage.name}.{each}", each) for each in shown]
         if stage.role == SPLIT and stage.statements:
             parts = "{" + ", ".join(f'"{each}": {each}' for each in shown) + "}"
@@ -354,7 +374,7 @@ def _training_probe(
 def _prediction_points(flow: Flow, shaped: Sequence[Stage], found: Results, model: str) -> list[ProbePoint]:
     """Return where rows to predict on are put aside, and where the model as saved predicts on them."""
     place = _rows(flow, shaped, model)
-    fits = [index for index, name in found.fits if name == model]
+    fits = [index for index, name in found.learning.fits if name == model]
     saved = next((each for each in found.saves if isinstance(each.value, ast.Name) and each.value.id == model), None)
     final = saved.statement if saved else max(fits, default=-1)
     if place is None or final < 0:

@@ -3,43 +3,87 @@
 import json
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelwright import processes
 from modelwright.errors import ProjectRaised
+from modelwright.notebooks import printed, seeds
 from modelwright.notebooks.describing import difference
-from modelwright.records import Comparison, NotebookRun, Plan, Proof
+from modelwright.notebooks.layouts import Layout
+from modelwright.records import Comparison, NotebookRun, Plan, Proof, Shown
 
 _WORKER = Path(__file__).with_name("worker.py")
 TOLERANCE = 1e-9
+# Three runs of one notebook: the third may lie this many times as far from the first as the second did.
+_SPREAD = 3.0
+_TEXT_SHOWN = 400
+_TEXT_FILES = frozenset({".csv", ".tsv", ".txt", ".json", ".jsonl", ".dot", ".md", ".html"})
 _TRACEBACK_LINES = 12
 
 
-def prove(  # noqa: PLR0913 - both sides of the comparison and where it is done, all named at the call
-    *,
+@dataclass(frozen=True)
+class ProjectRun:
+    """What a project gave in a fresh process, as its worker saw it, and where it left its files."""
+
+    seen: Mapping[str, Any]
+    output_folder: Path
+    elsewhere: Path
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The top-level modules that the run loaded.
+
+        Among them are those that no import statement names: what one library asks of another only when it is needed,
+        as scikit-learn does with pandas for `as_frame=True`.
+        """
+        return tuple(self.seen["modules"])
+
+
+def run(  # noqa: PLR0913 - what is run, in which Python, where, and what is to be missing
     plan: Plan,
     training_run: NotebookRun,
-    scoring_run: NotebookRun | None,
+    *,
     project: Path,
-    project_digest: str,
+    layout: Layout,
     python: Path,
     environment: Mapping[str, str],
     work_folder: Path,
+    without: Collection[str] = (),
     timeout_seconds: float = 3600.0,
-) -> Proof:
-    """Run the project's training and scoring in a fresh process of `python`; compare with what the notebooks gave.
+) -> ProjectRun:
+    """Run the project's training and scoring in a fresh process of `python`.
 
-    Compared are metrics, the saved model's predictions on the same rows, how sure it is of them, and the scoring
-    result; floats to `TOLERANCE`, relative. A value that only one side has is a difference. Raises ProjectRaised and
-    CommandTimedOut.
+    The modules `without` look as if they were not installed. Raises ProjectRaised and CommandTimedOut.
     """
-    asked = _request(plan, training_run, project, work_folder)
+    asked = _request(plan, training_run, project, layout, work_folder) | {"without": list(without)}
     seen = _project_run(asked, python, environment, work_folder, timeout_seconds)
-    pairs: list[tuple[str, str, Any, Any]] = [
+    return ProjectRun(seen, Path(asked["output_folder"]), work_folder / "elsewhere")
+
+
+def prove(
+    plan: Plan,
+    training_run: NotebookRun,
+    scoring_run: NotebookRun | None,
+    *,
+    project_run: ProjectRun,
+    project_digest: str,
+    again: NotebookRun | None = None,
+) -> Proof:
+    """Compare what the project's run gave with what the notebooks' runs gave.
+
+    Compared are metrics, what is printed, the values that flow between functions, files written, the saved model's
+    predictions on the same rows, how sure it is of them, and the scoring result; floats to `TOLERANCE`, relative. A
+    value that only one side has is a difference. `again` is another run of the training notebook: what differs between
+    its two runs may differ as much in the project's.
+    """
+    seen = project_run.seen
+    pairs: list[tuple[str, str, object, object]] = [
         (each.name, "metric", training_run.metrics.get(each.name), seen["metrics"].get(each.name))
         for each in plan.metrics
     ]
+    pairs += [(name, "value", value, seen["parts"].get(name)) for name, value in training_run.parts.items()]
     if training_run.predictions is not None:
         pairs.append(("predictions", "predictions", training_run.predictions, seen["predictions"]))
     if training_run.certainty is not None:
@@ -47,8 +91,12 @@ def prove(  # noqa: PLR0913 - both sides of the comparison and where it is done,
     answer = expected_answer(plan, training_run, scoring_run)
     if answer is not None:
         pairs.append(("scores", "scores", answer, seen["answer"]))
+    noise = _noise(plan, training_run, again)
+    found = [_comparison(*pair, noise=noise.get((pair[1], pair[0]), 0.0)) for pair in pairs]
+    found += _printed(plan, seen["printed"], noise)
+    found += _files(plan, training_run, project_run)
     return Proof(
-        comparisons=tuple(_comparison(*pair) for pair in pairs),
+        comparisons=tuple(found),
         tolerance=TOLERANCE,
         notebook_digest=plan.digest,
         project_digest=project_digest,
@@ -56,26 +104,72 @@ def prove(  # noqa: PLR0913 - both sides of the comparison and where it is done,
     )
 
 
-def loaded_modules(
-    *,
-    plan: Plan,
-    training_run: NotebookRun,
-    project: Path,
-    python: Path,
-    environment: Mapping[str, str],
-    work_folder: Path,
-    without: Collection[str] = (),
-    timeout_seconds: float = 3600.0,
-) -> tuple[str, ...]:
-    """Run the project in a fresh process of `python` and return the top-level modules that this loaded.
+def _noise(plan: Plan, one: NotebookRun, other: NotebookRun | None) -> dict[tuple[str, str], float]:
+    """Return how far two runs of the notebook are apart, by kind and name of each result that differs."""
+    if other is None:
+        return {}
+    found = {("metric", name): difference(value, other.metrics.get(name)) for name, value in one.metrics.items()}
+    found |= {("value", name): difference(value, other.parts.get(name)) for name, value in one.parts.items()}
+    found["predictions", "predictions"] = difference(one.predictions, other.predictions)
+    found["predictions", "certainty"] = difference(one.certainty, other.certainty)
+    texts = {each.index: each.printed for each in (other.trace.statements if other.trace else ())}
+    for each in plan.shown:
+        values, others = printed.numbers(each.text), printed.numbers(texts.get(each.statement, ""))
+        found["printed", _place(each)] = difference(values, others)
+    return {key: apart for key, apart in found.items() if apart > TOLERANCE}
 
-    Among them are those that no import statement names: what one library asks of another only when it is needed, as
-    scikit-learn does with pandas for `as_frame=True`. The modules `without` look as if they were not installed.
-    Raises ProjectRaised and CommandTimedOut.
-    """
-    asked = _request(plan, training_run, project, work_folder) | {"without": list(without)}
-    seen = _project_run(asked, python, environment, work_folder, timeout_seconds)
-    return tuple(seen["modules"])
+
+def _printed(plan: Plan, text: str, noise: Mapping[tuple[str, str], float]) -> list[Comparison]:
+    looked_through = printed.Printed(text)
+    found = []
+    for each in plan.shown:
+        match = looked_through.find(each.text, is_display=each.is_display)
+        own_noise = noise.get(("printed", _place(each)), 0.0)
+        is_equal = match.difference <= max(TOLERANCE, _SPREAD * own_noise)
+        found.append(
+            Comparison(
+                _place(each),
+                "printed",
+                _short(each.text),
+                _short(match.text),
+                is_equal=is_equal,
+                difference=match.difference,
+                noise=own_noise,
+                place=_place(each),
+            )
+        )
+    return found
+
+
+def _place(shown: Shown) -> str:
+    return f"cell {shown.cell}, line {shown.line}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _TEXT_SHOWN else f"{text[:_TEXT_SHOWN]}…"
+
+
+def _files(plan: Plan, training_run: NotebookRun, project_run: ProjectRun) -> list[Comparison]:
+    """Compare the files that both sides wrote, if they can be read as texts; pictures and models are left out."""
+    found = []
+    for name in plan.written_files:
+        theirs = training_run.folder / name
+        places = [project_run.output_folder / theirs.name, project_run.elsewhere / name]
+        ours = next((each for each in places if each.is_file()), None)
+        if theirs.suffix.lower() not in _TEXT_FILES or not theirs.is_file():
+            continue
+        apart = _files_apart(theirs, ours) if ours else math.inf
+        found.append(
+            Comparison(name, "file", name, ours.name if ours else None, is_equal=apart <= TOLERANCE, difference=apart)
+        )
+    return found
+
+
+def _files_apart(one: Path, other: Path) -> float:
+    if one.read_bytes() == other.read_bytes():
+        return 0.0
+    texts = [each.read_text(encoding="utf-8", errors="replace") for each in (one, other)]
+    return difference(*(printed.numbers(each) for each in texts))
 
 
 def sample_request(plan: Plan, training_run: NotebookRun) -> str | None:
@@ -110,27 +204,29 @@ def expected_answer(plan: Plan, training_run: NotebookRun, scoring_run: Notebook
     return {"result": [training_run.predictions[number] for number, _ in _sample_rows(training_run)]}
 
 
-def _comparison(name: str, kind: str, notebook: Any, project: Any) -> Comparison:
-    if notebook is None or project is None:
-        return Comparison(name, kind, notebook, project, is_equal=False, difference=float("inf"))
-    apart = difference(notebook, project)
-    return Comparison(name, kind, notebook, project, is_equal=apart <= TOLERANCE, difference=apart)
+def _comparison(name: str, kind: str, notebook: Any, project: Any, *, noise: float) -> Comparison:
+    apart = math.inf if notebook is None or project is None else difference(notebook, project)
+    is_equal = apart <= max(TOLERANCE, _SPREAD * noise)
+    return Comparison(name, kind, notebook, project, is_equal=is_equal, difference=apart, noise=noise)
 
 
-def _request(plan: Plan, training_run: NotebookRun, project: Path, work_folder: Path) -> dict[str, Any]:
+def _request(plan: Plan, training_run: NotebookRun, project: Path, layout: Layout, work_folder: Path) -> dict[str, Any]:
     has_rows = training_run.rows_file is not None and training_run.predictions is not None
     # The place of a served model, whose last two parts are its name and version.
     output = work_folder / "azureml-models" / project.name / "1"
     output.mkdir(parents=True, exist_ok=True)
     return {
-        "project": str(project.absolute()),
+        "project": project.name,
+        "source": str(project.absolute() / layout.source),
+        "train": layout.train,
+        "score": layout.score,
         "output_folder": str(output.absolute()),
         "metrics": [each.name for each in plan.metrics],
+        "functions": {each.name: list(each.outputs) for each in plan.functions},
         "rows_file": str(training_run.rows_file.absolute()) if training_run.rows_file and has_rows else None,
         "model_file": plan.model_file,
         "loader": plan.loader,
         "sample_request": sample_request(plan, training_run),
-        "without": [],
     }
 
 
@@ -145,14 +241,12 @@ def _project_run(
     done = processes.run(
         [python, _WORKER, request_file.absolute(), answer_file.absolute()],
         folder=elsewhere,
-        environment=environment,
+        environment={**environment, **seeds.ENVIRONMENT},
         timeout_seconds=timeout_seconds,
         after_timeout="allow more time, or convert a notebook that does less",
     )
     if done.returncode or not answer_file.exists():
         tail = "\n".join(done.stderr.strip().splitlines()[-_TRACEBACK_LINES:])
-        raise ProjectRaised(
-            project=Path(asked["project"]).name, traceback=tail or f"it ended with exit code {done.returncode}"
-        )
+        raise ProjectRaised(project=asked["project"], traceback=tail or f"it ended with exit code {done.returncode}")
     seen: dict[str, Any] = json.loads(answer_file.read_text(encoding="utf-8"))
     return seen

@@ -1,188 +1,208 @@
 """Notebook files into records: cells of plain Python, with notebook syntax taken out and reported."""
 
-import ast
-import json
-import re
-import warnings
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from modelwright.errors import NotebookCorrupt, NotebookMissing
+from modelwright.notebooks import credentials, formats, headings, magics, namespace, syntax
+from modelwright.notebooks.formats import Part
+from modelwright.notebooks.magics import Command, Problem, Translation
+from modelwright.notebooks.namespace import Lost
 from modelwright.records import Cell, Finding, Notebook, Removal
 
-_MAGIC_LINE = re.compile(r"^(?P<indent>\s*)(?P<text>(?:[%!?]|get_ipython\(\)).*|[\w.\[\]'\"]+\?{1,2})\s*$")
-_CELL_MAGIC = re.compile(r"^\s*%%(?P<name>\w+)")
-# Cell magics that run the rest of the cell as it is.
-_UNWRAPPED = frozenset({"time", "timeit", "capture", "prun"})
-_INSTALL = re.compile(r"^[%!]\s*(?:\S*python\S*\s+-m\s+)?(?:pip|conda|mamba|uv)\b")
-_SETTING = re.compile(r"^%\s*(?:matplotlib|load_ext|reload_ext|autoreload|config|precision)\b")
+_RAISES = "raises-exception"
 
 
 def read(path: Path) -> Notebook:
-    """Return the notebook in the file `path`, of nbformat 3 or 4.
+    """Return the notebook in the file `path`: an `.ipynb` of nbformat 3 or 4, or a Python script.
 
-    Raises NotebookMissing and NotebookCorrupt.
+    A script's cells begin at `# %%`; one without such lines is a single cell.
+
+    Raises NotebookMissing, NotebookCorrupt, and NotebookNotConvertible when it is of another language.
     """
     from blake3 import blake3
 
-    if path.is_dir():
-        raise NotebookMissing(path=path, instead="; it is a folder", folder=path)
-    if not path.is_file():
-        raise NotebookMissing(path=path, instead="", folder=path.parent)
-    sources = [(source, count) for source, count in _code_cells(path) if source.strip()]
-    if not sources:
+    gathered = _Gathered()
+    cells = _cells(path, gathered, folder=path.parent)
+    if not cells:
         raise NotebookCorrupt(path=path, reason="it has no code cells")
-    cells, removals, findings = [], [], []
-    for number, (source, count) in enumerate(sources, start=1):
-        code, gone = _plain_python(source, notebook=path.name, cell=number)
-        _must_parse(code, path=path, cell=number)
-        cells.append(Cell(number, source, code, count))
-        removals += gone
-        findings += [_shell_finding(each) for each in gone if each.source.startswith("!") and _is_odd(each.source)]
-        if "get_ipython()" in code:
-            findings.append(_magic_value(code, notebook=path.name, cell=number))
-    digest = blake3("\0".join(source for source, _ in sources).encode()).hexdigest()
-    return Notebook(path, digest, tuple(cells), tuple(removals), tuple(findings))
-
-
-def _code_cells(path: Path) -> list[tuple[str, int | None]]:
-    """Return source and execution count of each code cell."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise NotebookCorrupt(path=path, reason=f"its bytes cannot be read ({error})") from error
-    if not text.strip():
-        raise NotebookCorrupt(path=path, reason="the file is empty")
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise NotebookCorrupt(path=path, reason=f"it is not JSON ({error})") from error
-    if not isinstance(content, dict) or not ({"cells", "worksheets"} & content.keys()):
-        raise NotebookCorrupt(path=path, reason="it is JSON, but not of a notebook: it has no cells")
-    return [
-        (each.source, each.get("execution_count"))
-        for each in _as_version_4(content, path).cells
-        if each.cell_type == "code"
+    cells = namespace.with_pylab_names(cells)
+    findings = [
+        *gathered.findings,
+        *(_asks_ipython(each, path.name) for each in cells if "get_ipython()" in each.code),
+        *namespace.lost_values(path.name, cells, gathered.lost),
     ]
-
-
-def _as_version_4(content: dict[str, Any], path: Path) -> Any:
-    import nbformat
-
-    reading: Any = nbformat.reader.reads
-    try:
-        with warnings.catch_warnings():
-            # nbformat warns of missing cell ids and the like, which no reader of ours needs.
-            warnings.simplefilter("ignore")
-            major = int(content.get("nbformat", 4 if "cells" in content else 3))
-            notebook: Any = nbformat.convert(reading(json.dumps({"nbformat": major} | content)), 4)
-            for each in notebook.cells:
-                # The format allows a list of lines.
-                each.source = each.source if isinstance(each.source, str) else "".join(each.source)
-    except Exception as error:
-        # nbformat raises a dozen kinds, from its validators and from itself, for files that are JSON but no notebook.
-        raise NotebookCorrupt(path=path, reason=f"its structure is wrong ({error})") from error
-    return notebook
-
-
-def _plain_python(source: str, *, notebook: str, cell: int) -> tuple[str, list[Removal]]:
-    """Return `source` as plain Python of the same lines, and the notebook syntax that went."""
-    lines, removals = source.splitlines(), []
-
-    def drop(number: int, reason: str) -> None:
-        text = lines[number - 1]
-        removals.append(Removal(notebook, cell, number, text.strip(), reason))
-        indent = text[: len(text) - len(text.lstrip())]
-        # `pass` keeps a block from being left empty; the line count stays, so that places stay true.
-        lines[number - 1] = f"{indent}pass" if indent else ""
-
-    magic = _CELL_MAGIC.match(lines[0]) if lines else None
-    if magic and magic["name"] in _UNWRAPPED:
-        drop(1, "measures or captures; the lines below it are kept")
-    elif magic:
-        reason = f"a %%{magic['name']} cell is not Python"
-        return "", [Removal(notebook, cell, 1, source, reason)]
-    for number in _magic_lines(lines):
-        drop(number, _reason(lines[number - 1].strip()))
-    text = "\n".join(lines) + "\n"
-    return (text, removals) if _parses(text) else (_transformed(text), removals)
-
-
-def _magic_lines(lines: list[str]) -> list[int]:
-    """Return the numbers of lines that are notebook syntax as a whole, as IPython's own transformer sees them."""
-    suspects = [number for number, line in enumerate(lines, start=1) if _MAGIC_LINE.match(line)]
-    if not suspects or _parses("\n".join(lines)):
-        # `%` and `?` also stand inside strings and continued expressions of plain Python.
-        return []
-    return [number for number in suspects if "get_ipython()" in _transformed(lines[number - 1].strip() + "\n")]
-
-
-def _transformed(text: str) -> str:
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    try:
-        manager: Any = TransformerManager()  # type: ignore[no-untyped-call]
-        return str(manager.transform_cell(text))
-    except SyntaxError:
-        return text
-
-
-def _parses(text: str) -> bool:
-    try:
-        with warnings.catch_warnings():
-            # Python warns of odd escapes in the user's strings; they are the user's.
-            warnings.simplefilter("ignore")
-            ast.parse(text)
-    except (SyntaxError, ValueError):
-        return False
-    return True
-
-
-def _must_parse(code: str, *, path: Path, cell: int) -> None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(code)
-    except (SyntaxError, ValueError) as error:
-        line, why = getattr(error, "lineno", None) or 1, getattr(error, "msg", None) or error
-        raise NotebookCorrupt(path=path, reason=f"cell {cell}, line {line} is no valid Python ({why})") from error
-
-
-def _reason(text: str) -> str:
-    if _INSTALL.match(text):
-        return "installs packages; the project has locked requirements instead"
-    if _SETTING.match(text):
-        return "steers the notebook's display only"
-    if text.startswith("!"):
-        return "a shell command"
-    if "?" in text[-2:]:
-        return "shows help"
-    return "a notebook command"
-
-
-def _is_odd(text: str) -> bool:
-    return not _INSTALL.match(text)
-
-
-def _shell_finding(removal: Removal) -> Finding:
-    return Finding(
-        code="shell-command",
-        message=f'the shell command "{removal.source}" is not run',
-        fix="do in Python what the later cells need of it",
-        notebook=removal.notebook,
-        cell=removal.cell,
-        line=removal.line,
+    return Notebook(
+        path=path,
+        digest=blake3("\0".join(gathered.sources).encode()).hexdigest(),
+        cells=tuple(cells),
+        removals=tuple(gathered.removals),
+        findings=tuple(findings),
+        requirements=tuple(dict.fromkeys(gathered.requirements)),
+        written_files=tuple(dict(gathered.written_files).items()),
     )
 
 
-def _magic_value(code: str, *, notebook: str, cell: int) -> Finding:
-    line = next(number for number, each in enumerate(code.splitlines(), start=1) if "get_ipython()" in each)
+@dataclass
+class _Gathered:
+    """What is found while cells are read, those of files that they run included; `running` are those files."""
+
+    removals: list[Removal] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    requirements: list[str] = field(default_factory=list)
+    written_files: list[tuple[str, str]] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    running: tuple[Path, ...] = ()
+
+
+def _cells(path: Path, gathered: _Gathered, *, folder: Path) -> list[Cell]:
+    """Return the cells of a file in plain Python; commands in them are relative to `folder`."""
+    parts = formats.parts(path)
+    gathered.running = (*gathered.running, path.resolve())
+    found: list[Cell] = []
+    place: tuple[headings.Heading, ...] = ()
+    texts: list[str] = []
+    for part in parts:
+        if not part.is_code:
+            texts.append(part.source)
+            place = headings.outline(place, part.source)
+        elif part.source.strip():
+            number = len(found) + 1
+            gathered.sources.append(part.source)
+            found.append(
+                Cell(
+                    number=number,
+                    source=part.source,
+                    code=_code(part, gathered, path=path, number=number, folder=folder),
+                    execution_count=part.execution_count,
+                    heading=place[-1].text if place else "",
+                    section=tuple(each.text for each in place),
+                    markdown="\n\n".join(each.strip() for each in texts if each.strip()),
+                    tags=part.tags,
+                    outputs_text=part.outputs_text,
+                )
+            )
+            texts = []
+    gathered.running = gathered.running[:-1]
+    return found
+
+
+def _code(part: Part, gathered: _Gathered, *, path: Path, number: int, folder: Path) -> str:
+    """Return a cell as plain Python, noting what went and what came of it. Raises NotebookCorrupt if it is none."""
+    if _RAISES in part.tags:
+        reason = f'tagged "{_RAISES}": it fails on purpose'
+        gathered.removals.append(Removal(path.name, number, 1, credentials.masked(part.source), reason))
+        gathered.findings.append(_raises_on_purpose(path.name, number))
+        return ""
+    translate = _translator(gathered, folder=folder)
+    became = syntax.plain(part.source, translate)
+    error = syntax.syntax_error(became.code)
+    if error is not None:
+        line, why = getattr(error, "lineno", None) or 1, getattr(error, "msg", None) or error
+        why = f"{why}: the notebook is in Python 2" if "Missing parentheses in call to" in str(why) else why
+        raise NotebookCorrupt(path=path, reason=f"cell {number}, line {line} is no valid Python ({why})") from error
+    for where, translation in became.translated:
+        _note(gathered, where, translation, notebook=path.name, cell=number)
+    return became.code
+
+
+def _note(gathered: _Gathered, where: syntax.Place, became: Translation, *, notebook: str, cell: int) -> None:
+    source = credentials.masked(where.source)
+    gathered.removals.append(Removal(notebook, cell, where.line, source, became.reason))
+    gathered.requirements += became.requirements
+    gathered.written_files += [became.written_file] if became.written_file else []
+    gathered.lost += [Lost(name, cell, where.line, source) for name in became.lost]
+    problem = became.problem
+    if problem:
+        message = credentials.masked(problem.message)
+        gathered.findings.append(
+            Finding(problem.code, message, problem.fix, notebook, cell, where.line, problem.is_error)
+        )
+
+
+def _translator(gathered: _Gathered, *, folder: Path) -> Callable[[Command], Translation]:
+    def translate(command: Command) -> Translation:
+        if command.body is None and command.name == "run":
+            return _run(command, gathered, folder=folder)
+        if command.body is None and command.name == "pylab":
+            is_small = "--no-import-all" in command.arguments
+            code = namespace.PYLAB_MODULES_ONLY if is_small else namespace.PYLAB
+            return Translation(magics.TRANSLATED, code=code)
+        return magics.translate(command, folder)
+
+    return translate
+
+
+# --- files that cells run ---
+
+
+def _run(command: Command, gathered: _Gathered, *, folder: Path) -> Translation:
+    """Return the code of the file that `%run` names, or why it cannot stand in the command's place."""
+    words = [each for each in _words(command.arguments) if each not in {"-i", "-n", "-e", "-t", "-p", "-d", "-G"}]
+    if not words or len(words) > 1:
+        return _not_run(command, "it is given arguments" if words else "it names no file")
+    if command.is_nested:
+        return _not_run(command, "it stands inside a block")
+    path = folder / words[0]
+    path = path if path.suffix else path.with_suffix(".py")
+    if path.resolve() in gathered.running:
+        return _not_run(command, f'"{path.name}" runs itself')
+    if path.suffix not in {".py", ".ipynb"}:
+        return _not_run(command, f'"{path.name}" is no notebook and no script')
+    try:
+        code = _text_of(_cells(path, gathered, folder=folder))
+    except NotebookMissing:
+        return _not_run(command, f'there is no file "{words[0]}"')
+    return Translation(magics.INLINED, code=code)
+
+
+def _text_of(cells: Sequence[Cell]) -> str:
+    """Return the code of cells as one text, without the imports from the future that may only stand at a file's top."""
+    code = "\n\n".join(each.code.strip("\n") for each in cells)
+    return "\n".join(line for line in code.split("\n") if not line.startswith("from __future__ import"))
+
+
+def _words(arguments: str) -> list[str]:
+    try:
+        return shlex.split(arguments, comments=True)
+    except ValueError:
+        return arguments.split()
+
+
+def _not_run(command: Command, why: str) -> Translation:
+    problem = Problem(
+        "run-not-inlined",
+        f'"%run {command.arguments}" cannot be replaced by the code of its file: {why}',
+        "copy the code that is needed into the notebook, or import it",
+        is_error=True,
+    )
+    return Translation(magics.COMMAND, problem=problem)
+
+
+# --- findings ---
+
+
+def _raises_on_purpose(notebook: str, cell: int) -> Finding:
     return Finding(
-        code="magic-value",
-        message="the value of a notebook command is used, and a project has no notebook to ask",
-        fix="write the command in plain Python",
+        code="raises-on-purpose",
+        message=f'the cell is tagged "{_RAISES}" and is left out',
+        fix="remove the tag if later cells need what the cell does",
         notebook=notebook,
         cell=cell,
+        line=1,
+    )
+
+
+def _asks_ipython(cell: Cell, notebook: str) -> Finding:
+    line = next(number for number, each in enumerate(cell.code.splitlines(), start=1) if "get_ipython()" in each)
+    return Finding(
+        code="asks-notebook",
+        message="get_ipython() asks the notebook itself, and a project has none",
+        fix="leave the line out, or do in plain Python what it is for",
+        notebook=notebook,
+        cell=cell.number,
         line=line,
-        is_error=True,
     )

@@ -4,27 +4,23 @@ import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from dataclasses import dataclass, field
 from typing import cast
 
 import libcst as cst
 
-from modelwright.notebooks import effects
+from modelwright.notebooks import seeds, shaping
+from modelwright.notebooks.closures import Closures
 from modelwright.notebooks.dataflow import Flow
+from modelwright.notebooks.measuring import Measure
+from modelwright.notebooks.names import Names
 from modelwright.notebooks.parameters import Parameters
-from modelwright.notebooks.results import Measure, Results
+from modelwright.notebooks.results import Results
 from modelwright.notebooks.shaping import EVALUATE, LOAD, PREPARE, SAVE, SPLIT, TRAIN, Stage
 from modelwright.notebooks.statements import Statement, Syntax
 from modelwright.records import Function, Parameter
 
 _WIDTH = 100
-# The variables by which shared random state flows between functions.
-_RANDOM_VARIABLES = {effects.NUMPY_RANDOM: "numpy_random_state", effects.PYTHON_RANDOM: "python_random_state"}
-_RANDOM_MODULES = {
-    effects.NUMPY_RANDOM: ("numpy.random", "get_state", "set_state"),
-    effects.PYTHON_RANDOM: ("random", "getstate", "setstate"),
-}
 _PURPOSE = {
     LOAD: "Load the data.",
     SPLIT: "Split the data into the rows to learn from and the rows to test with.",
@@ -44,10 +40,18 @@ class Context:
     measures: Mapping[int, Sequence[Measure]]
     defaults: Mapping[str, Parameter]
     measured: str = "metrics"
+    shows: frozenset[int] = frozenset()
+    closures: Closures = field(default_factory=Closures)
+    seed: str = "seed"
 
 
 def context(
-    flow: Flow, results: Results, parameters: Parameters, paths: Mapping[int, Sequence[tuple[ast.expr, str]]]
+    flow: Flow,
+    results: Results,
+    parameters: Parameters,
+    *,
+    paths: Mapping[int, Sequence[tuple[ast.expr, str]]],
+    closures: Closures,
 ) -> Context:
     """Return the context. `paths` are the expressions of file paths with what takes their place, by statement."""
     edits: dict[int, list[tuple[ast.expr, str]]] = {}
@@ -58,9 +62,12 @@ def context(
     measures: dict[int, list[Measure]] = {}
     for each in results.measures:
         measures.setdefault(each.statement, []).append(each)
-    bound = {name for each in flow.effects for name in each.binds | each.changes} - flow.names.imports.keys()
+    bound = {name for each in flow.effects for name in each.binds | each.changes | each.reads}
     measured = next(each for each in ("metrics", "measured_metrics", "_metrics") if each not in bound)
-    return Context(flow, edits, measures, {each.name: each for each in parameters.values}, measured)
+    defaults = {each.name: each for each in parameters.values}
+    seed = next(each for each in ("seed", "random_seed", "seed_of_draws") if each not in bound and each not in defaults)
+    defaults[seed] = Parameter(seed, seeds.SEED)
+    return Context(flow, edits, measures, defaults, measured, results.shows, closures, seed)
 
 
 def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics_so_far: bool = False) -> Function:
@@ -68,50 +75,99 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
 
     `metrics_so_far` says that an earlier stage measured too: its metrics come in and go out again with the new ones.
     """
-    inputs = [_RANDOM_VARIABLES.get(each, each) for each in stage.inputs]
-    outputs = [_RANDOM_VARIABLES.get(each, each) for each in stage.outputs]
+    inputs, outputs = list(stage.inputs), list(stage.outputs)
     body: list[cst.BaseStatement] = [cst.parse_statement(f'"""{_PURPOSE[stage.role]}"""')]
     if stage.role == SAVE:
         body.append(cst.parse_statement("os.makedirs(output_folder, exist_ok=True)"))
-    body += [
-        _parsed(f"{_random(each, 2)}({_RANDOM_VARIABLES[each]})") for each in stage.inputs if each in effects.RANDOM
-    ]
+    body += [_parsed(f"{_seeding(each, known.flow.names)}({known.seed})") for each in stage.seeds]
     for index in stage.statements:
         body += statement(known.flow.statements[index], known)
     body += [_parsed(line) for line in extra]
-    body += [
-        _parsed(f"{_RANDOM_VARIABLES[each]} = {_random(each, 1)}()") for each in stage.outputs if each in effects.RANDOM
-    ]
-    if stage.role == EVALUATE:
+    if measures_of(stage, known):
         inputs += [known.measured] if metrics_so_far else []
+        body.append(_parsed(f"return {', '.join([_metrics(stage, known, metrics_so_far=metrics_so_far), *outputs])}"))
         outputs = [known.measured, *outputs]
-        body.append(
-            _parsed(f"return {', '.join([_metrics(stage, known, metrics_so_far=metrics_so_far), *outputs[1:]])}")
-        )
     elif outputs:
         body.append(_parsed(f"return {', '.join(outputs)}"))
-    inputs += ["output_folder"] if stage.role == SAVE else []
-    header = signature(stage.name, inputs, [known.defaults[each] for each in stage.parameters])
-    return Function(stage.name, tuple(inputs), tuple(outputs), stage.parameters, _definition(header, body))
+    inputs += ["output_folder"] if _writes(body) else []
+    given = (*stage.parameters, *([known.seed] if stage.seeds else []))
+    header = signature(stage.name, inputs, [known.defaults[each] for each in given])
+    role = shaping.ROLE_NAMES[stage.role]
+    return Function(stage.name, tuple(inputs), tuple(outputs), given, _definition(header, body), role)
+
+
+def seed_imports(stages: Sequence[Stage], names: Names) -> list[str]:
+    """Return the modules whose random state the stages seed, but for those that the notebook imports."""
+    seeded = {seeds.FUNCTIONS[each][0] for stage in stages for each in stage.seeds}
+    return sorted(seeded - set(names.imports.values()))
+
+
+def _seeding(state: str, names: Names) -> str:
+    """Return the function that seeds a random state, by the notebook's own name of its module if it has one."""
+    module, function = seeds.FUNCTIONS[state]
+    own = [name for name, origin in names.imports.items() if origin == module]
+    return f"{own[0] if own else module}.{function}"
+
+
+def measures_of(stage: Stage, known: Context) -> list[Measure]:
+    """Return the metrics that a stage measures."""
+    return [each for index in stage.statements for each in known.measures.get(index, ())]
+
+
+def _writes(body: Sequence[cst.BaseStatement]) -> bool:
+    """Whether statements name the folder of results."""
+    return "output_folder" in cst.Module([]).code_for_node(cst.IndentedBlock(body))
 
 
 def statement(one: Statement, known: Context) -> list[Syntax]:
-    """Return a statement with its edits; one that only shows metrics becomes their assignments."""
+    """Return a statement with its edits.
+
+    Of one that shows metrics, these are assigned; what it shows beyond them is printed.
+    """
     edits = {one.syntax_of(node): code for node, code in known.edits.get(one.index, ())}
     shown = [each for each in known.measures.get(one.index, ()) if not each.is_bound]
-    if shown:
-        lines = []
-        for each in shown:
-            expression = one.syntax_of(each.expression)
-            edited = cast("cst.BaseExpression", _edited(expression, edits))
-            parenthesised = (
-                edited if _is_one_line(edited) else edited.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
-            )
-            target = cst.AssignTarget(cst.Name(each.name))
-            lines.append(cst.SimpleStatementLine([cst.Assign([target], parenthesised)]))
-        return [lines[0].with_changes(leading_lines=_comments(one.syntax)), *lines[1:]]
-    whole = cast("Syntax", _edited(one.syntax, edits))
-    return [whole.with_changes(leading_lines=_comments(one.syntax))]
+    lines: list[Syntax] = []
+    for each in shown:
+        expression = one.syntax_of(each.expression)
+        edited = cast("cst.BaseExpression", _edited(expression, edits))
+        parenthesised = (
+            edited if _is_one_line(edited) else edited.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+        )
+        target = cst.AssignTarget(cst.Name(each.name))
+        lines.append(cst.SimpleStatementLine([cst.Assign([target], parenthesised)]))
+        edits = {**edits, expression: each.name}
+    if not shown or one.index in known.shows:
+        lines.append(_printing(one, cast("Syntax", _edited(one.syntax, edits)), known))
+    lines[0] = lines[0].with_changes(leading_lines=_comments(one.syntax))
+    return [cast("Syntax", known.closures.applied(each, one.index)) for each in lines]
+
+
+def prints(tree: ast.stmt) -> bool:
+    """Whether a statement is a call of `print` or `display`."""
+    call = tree.value if isinstance(tree, ast.Expr) else None
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in {"print", "display"}
+
+
+def _printing(one: Statement, syntax: Syntax, known: Context) -> Syntax:
+    """Return a statement that prints what a notebook shows of itself: the value of a cell's last expression."""
+    if one.index not in known.shows or not isinstance(one.tree, ast.Expr):
+        return syntax.visit(_Displays())  # type: ignore[return-value]
+    call = one.tree.value
+    if prints(one.tree):
+        return syntax.visit(_Displays())  # type: ignore[return-value]
+    expression = cast("cst.Expr", cast("cst.SimpleStatementLine", syntax).body[0]).value
+    if not one.is_last or known.flow.names.is_silent(call):
+        return syntax
+    printed = cst.Call(cst.Name("print"), [cst.Arg(expression)])
+    return cst.SimpleStatementLine([cst.Expr(printed)])
+
+
+class _Displays(cst.CSTTransformer):
+    """Prints what a notebook displays."""
+
+    def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
+        is_display = isinstance(original_node.func, cst.Name) and original_node.func.value == "display"
+        return updated_node.with_changes(func=cst.Name("print")) if is_display else updated_node
 
 
 def definitions(flow: Flow, indices: Sequence[int], known: Context) -> str:
@@ -139,26 +195,8 @@ def literal(value: float | str) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
-def random_imports(stages: Sequence[Stage]) -> list[str]:
-    """Return the modules whose random state flows between functions."""
-    flowing = {each for stage in stages for each in (*stage.inputs, *stage.outputs) if each in effects.RANDOM}
-    return sorted(_RANDOM_MODULES[each][0] for each in flowing)
-
-
-def in_output_folder(file: str, *, is_path: bool = False) -> str:
-    """Return the expression of a result's path: its name, in the folder that the caller names."""
-    if is_path:
-        return f'pathlib.Path(output_folder, "{PurePosixPath(file).name}")'
-    return f'os.path.join(output_folder, "{PurePosixPath(file).name}")'
-
-
-def _random(state: str, place: int) -> str:
-    return f"{_RANDOM_MODULES[state][0]}.{_RANDOM_MODULES[state][place]}"
-
-
 def _metrics(stage: Stage, known: Context, *, metrics_so_far: bool) -> str:
-    measures = [each for index in stage.statements for each in known.measures.get(index, ())]
-    entries = [f'"{each.name}": float({each.place})' for each in measures]
+    entries = [f'"{each.name}": float({each.place})' for each in measures_of(stage, known)]
     entries = [*([f"**{known.measured}"] if metrics_so_far else []), *entries]
     plain = "{" + ", ".join(entries) + "}"
     return plain if len(plain) < _WIDTH - 12 else "{\n" + "".join(f"        {each},\n" for each in entries) + "    }"

@@ -9,7 +9,7 @@ from typing import cast
 
 import libcst as cst
 
-from modelwright.notebooks import answering, constants, importing, names, rendering, slicing, vocabulary
+from modelwright.notebooks import answering, constants, importing, learning, names, rendering, slicing, vocabulary
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.results import Results
 from modelwright.notebooks.statements import Statement
@@ -17,8 +17,7 @@ from modelwright.records import Notebook, ProbePoint, Removal
 
 _MODEL_FOLDER = '''def model_folder():
     """Return the folder of the model's files: the one served, else the last one trained here."""
-    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), "outputs")
-    return os.environ.get("AZUREML_MODEL_DIR", beside)'''
+    return os.environ.get("AZUREML_MODEL_DIR", os.path.join(PROJECT, "outputs"))'''
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def from_notebook(notebook: Notebook, flow: Flow, files: Sequence[str]) -> Scrip
         flow,
         kept,
         absorbed=frozenset({request.statement, answer[0].index} | before),
-        results=Results((), (), (), (), frozenset()),
+        results=Results((), (), (), frozenset(), frozenset(), learning.learning(flow)),
     )
     probe = ProbePoint(answer[0].cell, answer[0].end_line, "answer", "answer", answering.seen(*answer, flow))
     return Script(code, request.sample, names_of, frozenset(importing.modules(imports)), tuple(gone), (probe,))
@@ -244,7 +243,7 @@ def _request(flow: Flow) -> _Request | None:
 
 def _with(statement: Statement, literal: ast.expr, code: str) -> str:
     known = rendering.Context(
-        flow=Flow([], names.Names({}, {}, {}), [], [], []),
+        flow=Flow([], names.Names({}, {}, {}), [], [], [], []),
         edits={statement.index: [(literal, code)]},
         measures={},
         defaults={},

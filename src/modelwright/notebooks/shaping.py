@@ -1,18 +1,25 @@
-"""Kept statements into stages: load, split, prepare, train, evaluate, save; with what flows from one to the next."""
+"""Kept statements into stages: load, split, prepare, train, evaluate, save; with what flows from one to the next.
+
+The statements stay in the notebook's order, but for plain ones that move down to what uses them: a stage is a run of
+statements with one role and, where several models are compared, of one model.
+"""
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelwright.notebooks import constants, names, vocabulary
+from modelwright.notebooks.cutting import cut
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.effects import RANDOM
+from modelwright.notebooks.measuring import subject
 from modelwright.notebooks.parameters import Parameters
-from modelwright.notebooks.results import Results
+from modelwright.notebooks.results import Results, model_name
 from modelwright.notebooks.slicing import Slice
 
 LOAD, SPLIT, PREPARE, TRAIN, EVALUATE, SAVE = range(6)
-_ROLES = 6
+ROLE_NAMES = ("load", "split", "prepare", "train", "evaluate", "save")
 _NAMES = {
     LOAD: "load_data",
     SPLIT: "split_data",
@@ -21,18 +28,23 @@ _NAMES = {
     EVALUATE: "evaluate_model",
     SAVE: "save_model",
 }
-# Calls that bring no rows in.
-_PLAIN_CALLS = frozenset({"numpy.random.seed", "random.seed", "dict", "list", "tuple", "set", "range"})
 # Names of a stage that comes a second time, as when a model is fitted again on all rows after its evaluation.
 _AGAIN = {TRAIN: "refit_model", SAVE: "save_results"}
+_STOP_WORDS = frozenset("a an and the of in on for to with our s its is how".split())  # noqa: SIM905 - read as words
+_MOST_WORDS = 4
+# Calls that bring no rows in.
+_PLAIN_CALLS = frozenset({"numpy.random.seed", "random.seed", "torch.manual_seed", "dict", "list", "tuple", "set"}) | {
+    "range"
+}
+# Names that do not tell one model from another; the class does.
+_GENERIC_NAMES = re.compile(r"(model|clf|reg|est|estimator|classifier|regressor|m|lr|learner|pipe|pipeline)_?\d*")
+# As much cleaning belongs to the loading; more is a preparation of its own.
+_CLEANING_LINES = 12
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One function to be: its role, its statements in order, the names that flow in and out.
-
-    Shared random state flows as `<numpy random>`; the rendering gives it a variable.
-    """
+    """One function to be: its role, its statements in order, the names that flow in and out."""
 
     name: str
     role: int
@@ -40,62 +52,162 @@ class Stage:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     parameters: tuple[str, ...]
+    seeds: tuple[str, ...] = ()
 
 
 def stages(flow: Flow, kept: Slice, results: Results, parameters: Parameters) -> list[Stage]:
-    """Return the stages in the order of their calls. No statement moves before one that it depends on."""
-    body = sorted(kept.body - set(parameters.constants.values()))
-    roles = _roles(flow, body, results)
-    phases = _sunk(flow, body, roles, _phases(flow, body, roles))
-    numbered = sorted(set(phases.values()) | ({SAVE} if not results.saves else set()))
-    groups = [[index for index in body if phases[index] == phase] for phase in numbered]
-    names = _stage_names(numbered, flow)
+    """Return the stages in the order of their calls. No statement moves past one that it depends on.
+
+    A stage that is the first to draw from a random state that the notebook never seeded has it among its `seeds`.
+    """
+    body = _sunk(flow, sorted(kept.body - set(parameters.constants.values())))
+    runs = _runs(flow, body, results)
     model = model_name(results)
-    return [
-        _stage(names[place], phase % _ROLES, groups, place, flow, parameters, model)
-        for place, phase in enumerate(numbered)
+    if model and not any(role == SAVE for role, _, _ in runs):
+        runs.append((SAVE, model, []))
+    stage_names = _stage_names(runs, flow)
+    groups = [group for _, _, group in runs]
+    shaped = [
+        _stage(stage_names[place], role, groups, place, flow, parameters, model)
+        for place, (role, _, _) in enumerate(runs)
     ]
+    return _with_seeds(shaped, flow) if flow.seen else shaped
 
 
-def model_name(results: Results) -> str:
-    """Return the variable that holds the model kept: the one saved, preferring one that predicts; else fitted last."""
-    saved = [each.value.id for each in results.saves if isinstance(each.value, ast.Name)]
-    predicting = [each for each in saved if each not in results.transformers]
-    fitted = [name for _, name in results.fits if name not in results.transformers]
-    ranked = [*(each for each in predicting if each in fitted), *predicting, *saved, *reversed(fitted)]
-    return ranked[0] if ranked else "model"
+def _with_seeds(shaped: Sequence[Stage], flow: Flow) -> list[Stage]:
+    """Return the stages, the first to draw from a state that nothing seeded before it with that among its seeds."""
+    settled: set[str] = set()
+    found = []
+    for stage in shaped:
+        drawn: dict[str, None] = {}
+        for index in stage.statements:
+            known = flow.effects[index]
+            drawn |= dict.fromkeys(sorted((known.reads & RANDOM) - settled))
+            settled |= (known.reads | known.binds) & RANDOM
+        found.append(replace(stage, seeds=tuple(drawn)))
+    return found
+
+
+# --- order ---
+
+
+def _sunk(flow: Flow, body: Sequence[int]) -> list[int]:
+    """Return the statements with plain ones moved down to the first that must come after them."""
+    order = list(body)
+    moved: set[int] = set()
+    for index in reversed(body):
+        place = order.index(index)
+        follower = next((at for at in range(place + 1, len(order)) if index in flow.conflicts[order[at]]), None)
+        if follower is None or follower == place + 1:
+            continue
+        if _is_plain(flow, index) or (_splits(flow, order[follower]) and _selects(flow, index)):
+            while order[follower - 1] in moved:
+                follower -= 1  # those moved before stay behind it, as they were
+            order.insert(follower, index)
+            order.pop(place)
+            moved.add(index)
+    return order
+
+
+# --- roles ---
+
+
+def _runs(flow: Flow, body: Sequence[int], results: Results) -> list[tuple[int, str, list[int]]]:
+    """Return the runs of statements that become functions: role, model, statements."""
+    roles = _filled(flow, body, _roles(flow, body, results))
+    keys = _models(flow, body, roles, results)
+    measured: dict[int, set[str]] = {}
+    for each in results.measures:
+        measured.setdefault(each.statement, set()).add(each.place)
+    runs: list[tuple[int, str, list[int]]] = []
+    for index in body:
+        role, key = roles[index], keys[index]
+        last = runs[-1] if runs else None
+        places = {place for each in last[2] for place in measured.get(each, ())} if last else set()
+        is_again = bool(places & measured.get(index, set())) or bool(places & flow.effects[index].binds)
+        if last is None or last[0] != role or is_again or (role in {TRAIN, EVALUATE} and last[1] != key):
+            runs.append((role, key, [index]))
+        else:
+            last[2].append(index)
+    return [(role, key, part) for role, key, group in runs for part in cut(flow, group)]
 
 
 def _roles(flow: Flow, body: Sequence[int], results: Results) -> dict[int, int]:
     """Return the role of each statement that has one of its own."""
+    learning = results.learning
     inside = set(body)
-    roles: dict[int, int] = {}
     saves = {each.statement for each in (*results.saves, *results.files)}
-    model_needs = _ancestors(flow, [each.statement for each in results.saves]) or _ancestors(
-        flow, [index for index, name in results.fits if name not in results.transformers][-1:], itself=True
-    )
-    fits = {index: name for index, name in results.fits if index in inside}
-    measures = {each.statement for each in results.measures}
-    estimators = set(fits.values()) - results.transformers
-    splits = {index for index in body if _splits(flow, index)}
-    after_split = _descendants(flow, splits)
-    after_fit = _descendants(flow, {index for index, name in fits.items() if name not in results.transformers})
+    shown = {each.statement for each in results.measures} | results.shows
+    splits = frozenset(index for index in body if _splits(flow, index))
+    after_split = flow.descendants(splits)
+    model_needs = flow.ancestors(frozenset((learning.training - shown) | {each.statement for each in results.saves}))
+    estimators = {name for _, name in learning.fits} - learning.transformers
+    roles: dict[int, int] = {}
     for index in body:
         if index in saves:
             roles[index] = SAVE
         elif index in splits:
             roles[index] = SPLIT
-        elif index in fits and fits[index] not in results.transformers:
-            roles[index] = TRAIN if index in model_needs or index not in measures else EVALUATE
-        elif index in after_fit:
-            roles[index] = TRAIN if index in model_needs else EVALUATE
-        elif index in measures:
+        elif index in learning.training:
+            roles[index] = EVALUATE if index in shown and index not in {at for at, _ in learning.fits} else TRAIN
+        elif index in learning.dependent:
+            is_needed = index in model_needs and index not in shown
+            roles[index] = TRAIN if is_needed else EVALUATE
+        elif index in shown:
             roles[index] = EVALUATE
         elif _builds(flow, index, estimators):
             roles[index] = TRAIN
-        elif index in after_split and _transforms(flow, index, results.transformers):
+        elif index in after_split and _transforms(flow, index, learning.transformers):
             roles[index] = PREPARE
+        elif _brings_rows(flow, index, inside):
+            roles[index] = LOAD
     return roles
+
+
+def _filled(flow: Flow, body: Sequence[int], roles: Mapping[int, int]) -> dict[int, int]:
+    """Return a role for every statement: that of what uses it next, or else of what stands before it."""
+    found: dict[int, int] = {}
+    cleaning = 0
+    for place, index in enumerate(body):
+        before = found[body[place - 1]] if place else LOAD
+        role = roles.get(index)
+        user = next((each for each in body[place + 1 :] if index in flow.sources[each]), None)
+        next_role = roles.get(user) if user is not None else None
+        if role is None and next_role is not None and _is_plain(flow, index):
+            role = next_role
+        elif role is None and SPLIT in {before, next_role} and _selects(flow, index):
+            role = SPLIT
+        elif role is None and before in {LOAD, PREPARE}:
+            cleaning += flow.statements[index].end_line - flow.statements[index].line + 1
+            role = PREPARE if before == PREPARE or cleaning > _CLEANING_LINES else LOAD
+        elif role is None and user is None:
+            role = before
+        elif role is None:
+            role = PREPARE if next_role in {None, LOAD, SAVE} else next_role
+        found[index] = role
+    return found
+
+
+def _models(flow: Flow, body: Sequence[int], roles: Mapping[int, int], results: Results) -> dict[int, str]:
+    """Return the model that each statement trains or evaluates; the next one trained, for what only prepares it."""
+    fitted = {index: name for index, name in results.learning.fits if index in results.learning.training}
+    found: dict[int, str] = {}
+    following = ""
+    for index in reversed(body):
+        if roles[index] == TRAIN:
+            following = fitted.get(index) or following
+            found[index] = following
+        else:
+            found[index] = subject(flow, results.learning, index) if roles[index] == EVALUATE else ""
+    return found
+
+
+def _brings_rows(flow: Flow, index: int, body: set[int]) -> bool:
+    """Whether a statement is where data comes in: it read a file, or uses no earlier variable and calls a library."""
+    seen = flow.seen.get(index)
+    if seen is not None and seen.read:
+        return True
+    return not (flow.data_sources[index] & body) and not _is_plain(flow, index)
 
 
 def _splits(flow: Flow, index: int) -> bool:
@@ -114,62 +226,6 @@ def _builds(flow: Flow, index: int, estimators: set[str]) -> bool:
 def _transforms(flow: Flow, index: int, transformers: frozenset[str]) -> bool:
     known = flow.effects[index]
     return bool((known.reads | known.changes) & transformers)
-
-
-def _ancestors(flow: Flow, roots: Sequence[int], *, itself: bool = False) -> set[int]:
-    found: set[int] = set()
-    waiting = [each for root in roots for each in flow.sources[root]]
-    while waiting:
-        index = waiting.pop()
-        if index not in found:
-            found.add(index)
-            waiting += flow.sources[index]
-    return found | set(roots) if itself else found
-
-
-def _descendants(flow: Flow, roots: set[int]) -> set[int]:
-    found: set[int] = set()
-    for index, sources in enumerate(flow.sources):
-        if sources & (found | roots):
-            found.add(index)
-    return found
-
-
-def _phases(flow: Flow, body: Sequence[int], roles: Mapping[int, int]) -> dict[int, int]:
-    """Return each statement's phase: the first of its role that no conflict forbids.
-
-    A phase is a role in a round; a fit after an evaluation that it must not precede comes in the second round.
-    """
-    phases: dict[int, int] = {}
-    for index in body:
-        least = max((phases[each] for each in flow.conflicts[index] if each in phases), default=LOAD)
-        role = roles.get(index)
-        phases[index] = least if role is None else least + (role - least) % _ROLES
-    return phases
-
-
-def _sunk(flow: Flow, body: Sequence[int], roles: Mapping[int, int], phases: dict[int, int]) -> dict[int, int]:
-    """Return the phases with plain preparations moved to where they are used, as far as no conflict forbids."""
-    followers: dict[int, list[int]] = {index: [] for index in body}
-    for index in body:
-        for each in flow.conflicts[index]:
-            if each in followers:
-                followers[each].append(index)
-    moved = dict(phases)
-    for index in reversed(body):
-        if index in roles or not followers[index]:
-            continue
-        latest = min(moved[each] for each in followers[index])
-        if not _binds_random(flow, index) and len({moved[each] for each in followers[index]}) > 1:
-            # Several stages use it; each of them is given it by the first, rather than by one another.
-            continue
-        if _is_plain(flow, index) or (latest == SPLIT and _selects(flow, index)):
-            moved[index] = max(moved[index], latest)
-    return moved
-
-
-def _binds_random(flow: Flow, index: int) -> bool:
-    return bool((flow.effects[index].binds | flow.effects[index].changes) & RANDOM)
 
 
 def _is_plain(flow: Flow, index: int) -> bool:
@@ -193,11 +249,12 @@ def _reads_rows(flow: Flow, index: int) -> bool:
 
 
 def _selects(flow: Flow, index: int) -> bool:
-    """Whether a statement only picks columns: `X = df.drop("Y", axis=1).values`, `y = df["Y"]`."""
+    """Whether a statement only picks or packs: `X = df.drop("Y", axis=1).values`, `data = {"X": X, "y": y}`."""
     tree = flow.statements[index].tree
     if not isinstance(tree, ast.Assign):
         return False
     allowed = ast.Attribute | ast.Subscript | ast.Name | ast.Constant | ast.List | ast.Tuple | ast.Slice | ast.UnaryOp
+    allowed |= ast.Dict
     for node in ast.walk(tree.value):
         if isinstance(node, ast.Call):
             if not isinstance(node.func, ast.Attribute) or node.func.attr not in {"drop", "to_numpy", "copy", "ravel"}:
@@ -207,16 +264,61 @@ def _selects(flow: Flow, index: int) -> bool:
     return not flow.effects[index].changes
 
 
-def _stage_names(numbered: Sequence[int], flow: Flow) -> list[str]:
+# --- names ---
+
+
+def _stage_names(runs: Sequence[tuple[int, str, list[int]]], flow: Flow) -> list[str]:
     taken = set().union(*(each.binds | each.reads for each in flow.effects)) if flow.effects else set()
+    models = {key for role, key, _ in runs if role == TRAIN}
     found: list[str] = []
-    for place, phase in enumerate(numbered):
-        role = phase % _ROLES
-        again = any(each % _ROLES == role for each in numbered[:place])
-        first = _AGAIN.get(role, f"{_NAMES[role]}_again") if again else _NAMES[role]
-        candidates = [first, f"{first}_stage", *(f"{first}_{number}" for number in range(2, 1000))]
+    for role, key, group in runs:
+        verb = ROLE_NAMES[role]
+        plain = _NAMES[role]
+        candidates = [plain, *([f"{plain}_stage"] if plain in taken else [])]
+        if role in {TRAIN, EVALUATE} and len(models) > 1:
+            named = _model_words(key, group, runs, flow) if key else "models"
+            candidates = [f"{verb}_{named}"]
+        elif role in _AGAIN:
+            candidates = [plain, _AGAIN[role]]
+        elif role in {LOAD, PREPARE}:
+            candidates = [*candidates, *(f"{verb}_{name}" for name in _main_variable(group, flow))]
+        words = _heading_words(group, flow)
+        candidates += [f"{verb}_{words}"] if words else []
+        candidates += [f"{candidates[0]}_stage", *(f"{candidates[0]}_{number}" for number in range(2, 1000))]
         found.append(next(each for each in candidates if each not in taken and each not in found))
     return found
+
+
+def _model_words(key: str, group: Sequence[int], runs: Sequence[tuple[int, str, list[int]]], flow: Flow) -> str:
+    """Return what to call a model: its variable, or its class where the variable says nothing."""
+    if not _GENERIC_NAMES.fullmatch(key):
+        return key.lower()
+    last = group[-1] if group else len(flow.statements) - 1
+    trained = [index for _, other, part in runs for index in part if other == key and index <= last]
+    for index in sorted(trained, reverse=True):
+        for node in ast.walk(flow.statements[index].tree):
+            if isinstance(node, ast.Call) and flow.names.is_estimator(node):
+                return snake((flow.names.constructor(node) or "").rpartition(".")[2])
+    return key.lower()
+
+
+def _heading_words(group: Sequence[int], flow: Flow) -> str:
+    """Return the heading above a group as a part of a name; nothing where it has no plain words."""
+    heading = flow.statements[group[0]].heading if group else ""
+    words = [each.lower() for each in re.findall(r"[A-Za-z][A-Za-z0-9]*", heading)]
+    return "_".join([each for each in words if each not in _STOP_WORDS][:_MOST_WORDS])
+
+
+def _main_variable(group: Sequence[int], flow: Flow) -> list[str]:
+    bound = [name for index in group for name in sorted(flow.effects[index].binds) if not name.startswith(("<", "_"))]
+    return [bound[-1].lower()] if bound else []
+
+
+def snake(name: str) -> str:
+    """Return a class's name as words of a function's: `SVC` is `svc`, `RandomForestClassifier` without its kind."""
+    kind = re.sub(r"(Classifier|Regressor|Regression)$", "", name) or name
+    kind = kind if len(kind) > 1 else name
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind).lower()
 
 
 # --- what flows ---
@@ -250,7 +352,8 @@ def _made(groups: Sequence[Sequence[int]], flow: Flow) -> set[str]:
 
 def _written(flow: Flow, index: int) -> frozenset[str]:
     known = flow.effects[index]
-    return frozenset(each for each in known.binds | known.changes if each in RANDOM or not each.startswith("<"))
+    # Random state is the process's own: whoever runs the stages one by one carries it from one to the next.
+    return frozenset(each for each in known.binds | known.changes if not each.startswith("<"))
 
 
 def _exposed(group: Sequence[int], flow: Flow) -> list[str]:
@@ -289,15 +392,14 @@ def _outputs(groups: Sequence[Sequence[int]], place: int, flow: Flow, model: str
     made = list(dict.fromkeys(name for index in groups[place] for name in _write_order(flow, index)))
     at_hand = set(inputs) | {name for index in groups[place] for name in _stored(flow, index)}
     last_model = model in live and any(model in _written(flow, index) for index in groups[place])
-    flowing = [each for each in made if each in live and each in at_hand and (each != model or last_model)]
-    return sorted(flowing, key=lambda each: each in RANDOM)
+    return [each for each in made if each in live and each in at_hand and (each != model or last_model)]
 
 
 def _stored(flow: Flow, index: int) -> set[str]:
     """Return the names that a statement assigns, be it only in a branch or a loop."""
     nodes = ast.walk(flow.statements[index].tree)
     stored = {each.id for each in nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
-    return stored | flow.effects[index].binds | (flow.effects[index].changes & RANDOM)
+    return stored | flow.effects[index].binds
 
 
 def _write_order(flow: Flow, index: int) -> list[str]:

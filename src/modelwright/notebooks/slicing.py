@@ -5,9 +5,13 @@ from dataclasses import dataclass, replace
 
 from modelwright.notebooks import constants, effects, names, vocabulary
 from modelwright.notebooks.dataflow import Flow
-from modelwright.notebooks.results import Results
+from modelwright.notebooks.effects import FIGURE
+from modelwright.notebooks.results import Results, model_name
 from modelwright.notebooks.statements import Statement
 from modelwright.records import Notebook, Removal
+
+# How much stays with growing caution: all but plots, everything.
+_ALL_BUT_PLOTS, _ALL = 2, 3
 
 _SETTING_WORDS = ("set_", "seterr", "manual_seed", "enable_", "disable_", "use_", "chdir")
 
@@ -25,17 +29,68 @@ class Slice:
     imports: frozenset[str]
 
 
-def keep(flow: Flow, results: Results) -> Slice:
-    """Return the backward slice from a training notebook's results."""
-    settings = frozenset(each.index for each in flow.statements if is_setting(each, flow))
-    roots = {each.statement for each in (*results.saves, *results.files)}
-    roots |= {each.statement for each in results.measures} | settings
-    if not results.saves:
-        fitted = [index for index, name in results.fits if name not in results.transformers]
-        roots |= set(fitted[-1:])
+def keep(flow: Flow, results: Results, *, caution: int = 0) -> Slice:
+    """Return the backward slice from a training notebook's results.
+
+    With `caution` 1 all that is no plot and no look at the data stays, with 2 all but plots, with 3 everything.
+    """
+    settings = frozenset(
+        each.index for each in flow.statements if is_setting(each, flow) and not _uses_variables(each.index, flow)
+    )
+    roots = {each.statement for each in (*results.saves, *results.files)} | results.shows | results.writes | settings
+    roots |= {each.statement for each in results.measures}
+    roots |= {each.index for each in flow.statements if results.writes and _makes_folder(each, flow)}
+    roots |= _trained(flow, results)
     roots |= {each.index for each in flow.statements if is_unknown_call(each, flow)}
+    roots |= {each.index for each in flow.statements if caution and _stays(each, flow, caution)}
     kept = closure(flow, roots, settings)
     return replace(kept, body=kept.body - _naming_files(flow, kept.body, results))
+
+
+def _makes_folder(statement: Statement, flow: Flow) -> bool:
+    """Whether a statement makes a folder, into which results may go."""
+    calls = [each for each in ast.walk(statement.tree) if isinstance(each, ast.Call)]
+    is_made = any(
+        flow.names.origin(each.func) in {"os.makedirs", "os.mkdir"}
+        or (isinstance(each.func, ast.Attribute) and each.func.attr == "mkdir")
+        for each in calls
+    )
+    return is_made and not names.is_definition(statement.tree)
+
+
+def _trained(flow: Flow, results: Results) -> set[int]:
+    """Return the statement that fits the model kept, if none saves one; of models without a name, all that train."""
+    learning, model = results.learning, model_name(results)
+    if not learning.fits:
+        return {index for index in learning.training if not _is_plot(flow.statements[index], flow)}
+    return set() if results.saves else set([index for index, name in learning.fits if name == model][-1:])
+
+
+def _uses_variables(index: int, flow: Flow) -> bool:
+    """Whether a statement uses anything but imports, definitions and literals that never change."""
+    once = set(constants.scalars(flow).values())
+    trees = {each: flow.statements[each].tree for each in flow.data_sources[index]}
+    return not all(names.is_import(tree) or names.is_definition(tree) or at in once for at, tree in trees.items())
+
+
+def _stays(statement: Statement, flow: Flow, caution: int) -> bool:
+    """Whether a statement stays although nothing is seen to need it."""
+    tree = statement.tree
+    if names.is_definition(tree) or names.is_import(tree):
+        return False
+    if FIGURE in flow.effects[statement.index].changes:
+        return caution >= _ALL
+    is_look = isinstance(tree, ast.Expr) and not flow.effects[statement.index].changes
+    return not is_look or caution >= _ALL_BUT_PLOTS
+
+
+def _is_plot(statement: Statement, flow: Flow) -> bool:
+    """Whether a statement draws, and gives nothing else: no text, no variable."""
+    known, seen = flow.effects[statement.index], flow.seen.get(statement.index)
+    if FIGURE not in known.changes:
+        return False
+    is_silent = seen is None or not any(line.strip() and not line.startswith("<") for line in seen.printed.splitlines())
+    return is_silent and not known.binds
 
 
 def _naming_files(flow: Flow, body: frozenset[int], results: Results) -> set[int]:
@@ -54,7 +109,7 @@ def _naming_files(flow: Flow, body: frozenset[int], results: Results) -> set[int
             for node in ast.walk(flow.statements[other].tree)
             if isinstance(node, ast.Name) and node.id == name
         ]
-        if all(id(node) in paths for node in read):
+        if (read or not users) and all(id(node) in paths for node in read):
             naming.add(index)
     return naming
 
@@ -72,7 +127,9 @@ def closure(flow: Flow, roots: set[int], settings: frozenset[int] = frozenset())
             if names.is_definition(tree):
                 waiting += _helpers(tree, flow)
     definitions = {index for index in kept if names.is_definition(flow.statements[index].tree)}
-    definitions |= _constants_of(definitions, flow)
+    # What a definition's defaults, decorators or bases need of the notebook's variables stays with them.
+    definitions -= {index for index in definitions if _uses_variables(index, flow)}
+    definitions |= _constants_of(definitions | (settings & kept), flow)
     imports = {index for index in kept if names.is_import(flow.statements[index].tree)}
     return Slice(
         body=frozenset(kept - definitions - imports - settings),
@@ -92,22 +149,26 @@ def _helpers(tree: ast.stmt, flow: Flow) -> list[int]:
     ]
 
 
-def _constants_of(definitions: set[int], flow: Flow) -> set[int]:
-    """Return the assignments of literals, never changed, that definitions read; they stay beside them."""
-    read = frozenset[str]().union(*(names.global_reads(flow.statements[index].tree) for index in definitions))
+def _constants_of(users: set[int] | frozenset[int], flow: Flow) -> set[int]:
+    """Return the assignments that what stands in the module needs beside it.
+
+    These are of literals, never changed; and of what else is bound once without any data, such as a device, where a
+    class reads it, which cannot be given it as an argument.
+    """
     once = constants.bound_once(flow)
-    return {index for name, index in once.items() if name in read and names.is_literal(flow.statements[index].tree)}
-
-
-def variables_read(flow: Flow, kept: Slice) -> list[tuple[int, str]]:
-    """Return the kept definitions that read variables of the notebook, which functions of a project cannot."""
-    at_hand = {name for index in kept.definitions for name in flow.effects[index].binds} | flow.names.imports.keys()
-    bound = set().union(*(each.binds for each in flow.effects)) if flow.effects else set()
-    return [
-        (index, name)
-        for index in sorted(kept.definitions)
-        for name in sorted(names.global_reads(flow.statements[index].tree) & bound - at_hand)
-    ]
+    found: set[int] = set()
+    waiting = list(users)
+    while waiting:
+        index = waiting.pop()
+        tree = flow.statements[index].tree
+        read = names.global_reads(tree) | (flow.effects[index].reads if index in found or index in users else set())
+        needed = {place for name, place in once.items() if name in read and place not in found}
+        for place in needed:
+            is_plain = isinstance(tree, ast.ClassDef) and not _uses_variables(place, flow)
+            if names.is_literal(flow.statements[place].tree) or is_plain:
+                found.add(place)
+                waiting.append(place)
+    return found
 
 
 def _used_imports(flow: Flow, kept: set[int]) -> frozenset[str]:
@@ -132,7 +193,7 @@ def is_setting(statement: Statement, flow: Flow) -> bool:
     last = origin.rpartition(".")[2]
     if origin.startswith(("sys.path.", "locale.")):
         return True
-    if not last.startswith(_SETTING_WORDS) or effects.FIGURE in flow.effects[statement.index].changes:
+    if not last.startswith(_SETTING_WORDS) or FIGURE in flow.effects[statement.index].changes:
         return False
     return not _sets_display(tree.value, flow, statement)
 
@@ -155,6 +216,9 @@ def is_unknown_call(statement: Statement, flow: Flow) -> bool:
     origin = flow.names.origin(tree.value.func)
     if origin is None:
         return False
+    seen = flow.seen.get(statement.index)
+    if seen is not None and not (seen.written or seen.settings):
+        return False  # what it changed, if anything, is known and speaks for itself
     library = origin.partition(".")[0]
     known = vocabulary.TRUSTED_LIBRARIES | vocabulary.PLOT_LIBRARIES | {"IPython"}
     return library not in known and not statement.is_last
@@ -199,7 +263,7 @@ def _import_source(statement: Statement, name: str) -> str:
 
 def _reason(statement: Statement, flow: Flow, metrics: set[str]) -> str:
     tree, known = statement.tree, flow.effects[statement.index]
-    if effects.FIGURE in known.changes:
+    if FIGURE in known.changes:
         return "a plot"
     if effects.DISPLAY in known.changes:
         return "steers the display only"

@@ -21,7 +21,8 @@ Syntax = cst.SimpleStatementLine | cst.BaseCompoundStatement
 class Statement:
     """One top-level statement of a cell.
 
-    `index` orders all of a notebook's statements; `nodes` finds the LibCST expression at a span of lines and columns.
+    `index` orders all of a notebook's statements, `heading` stands above its cell, and `nodes` finds the LibCST
+    expression at a span of lines and columns.
     """
 
     index: int
@@ -34,6 +35,7 @@ class Statement:
     source: str
     nodes: Mapping[Span, cst.BaseExpression] = field(repr=False)
     lines: tuple[str, ...] = field(repr=False)
+    heading: str = ""
 
     def syntax_of(self, expression: ast.expr) -> cst.BaseExpression:
         """Return the LibCST node of one of the statement's expressions."""
@@ -78,6 +80,7 @@ def _of_cell(cell: Cell, *, first_index: int) -> list[Statement]:
             source=ast.get_source_segment(cell.code, tree) or "",
             nodes=nodes,
             lines=lines,
+            heading=cell.heading,
         )
         for number, (tree, syntax) in enumerate(zip(trees, parts, strict=True))
     ]

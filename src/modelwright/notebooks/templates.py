@@ -1,11 +1,5 @@
 """The texts that generated tests are put together from."""
 
-# The project's own settings: those of a repository around it do not reach it.
-PYTEST_SETTINGS = """[pytest]
-testpaths = tests
-pythonpath = . tests
-"""
-
 CONFTEST = '''"""Puts what the notebook gave within the tests' reach."""
 
 import json
@@ -22,20 +16,7 @@ def golden():
     return json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
 '''
 
-TRAIN_HEAD = '''"""Tests of train.py against what its notebook gave."""
-
-import os
-import pathlib
-import subprocess
-import sys
-import types
-
-{loader_import}import pytest
-from describing import certainty, describe, difference, overlaps, plain
-
-import train
-from train import {functions}
-
+STEPS = '''SOURCE = pathlib.Path(__file__).resolve().parents[1] / "src"
 TOLERANCE = 1e-9
 
 
@@ -70,7 +51,7 @@ def test_metrics_are_those_of_the_notebook(steps, golden):
 REACHES = """
 
 def test_{parameter}_reaches_the_model(steps):
-    model = {call}{pick}
+{call}
     assert model.get_params()["{keyword}"] == {other}
 """
 
@@ -78,16 +59,20 @@ MAIN = """
 
 def test_main_prints_the_metrics_and_saves_the_model(monkeypatch, capsys, tmp_path, golden):
     monkeypatch.setattr(sys, "argv", ["train.py", "--output-folder", str(tmp_path / "outputs")])
-    train.main()
-    printed = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines() if ": " in line)
-    assert difference({{name: float(printed[name]) for name in golden["metrics"]}}, golden["metrics"]) <= TOLERANCE
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    printed = dict(line.split(": ", 1) for line in lines if ": " in line)
+    metrics = {{name: float(printed[name]) for name in golden["metrics"]}}
+    assert difference(metrics, golden["metrics"]) <= TOLERANCE
 {predictions}"""
 
-MAIN_PREDICTIONS = """    model, table = {load}, golden["rows"]
-    assert difference(plain(model.predict({rows})), golden["predictions"]) <= TOLERANCE
+MAIN_PREDICTIONS = """    model = {load}
+    table = golden["rows"]
+    rows = {rows}
+    assert difference(plain(model.predict(rows)), golden["predictions"]) <= TOLERANCE
 """
 
-MAIN_CERTAINTY = """    assert difference(certainty(model, {rows}), golden["certainty"]) <= TOLERANCE
+MAIN_CERTAINTY = """    assert difference(certainty(model, rows), golden["certainty"]) <= TOLERANCE
 """
 
 MAIN_SAVES = """    assert (tmp_path / "outputs" / "{model_file}").stat().st_size > 0
@@ -95,29 +80,18 @@ MAIN_SAVES = """    assert (tmp_path / "outputs" / "{model_file}").stat().st_siz
 
 IMPORT = """
 
-def test_import_of_{module}_does_nothing_else(tmp_path):
-    environment = {{**os.environ, "PYTHONPATH": str(pathlib.Path({module}.__file__).parent)}}
+def test_import_of_{name}_does_nothing_else(tmp_path):
+    environment = {{**os.environ, "PYTHONPATH": str(SOURCE)}}
     command = [sys.executable, "-B", "-c", "import {module}"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
 """
 
-SCORE = '''"""Tests of score.py against what its notebook answered."""
-
-import importlib
-import json
-import os
-import pathlib
-import subprocess
-import sys
-
-import pytest
-from describing import difference
-
-import score
-import train
-
+SCORE = '''PROJECT = pathlib.Path(__file__).resolve().parents[1]
+SOURCE = PROJECT / "src"
 TOLERANCE = 1e-9
 
 
@@ -127,7 +101,7 @@ def model_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "1"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["train.py", "--output-folder", str(folder)])
-        train.main()
+        main()
     return folder
 
 
@@ -135,8 +109,8 @@ def model_folder(tmp_path_factory):
 def fresh_score(monkeypatch, model_folder):
     """Return score.py as a server sees it: just imported, with the model's folder in AZUREML_MODEL_DIR."""
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(model_folder))
-    monkeypatch.delitem(sys.modules, "score")
-    return importlib.import_module("score")
+    monkeypatch.delitem(sys.modules, "{module}", raising=False)
+    return importlib.import_module("{module}")
 
 
 def test_answer_is_that_of_the_notebook(fresh_score, golden):
@@ -162,7 +136,7 @@ def test_missing_model_is_found_by_init(fresh_score, monkeypatch, tmp_path):
         fresh_score.init()
 
 
-def test_model_is_looked_for_beside_the_script_when_nothing_is_served(monkeypatch):
-    monkeypatch.delenv("AZUREML_MODEL_DIR", raising=False)
-    assert pathlib.Path(score.model_folder()) == pathlib.Path(score.__file__).parent / "outputs"
+def test_model_is_looked_for_in_the_project_when_nothing_is_served(fresh_score, monkeypatch):
+    monkeypatch.delenv("AZUREML_MODEL_DIR")
+    assert pathlib.Path(fresh_score.model_folder()) == PROJECT / "outputs"
 '''

@@ -61,8 +61,36 @@ DISPLAY_SETTINGS = (
     "sklearn.set_config.display",
 )
 
-FITTING_METHODS = frozenset({"fit", "fit_transform", "fit_predict", "partial_fit"})
-PREDICTING_METHODS = frozenset({"predict", "predict_proba", "decision_function", "score"})
+FITTING_METHODS = frozenset({"fit", "fit_transform", "fit_predict", "fit_resample", "partial_fit", "fit_regularized"})
+PREDICTING_METHODS = frozenset({"predict", "predict_proba", "decision_function", "score", "forecast", "get_forecast"})
+
+# Methods, other than fits, that learn: steps of an optimiser, and what users call the training of their own classes.
+TRAINING_METHODS = frozenset({"backward", "train_on_batch", "fit_generator", "build_vocab"})
+
+# Functions that return something fitted.
+TRAINING_FUNCTIONS = frozenset(
+    """xgboost.train xgboost.cv lightgbm.train lightgbm.cv numpy.polyfit numpy.linalg.lstsq scipy.optimize.curve_fit
+    scipy.optimize.minimize scipy.optimize.least_squares scipy.stats.linregress scipy.cluster.hierarchy.linkage
+    scipy.cluster.vq.kmeans scipy.cluster.vq.kmeans2""".split()
+)
+
+# Functions that fit in order to tell how good a fit is.
+VALIDATING_FUNCTIONS = frozenset(
+    """sklearn.model_selection.cross_val_score sklearn.model_selection.cross_validate
+    sklearn.model_selection.cross_val_predict sklearn.model_selection.learning_curve
+    sklearn.model_selection.validation_curve sklearn.model_selection.permutation_test_score""".split()
+)
+
+# Classes that turn rows into rows and predict nothing.
+TRANSFORMERS = frozenset(
+    """StandardScaler MinMaxScaler MaxAbsScaler RobustScaler Normalizer PowerTransformer QuantileTransformer
+    OneHotEncoder OrdinalEncoder LabelEncoder LabelBinarizer TargetEncoder SimpleImputer KNNImputer IterativeImputer
+    PolynomialFeatures FunctionTransformer KBinsDiscretizer VarianceThreshold SelectKBest SelectPercentile
+    SelectFromModel RFE CountVectorizer TfidfVectorizer TfidfTransformer HashingVectorizer ColumnTransformer
+    FeatureUnion PCA IncrementalPCA KernelPCA TruncatedSVD FastICA NMF FactorAnalysis TSNE MDS Isomap
+    LocallyLinearEmbedding SpectralEmbedding Binarizer MultiLabelBinarizer DictVectorizer SplineTransformer
+    make_column_transformer MissingIndicator GaussianRandomProjection SparseRandomProjection""".split()
+)
 
 # The methods of an object that turns rows into other rows rather than into answers.
 TRANSFORMING_METHODS = frozenset({"transform", "fit_transform", "inverse_transform"})

@@ -4,6 +4,7 @@ Runs in the user's own Python, from 3.9 on; what it sees it writes to files that
 """
 
 import contextlib
+import functools
 import importlib
 import io
 import json
@@ -84,15 +85,17 @@ def run_project(request: Any) -> Any:
     """Run the project's training and scoring as `request` says; return what they gave."""
     before = {name.partition(".")[0] for name in sys.modules}
     sys.meta_path.insert(0, _Missing(request["without"]))
-    sys.path[0] = request["project"]
+    sys.path[0] = request["source"]
     os.environ["AZUREML_MODEL_DIR"] = request["output_folder"]
     plain = _DESCRIBING["plain"]
     seen: Any = {"python_version": platform.python_version(), "predictions": None, "certainty": None, "answer": None}
-    train = importlib.import_module("train")
+    train = importlib.import_module(request["train"])
+    seen["parts"] = _looked_at(train, request["functions"])
     sys.argv = ["train.py", "--output-folder", request["output_folder"]]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         train.main()
+    seen["printed"] = printed.getvalue()
     seen["metrics"] = _metrics(printed.getvalue(), request["metrics"])
     if request["rows_file"]:
         rows = _unpickled(request["rows_file"])
@@ -100,11 +103,32 @@ def run_project(request: Any) -> Any:
         seen["predictions"] = plain(model.predict(rows))
         seen["certainty"] = _DESCRIBING["certainty"](model, rows)
     if request["sample_request"] is not None:
-        score = importlib.import_module("score")
+        score = importlib.import_module(request["score"])
         score.init()
         seen["answer"] = plain(score.run(request["sample_request"], {}))
     seen["modules"] = sorted({name.partition(".")[0] for name in sys.modules} - before)
     return seen
+
+
+def _looked_at(train: Any, functions: Any) -> Any:
+    """Let the functions that the module calls describe what they give; return where they note it."""
+    parts: Any = {}
+
+    def looking(name: str, outputs: Any, function: Any) -> Any:
+        @functools.wraps(function)
+        def called(*given: Any, **named: Any) -> Any:
+            result = function(*given, **named)
+            values = result if len(outputs) > 1 else (result,)
+            for output, value in zip(outputs, values):  # noqa: B905 - Python 3.9 has no strict
+                parts[name + "." + output] = _DESCRIBING["describe"](value)
+            return result
+
+        return called
+
+    for name, outputs in functions.items():
+        if hasattr(train, name):
+            setattr(train, name, looking(name, outputs, getattr(train, name)))
+    return parts
 
 
 def _load(path: str, loader: str) -> Any:

@@ -3,14 +3,19 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from modelwright.environments import building, inspection
-from modelwright.errors import FolderNotWritable, ProjectEdited, ProjectRaised
-from modelwright.notebooks import emitting, execution, planning, proof, reading
+from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited, ProjectRaised
+from modelwright.notebooks import characterising, emitting, execution, layouts, paths, planning, proof, reading
+from modelwright.notebooks.layouts import Layout, Style
+from modelwright.notebooks.proof import ProjectRun
 from modelwright.projects import manifest as manifests
+from modelwright.projects import merging, naming, scaffold
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import LOCK_FILE, MANIFEST_FILE, PARAMETERS_FILE, Manifest, toml_literal
 from modelwright.records import BuiltEnvironment, Goal, Notebook, NotebookRun, Plan, Proof, Requirement
@@ -18,18 +23,27 @@ from modelwright.settings import child_environment
 from modelwright.store.blobs import digest_of
 
 SAMPLE_FILE = "sample.json"
-_GIT_IGNORE = "outputs/\n__pycache__/\n.pytest_cache/\n"
+# What the project is called while nothing is known but its code.
+_DRAFT = "project_draft"
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is known of the notebooks after reading and running them."""
+    """What is known of the notebooks after reading and running them, and trying the project in their own Python.
+
+    `draft` is the comparison of that trial. `training_again` is a second run of the training notebook, there when the
+    trial differed from the first.
+    """
 
     training: Notebook
     scoring: Notebook | None
     plan: Plan
     training_run: NotebookRun
     scoring_run: NotebookRun | None
+    draft_folder: Path
+    draft_run: ProjectRun
+    draft: Proof
+    training_again: NotebookRun | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ class Locked:
 def check_place(into: Path, *, is_overwritten: bool) -> None:
     """Find out, before anything runs, whether a project may be written to `into`.
 
-    Raises FolderNotWritable, and ProjectEdited when the user has edited what a conversion wrote there.
+    Raises FolderNotWritable, and ProjectEdited when the user has edited what cannot be merged.
     """
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
@@ -56,31 +70,88 @@ def check_place(into: Path, *, is_overwritten: bool) -> None:
 
 
 def study(training: Path, scoring: Path | None, *, python: Path, work_folder: Path) -> Study:
-    """Read the notebooks, plan the project and run them in fresh kernels of `python`, on copies in `work_folder`.
+    """Read the notebooks, watch them run in fresh kernels of `python`, plan the project, and try it there.
 
-    Raises what reading, planning and execution raise; the notebooks' own folder is never written to.
+    A plan whose project does not give what the notebook gave is made again with more caution, which keeps more of the
+    notebook; when none does, the one that comes nearest is returned. Everything happens on copies in `work_folder`.
+    Raises what reading, planning and execution raise, and ProjectRaised when no project runs to its end.
     """
     training_notebook = reading.read(training)
     scoring_notebook = reading.read(scoring) if scoring else None
-    plan = planning.plan(training_notebook, scoring_notebook)
-    training_run = execution.execute(
-        training_notebook,
-        python=python,
-        folder=work_folder / "training",
-        environment=child_environment(),
-        probe=plan.training_probe,
-    )
-    scoring_run = None
-    if scoring_notebook:
-        scoring_run = execution.execute(
-            scoring_notebook,
-            python=python,
-            folder=work_folder / "scoring",
+    attempt = _Attempt(training_notebook, scoring_notebook, python, work_folder)
+    traced = attempt.run("traced", watch=planning.watched(training_notebook, scoring_notebook))
+    tried: list[Study] = []
+    failures: list[ProjectRaised] = []
+    for caution in planning.CAUTIONS:
+        plan = planning.plan(training_notebook, scoring_notebook, trace=traced.trace, caution=caution)
+        if any(plan.functions == each.plan.functions for each in tried):
+            continue
+        try:
+            tried.append(attempt.studied(plan))
+        except ProjectRaised as error:
+            failures.append(error)
+            continue
+        if tried[-1].draft.is_equal:
+            break
+    if not tried:
+        raise failures[0]
+    return min(tried, key=lambda each: sum(not one.is_equal for one in each.draft.comparisons))
+
+
+@dataclass
+class _Attempt:
+    """Tries plans of one notebook: the notebook runs with a look at what the plan asks for, then the plan's project."""
+
+    training: Notebook
+    scoring: Notebook | None
+    python: Path
+    work_folder: Path
+    count: int = 0
+
+    def run(self, name: str, **options: Any) -> NotebookRun:
+        """Run the training notebook on a copy in a folder called `name`."""
+        return execution.execute(
+            self.training,
+            python=self.python,
+            folder=self.work_folder / name,
             environment=child_environment(),
-            probe=plan.scoring_probe,
-            files=_files_for_scoring(plan, training_run),
+            **options,
         )
-    return Study(training_notebook, scoring_notebook, plan, training_run, scoring_run)
+
+    def studied(self, plan: Plan) -> Study:
+        """Return what is known once the plan's project ran. Raises ProjectRaised."""
+        self.count += 1
+        training_run = self.run(f"training-{self.count}", probe=plan.training_probe, watch={})
+        scoring_run = None
+        if self.scoring:
+            scoring_run = execution.execute(
+                self.scoring,
+                python=self.python,
+                folder=self.work_folder / f"scoring-{self.count}",
+                environment=child_environment(),
+                probe=plan.scoring_probe,
+                files=_files_for_scoring(plan, training_run),
+            )
+        draft = self.work_folder / f"draft-{self.count}"
+        layout = layouts.layout(_DRAFT)
+        _write(draft, emitting.modules(plan, layout), self.training.path.parent, _data_files(plan, layout))
+        project_run = proof.run(
+            plan,
+            training_run,
+            project=draft,
+            layout=layout,
+            python=self.python,
+            environment=child_environment(),
+            work_folder=self.work_folder / f"draft-{self.count}-run",
+        )
+        compared = partial(proof.prove, plan, training_run, scoring_run, project_run=project_run, project_digest="")
+        found = compared()
+        again = None
+        if not found.is_equal:
+            # Only what the notebook itself does not reproduce may differ.
+            again = self.run(f"again-{self.count}", probe=plan.training_probe, watch={})
+            found = compared(again=again)
+        return Study(self.training, self.scoring, plan, training_run, scoring_run, draft, project_run, found, again)
 
 
 def lock(studied: Study, *, python: Path, cache: Path, wheels: Path, work_folder: Path) -> Locked:
@@ -96,21 +167,31 @@ def lock(studied: Study, *, python: Path, cache: Path, wheels: Path, work_folder
     return Locked(requirements, environment)
 
 
-def lay_out(studied: Study, locked: Locked, *, name: str, into: Path, is_overwritten: bool) -> Manifest:
+def layout_of(name: str, *, into: Path, python: Path, style: Style | None = None) -> Layout:
+    """Return the layout of a project to be: that of its last conversion unless another style is asked for.
+
+    Raises what reading a manifest and inspecting `python` raise.
+    """
+    known = manifests.read_manifest(into).layout if (into / MANIFEST_FILE).is_file() else layouts.layout("")
+    package = known.package or naming.package_name(name, python=python)
+    return layouts.layout(package, style or known.style)
+
+
+def lay_out(studied: Study, locked: Locked, *, name: str, layout: Layout, into: Path, is_overwritten: bool) -> Manifest:
     """Write the project folder `into`, and return its manifest.
 
-    What a conversion wrote before is replaced; what the user edited or put there is never touched without
-    `is_overwritten`. Raises ProjectEdited and FolderNotWritable, having changed nothing.
+    What a conversion wrote before is replaced; what the user edited since is merged with it. Files that the user put
+    there are never touched without `is_overwritten`. Raises EditsCollide, ProjectEdited and FolderNotWritable, having
+    changed nothing.
     """
-    files = _files(studied, locked)
-    ours = [*files, *studied.plan.data_files]
-    if not is_overwritten:
-        _refuse_to_overwrite(into, ours)
-    partial = into.with_name(f".{into.name}.partial")
+    files = _files(studied, locked, name=name, layout=layout)
+    ours = [*files, *_data_files(studied.plan, layout)]
+    edits = {} if is_overwritten else _merged(into, files, ours)
+    unfinished = into.with_name(f".{into.name}.partial")
     environment = locked.environment
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        _write(partial, files, studied)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _write(unfinished, files, studied.training.path.parent, _data_files(studied.plan, layout))
         manifest = Manifest(
             folder=into,
             name=name,
@@ -121,55 +202,61 @@ def lay_out(studied: Study, locked: Locked, *, name: str, into: Path, is_overwri
             python_version=environment.lock.python_version,
             platform=environment.lock.platform,
             lock_source=environment.lock.source,
-            generated={path: digest_of(partial / path) for path in ours},
+            generated={path: digest_of(unfinished / path) for path in ours},
+            layout=layout,
         )
-        (partial / MANIFEST_FILE).write_text(manifests.manifest_text(manifest), encoding="utf-8")
+        # What counts as the user's is told by what conversion wrote, not by what came of putting both together.
+        for path, text in {**edits, merging.BASE_FILE: merging.base_text(files)}.items():
+            (unfinished / path).write_text(text, encoding="utf-8")
+        (unfinished / MANIFEST_FILE).write_text(manifests.manifest_text(manifest), encoding="utf-8")
         _remove_stale(into, ours)
-        _move_into(partial, into)
+        _move_into(unfinished, into)
     except OSError as error:
         raise FolderNotWritable(folder=into, reason=error.strerror, option="--into") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
     return manifest
 
 
 def prove(studied: Study, manifest: Manifest, *, environment: BuiltEnvironment, work_folder: Path) -> Proof:
     """Run the project in a fresh process of its own environment and compare it with the notebooks' runs."""
-    return proof.prove(
-        plan=studied.plan,
-        training_run=studied.training_run,
-        scoring_run=studied.scoring_run,
+    project_run = proof.run(
+        studied.plan,
+        studied.training_run,
         project=manifest.folder,
-        project_digest=code_digest(manifest.folder),
+        layout=manifest.layout,
         python=environment.python,
         environment=child_environment(building.variables(environment, manifest.folder)),
         work_folder=work_folder / "project",
+    )
+    return proof.prove(
+        studied.plan,
+        studied.training_run,
+        studied.scoring_run,
+        project_run=project_run,
+        project_digest=code_digest(manifest.folder),
+        again=studied.training_again,
     )
 
 
 def _needed_beyond(
     imported: tuple[Requirement, ...], studied: Study, *, python: Path, work_folder: Path
 ) -> Collection[Requirement]:
-    """Run the project in `python` with and without what it loads beyond `imported`; return that if it is needed."""
-    draft = work_folder / "draft"
-    _write(draft, emitting.modules(studied.plan), studied)
-
-    def loaded(without: Collection[str] = ()) -> tuple[str, ...]:
-        return proof.loaded_modules(
-            plan=studied.plan,
-            training_run=studied.training_run,
-            project=draft,
-            python=python,
-            environment=child_environment(),
-            work_folder=work_folder / "draft-run",
-            without=without,
-        )
-
-    added = inspection.additions_for(loaded(), imported, python=python)
+    """Return what the draft loaded beyond `imported` if it does not run without it."""
+    added = inspection.additions_for(studied.draft_run.modules, imported, python=python)
     if not added:
         return ()
     try:
-        loaded(without=tuple(added))
+        proof.run(
+            studied.plan,
+            studied.training_run,
+            project=studied.draft_folder,
+            layout=layouts.layout(_DRAFT),
+            python=python,
+            environment=child_environment(),
+            work_folder=work_folder / "draft-without",
+            without=tuple(added),
+        )
     except ProjectRaised:
         return added.values()
     return ()
@@ -181,30 +268,38 @@ def _files_for_scoring(plan: Plan, training_run: NotebookRun) -> dict[str, Path]
     return {path: source for path, source in saved.items() if source.is_file()}
 
 
-def _files(studied: Study, locked: Locked) -> dict[str, str]:
-    plan = studied.plan
-    golden = emitting.golden(plan, studied.training_run, studied.scoring_run)
-    files = emitting.modules(plan) | emitting.tests(plan, golden)
+def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict[str, str]:
+    plan, lock = studied.plan, locked.environment.lock
+    golden = characterising.golden(plan, studied.training_run, studied.scoring_run)
+    files = emitting.modules(plan, layout) | characterising.tests(plan, golden, layout)
+    files |= scaffold.files(name, layout, requirements=locked.requirements, lock=lock)
+    files["README.md"] = scaffold.read_me(plan, layout, name=name)
     files[PARAMETERS_FILE] = _parameters_text(plan)
     files["requirements.txt"] = "".join(f"{each}\n" for each in locked.requirements)
-    files[LOCK_FILE] = locked.environment.lock.text
-    files[".gitignore"] = _GIT_IGNORE
+    files[LOCK_FILE] = lock.text
     sample = proof.sample_request(plan, studied.training_run)
     if sample:
         files[SAMPLE_FILE] = json.dumps(json.loads(sample)) + "\n"
     return files
 
 
-def _write(folder: Path, files: Mapping[str, str], studied: Study) -> None:
-    """Write `files`, and the data that the notebook reads, at the same relative paths."""
+def _data_files(plan: Plan, layout: Layout) -> dict[str, str]:
+    """Return where what lies beside the notebook goes, each with its path there: modules to where they are imported."""
+    return {
+        f"{layout.source}/{path}" if path.endswith(".py") else paths.in_project(path): path for path in plan.data_files
+    }
+
+
+def _write(folder: Path, files: Mapping[str, str], beside: Path, copies: Mapping[str, str]) -> None:
+    """Write `files`, and `copies` of what the folder `beside` holds, by their paths in the project."""
     for path, text in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    for path in studied.plan.data_files:
+    for path, source in copies.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(studied.training.path.parent / path, target)
+        shutil.copy2(beside / source, target)
 
 
 def _parameters_text(plan: Plan) -> str:
@@ -214,9 +309,28 @@ def _parameters_text(plan: Plan) -> str:
 
 def _refuse_to_overwrite(into: Path, files: Iterable[str]) -> None:
     known = manifests.read_manifest(into).generated if (into / MANIFEST_FILE).is_file() else {}
-    edited = [path for path in files if (into / path).is_file() and known.get(path) != digest_of(into / path)]
+    mergeable = merging.mergeable(into, known)
+    edited = [path for path in merging.edited(into, list(files), known) if path not in mergeable]
     if edited:
         raise ProjectEdited(folder=into, files=", ".join(f'"{path}"' for path in edited))
+
+
+def _merged(into: Path, files: Mapping[str, str], ours: Sequence[str]) -> dict[str, str]:
+    """Return the user's edits of `files` together with what this conversion changes, by path.
+
+    Raises ProjectEdited when it is not known what was edited, and EditsCollide.
+    """
+    _refuse_to_overwrite(into, ours)
+    known = manifests.read_manifest(into).generated if (into / MANIFEST_FILE).is_file() else {}
+    bases = merging.mergeable(into, known)
+    merged = {
+        path: merging.merge(bases[path], (into / path).read_text(encoding="utf-8"), files[path])
+        for path in merging.edited(into, list(files), known)
+    }
+    colliding = [path for path, text in merged.items() if text is None]
+    if colliding:
+        raise EditsCollide(folder=into, files=", ".join(f'"{path}"' for path in colliding))
+    return {path: text for path, text in merged.items() if text is not None}
 
 
 def _remove_stale(into: Path, ours: Collection[str]) -> None:

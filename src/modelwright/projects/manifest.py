@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ProjectInvalid, ProjectMissing
+from modelwright.notebooks import layouts
+from modelwright.notebooks.layouts import Layout, Style
 from modelwright.records import Goal, Lock, LockSource
 
 MANIFEST_FILE = "wright.toml"
 PARAMETERS_FILE = "parameters.toml"
 LOCK_FILE = "requirements.lock"
 FORMAT_VERSION = 1
+# Projects of before there were packages have their modules in the project's folder.
+_FLAT = layouts.layout("")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,12 @@ class Manifest:
     platform: str
     lock_source: LockSource
     generated: dict[str, str]
+    layout: Layout = _FLAT
+
+    @property
+    def pipeline(self) -> Path:
+        """The module whose calls are the steps of a run."""
+        return self.folder / self.layout.file(self.layout.pipeline)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -55,6 +65,7 @@ def read_manifest(folder: Path) -> Manifest:
             platform=content["environment"]["platform"],
             lock_source=LockSource(content["environment"]["locked_from"]),
             generated=content.get("generated", {}),
+            layout=layouts.layout(content.get("package", ""), Style(content.get("layout", Style.MODULES))),
         )
     except KeyError as error:
         raise ProjectInvalid(path=path, reason=f"it has no {error}") from error
@@ -67,10 +78,12 @@ def manifest_text(manifest: Manifest) -> str:
     lines = [
         f"format_version = {FORMAT_VERSION}",
         f"name = {toml_literal(manifest.name)}",
-        "",
-        "[notebooks]",
-        f"training = {toml_literal(os.path.relpath(manifest.training, manifest.folder))}",
     ]
+    if manifest.layout.package:
+        lines.append(f"package = {toml_literal(manifest.layout.package)}")
+    if manifest.layout.style is not Style.MODULES:
+        lines.append(f"layout = {toml_literal(str(manifest.layout.style))}")
+    lines += ["", "[notebooks]", f"training = {toml_literal(os.path.relpath(manifest.training, manifest.folder))}"]
     if manifest.scoring:
         lines.append(f"scoring = {toml_literal(os.path.relpath(manifest.scoring, manifest.folder))}")
     lines += [

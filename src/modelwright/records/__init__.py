@@ -17,11 +17,13 @@ from modelwright.records.notebooks import (
     Plan,
     ProbePoint,
     Removal,
+    Shown,
 )
 from modelwright.records.projects import GitState, Project
 from modelwright.records.proofs import Comparison, Proof
 from modelwright.records.runs import Artifact, Run, Status, StepRun
 from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
+from modelwright.records.traces import StatementTrace, Trace
 
 __all__ = [
     "Artifact",
@@ -56,8 +58,11 @@ __all__ = [
     "Requirement",
     "Run",
     "ScoringAnswer",
+    "Shown",
+    "StatementTrace",
     "Status",
     "StepRun",
+    "Trace",
     "WorkerSpec",
     "new_id",
     "now",

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from modelwright.records.traces import Trace
+
 
 class Goal(StrEnum):
     """Which direction of a metric is better."""
@@ -44,24 +46,40 @@ class Cell:
     """A code cell that is not empty.
 
     `number` counts such cells from 1, as `In [n]` does after a run from top to bottom. `code` is plain Python with
-    the lines of `source`: notebook syntax in it became comments.
+    the lines of `source`: notebook syntax in it went or became Python. Only below a `%run`, whose file's code stands
+    in its place, are the lines of `code` further down than those of `source`.
+
+    `markdown` is the text between this cell and the code cell before it, `heading` the nearest heading above and
+    `section` the headings that it lies under, the outermost first. `tags` are those of the cell's metadata.
+    `outputs_text` is the text that is stored as its result, None when nothing is.
     """
 
     number: int
     source: str
     code: str
     execution_count: int | None = None
+    heading: str = ""
+    section: tuple[str, ...] = ()
+    markdown: str = ""
+    tags: frozenset[str] = frozenset()
+    outputs_text: str | None = None
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook as read from its file. `digest` is the BLAKE3 of its cells' sources."""
+    """A notebook as read from its file. `digest` is the BLAKE3 of its cells' sources, and of those that they run.
+
+    `requirements` are what its cells install, as pip writes them. `written_files` are the files that its cells write
+    with `%%writefile`, by path, with their text: modules of its own are among them.
+    """
 
     path: Path
     digest: str
     cells: tuple[Cell, ...]
     removals: tuple[Removal, ...] = ()
     findings: tuple[Finding, ...] = ()
+    requirements: tuple[str, ...] = ()
+    written_files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,13 +100,17 @@ class Metric:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the project: its code, and the names that flow in and out."""
+    """A function of the project: its code, and the names that flow in and out.
+
+    `role` is what it does for the pipeline: "load", "split", "prepare", "train", "evaluate" or "save".
+    """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     parameters: tuple[str, ...]
     code: str
+    role: str = "train"
 
 
 @dataclass(frozen=True)
@@ -108,6 +130,20 @@ class ProbePoint:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What a kept statement showed when the notebook ran.
+
+    A `is_display` text is that of a value which the notebook shows by itself, and the project prints.
+    """
+
+    statement: int
+    cell: int
+    line: int
+    text: str
+    is_display: bool
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a training notebook, with its scoring notebook if there is one, becomes.
 
@@ -117,6 +153,8 @@ class Plan:
     `scoring_files` are the files that the scoring notebook loads, each with the training notebook's path of it.
     `measured` is the variable of the metrics between functions, a name that the notebook does not have.
     `estimator_keywords` are the parameters that the model is built with, each with its keyword.
+    `shown` are the texts that the project must print too, in its order; `written_files` the files that the notebook's
+    kept statements wrote, relative to it.
     """
 
     notebook: str
@@ -139,6 +177,8 @@ class Plan:
     removals: tuple[Removal, ...]
     findings: tuple[Finding, ...]
     training_probe: tuple[ProbePoint, ...]
+    shown: tuple[Shown, ...]
+    written_files: tuple[str, ...]
     scoring_probe: tuple[ProbePoint, ...]
 
 
@@ -147,7 +187,7 @@ class NotebookRun:
     """What was seen when a notebook ran: printed text by cell, and what its probe points gave.
 
     `rows` are the first of those in `rows_file`, a pickle: {"columns": names or None, "rows": lists}. `unseen` are the
-    points whose expression raised, each with its error.
+    points whose expression raised, each with its error. `trace` is there when the run was traced.
     """
 
     notebook: str
@@ -164,3 +204,4 @@ class NotebookRun:
     unseen: dict[str, str]
     folder: Path
     elapsed_seconds: float
+    trace: Trace | None = None

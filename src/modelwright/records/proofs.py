@@ -10,15 +10,19 @@ from modelwright.records.ids import new_id, now
 class Comparison:
     """One result of the notebook beside the project's.
 
-    `difference` is the largest relative difference of any number in it (0.0 when identical).
+    `difference` is the largest relative difference of any number in it (0.0 when identical). `noise` is that between
+    two runs of the notebook itself, where it does not reproduce itself; within it the project counts as equal.
+    `place` tells where the notebook's value comes from.
     """
 
     name: str
-    kind: str  # "metric", "predictions" or "scores"
+    kind: str  # "metric", "printed", "value", "file", "predictions" or "scores"
     notebook: object
     project: object
     is_equal: bool
     difference: float
+    noise: float = 0.0
+    place: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
-"""Reads a project's `pipeline.py` into a graph of steps, before anything runs."""
+"""Reads a project's pipeline, a Python file, into a graph of steps, before anything runs."""
 
 import ast
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelwright.errors import ParameterUnknown, ProjectInvalid
-
-PIPELINE_FILE = "pipeline.py"
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class Pipeline:
     parameters: dict[str, object]
     steps: tuple[Step, ...]
     results: dict[str, str]
+    file: Path
 
     def bind(self, overrides: dict[str, object], *, folder: Path) -> dict[str, object]:
         """Return all parameters with `overrides` in place of the defaults. Raises ParameterUnknown."""
@@ -61,13 +60,12 @@ class Pipeline:
         }
 
 
-def read_pipeline(folder: Path) -> Pipeline:
-    """Return the pipeline of the project in `folder`.
+def read_pipeline(path: Path) -> Pipeline:
+    """Return the pipeline in the file `path`.
 
-    `pipeline.py` holds one function, `pipeline`, whose parameters have literal defaults and whose body is assignments
-    of calls and a last `return` of a dictionary. Raises ProjectInvalid, with the line, for anything else.
+    It holds one function, `pipeline`, whose parameters have literal defaults and whose body is assignments of calls and
+    a last `return` of a dictionary. Raises ProjectInvalid, with the line, for anything else.
     """
-    path = folder / PIPELINE_FILE
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
@@ -98,7 +96,7 @@ class _Reader:
             step = self._step(node, known, taken={step.name for step in steps})
             steps.append(step)
             known |= set(step.outputs)
-        return Pipeline(parameters, tuple(steps), self._results(last, known))
+        return Pipeline(parameters, tuple(steps), self._results(last, known), self.path)
 
     def _parameters(self, function: ast.FunctionDef) -> dict[str, object]:
         arguments = function.args

@@ -1,9 +1,9 @@
 """Runs steps in the project's own environment. Standard library only; started by path, never imported by the host.
 
-`python worker.py PROJECT MODULE …` imports the project's modules once. Its standard output is a socket: for each line
-of JSON that comes from it, a step, it forks; the fork runs the step as a process of its own, and the exit code goes
-back as a line. Every output is pickled to `<folder>/<name>.pickle`; dictionaries of numbers also go to
-`<folder>/numbers.json`.
+`python worker.py SOURCE MODULE …` imports the project's modules from the folder SOURCE, once. Its standard output is a
+socket: for each line of JSON that comes from it, a step, it forks; the fork runs the step as a process of its own, and
+the exit code goes back as a line. Random draws go on from step to step as in one process. Every output is pickled to `<folder>/<name>.pickle`; dictionaries of numbers also go
+to `<folder>/numbers.json`.
 """
 
 import contextlib
@@ -16,6 +16,13 @@ import traceback
 import warnings
 from pathlib import Path
 from typing import Any
+
+# The modules that draw from a state of the whole process, with the functions that get and set it.
+_RANDOM_STATES = {
+    "random": ("getstate", "setstate"),
+    "numpy.random": ("get_state", "set_state"),
+    "torch": ("get_rng_state", "set_rng_state"),
+}
 
 
 def main() -> None:
@@ -50,7 +57,10 @@ def run_step(request: dict[str, Any]) -> None:
         else:
             positional.append(value)
     function = getattr(importlib.import_module(request["module"]), request["function"])
+    random_states = Path(request["folder"], "random.states")
+    _restore(random_states)
     result = function(*positional, **keywords)
+    _keep(random_states)
     names = request["outputs"]
     values = tuple(result) if request["is_unpacked"] else (result,) * len(names)
     if len(values) != len(names):
@@ -64,6 +74,21 @@ def run_step(request: dict[str, Any]) -> None:
         if isinstance(value, dict) and all(_is_number(each) for each in value.values()):
             numbers[name] = {str(key): float(each) for key, each in value.items()}
     (Path(request["folder"]) / "numbers.json").write_text(json.dumps(numbers), encoding="utf-8")
+
+
+def _restore(file: Path) -> None:
+    """Let random draws go on where the step before this one left them."""
+    if file.exists():
+        for name, state in pickle.loads(file.read_bytes()).items():  # noqa: S301 - written by a step of this run
+            getattr(importlib.import_module(name), _RANDOM_STATES[name][1])(state)
+
+
+def _keep(file: Path) -> None:
+    """Note where random draws stand, of the modules that are in use."""
+    states = {
+        name: getattr(sys.modules[name], get)() for name, (get, _) in _RANDOM_STATES.items() if name in sys.modules
+    }
+    file.write_bytes(pickle.dumps(states, protocol=5))
 
 
 def _preload(modules: list[str]) -> None:

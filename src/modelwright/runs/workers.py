@@ -35,12 +35,14 @@ class Worker:
 
 
 @contextlib.contextmanager
-def started(environment: BuiltEnvironment, *, project: Path, modules: tuple[str, ...], log: Path) -> Iterator[Worker]:
-    """Start a worker that has the project's `modules` imported; end it and its steps with the block."""
+def started(
+    environment: BuiltEnvironment, *, project: Path, source: Path, modules: tuple[str, ...], log: Path
+) -> Iterator[Worker]:
+    """Start a worker that has the project's `modules` imported from `source`; end it and its steps with the block."""
     ours, theirs = socket.socketpair()
     with ours, log.open("ab") as lines:
         process = processes.start(
-            [environment.python, _WORKER, project, *modules],
+            [environment.python, _WORKER, source, *modules],
             folder=project,
             # The seed makes the order of sets, and so the bytes of values, the same in every run.
             environment=child_environment(building.variables(environment, project) | {"PYTHONHASHSEED": "0"}),

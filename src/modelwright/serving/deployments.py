@@ -218,7 +218,7 @@ def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec
         version=version.reference,
         python=environment.python,
         bytecode=environment.bytecode,
-        script=package / packages.SCORING_SCRIPT,
+        script=packages.scoring_script(package),
         model_folder=packages.model_folder(package, version),
         sample=(package / packages.SAMPLE).read_text(encoding="utf-8"),
         expected=(package / packages.EXPECTED).read_text(encoding="utf-8"),

@@ -7,10 +7,12 @@ Exit codes: 0 when the front closes the socket, 3 when the script cannot serve.
 
 import argparse
 import faulthandler
+import importlib
 import importlib.machinery
 import importlib.util
 import inspect
 import io
+import itertools
 import json
 import os
 import socket
@@ -139,13 +141,18 @@ def import_uncached_from(folder: str) -> None:
 
 
 def load(script: str) -> ModuleType:
-    """Return the script as a module, with its folder first on the path."""
-    folder = str(Path(script).parent)
-    import_uncached_from(folder)
-    sys.path.insert(0, folder)
+    """Return the script as a module, with its folder first on the path; that of its package if it is in one."""
+    folder, names = Path(script).parent, [Path(script).stem]
+    while (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    import_uncached_from(str(folder))
+    sys.path.insert(0, str(folder))
     sys.argv = [script]
     # Under its own name, so that what the script defines can be pickled and found again.
-    name = Path(script).stem
+    name = ".".join(names)
+    for parent in itertools.accumulate(names[:-1], "{}.{}".format):
+        importlib.import_module(parent)
     spec = importlib.util.spec_from_file_location(name, script, loader=Uncached(name, script))
     if spec is None or spec.loader is None:
         raise ScriptUnfit(NOT_PYTHON)

@@ -1,0 +1,143 @@
+"""Where a notebook learns: the statements that fit something, and those whose results depend on what was learnt."""
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelwright.notebooks import names as naming
+from modelwright.notebooks import vocabulary
+from modelwright.notebooks.dataflow import Flow
+from modelwright.notebooks.names import Names, root
+
+
+@dataclass(frozen=True)
+class Learning:
+    """The fits of a notebook, as pairs of a statement and the name fitted, and what follows from them.
+
+    `transformers` are the names fitted that only turn rows into rows. `training` are the statements that learn what
+    predicts, or, when nothing in the notebook predicts, that learn or compute anything. `dependent` are the statements
+    that use, at any remove, a variable that a training statement gives.
+    """
+
+    fits: Sequence[tuple[int, str]]
+    transformers: frozenset[str]
+    training: frozenset[int]
+    dependent: frozenset[int]
+
+
+def learning(flow: Flow) -> Learning:
+    """Return where the notebook's statements learn."""
+    fits = [(each.index, name) for each in flow.statements for name in _fitted(each.tree, flow.names)]
+    transformers = _transformers(flow)
+    trainers = _trainers(flow)
+    training = {
+        each.index
+        for each in flow.statements
+        if not naming.is_definition(each.tree) and _trains(each.tree, flow.names, trainers, transformers)
+    }
+    if not training:
+        training = {index for index, _ in fits} or _computing(flow)
+    starts = frozenset(training)
+    return Learning(fits, transformers, starts, flow.descendants(starts))
+
+
+def _computing(flow: Flow) -> set[int]:
+    """Return the statements of a notebook without any fit that compute: those that call the user's own functions.
+
+    A model written by hand learns in a function or a loop of the user's.
+    """
+    own = {each.tree.name for each in flow.statements if isinstance(each.tree, naming.Definition)}
+    return {
+        each.index
+        for each in flow.statements
+        if not naming.is_definition(each.tree)
+        and (
+            isinstance(each.tree, ast.For | ast.While)
+            or any(isinstance(node, ast.Name) and node.id in own for node in ast.walk(each.tree))
+        )
+    }
+
+
+def _fitted(tree: ast.stmt, names: Names) -> list[str]:
+    """Return the names that a statement fits: `model.fit(…)`, and `model = Ridge().fit(…)`, be it in a loop."""
+    if naming.is_definition(tree):
+        return []
+    found = []
+    for inner in (each for each in ast.walk(tree) if isinstance(each, ast.Assign | ast.Expr)):
+        for node in ast.walk(inner):
+            if not isinstance(node, ast.Call) or not _is_fit(node, names):
+                continue
+            receiver = node.func.value if isinstance(node.func, ast.Attribute) else node
+            name = root(receiver) if not isinstance(receiver, ast.Call) else None
+            if (name is None or name in names.imports) and isinstance(inner, ast.Assign):
+                target = inner.targets[0]
+                name = target.id if isinstance(target, ast.Name) else None
+            if name is not None and name not in names.imports:
+                found.append(name)
+    return found
+
+
+def _is_fit(node: ast.Call, names: Names) -> bool:
+    if names.origin(node.func) in vocabulary.TRAINING_FUNCTIONS:
+        return True
+    return isinstance(node.func, ast.Attribute) and node.func.attr in vocabulary.FITTING_METHODS
+
+
+def _trainers(flow: Flow) -> frozenset[str]:
+    """Return the user's functions and classes that train something when they are called, directly or by one another."""
+    bodies = {each.tree.name: each.tree for each in flow.statements if isinstance(each.tree, naming.Definition)}
+    found: set[str] = set()
+    while True:
+        more = {
+            name
+            for name, tree in bodies.items()
+            if name not in found and _trains(tree, flow.names, frozenset(found), frozenset())
+        }
+        if not more:
+            return frozenset(found)
+        found |= more
+
+
+def _trains(tree: ast.stmt, names: Names, trainers: frozenset[str], transformers: frozenset[str]) -> bool:
+    """Whether a statement, or a definition when it is called, learns what predicts."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        if names.origin(node.func) in vocabulary.TRAINING_FUNCTIONS | vocabulary.VALIDATING_FUNCTIONS:
+            return True
+        if isinstance(node.func, ast.Name) and node.func.id in trainers:
+            return True
+        if not isinstance(node.func, ast.Attribute):
+            continue
+        method = node.func
+        if method.attr in vocabulary.TRAINING_METHODS:
+            return True
+        if method.attr in vocabulary.FITTING_METHODS and not _is_transformer(method.value, names, transformers):
+            return True
+    return False
+
+
+def _is_transformer(receiver: ast.expr, names: Names, transformers: frozenset[str]) -> bool:
+    """Whether what is fitted turns rows into rows: a name used so, or a class known to."""
+    if isinstance(receiver, ast.Call):
+        return _class_of(receiver, names) in vocabulary.TRANSFORMERS
+    name = root(receiver)
+    built = names.constructors.get(name or "")
+    return name in transformers or (built is not None and _class_of(built, names) in vocabulary.TRANSFORMERS)
+
+
+def _class_of(node: ast.Call, names: Names) -> str:
+    return (names.constructor(node) or "").rpartition(".")[2]
+
+
+def _transformers(flow: Flow) -> frozenset[str]:
+    transforms, predicts = set(), set()
+    for each in flow.statements:
+        for node in ast.walk(each.tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                name = root(node.func.value)
+                if name and node.func.attr in vocabulary.TRANSFORMING_METHODS:
+                    transforms.add(name)
+                if name and node.func.attr in vocabulary.PREDICTING_METHODS | {"fit_predict"}:
+                    predicts.add(name)
+    return frozenset(transforms - predicts)

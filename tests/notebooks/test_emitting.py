@@ -1,0 +1,184 @@
+"""Where a plan's code stands in a project, and that the tools which the project configures are content with it."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from modelwright.notebooks import arranging, emitting, importing, layouts, planning, wrapping
+from modelwright.notebooks.layouts import Style
+from modelwright.projects import scaffold
+from modelwright.records import Lock
+
+DEFINITIONS = """
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_squared_error
+pd.set_option("mode.copy_on_write", True)
+# ---
+LIMIT = 3
+
+def halved(values):
+    return values / 2
+
+def twice_halved(values):
+    # a comment of the user's
+    return halved(halved(values))
+
+def distance(one, other):
+    return float(np.sqrt(mean_squared_error(one, other))) + LIMIT
+
+class Steady(Ridge):
+    pass
+# ---
+frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [2.0, 4.0, 6.0, 8.5]})
+X = twice_halved(frame[["a"]])
+y = halved(frame["b"])
+# ---
+model = Steady(alpha=0.5)
+model.fit(X, y)
+# ---
+rmse = distance(y, model.predict(X))
+print("rmse", rmse)
+"""
+ROLES = ("load", "split", "prepare", "train", "evaluate", "save")
+
+
+@pytest.fixture
+def is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a notebook holds counts as much."""
+    monkeypatch.setattr(arranging, "_SMALL_LINES", 0)
+
+
+def written(plan, layout, folder: Path) -> Path:
+    lock = Lock(text="", python_version="3.11.1", platform="here", digest="0" * 64)
+    files = emitting.modules(plan, layout) | scaffold.files("small", layout, requirements=[], lock=lock)
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+    return folder
+
+
+def tool(project: Path, *command: str) -> None:
+    found = Path(sys.executable).with_name(command[0])
+    done = subprocess.run([found, *command[1:]], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def content(project: Path) -> None:
+    """Assert that ruff and mypy, as the project configures them, find nothing."""
+    tool(project, "ruff", "check", "--no-cache", ".")
+    tool(project, "mypy", "--cache-dir", str(project / ".mypy_cache"))
+
+
+def test_ruff_and_mypy_find_nothing_in_the_example(diabetes, tmp_path: Path) -> None:
+    project = written(diabetes.plan, diabetes.layout, tmp_path)
+    for path in (diabetes.project / "tests").glob("*.py"):
+        (tmp_path / "tests").mkdir(exist_ok=True)
+        (tmp_path / "tests" / path.name).write_text(path.read_text())
+    content(project)
+    tool(project, "ruff", "format", "--no-cache", "--check", ".")
+
+
+@pytest.mark.parametrize("style", Style)
+def test_ruff_and_mypy_find_nothing_in_much_code_of_any_layout(make, is_large, tmp_path: Path, style: Style) -> None:
+    content(written(planning.plan(make(DEFINITIONS)), layouts.layout("small", style), tmp_path / "project"))
+
+
+def test_little_code_that_trains_is_in_one_module(diabetes) -> None:
+    assert set(emitting.modules(diabetes.plan, diabetes.layout)) == {
+        f"src/small/{name}.py" for name in ("__init__", "pipeline", "score", "train")
+    }
+
+
+def test_much_code_is_cut_by_role(make, is_large) -> None:
+    plan = planning.plan(make(DEFINITIONS))
+    one, *_ = plan.functions
+    functions = tuple(replace(one, name=f"{role}_it", code=f"def {role}_it():\n    pass", role=role) for role in ROLES)
+    modules = emitting.modules(replace(plan, functions=functions), layouts.layout("small"))
+    homes = {role: path for role in ROLES for path, text in modules.items() if f"def {role}_it" in text}
+    assert homes == {
+        "load": "src/small/data.py",
+        "split": "src/small/data.py",
+        "prepare": "src/small/features.py",
+        "train": "src/small/train.py",
+        "evaluate": "src/small/evaluation.py",
+        "save": "src/small/train.py",
+    }
+
+
+def test_what_saved_models_refer_to_is_no_part_of_a_module_that_is_run(make) -> None:
+    modules = emitting.modules(planning.plan(make(DEFINITIONS)), layouts.layout("small"))
+    assert "class Steady(Ridge):" in modules["src/small/components.py"]
+    assert "from small.components import Steady" in modules["src/small/train.py"]
+    assert "def distance" in modules["src/small/train.py"], "what is only called may stay beside its caller"
+    assert 'pd.set_option("mode.copy_on_write", True)' in modules["src/small/train.py"]
+
+
+def test_definitions_stand_beside_their_only_user_with_what_they_need(make, is_large) -> None:
+    modules = emitting.modules(planning.plan(make(DEFINITIONS)), layouts.layout("small"))
+    evaluation = modules["src/small/evaluation.py"]
+    assert "def distance" in evaluation
+    assert "LIMIT = 3" in evaluation
+    assert "import numpy as np\nfrom sklearn.metrics import mean_squared_error\n" in evaluation
+    data = modules["src/small/data.py"]
+    assert data.index("def halved") < data.index("    # a comment of the user's") < data.index("def load_data")
+    assert 'pd.set_option("mode.copy_on_write", True)' in modules["src/small/__init__.py"]
+    assert sum("def halved" in each for each in modules.values()) == 1
+
+
+def test_folders_of_the_template_hold_what_there_is(diabetes) -> None:
+    modules = emitting.modules(diabetes.plan, layouts.layout("small", Style.MLOPSPYTHON))
+    paths = {"__init__", "pipeline", "training/__init__", "training/train", "evaluate/__init__"}
+    paths |= {"evaluate/evaluate_model", "scoring/__init__", "scoring/score"}
+    assert set(modules) == {f"src/small/{path}.py" for path in paths}
+    assert "PROJECT = Path(__file__).resolve().parents[3]" in modules["src/small/scoring/score.py"]
+
+
+@pytest.mark.parametrize(
+    ("given", "used", "expected"),
+    [
+        (["import os", "import sys"], {"sys"}, "import sys"),
+        (["import numpy as np", "import os"], {"np", "os"}, "import os\n\nimport numpy as np"),
+        (
+            ["from sklearn.svm import LinearSVC, SVC, l1_min_c", "import small"],
+            {"SVC", "LinearSVC", "l1_min_c", "small"},
+            "from sklearn.svm import SVC, LinearSVC, l1_min_c\n\nimport small",
+        ),
+        (["from a import b as c, d", "from a import e"], {"c", "d", "e"}, "from a import b as c\nfrom a import d, e"),
+        (["try:\n    import a\nexcept ImportError:\n    a = None"], {"a"}, None),
+        (["import a.b", "import a.c"], {"a"}, "import a.b\nimport a.c"),
+    ],
+)
+def test_imports_are_those_that_are_used_and_sorted(given, used, expected) -> None:
+    found = "\n".join(importing.select(given, used, {"small"}))
+    assert found == (given[0] if expected is None else expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("    short = f(1)", None),
+        (
+            f"    found = {'f' * 60}(one, other, third=3, fourth=True, fifth=5)",
+            f"    found = {'f' * 60}(\n        one, other, third=3, fourth=True, fifth=5\n    )",
+        ),
+        (
+            f"    found = f({'a' * 50}, {'b' * 50}).values",
+            f"    found = f(\n        {'a' * 50},\n        {'b' * 50},\n    ).values",
+        ),
+        (
+            f"    return {'f' * 60}(one, other, third=3, fourth=4)",
+            f"    return {'f' * 60}(\n        one, other, third=3, fourth=4\n    )",
+        ),
+        (f"    found = f({'a' * 50}, {'b' * 50})  # a comment stays where it is", None),
+        (f'    found = """\n    f({"a" * 50}, {"b" * 50})"""', None),
+        (f"    found = {'a' * 50} + {'b' * 50}", None),
+    ],
+)
+def test_lines_that_are_too_long_are_cut_where_that_changes_nothing(line, expected) -> None:
+    code = f"def g():\n{line}"
+    assert wrapping.wrapped(code) == (code if expected is None else f"def g():\n{expected}")
