@@ -3,11 +3,13 @@
 A pattern's first cell is a header of comments, which say what must hold of the project:
 
 - `keeps:` its code has this text, `drops:` it has not, and a statement with it is among the removals;
+- `silent:` it need not show what a statement with this text shows;
 - `order:` the texts, parted by ` < `, stand in its code in this order;
 - `function:` it has a function with this header; `parameter:`, `metric:`, `finding:` are there;
 - `refused:` there is no project, but this error.
 
-Every number that the notebook prints is printed by the project too, but for statements that a `drops:` names.
+Every number that the notebook prints is printed by the project too, but for statements that `drops:` or `silent:`
+names.
 """
 
 import json
@@ -76,16 +78,16 @@ def test_pattern(name: str, ask: Ask, tmp_path: Path) -> None:
     if refused:
         with pytest.raises(NotebookNotConvertible) as error:
             planning.plan(pattern.notebook, trace=trace)
-        assert error.value.finding.code == refused[0]
+        assert error.value.facts["finding"].code == refused[0]
         return
     plan = planning.plan(pattern.notebook, trace=trace)
     files = emitting.modules(plan, LAYOUT)
     _assert_facts(plan, files, pattern.expected)
     printed = _run(plan, files, ask, tmp_path)
-    dropped = pattern.expected.get("drops", [])
+    unshown = [*pattern.expected.get("drops", []), *pattern.expected.get("silent", [])]
     sources = {each.index: each.source for each in statements.statements(pattern.notebook)}
     for each in trace.statements:
-        if not any(text in sources[each.index] for text in dropped):
+        if not any(text in sources[each.index] for text in unshown):
             missing = [number for number in NUMBER.findall(each.printed) if not _is_among(number, printed)]
             assert not missing, f"{sources[each.index]!r} showed {each.printed!r}; the project printed {printed!r}"
 

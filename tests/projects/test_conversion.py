@@ -9,10 +9,11 @@ from nbformat import v4
 
 from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited
 from modelwright.notebooks import layouts, planning, reading
+from modelwright.notebooks.proof import ProjectRun
 from modelwright.projects import conversion
 from modelwright.projects.conversion import Locked, Study
 from modelwright.projects.manifest import read_manifest
-from modelwright.records import BuiltEnvironment, NotebookRun, Requirement
+from modelwright.records import BuiltEnvironment, NotebookRun, Proof, Requirement
 
 CODE = """
 import joblib
@@ -51,7 +52,9 @@ def studied(tmp_path: Path) -> Study:
         folder=folder,
         elapsed_seconds=0.0,
     )
-    return Study(notebook, None, planning.plan(notebook), run, None)
+    draft = Proof((), 1e-9, "", "", "3")
+    draft_run = ProjectRun({"modules": []}, folder, folder)
+    return Study(notebook, None, planning.plan(notebook), run, None, folder, draft_run, draft)
 
 
 @pytest.fixture

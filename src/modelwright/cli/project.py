@@ -28,9 +28,11 @@ def takes_notebooks(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Choice(["modules", "mlopspython"]),
         help="How the package's folders are cut; by default as before, else plain modules.",
     )
+    @click.option("--keep", metavar="CELL", type=int, multiple=True, help="Keep this code cell whole; may be repeated.")
+    @click.option("--drop", metavar="CELL", type=int, multiple=True, help="Leave this code cell out; may be repeated.")
     @click.option("--overwrite", is_flag=True, help="Discard edits made to the project since its last conversion.")
     @functools.wraps(command)
-    def with_order(
+    def with_order(  # noqa: PLR0913 - an option each
         training: Path,
         scoring: Path | None,
         *,
@@ -38,11 +40,14 @@ def takes_notebooks(command: Callable[..., None]) -> Callable[..., None]:
         into: Path | None,
         python: Path | None,
         layout: str | None,
+        keep: tuple[int, ...],
+        drop: tuple[int, ...],
         overwrite: bool,
         **others: object,
     ) -> None:
         from modelwright.lifecycle.shipping import Order
         from modelwright.notebooks.layouts import Style
+        from modelwright.records import Wishes
 
         name = name or training.absolute().parent.name
         order = Order(
@@ -53,6 +58,7 @@ def takes_notebooks(command: Callable[..., None]) -> Callable[..., None]:
             python=python,
             is_overwritten=overwrite,
             layout=Style(layout) if layout else None,
+            wishes=Wishes(keep, drop),
         )
         command(order, **others)
 

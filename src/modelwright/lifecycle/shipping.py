@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelwright.environments.locking import pins
@@ -23,6 +23,7 @@ from modelwright.records import (
     ModelVersion,
     Proof,
     ScoringAnswer,
+    Wishes,
 )
 from modelwright.serving import deployments
 from modelwright.settings import interpreter
@@ -34,7 +35,7 @@ class Order:
     """What is to be converted: the notebooks, the project's name and folder, and the Python that notebooks run in.
 
     `is_overwritten` discards what the user edited in the project since its last conversion. `layout` says how its
-    folders are cut; by default as its last conversion had them.
+    folders are cut; by default as its last conversion had them. `wishes` are the user's word on cells.
     """
 
     training: Path
@@ -44,6 +45,7 @@ class Order:
     python: Path | None = None
     is_overwritten: bool = False
     layout: Style | None = None
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,11 @@ def prove(session: Session, manifest: Manifest, *, python: Path | None = None) -
     with claims.scratch_folder(session.store) as work_folder:
         with session.stage("notebook", f"running {manifest.training.name} in a fresh kernel") as stage:
             studied = conversion.study(
-                manifest.training, manifest.scoring, python=interpreter(python), work_folder=work_folder
+                manifest.training,
+                manifest.scoring,
+                python=interpreter(python),
+                work_folder=work_folder,
+                wishes=manifest.wishes,
             )
             stage.decided = f"{len(studied.training.cells)} cells ran"
             stage.recorded = str(manifest.training)
@@ -158,7 +164,9 @@ def _check(order: Order) -> None:
 def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
     python, folder = interpreter(order.python), session.store.folder
     with session.stage("convert", f"running {order.training.name} in a fresh kernel") as stage:
-        studied = conversion.study(order.training, order.scoring, python=python, work_folder=work_folder)
+        studied = conversion.study(
+            order.training, order.scoring, python=python, work_folder=work_folder, wishes=order.wishes
+        )
         plan = studied.plan
         stage.decided = (
             f"{len(plan.functions)} functions, {len(plan.parameters)} parameters, {len(plan.removals)} removals"
@@ -179,6 +187,7 @@ def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
             locked,
             name=order.name,
             layout=conversion.layout_of(order.name, into=order.into, python=python, style=order.layout),
+            wishes=order.wishes,
             into=order.into,
             is_overwritten=order.is_overwritten,
         )

@@ -86,13 +86,23 @@ def _lives(flow: Flow, kept: Slice) -> dict[int, dict[str, str]]:
     taken = set().union(*(each.binds | each.reads for each in flow.effects)) if flow.effects else set()
     found: dict[int, dict[str, str]] = {}
     for name, indices in places.items():
-        for life, start in enumerate(indices[1:], start=2):
-            final = f"{name}_{life}"
+        imports = [each.index for each in flow.statements if _imports(each.tree, name)]
+        for life, start in enumerate(indices, start=1):
+            if life == 1 and not imports:
+                continue
+            # What is imported keeps its name; a definition that takes its place is another thing.
+            final = f"{name}_{life}" if life > 1 else f"own_{name}"
             final = final if final not in taken else f"{final}_again"
-            end = indices[life] if life < len(indices) else len(flow.statements)
+            end = min((each for each in (*indices, *imports) if each > start), default=len(flow.statements))
             for index in range(start, end):
                 found.setdefault(index, {})[name] = final
     return found
+
+
+def _imports(tree: ast.stmt, name: str) -> bool:
+    return names.is_import(tree) and any(
+        name in names.imported_names(each) for each in ast.walk(tree) if isinstance(each, ast.Import | ast.ImportFrom)
+    )
 
 
 def _variables_read(flow: Flow, kept: Slice, index: int) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from modelwright.notebooks.dataflow import Flow
-from modelwright.notebooks.names import Names
+from modelwright.notebooks.names import Names, is_literal
 
 Scalar = bool | int | float | str
 
@@ -33,6 +33,20 @@ def bound_once(flow: Flow) -> dict[str, int]:
         and len(each.tree.targets) == 1
         and isinstance(each.tree.targets[0], ast.Name)
         and counts[each.tree.targets[0].id] == 1
+    }
+
+
+def literals(flow: Flow) -> dict[str, int]:
+    """Return the names that one assignment of literals binds, be it of several, and nothing else touches."""
+    counts: Counter[str] = Counter()
+    for known in flow.effects:
+        counts.update(known.binds | known.changes)
+    return {
+        name: each.index
+        for each in flow.statements
+        if is_literal(each.tree)
+        for name in flow.effects[each.index].binds
+        if counts[name] == 1
     }
 
 

@@ -5,6 +5,7 @@ change was not changed, a random state that did not move was not drawn from.
 """
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -58,7 +59,7 @@ def flow(statements: Sequence[Statement], trace: Trace | None = None) -> Flow:
     scalars = _always_scalar(statements)
     plain = [_without_links(effects.of(each.tree, known), scalars) for each in statements]
     widened = _with_shared_memory(plain, _always_literal(statements))
-    seen = {each.index: each for each in trace.statements} if trace else {}
+    seen = {each.index: _renamed(each, statements[each.index]) for each in trace.statements} if trace else {}
     final = [
         _as_seen(own, wide, seen[number], is_import=names.is_import(statements[number].tree))
         if number in seen
@@ -66,10 +67,15 @@ def flow(statements: Sequence[Statement], trace: Trace | None = None) -> Flow:
         for number, (own, wide) in enumerate(zip(plain, widened, strict=True))
     ]
     reaching = [_reaching(number, final) for number in range(len(final))]
-    sources = [frozenset(index for found in each.values() for index in found) for each in reaching]
+    written = [_writers(number, seen) for number in range(len(final))]
+    sources = [
+        frozenset(index for found in each.values() for index in found) | written[number]
+        for number, each in enumerate(reaching)
+    ]
     data_sources = [
         frozenset(index for name, found in each.items() if not name.startswith("<") for index in found)
-        for each in reaching
+        | written[number]
+        for number, each in enumerate(reaching)
     ]
     conflicts = [sources[number] | _conflicting(number, final) for number in range(len(final))]
     return Flow(statements, known, final, sources, data_sources, conflicts, seen)
@@ -77,11 +83,44 @@ def flow(statements: Sequence[Statement], trace: Trace | None = None) -> Flow:
 
 def watched(flow: Flow) -> dict[int, frozenset[str]]:
     """Return the names that each statement may change, by what can be known before it runs: a trace looks at them."""
+    originals = flow.statements[0].renamed.variables if flow.statements else {}
     return {
-        number: frozenset(name for name in known.reads | known.changes if not name.startswith("<"))
-        - flow.names.imports.keys()
+        number: frozenset(
+            originals.get(name, name)
+            for name in (known.reads | known.changes) - flow.names.imports.keys()
+            if not name.startswith("<")
+        )
         for number, known in enumerate(flow.effects)
     }
+
+
+def in_notebook(expression: str, flow: Flow) -> str:
+    """Return an expression as it stands in the notebook, whose kernel does not know the new names."""
+    renamed = flow.statements[0].renamed if flow.statements else None
+    for new, old in {**renamed.imports, **renamed.variables}.items() if renamed else ():
+        expression = re.sub(rf"(?<![\w.]){re.escape(new)}(?!\w)", old, expression)
+    return expression
+
+
+def _renamed(seen: StatementTrace, statement: Statement) -> StatementTrace:
+    """Return what was seen with the names that variables have by now; an import's own name is no variable."""
+    if not statement.renamed.variables and not statement.renamed.imports:
+        return seen
+    names_now = {old: new for new, old in statement.renamed.variables.items()}
+    gone = set(statement.renamed.imports.values()) if names.is_import(statement.tree) else set()
+
+    def now(found: frozenset[str]) -> frozenset[str]:
+        return frozenset(names_now.get(each, each) for each in found - gone)
+
+    return replace(
+        seen,
+        bound=now(seen.bound),
+        deleted=now(seen.deleted),
+        mutated=now(seen.mutated),
+        opaque=now(seen.opaque),
+        aliases=frozenset((names_now.get(one, one), names_now.get(other, other)) for one, other in seen.aliases),
+        kinds={names_now.get(name, name): kind for name, kind in seen.kinds.items()},
+    )
 
 
 def _as_seen(own: Effects, widened: Effects, seen: StatementTrace, *, is_import: bool) -> Effects:
@@ -155,6 +194,12 @@ def _reaching(number: int, known: Sequence[Effects]) -> dict[str, set[int]]:
                 givers.add(earlier)
                 break
     return found
+
+
+def _writers(number: int, seen: Mapping[int, StatementTrace]) -> frozenset[int]:
+    """Return the statements that wrote the files which a statement was seen to read."""
+    read = set(seen[number].read) if number in seen else set()
+    return frozenset(index for index, each in seen.items() if index < number and read & set(each.written))
 
 
 def _conflicting(number: int, known: Sequence[Effects]) -> frozenset[int]:

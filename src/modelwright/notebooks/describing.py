@@ -4,6 +4,7 @@ Looking at a value never raises, draws no random number, and changes nothing: on
 in known places is read, and generators, files and data sets are left alone.
 """
 
+import inspect
 import math
 import re
 import sys
@@ -40,7 +41,8 @@ _LEARNT = ("coef_", "intercept_", "feature_importances_", "support_", "best_iter
 _ESTIMATED = ("params", "bse", "llf", "aic", "bic", "nobs")
 _TREE = ("node_count", "max_depth", "feature", "threshold", "value")
 # Of no effect on what is learnt, or not the same twice.
-_IDLE = re.compile(r"n_jobs|verbose|.*time.*|memory|cache_size|nthread|silent|device|copy_X|warm_start")
+_IDLE = re.compile(r"n_jobs|verbose|.*_time_?|memory|cache_size|nthread|silent|device|copy_X|warm_start")
+_CLOCK = re.compile(r".*(?:fit|score|refit)_time_?")
 
 
 def plain(value: Any) -> Any:
@@ -93,7 +95,7 @@ def overlaps(value: Any) -> Any:
 def leaves(value: Any, place: str = "") -> Any:
     """Return the tables and other values inside nested dictionaries and tuples, with their places, as "train.X"."""
     if isinstance(value, dict) and len(value) <= SHOWN_ITEMS:
-        items = list(value.items())
+        items = [(key, each) for key, each in value.items() if not _CLOCK.fullmatch(str(key))]
     elif isinstance(value, tuple) and len(value) <= SHOWN_ITEMS:
         items = list(enumerate(value))
     else:
@@ -185,9 +187,14 @@ def _table(value: Any) -> Any:
     if shape is not None and len(shape) == 0:
         return {"type": type(value).__name__, "value": _short_text(plain(value))}
     length = int(shape[0]) if shape is not None else len(value)
+    value = list(value) if isinstance(value, range) else value
     rows = value.iloc if hasattr(value, "iloc") else value
     first, last = plain(rows[:SHOWN_ROWS]), plain(rows[max(0, length - SHOWN_ROWS) :])
     found: Any = {"length": length, "width": width(value), "first": _short(first), "last": _short(last)}
+    if length <= SHOWN_VALUES and (shape is None or len(shape) == 1):
+        few = plain(rows[:])
+        if all(map(_is_cell, few)):
+            return {"length": length, "width": 0, "values": _short(few)}
     cells = max(1, math.prod(int(each) for each in shape[1:])) if shape else 1
     stride = max(1, math.ceil(length * cells / READ_VALUES))
     columns = getattr(value, "columns", None)
@@ -223,15 +230,14 @@ def _moments(column: Any) -> Any:
 
 
 def _checksum(numbers: Any) -> float:
-    """Return a number between one and three that changes with the values and with their order."""
+    """Return a number between one and five that changes with the values and with their order."""
     weights = [1 + (place * 7919 % _WEIGHTS) / _WEIGHTS for place in range(len(numbers))]
     size = max((abs(each) for each in numbers if math.isfinite(each)), default=0.0)
     if not size:
-        return 2.0
-    terms = [(each / size if math.isfinite(each) else 0.5, weight) for each, weight in zip(numbers, weights)]  # noqa: B905 - as above
-    return 2 + math.fsum(each * weight for each, weight in terms) / math.fsum(
-        abs(each) * weight for each, weight in terms
-    )
+        return 3.0
+    known = [each / size if math.isfinite(each) else 0.5 for each in numbers]
+    total = math.fsum(each * weight for each, weight in zip(known, weights))  # noqa: B905 - as above
+    return 3 + total / math.fsum(map(abs, known))
 
 
 def _number(cell: Any) -> float:
@@ -258,7 +264,8 @@ def _short(rows: Any) -> Any:
 
 
 def _mapping(value: Any, depth: int) -> Any:
-    names = [_short_text(str(each)) for each in value]
+    value = {str(key): each for key, each in value.items() if not _CLOCK.fullmatch(str(key))}
+    names = [_short_text(each) for each in value]
     if len(value) > SHOWN_ITEMS or depth <= 0:
         return {"keys": _table(names), "values": _items(list(value.values()), "values", depth - 1)}
     return {name: _described(each, depth - 1) for name, each in zip(names, value.values())}  # noqa: B905 - as above
@@ -269,7 +276,7 @@ def _items(items: Any, kind: str, depth: int) -> Any:
         return dict(_table(items), type=kind)
     found: Any = {"type": kind, "length": len(items)}
     if depth > 0:
-        shown = items if len(items) <= SHOWN_VALUES else [*items[:SHOWN_ROWS], *items[-SHOWN_ROWS:]]
+        shown = items if len(items) <= SHOWN_VALUES else [items[0], items[-1]]
         found["items"] = [_described(each, depth - 1) for each in shown]
     return found
 
@@ -288,7 +295,12 @@ def _inside(value: Any, depth: int) -> Any:
     if hasattr(value, "get_params"):
         parameters = kept if not hasattr(value, "get_xgb_params") else value.get_params(deep=False)
         names = [each for each in parameters if not each.startswith("_") and not each.endswith("_")]
-        settings = {each: parameters[each] for each in names if not _IDLE.fullmatch(each)}
+        usual = _defaults(value)
+        settings = {
+            each: parameters[each]
+            for each in names
+            if not _IDLE.fullmatch(each) and not (each in usual and _is_same(usual[each], parameters[each]))
+        }
         learnt = {each: kept[each] for each in kept if each.endswith("_") and not each.startswith("_")}
         learnt.update({each: found for each in _LEARNT if (found := _safely(value, each)) is not None})
         learnt = {each: found for each, found in learnt.items() if not _IDLE.fullmatch(each)}
@@ -297,6 +309,19 @@ def _inside(value: Any, depth: int) -> Any:
     if "params" in estimated:
         return {"learnt": _attributes(estimated, depth)}
     return {"holds": _attributes(kept, depth)} if _is_of_user(value) else {}
+
+
+def _defaults(model: Any) -> Any:
+    """Return what a model's parameters are when they are not given."""
+    try:
+        known = inspect.signature(type(model).__init__).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {name: each.default for name, each in known.items()}
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return one is other or (type(one) is type(other) and isinstance(one, (bool, int, float, str)) and one == other)
 
 
 def _attributes(named: Any, depth: int) -> Any:

@@ -75,8 +75,7 @@ def summary(tree: Definition, names: Names) -> FunctionSummary:
         changes=frozenset(changes) | declared_global,
         parameters=parameters,
         changed_parameters=frozenset(parameters) & changed,
-        returns=isinstance(tree, ast.ClassDef)
-        or any(isinstance(each, ast.Return) and each.value is not None for each in ast.walk(tree)),
+        returns=isinstance(tree, ast.ClassDef) or naming.returns(tree),
     )
 
 

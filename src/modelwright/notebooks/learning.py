@@ -121,9 +121,14 @@ def _is_transformer(receiver: ast.expr, names: Names, transformers: frozenset[st
     """Whether what is fitted turns rows into rows: a name used so, or a class known to."""
     if isinstance(receiver, ast.Call):
         return _class_of(receiver, names) in vocabulary.TRANSFORMERS
-    name = root(receiver)
-    built = names.constructors.get(name or "")
-    return name in transformers or (built is not None and _class_of(built, names) in vocabulary.TRANSFORMERS)
+    name = root(receiver) or ""
+    return name in transformers or is_transformer(name, names)
+
+
+def is_transformer(name: str, names: Names) -> bool:
+    """Whether a name was last bound to an object of a class known to turn rows into rows."""
+    built = names.constructors.get(name)
+    return built is not None and _class_of(built, names) in vocabulary.TRANSFORMERS
 
 
 def _class_of(node: ast.Call, names: Names) -> str:

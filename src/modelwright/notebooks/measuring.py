@@ -122,16 +122,27 @@ class _Measuring:
 
     def _shows_more(self, one: Statement) -> bool:
         """Whether a statement shows something that depends on a model and is no plot."""
-        learning = self.learning
-        if one.index not in learning.dependent | learning.training or not _is_shown(one, self.flow):
+        learning, tree = self.learning, one.tree
+        depends = one.index in learning.dependent | learning.training or _shows_learnt(tree, self.fitted)
+        if not depends or not _is_shown(one, self.flow):
             return False
-        tree = one.tree
         if FIGURE in self.flow.effects[one.index].changes and not _prints(tree):
             return False
         if not isinstance(tree, ast.Expr) or _prints(tree):
             return True
         is_fit = isinstance(tree.value, ast.Call) and _last(tree.value) in vocabulary.FITTING_METHODS
         return not is_fit and not (isinstance(tree.value, ast.Name) and tree.value.id in self.fitted)
+
+
+def _shows_learnt(tree: ast.stmt, fitted: set[str]) -> bool:
+    """Whether an expression shows what something fitted has learnt: `pca.explained_variance_ratio_`."""
+    return isinstance(tree, ast.Expr) and any(
+        isinstance(each, ast.Attribute)
+        and each.attr.endswith("_")
+        and not each.attr.startswith("_")
+        and root(each.value) in fitted
+        for each in ast.walk(tree)
+    )
 
 
 def _is_shown(one: Statement, flow: Flow) -> bool:
@@ -295,7 +306,7 @@ def _printed_parts(node: ast.expr) -> list[ast.expr]:
         case ast.BinOp(op=ast.Add(), left=left, right=right):
             parts = [*_printed_parts(left), *_printed_parts(right)]
         case ast.Call(func=ast.Attribute(value=text, attr="format")) if _is_text(text):
-            parts = list(node.args)
+            parts = [*node.args, *(each.value for each in node.keywords)]
         case ast.Call() if _is_builtin(node, "str", "repr"):
             parts = list(node.args)
     return parts

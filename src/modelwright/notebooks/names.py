@@ -28,6 +28,8 @@ class Names:
     imports: Mapping[str, str]
     functions: Mapping[str, FunctionSummary]
     constructors: Mapping[str, ast.Call]
+    classes: frozenset[str] = frozenset()
+    silent_methods: frozenset[str] = frozenset()
 
     def origin(self, node: ast.AST) -> str | None:
         """Return the dotted name of what an expression such as `np.random.seed` refers to, if it was imported."""
@@ -58,7 +60,13 @@ class Names:
         match node:
             case ast.Call(func=ast.Name(id=name)) if name in self.functions:
                 return not self.functions[name].returns
+            case ast.Call(func=ast.Attribute(attr=method)):
+                return method in self.silent_methods
         return False
+
+    def is_own_class(self, node: ast.Call) -> bool:
+        """Whether a call builds an object of a class of the user's."""
+        return isinstance(node.func, ast.Name) and node.func.id in self.classes
 
     def is_steady(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> bool:
         """Whether fitting what the expression builds draws nothing from shared random state."""
@@ -169,12 +177,23 @@ def build(trees: list[ast.stmt], summarise: Summarise) -> Names:
                 built = _innermost(node.value)
                 if isinstance(built, ast.Call):
                     constructors[node.targets[0].id] = built
-    names = Names(imports, {}, constructors)
     functions: dict[str, FunctionSummary] = {}
     for tree in trees:
         if isinstance(tree, Definition):
             functions[tree.name] = summarise(tree, Names(imports, functions, constructors))
-    return Names(imports, functions, names.constructors)
+    own = [tree for tree in trees if isinstance(tree, ast.ClassDef)]
+    return Names(imports, functions, constructors, frozenset(each.name for each in own), _silent_methods(own))
+
+
+def _silent_methods(classes: Iterable[ast.ClassDef]) -> frozenset[str]:
+    """Return the names of methods of the user's that never return anything."""
+    methods = [each for tree in classes for each in tree.body if isinstance(each, ast.FunctionDef)]
+    return frozenset(each.name for each in methods) - {each.name for each in methods if returns(each)}
+
+
+def returns(function: ast.AST) -> bool:
+    """Whether a function gives something back."""
+    return any(isinstance(each, ast.Return) and each.value is not None for each in ast.walk(function))
 
 
 def _innermost(node: ast.expr) -> ast.expr:

@@ -15,6 +15,7 @@ from modelwright.notebooks.slicing import Slice
 Edit = tuple[ast.expr, str]
 # Calls whose parts are paths, and what names of variables say that they are.
 _JOINING = frozenset({"os.path.join", "pathlib.Path", "pathlib.PurePath", "glob.glob", "os.listdir"})
+_READING_METHODS = frozenset({"read_text", "read_bytes", "open"})
 _PATH_WORDS = ("path", "dir", "folder", "root", "file", "data_loc")
 
 
@@ -85,7 +86,13 @@ class _Paths:
     def _read_calls(self, index: int) -> None:
         statement = self.flow.statements[index]
         for node in [each for each in ast.walk(statement.tree) if isinstance(each, ast.Call)]:
+            self._read_back(index, node)
             path = checking.read_path(node, self.flow, self.values)
+            seen = self._seen_elsewhere(index, path) if path else ""
+            if seen:
+                self.files[seen] = None
+                self._edit(index, node.args[0], f"os.path.join(PROJECT, {json.dumps(seen, ensure_ascii=False)})")
+                continue
             if path is None or checking.is_outside(path) or self._is_edited(index, node.args[0]):
                 continue
             if posixpath.normpath(path) in self.written:
@@ -94,6 +101,29 @@ class _Paths:
                 continue
             self.files[str(PurePosixPath(path))] = None
             self._edit(index, node.args[0], self._inside(path, statement.source_of(node.args[0])))
+
+    def _read_back(self, index: int, node: ast.Call) -> None:
+        """Replace the path of `Path("model.pkl").read_bytes()` where the notebook wrote that file itself."""
+        method = node.func
+        if not isinstance(method, ast.Attribute) or method.attr not in _READING_METHODS or index not in self.body:
+            return
+        path = constants.text(method.value, names=self.flow.names, values=self.values)
+        is_file = isinstance(method.value, ast.Call | ast.BinOp) and not self._is_edited(index, method.value)
+        if path is not None and is_file and posixpath.normpath(path) in self.written:
+            self._edit(index, method.value, in_output_folder(path, is_path=True))
+
+    def _seen_elsewhere(self, index: int, path: str) -> str:
+        """Return the file that was read, if the notebook had gone to another folder before; else an empty text."""
+        seen = self.flow.seen.get(index)
+        if seen is None or posixpath.normpath(path) in seen.read or not self._goes_elsewhere(index):
+            return ""
+        name = posixpath.normpath(path).lstrip("./")
+        found = [each for each in seen.read if f"/{each}".endswith(f"/{name}") and not checking.is_outside(each)]
+        return found[0] if len(found) == 1 and found[0] not in self.written else ""
+
+    def _goes_elsewhere(self, index: int) -> bool:
+        calls = [each for one in self.flow.statements[:index] for each in ast.walk(one.tree)]
+        return any(isinstance(each, ast.Call) and self.flow.names.origin(each.func) == "os.chdir" for each in calls)
 
     def _literals(self, index: int) -> None:
         """Replace texts that are paths of files that were seen to be read, or of folders of theirs."""
@@ -106,9 +136,8 @@ class _Paths:
                 continue
             path = posixpath.normpath(node.value) if node.value else ""
             is_file = path in self.read_files
-            is_folder = any(each.startswith(f"{path}/") for each in self.read_files) and self._names_folder(
-                node, parent
-            )
+            is_above = path == "." or any(each.startswith(f"{path}/") for each in self.read_files)
+            is_folder = is_above and bool(self.read_files) and self._names_folder(node, parent)
             if is_file or is_folder:
                 self._edit(index, node, self._inside(path, statement.source_of(node)))
 

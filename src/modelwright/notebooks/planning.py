@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from modelwright.errors import NotebookNotConvertible
@@ -11,6 +12,7 @@ from modelwright.notebooks import (
     constants,
     dataflow,
     importing,
+    learning,
     names,
     parameters,
     paths,
@@ -58,7 +60,7 @@ def plan(
     _stop_at_errors(findings)
     given = parameters.find(flow, kept, found)
     shaped = shaping.stages(flow, kept, found, given)
-    model = results.model_name(found)
+    model = found.model
     model_file, loader = _model_file(found, model)
     located = paths.paths(flow, kept, found)
     data_files = located.data_files
@@ -70,7 +72,7 @@ def plan(
     saved = _saved_files(found, model_file)
     script, more_findings = _script(
         scoring_notebook,
-        [model_file, *saved] if model else [],
+        [model_file, *saved] if model and _predicts(model, flow, found) else [],
         loader,
         has_preparation=_prepares(shaped, found),
         has_frames=_has_frames(flow, kept),
@@ -78,9 +80,10 @@ def plan(
     findings += more_findings
     _stop_at_errors(findings)
     extra_imports = ["os", *([] if found.saves or not model else [loader]), *rendering.seed_imports(shaped, flow.names)]
-    extra_imports += ["pathlib"] if any(each.is_path for each in (*found.saves, *found.files)) else []
     definitions = rendering.definitions(flow, sorted(kept.settings | kept.definitions), known)
-    used = _names_in([definitions, *(each.code for each in functions)])
+    shown = _shown(flow, shaped, known)
+    used = _names_in([definitions, _table_width(flow, shown), *(each.code for each in functions)])
+    extra_imports += sorted({"functools", "pathlib"} & used)
     imports = importing.lines(flow, kept.imports & used, extra_imports)
     modules = set(importing.modules(imports)) | script.modules
     local = {file for each in modules if (file := importing.beside(training.path.parent, each)) is not None}
@@ -89,7 +92,7 @@ def plan(
         notebook=training.path.name,
         digest=_digest(training, scoring_notebook),
         imports=imports,
-        definitions=_project_folder(data_files) + definitions,
+        definitions=_project_folder(data_files) + _table_width(flow, shown) + definitions,
         functions=tuple(functions),
         parameters=(*given.values, *([known.defaults[known.seed]] if any(each.seeds for each in shaped) else [])),
         metrics=_metrics(shaped, known),
@@ -105,8 +108,11 @@ def plan(
         estimator_keywords=_estimator_keywords(flow, given, model),
         removals=(*gone, *script.removals),
         findings=tuple(findings),
-        training_probe=tuple(_training_probe(flow, shaped, known, found, model)),
-        shown=tuple(_shown(flow, shaped, known)),
+        training_probe=tuple(
+            replace(each, expression=dataflow.in_notebook(each.expression, flow))
+            for each in _training_probe(flow, shaped, known, found, model)
+        ),
+        shown=tuple(shown),
         written_files=tuple(_written_files(flow, kept)),
         scoring_probe=script.probe,
     )
@@ -254,6 +260,11 @@ def _estimator_keywords(flow: Flow, given: Parameters, model: str) -> tuple[tupl
     return tuple(found.items())
 
 
+def _predicts(model: str, flow: Flow, found: Results) -> bool:
+    """Whether a model answers rows; what only turns rows into others does not."""
+    return model not in found.learning.transformers and not learning.is_transformer(model, flow.names)
+
+
 def _prepares(shaped: Sequence[Stage], found: Results) -> bool:
     return bool(found.learning.transformers) and any(stage.statements for stage in shaped)
 
@@ -343,6 +354,13 @@ def _shown(flow: Flow, shaped: Sequence[Stage], known: rendering.Context) -> lis
             continue
         found.append(Shown(index, one.cell, one.line, seen.printed, is_bare))
     return found
+
+
+def _table_width(flow: Flow, shown: Sequence[Shown]) -> str:
+    """Return the setting by which pandas shows tables outside of a notebook as it does inside, if any is that wide."""
+    pandas = next((name for name, origin in flow.names.imports.items() if origin == "pandas"), None)
+    is_wide = any(line.rstrip().endswith("\\") for each in shown for line in each.text.splitlines())
+    return f'{pandas}.set_option("display.max_columns", 20)\n' if pandas and is_wide else ""
 
 
 def _written_files(flow: Flow, kept: Slice) -> list[str]:

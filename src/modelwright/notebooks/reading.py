@@ -2,15 +2,15 @@
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from modelwright.errors import NotebookCorrupt, NotebookMissing
+from modelwright.errors import NotebookCorrupt, NotebookMissing, NotebookNotConvertible
 from modelwright.notebooks import credentials, formats, headings, magics, namespace, syntax
 from modelwright.notebooks.formats import Part
 from modelwright.notebooks.magics import Command, Problem, Translation
 from modelwright.notebooks.namespace import Lost
-from modelwright.records import Cell, Finding, Notebook, Removal
+from modelwright.records import Cell, Finding, Notebook, Removal, Wishes
 
 _RAISES = "raises-exception"
 
@@ -43,6 +43,31 @@ def read(path: Path) -> Notebook:
         requirements=tuple(dict.fromkeys(gathered.requirements)),
         written_files=tuple(dict(gathered.written_files).items()),
     )
+
+
+def wished(notebook: Notebook, wishes: Wishes) -> Notebook:
+    """Return the notebook with cells to keep tagged "keep", and without those to drop: as wished, and as tagged.
+
+    Raises NotebookNotConvertible for the number of a cell that is not there.
+    """
+    last = notebook.cells[-1].number
+    for number in (*wishes.keep, *wishes.drop):
+        if not 1 <= number <= last:
+            raise NotebookNotConvertible(
+                notebook=notebook.path.name,
+                message=f"there is no cell {number}",
+                place="",
+                fix=f"its code cells count from 1 to {last}",
+                finding=None,
+            )
+    cells, removals = [], []
+    for each in notebook.cells:
+        if each.number in wishes.drop or "drop" in each.tags:
+            removals.append(Removal(notebook.path.name, each.number, 1, each.source, "left out as wished"))
+            cells.append(replace(each, code=""))
+        else:
+            cells.append(replace(each, tags=each.tags | {"keep"}) if each.number in wishes.keep else each)
+    return replace(notebook, cells=tuple(cells), removals=(*notebook.removals, *removals))
 
 
 @dataclass

@@ -21,6 +21,7 @@ from modelwright.notebooks.statements import Statement, Syntax
 from modelwright.records import Function, Parameter
 
 _WIDTH = 100
+_HEADING_WIDTH = 70
 _PURPOSE = {
     LOAD: "Load the data.",
     SPLIT: "Split the data into the rows to learn from and the rows to test with.",
@@ -76,7 +77,7 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
     `metrics_so_far` says that an earlier stage measured too: its metrics come in and go out again with the new ones.
     """
     inputs, outputs = list(stage.inputs), list(stage.outputs)
-    body: list[cst.BaseStatement] = [cst.parse_statement(f'"""{_PURPOSE[stage.role]}"""')]
+    body: list[cst.BaseStatement] = [cst.parse_statement(f'"""{_purpose(stage, known)}"""')]
     if stage.role == SAVE:
         body.append(cst.parse_statement("os.makedirs(output_folder, exist_ok=True)"))
     body += [_parsed(f"{_seeding(each, known.flow.names)}({known.seed})") for each in stage.seeds]
@@ -93,7 +94,20 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
     given = (*stage.parameters, *([known.seed] if stage.seeds else []))
     header = signature(stage.name, inputs, [known.defaults[each] for each in given])
     role = shaping.ROLE_NAMES[stage.role]
-    return Function(stage.name, tuple(inputs), tuple(outputs), given, _definition(header, body), role)
+    places = tuple((known.flow.statements[each].cell, known.flow.statements[each].line) for each in stage.statements)
+    code = _definition(header, body)
+    return Function(stage.name, tuple(inputs), tuple(outputs), given, code, role, places)
+
+
+def _purpose(stage: Stage, known: Context) -> str:
+    """Return what a function is for: by its role, or by the heading above where a name of its own had to be found."""
+    heading = known.flow.statements[stage.statements[0]].heading if stage.statements else ""
+    words = re.sub(r"[^\w\s,:'()/+-]", "", heading).strip().rstrip(".:")
+    if stage.name not in shaping.PLAIN_NAMES and words and len(words) <= _HEADING_WIDTH:
+        return f"{words[0].upper()}{words[1:]}."
+    if stage.role == EVALUATE and not measures_of(stage, known):
+        return "Look at what the model gives."
+    return _PURPOSE[stage.role]
 
 
 def seed_imports(stages: Sequence[Stage], names: Names) -> list[str]:
@@ -158,6 +172,10 @@ def _printing(one: Statement, syntax: Syntax, known: Context) -> Syntax:
     expression = cast("cst.Expr", cast("cst.SimpleStatementLine", syntax).body[0]).value
     if not one.is_last or known.flow.names.is_silent(call):
         return syntax
+    seen = known.flow.seen.get(one.index)
+    if seen is not None and seen.printed.lstrip().startswith("<"):
+        # An object that tells of itself in brackets, as a sparse matrix, prints its content otherwise.
+        expression = cst.Call(cst.Name("repr"), [cst.Arg(expression)])
     printed = cst.Call(cst.Name("print"), [cst.Arg(expression)])
     return cst.SimpleStatementLine([cst.Expr(printed)])
 

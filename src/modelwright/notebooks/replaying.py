@@ -402,11 +402,15 @@ def _goes_through_rows(value: ast.expr | None) -> bool:
 
 def spliced(lines: Sequence[str], node: ast.AST, edits: Iterable[tuple[ast.expr, str]]) -> str:
     """Return a node's text as the user wrote it, with other code for the expressions in `edits`."""
-    start, end = _span(lines, node)
-    inner = sorted(((*_span(lines, each), text) for each, text in edits), key=lambda each: (each[0], -each[1]))
+    return _edited(lines, edits, *_span(lines, node))
+
+
+def _edited(lines: Sequence[str], edits: Iterable[tuple[ast.expr, str]], start: int = 0, end: int = -1) -> str:
     whole = "\n".join(lines)
+    end = len(whole) if end < 0 else end
     text, place = "", start
-    for first, last, code in inner:
+    # Of two that lie in one another the outer one counts.
+    for first, last, code in sorted(((*_span(lines, each), text) for each, text in edits), key=lambda x: (x[0], -x[1])):
         if first >= place and last <= end:
             text += whole[place:first] + code
             place = last
@@ -430,34 +434,36 @@ def _span(lines: Sequence[str], node: ast.AST) -> tuple[int, int]:
 # --- training that saves what scoring needs ---
 
 
+def hoisted(notebook: Notebook, flow: Flow, found: Sequence[Replay]) -> Notebook:
+    """Return the notebook with names for what the replays take from the middle of expressions; it does the same."""
+    hoists: dict[int, Sequence[tuple[ast.expr, str]]] = {}
+    for each in reversed(found):
+        hoists |= each.hoists
+    cells = {each.number: each for each in notebook.cells}
+    by_cell: dict[int, list[tuple[ast.expr, str]]] = {}
+    for index, edits in hoists.items():
+        by_cell.setdefault(flow.statements[index].cell, []).extend(edits)
+    for number, edits in by_cell.items():
+        cells[number] = replace(cells[number], code=_edited(cells[number].code.splitlines(), edits))
+    return replace(notebook, cells=tuple(cells.values()))
+
+
 def with_saved(notebook: Notebook, flow: Flow, replay: Replay, *, model: str) -> Notebook:
     """Return the notebook as it would be if its author had saved what the replay needs, in a last cell."""
-    cells = {each.number: each for each in notebook.cells}
-    for index, hoists in replay.hoists.items():
-        statement = flow.statements[index]
-        # One statement a cell at a time; later places in the same cell keep theirs as long as lines do.
-        cell = cells[statement.cell]
-        cells[statement.cell] = replace(cell, code=_with_hoists(cell.code, statement.lines, statement.tree, hoists))
-    found = results.results(flow)
-    saved = {each.value.id for each in found.saves if isinstance(each.value, ast.Name)}
-    missing = [each for each in (model, *replay.saved) if each not in saved]
+    changed = hoisted(notebook, flow, [replay])
+    saved = {each.value.id for each in results.results(flow).saves if isinstance(each.value, ast.Name)}
+    missing = [each for each in (model, *replay.saved) if each not in saved] if replay.saved else []
     if not missing:
-        return replace(notebook, cells=tuple(cells.values()))
-    files = {name: saved_file(name, model=model) for name in missing}
-    code = "import joblib\n\n" + "\n".join(f'joblib.dump({name}, "{file}")' for name, file in files.items())
-    number = max(cells) + 1
-    cells[number] = Cell(number=number, source=code, code=code)
-    return replace(notebook, cells=tuple(cells.values()))
+        return changed
+    lines = [f'joblib.dump({name}, "{saved_file(name, model=model)}")' for name in missing]
+    code = "\n".join(["import joblib", "", *lines])
+    last = Cell(number=max(each.number for each in notebook.cells) + 1, source=code, code=code)
+    return replace(changed, cells=(*changed.cells, last))
 
 
 def saved_file(name: str, *, model: str) -> str:
     """Return the file in the output folder for what a variable holds."""
     return "model.joblib" if name == model else f"{name}.joblib"
-
-
-def _with_hoists(code: str, lines: Sequence[str], tree: ast.stmt, hoists: Sequence[tuple[ast.expr, str]]) -> str:
-    old, new = spliced(lines, tree, ()), spliced(lines, tree, hoists)
-    return code.replace(old, new, 1)
 
 
 # --- what is looked at to try a replay ---

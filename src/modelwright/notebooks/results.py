@@ -34,7 +34,8 @@ class Save:
 class Results:
     """What is kept of a notebook: models and files saved, metrics, and the statements that show more than metrics.
 
-    `writes` are the statements that were seen to write files other than pictures.
+    `writes` are the statements that were seen to write files other than pictures. `model` is the variable that holds
+    the model kept; the text is empty when none does.
     """
 
     saves: Sequence[Save]
@@ -43,6 +44,7 @@ class Results:
     shows: frozenset[int]
     writes: frozenset[int]
     learning: Learning
+    model: str
 
 
 def results(flow: Flow) -> Results:
@@ -58,19 +60,22 @@ def results(flow: Flow) -> Results:
         shows=measured.shows - {each.statement for each in saves},
         writes=frozenset(index for index, seen in flow.seen.items() if any(map(_is_result, seen.written))),
         learning=learnt,
+        model=_model(flow, [each for each in saves if each.value is not None], learnt),
     )
 
 
-def model_name(results: Results) -> str:
+def _model(flow: Flow, saves: Sequence[Save], learning: Learning) -> str:
     """Return the variable that holds the model kept: the one saved, preferring one that predicts; else fitted last.
 
-    The text is empty when no model has a name.
+    A variable that was given something else after its last fit holds no model at the end.
     """
-    learning = results.learning
-    saved = [each.value.id for each in results.saves if isinstance(each.value, ast.Name)]
+    saved = [each.value.id for each in saves if isinstance(each.value, ast.Name)]
     predicting = [each for each in saved if each not in learning.transformers]
-    fitted = [name for index, name in learning.fits if name not in learning.transformers and index in learning.training]
-    fitted = fitted or [name for _, name in learning.fits]
+    last_fit = {name: index for index, name in learning.fits}
+    last_bound = {name: index for index, each in enumerate(flow.effects) for name in each.binds}
+    held = [name for _, name in learning.fits if last_bound.get(name, -1) <= last_fit[name]]
+    fitted = [name for index, name in learning.fits if name in held and index in learning.training]
+    fitted = [each for each in fitted if each not in learning.transformers] or held
     ranked = [*(each for each in predicting if each in fitted), *predicting, *saved, *reversed(fitted)]
     return ranked[0] if ranked else ""
 

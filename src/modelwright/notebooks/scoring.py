@@ -5,12 +5,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import cast
+from typing import Any, cast
 
 import libcst as cst
 
-from modelwright.notebooks import answering, constants, importing, learning, names, rendering, slicing, vocabulary
+from modelwright.notebooks import (
+    answering,
+    constants,
+    importing,
+    learning,
+    names,
+    rendering,
+    replaying,
+    slicing,
+    vocabulary,
+)
 from modelwright.notebooks.dataflow import Flow
+from modelwright.notebooks.replaying import Replay
 from modelwright.notebooks.results import Results
 from modelwright.notebooks.statements import Statement
 from modelwright.records import Notebook, ProbePoint, Removal
@@ -18,6 +29,11 @@ from modelwright.records import Notebook, ProbePoint, Removal
 _MODEL_FOLDER = '''def model_folder():
     """Return the folder of the model's files: the one served, else the last one trained here."""
     return os.environ.get("AZUREML_MODEL_DIR", os.path.join(PROJECT, "outputs"))'''
+
+
+_TABLE_IMPORTS = {"pd": "import pandas as pd", "np": "import numpy as np"}
+# Longer lines are written an entry a line.
+_WIDTH = 88
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,82 @@ def default(model_file: str, loader: str, *, has_frames: bool = False) -> Script
     return Script(code, None, {}, frozenset(importing.modules(installed)), (), ())
 
 
+def replayed(  # noqa: PLR0913 - what is replayed, what came of trying it, and where what training saved is
+    flow: Flow,
+    replay: Replay,
+    outcome: Mapping[str, Any],
+    *,
+    model: str,
+    files: Mapping[str, tuple[str, str]],
+) -> Script:
+    """Return a scoring script that prepares raw rows as the training notebook did: `{"data": [[…], …]}`.
+
+    `outcome` is what trying the replay showed of its rows; `files` are the files of the names saved, with what loads
+    each of them.
+    """
+    loads = [_line(each) for name in (model, *replay.saved) for each in [_load_line(name, *files[name])]]
+    rows = _rows_of_request(outcome)
+    run = [
+        'data = json.loads(raw_data)["data"]',
+        *([f"{replay.entry} = {rows}"] if rows != "data" else []),
+        f"result = {model}.predict({replaying.PREPARE}({replay.entry if rows != 'data' else rows}))",
+        'return {"result": result.tolist() if hasattr(result, "tolist") else result}',
+    ]
+    constants_ = [f"COLUMNS = {_written(outcome['columns'])}"] if outcome["columns"] else []
+    added = outcome["added"]
+    if added is not None:
+        # The notebook's own lines take the column that is to be told out of the table again.
+        constants_.append(f"ALL_COLUMNS = {_written(added)}")
+    text = "\n".join([*run, replay.code, *constants_])
+    read = {
+        each.id for each in ast.walk(ast.parse("\n".join(run[:-1]) + "\n" + replay.code)) if isinstance(each, ast.Name)
+    }
+    used = read & flow.names.imports.keys()
+    loaders = sorted({files[name][1] for name in (model, *replay.saved)})
+    extra = [each for each in ("json", "os", *loaders) if each not in used]
+    imports = list(importing.lines(flow, used, extra))
+    standard = [each for name, each in _TABLE_IMPORTS.items() if f"{name}." in text and name not in used]
+    imports = list(importing.select([*imports, *standard], [*used, *extra, *_TABLE_IMPORTS]))
+    code = _script(
+        imports=imports,
+        definitions="\n".join(constants_),
+        global_names=[model, *replay.saved],
+        init=loads,
+        run=[_line(each) for each in run],
+        sample=None,
+        prepare=replay.code,
+    )
+    sample = json.dumps({"data": outcome["data"]})
+    return Script(code, sample, {}, frozenset(importing.modules(imports)), (), ())
+
+
+def _rows_of_request(outcome: Mapping[str, Any]) -> str:
+    """Return the expression that makes of a request's data the table that the notebook started from."""
+    dtype = f', dtype="{outcome["dtype"]}"' if outcome["dtype"] else ""
+    if outcome["kind"] == "array":
+        return f"np.array(data{dtype})"
+    if outcome["kind"] == "series":
+        return f"pd.Series(data{dtype})"
+    if outcome["kind"] == "list":
+        return "data"
+    rows = "pd.DataFrame(data, columns=list(COLUMNS)).astype(COLUMNS)"
+    rows += '.fillna(float("nan"))' if outcome["has_missing"] else ""
+    return rows if outcome["added"] is None else f"{rows}.reindex(columns=ALL_COLUMNS)"
+
+
+def _written(value: Mapping[str, str] | Sequence[str]) -> str:
+    """Return a dictionary or list as code, an entry a line where one line is too short."""
+    plain = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        entries = [f"{json.dumps(key, ensure_ascii=False)}: {json.dumps(each)}" for key, each in value.items()]
+    else:
+        entries = [json.dumps(each, ensure_ascii=False) for each in value]
+    if len(plain) <= _WIDTH:
+        return plain
+    opening, closing = plain[0], plain[-1]
+    return f"{opening}\n" + "".join(f"    {each},\n" for each in entries) + closing
+
+
 def from_notebook(notebook: Notebook, flow: Flow, files: Sequence[str]) -> Script | None:
     """Return the scoring script that a scoring notebook's own statements make; None if they show no way to score.
 
@@ -130,7 +222,7 @@ def from_notebook(notebook: Notebook, flow: Flow, files: Sequence[str]) -> Scrip
         flow,
         kept,
         absorbed=frozenset({request.statement, answer[0].index} | before),
-        results=Results((), (), (), frozenset(), frozenset(), learning.learning(flow)),
+        results=Results((), (), (), frozenset(), frozenset(), learning.learning(flow), ""),
     )
     probe = ProbePoint(answer[0].cell, answer[0].end_line, "answer", "answer", answering.seen(*answer, flow))
     return Script(code, request.sample, names_of, frozenset(importing.modules(imports)), tuple(gone), (probe,))
@@ -155,6 +247,7 @@ def _script(
     init: Sequence[cst.BaseStatement],
     run: Sequence[cst.BaseStatement],
     sample: str | None,
+    prepare: str = "",
 ) -> str:
     opening = [_line(f"global {', '.join(global_names)}")] if global_names else []
     parts = [
@@ -162,6 +255,7 @@ def _script(
         + "\n".join(imports),
         definitions.strip("\n"),
         _MODEL_FOLDER,
+        prepare,
         _function("def init():", "Load the model.", [*opening, *init]),
         _function("def run(raw_data, request_headers):", "Answer a request, whose body is JSON text.", run),
         _try_it(sample),

@@ -15,7 +15,7 @@ from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.effects import RANDOM
 from modelwright.notebooks.measuring import subject
 from modelwright.notebooks.parameters import Parameters
-from modelwright.notebooks.results import Results, model_name
+from modelwright.notebooks.results import Results
 from modelwright.notebooks.slicing import Slice
 
 LOAD, SPLIT, PREPARE, TRAIN, EVALUATE, SAVE = range(6)
@@ -28,6 +28,7 @@ _NAMES = {
     EVALUATE: "evaluate_model",
     SAVE: "save_model",
 }
+PLAIN_NAMES = frozenset(_NAMES.values())
 # Names of a stage that comes a second time, as when a model is fitted again on all rows after its evaluation.
 _AGAIN = {TRAIN: "refit_model", SAVE: "save_results"}
 _STOP_WORDS = frozenset("a an and the of in on for to with our s its is how".split())  # noqa: SIM905 - read as words
@@ -62,7 +63,7 @@ def stages(flow: Flow, kept: Slice, results: Results, parameters: Parameters) ->
     """
     body = _sunk(flow, sorted(kept.body - set(parameters.constants.values())))
     runs = _runs(flow, body, results)
-    model = model_name(results)
+    model = results.model
     if model and not any(role == SAVE for role, _, _ in runs):
         runs.append((SAVE, model, []))
     stage_names = _stage_names(runs, flow)
@@ -189,16 +190,21 @@ def _filled(flow: Flow, body: Sequence[int], roles: Mapping[int, int]) -> dict[i
 
 
 def _models(flow: Flow, body: Sequence[int], roles: Mapping[int, int], results: Results) -> dict[int, str]:
-    """Return the model that each statement trains or evaluates; the next one trained, for what only prepares it."""
+    """Return the model that each statement trains or evaluates; for what only prepares that, the next one."""
     fitted = {index: name for index, name in results.learning.fits if index in results.learning.training}
     found: dict[int, str] = {}
-    following = ""
-    for index in reversed(body):
+    trained, measured = "", ""
+    for place in range(len(body) - 1, -1, -1):
+        index = body[place]
         if roles[index] == TRAIN:
-            following = fitted.get(index) or following
-            found[index] = following
+            trained = fitted.get(index) or trained
+            found[index] = trained
+        elif roles[index] == EVALUATE:
+            is_last = place + 1 == len(body) or roles[body[place + 1]] != EVALUATE
+            measured = subject(flow, results.learning, index) or ("" if is_last else measured)
+            found[index] = measured
         else:
-            found[index] = subject(flow, results.learning, index) if roles[index] == EVALUATE else ""
+            found[index] = ""
     return found
 
 
@@ -219,8 +225,10 @@ def _splits(flow: Flow, index: int) -> bool:
 
 def _builds(flow: Flow, index: int, estimators: set[str]) -> bool:
     tree = flow.statements[index].tree
-    binds = isinstance(tree, ast.Assign) and bool(flow.effects[index].binds & estimators)
-    return binds and any(flow.names.is_estimator(each) for each in ast.walk(tree))
+    if not isinstance(tree, ast.Assign) or not flow.effects[index].binds & estimators:
+        return False
+    is_own = isinstance(tree.value, ast.Call) and flow.names.is_own_class(tree.value)
+    return is_own or any(flow.names.is_estimator(each) for each in ast.walk(tree))
 
 
 def _transforms(flow: Flow, index: int, transformers: frozenset[str]) -> bool:
@@ -274,17 +282,17 @@ def _stage_names(runs: Sequence[tuple[int, str, list[int]]], flow: Flow) -> list
     for role, key, group in runs:
         verb = ROLE_NAMES[role]
         plain = _NAMES[role]
-        candidates = [plain, *([f"{plain}_stage"] if plain in taken else [])]
+        candidates = [plain]
         if role in {TRAIN, EVALUATE} and len(models) > 1:
-            named = _model_words(key, group, runs, flow) if key else "models"
-            candidates = [f"{verb}_{named}"]
+            candidates = [f"{verb}_{_model_words(key, group, runs, flow) if key else 'models'}"]
         elif role in _AGAIN:
             candidates = [plain, _AGAIN[role]]
-        elif role in {LOAD, PREPARE}:
-            candidates = [*candidates, *(f"{verb}_{name}" for name in _main_variable(group, flow))]
+        if candidates[0] in taken:
+            candidates.append(f"{candidates[0]}_stage")
         words = _heading_words(group, flow)
         candidates += [f"{verb}_{words}"] if words else []
-        candidates += [f"{candidates[0]}_stage", *(f"{candidates[0]}_{number}" for number in range(2, 1000))]
+        candidates += [f"{verb}_{name}" for name in _main_variable(group, flow)]
+        candidates += [f"{candidates[0]}_{number}" for number in range(2, 1000)]
         found.append(next(each for each in candidates if each not in taken and each not in found))
     return found
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 from modelwright.notebooks import constants, effects, names, vocabulary
 from modelwright.notebooks.dataflow import Flow
-from modelwright.notebooks.effects import FIGURE
-from modelwright.notebooks.results import Results, model_name
+from modelwright.notebooks.effects import FIGURE, RANDOM
+from modelwright.notebooks.results import Results
 from modelwright.notebooks.statements import Statement
 from modelwright.records import Notebook, Removal
 
 # How much stays with growing caution: all but plots, everything.
 _ALL_BUT_PLOTS, _ALL = 2, 3
 
-_SETTING_WORDS = ("set_", "seterr", "manual_seed", "enable_", "disable_", "use_", "chdir")
+_SETTING_WORDS = ("set_", "seterr", "manual_seed", "enable_", "disable_", "use_")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def keep(flow: Flow, results: Results, *, caution: int = 0) -> Slice:
     roots |= {each.index for each in flow.statements if results.writes and _makes_folder(each, flow)}
     roots |= _trained(flow, results)
     roots |= {each.index for each in flow.statements if is_unknown_call(each, flow)}
-    roots |= {each.index for each in flow.statements if caution and _stays(each, flow, caution)}
+    roots |= {each.index for each in flow.statements if each.is_wished or (caution and _stays(each, flow, caution))}
     kept = closure(flow, roots, settings)
     return replace(kept, body=kept.body - _naming_files(flow, kept.body, results))
 
@@ -60,7 +60,7 @@ def _makes_folder(statement: Statement, flow: Flow) -> bool:
 
 def _trained(flow: Flow, results: Results) -> set[int]:
     """Return the statement that fits the model kept, if none saves one; of models without a name, all that train."""
-    learning, model = results.learning, model_name(results)
+    learning, model = results.learning, results.model
     if not learning.fits:
         return {index for index in learning.training if not _is_plot(flow.statements[index], flow)}
     return set() if results.saves else set([index for index, name in learning.fits if name == model][-1:])
@@ -155,7 +155,7 @@ def _constants_of(users: set[int] | frozenset[int], flow: Flow) -> set[int]:
     These are of literals, never changed; and of what else is bound once without any data, such as a device, where a
     class reads it, which cannot be given it as an argument.
     """
-    once = constants.bound_once(flow)
+    once = constants.literals(flow) | constants.bound_once(flow)
     found: set[int] = set()
     waiting = list(users)
     while waiting:
@@ -188,7 +188,11 @@ def is_setting(statement: Statement, flow: Flow) -> bool:
     if not isinstance(tree, ast.Expr) or not isinstance(tree.value, ast.Call):
         return False
     origin = flow.names.origin(tree.value.func)
-    if origin is None or origin.startswith(("numpy.random.", "random.")):
+    if (
+        origin is None
+        or origin.startswith(("numpy.random.", "random."))
+        or flow.effects[statement.index].binds & RANDOM
+    ):
         return False
     last = origin.rpartition(".")[2]
     if origin.startswith(("sys.path.", "locale.")):

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
+from modelwright.notebooks import renaming
+from modelwright.notebooks.renaming import Renamed
 from modelwright.records import Cell, Notebook
 
 Span = tuple[int, int, int, int]
@@ -21,8 +23,9 @@ Syntax = cst.SimpleStatementLine | cst.BaseCompoundStatement
 class Statement:
     """One top-level statement of a cell.
 
-    `index` orders all of a notebook's statements, `heading` stands above its cell, and `nodes` finds the LibCST
-    expression at a span of lines and columns.
+    `index` orders all of a notebook's statements, `heading` stands above its cell, `is_wished` says that the
+    user keeps it, and `nodes` finds the LibCST
+    expression at a span of lines and columns. `source` is the notebook's own text; in all else names are `renamed`.
     """
 
     index: int
@@ -36,6 +39,8 @@ class Statement:
     nodes: Mapping[Span, cst.BaseExpression] = field(repr=False)
     lines: tuple[str, ...] = field(repr=False)
     heading: str = ""
+    is_wished: bool = False
+    renamed: Renamed = field(default=Renamed(()), repr=False)
 
     def syntax_of(self, expression: ast.expr) -> cst.BaseExpression:
         """Return the LibCST node of one of the statement's expressions."""
@@ -49,24 +54,25 @@ class Statement:
 def statements(notebook: Notebook) -> list[Statement]:
     """Return all top-level statements in cell order."""
     found: list[Statement] = []
-    for cell in notebook.cells:
-        found += _of_cell(cell, first_index=len(found))
+    renamed = renaming.renamed([each.code for each in notebook.cells])
+    for cell, code in zip(notebook.cells, renamed.codes, strict=True):
+        found += _of_cell(cell, code, renamed, first_index=len(found))
     return found
 
 
-def _of_cell(cell: Cell, *, first_index: int) -> list[Statement]:
+def _of_cell(cell: Cell, code: str, renamed: Renamed, *, first_index: int) -> list[Statement]:
     with warnings.catch_warnings():
         # Odd escapes in the user's strings are the user's affair.
         warnings.simplefilter("ignore")
-        trees = ast.parse(cell.code).body
-    module = cst.parse_module(cell.code)
+        originals, trees = ast.parse(cell.code).body, ast.parse(code).body
+    module = cst.parse_module(code)
     wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
     nodes = {
         (place.start.line, place.start.column, place.end.line, place.end.column): node
         for node, place in wrapper.resolve(PositionProvider).items()
         if isinstance(node, cst.BaseExpression)
     }
-    lines = tuple(cell.code.splitlines())
+    lines = tuple(code.splitlines())
     parts = _flat(module)
     return [
         Statement(
@@ -77,12 +83,14 @@ def _of_cell(cell: Cell, *, first_index: int) -> list[Statement]:
             is_last=tree is trees[-1],
             tree=tree,
             syntax=syntax,
-            source=ast.get_source_segment(cell.code, tree) or "",
+            source=ast.get_source_segment(cell.code, original) or "",
             nodes=nodes,
             lines=lines,
             heading=cell.heading,
+            is_wished="keep" in cell.tags,
+            renamed=renamed,
         )
-        for number, (tree, syntax) in enumerate(zip(trees, parts, strict=True))
+        for number, (original, tree, syntax) in enumerate(zip(originals, trees, parts, strict=True))
     ]
 
 

@@ -22,6 +22,7 @@ ROWS_KEPT = 100
 ROWS_SHOWN = 10
 
 _DESCRIBING = runpy.run_path(str(Path(__file__).resolve().with_name("describing.py")))
+_REHEARSING = runpy.run_path(str(Path(__file__).resolve().with_name("rehearsing.py")))
 
 
 def look(namespace: Any, points: Any, folder: str) -> None:
@@ -54,6 +55,10 @@ def _value(namespace: Any, point: Any, folder: str) -> Any:
         return _DESCRIBING["plain"](value.predict(_unpickled(str(file))))
     if kind == "certainty":
         return _DESCRIBING["certainty"](value, _unpickled(str(file)))
+    if kind in {"raw", "split"}:
+        return _REHEARSING["keep" if kind == "raw" else "keep_split"](point["name"], value)
+    if kind == "replay":
+        return _REHEARSING["attempt"](namespace, value, _unpickled(str(file)), _DESCRIBING)
     shown = {"metric": float, "part": _DESCRIBING["describe"], "overlap": _DESCRIBING["overlaps"]}
     return shown.get(kind, _DESCRIBING["plain"])(value)
 
@@ -103,9 +108,12 @@ def run_project(request: Any) -> Any:
         seen["predictions"] = plain(model.predict(rows))
         seen["certainty"] = _DESCRIBING["certainty"](model, rows)
     if request["sample_request"] is not None:
-        score = importlib.import_module(request["score"])
-        score.init()
-        seen["answer"] = plain(score.run(request["sample_request"], {}))
+        try:
+            score = importlib.import_module(request["score"])
+            score.init()
+            seen["answer"] = plain(score.run(request["sample_request"], {}))
+        except Exception as error:  # noqa: BLE001 - that it does not answer is what was seen
+            seen["answer"] = type(error).__name__ + ": " + str(error)
     seen["modules"] = sorted({name.partition(".")[0] for name in sys.modules} - before)
     return seen
 

@@ -18,11 +18,12 @@ from modelwright.projects import manifest as manifests
 from modelwright.projects import merging, naming, scaffold
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import LOCK_FILE, MANIFEST_FILE, PARAMETERS_FILE, Manifest, toml_literal
-from modelwright.records import BuiltEnvironment, Goal, Notebook, NotebookRun, Plan, Proof, Requirement
+from modelwright.records import BuiltEnvironment, Goal, Notebook, NotebookRun, Plan, Proof, Requirement, Wishes
 from modelwright.settings import child_environment
 from modelwright.store.blobs import digest_of
 
 SAMPLE_FILE = "sample.json"
+_NO_WISHES = Wishes()
 # What the project is called while nothing is known but its code.
 _DRAFT = "project_draft"
 
@@ -69,14 +70,16 @@ def check_place(into: Path, *, is_overwritten: bool) -> None:
         _refuse_to_overwrite(into, manifests.read_manifest(into).generated)
 
 
-def study(training: Path, scoring: Path | None, *, python: Path, work_folder: Path) -> Study:
+def study(
+    training: Path, scoring: Path | None, *, python: Path, work_folder: Path, wishes: Wishes = _NO_WISHES
+) -> Study:
     """Read the notebooks, watch them run in fresh kernels of `python`, plan the project, and try it there.
 
     A plan whose project does not give what the notebook gave is made again with more caution, which keeps more of the
     notebook; when none does, the one that comes nearest is returned. Everything happens on copies in `work_folder`.
     Raises what reading, planning and execution raise, and ProjectRaised when no project runs to its end.
     """
-    training_notebook = reading.read(training)
+    training_notebook = reading.wished(reading.read(training), wishes)
     scoring_notebook = reading.read(scoring) if scoring else None
     attempt = _Attempt(training_notebook, scoring_notebook, python, work_folder)
     traced = attempt.run("traced", watch=planning.watched(training_notebook, scoring_notebook))
@@ -177,7 +180,16 @@ def layout_of(name: str, *, into: Path, python: Path, style: Style | None = None
     return layouts.layout(package, style or known.style)
 
 
-def lay_out(studied: Study, locked: Locked, *, name: str, layout: Layout, into: Path, is_overwritten: bool) -> Manifest:
+def lay_out(
+    studied: Study,
+    locked: Locked,
+    *,
+    name: str,
+    layout: Layout,
+    into: Path,
+    is_overwritten: bool,
+    wishes: Wishes = _NO_WISHES,
+) -> Manifest:
     """Write the project folder `into`, and return its manifest.
 
     What a conversion wrote before is replaced; what the user edited since is merged with it. Files that the user put
@@ -204,6 +216,7 @@ def lay_out(studied: Study, locked: Locked, *, name: str, layout: Layout, into: 
             lock_source=environment.lock.source,
             generated={path: digest_of(unfinished / path) for path in ours},
             layout=layout,
+            wishes=wishes,
         )
         # What counts as the user's is told by what conversion wrote, not by what came of putting both together.
         for path, text in {**edits, merging.BASE_FILE: merging.base_text(files)}.items():

@@ -2,14 +2,14 @@
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ProjectInvalid, ProjectMissing
 from modelwright.notebooks import layouts
 from modelwright.notebooks.layouts import Layout, Style
-from modelwright.records import Goal, Lock, LockSource
+from modelwright.records import Goal, Lock, LockSource, Wishes
 
 MANIFEST_FILE = "wright.toml"
 PARAMETERS_FILE = "parameters.toml"
@@ -34,6 +34,7 @@ class Manifest:
     lock_source: LockSource
     generated: dict[str, str]
     layout: Layout = _FLAT
+    wishes: Wishes = field(default_factory=Wishes)
 
     @property
     def pipeline(self) -> Path:
@@ -65,6 +66,7 @@ def read_manifest(folder: Path) -> Manifest:
             platform=content["environment"]["platform"],
             lock_source=LockSource(content["environment"]["locked_from"]),
             generated=content.get("generated", {}),
+            wishes=Wishes(tuple(notebooks.get("keep", ())), tuple(notebooks.get("drop", ()))),
             layout=layouts.layout(content.get("package", ""), Style(content.get("layout", Style.MODULES))),
         )
     except KeyError as error:
@@ -86,6 +88,8 @@ def manifest_text(manifest: Manifest) -> str:
     lines += ["", "[notebooks]", f"training = {toml_literal(os.path.relpath(manifest.training, manifest.folder))}"]
     if manifest.scoring:
         lines.append(f"scoring = {toml_literal(os.path.relpath(manifest.scoring, manifest.folder))}")
+    for name, cells in (("keep", manifest.wishes.keep), ("drop", manifest.wishes.drop)):
+        lines += [f"{name} = {list(cells)}"] if cells else []
     lines += [
         "",
         f"# What {LOCK_FILE} was made on and from.",

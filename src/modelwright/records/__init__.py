@@ -18,6 +18,7 @@ from modelwright.records.notebooks import (
     ProbePoint,
     Removal,
     Shown,
+    Wishes,
 )
 from modelwright.records.projects import GitState, Project
 from modelwright.records.proofs import Comparison, Proof
@@ -63,6 +64,7 @@ __all__ = [
     "Status",
     "StepRun",
     "Trace",
+    "Wishes",
     "WorkerSpec",
     "new_id",
     "now",

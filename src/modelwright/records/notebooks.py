@@ -1,8 +1,9 @@
 """Notebooks: what is read, what is planned, what was seen when they ran."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from modelwright.records.traces import Trace
 
@@ -83,6 +84,14 @@ class Notebook:
 
 
 @dataclass(frozen=True)
+class Wishes:
+    """What the user decides over the analysis: numbers of cells to keep whole, and of cells to leave out."""
+
+    keep: tuple[int, ...] = ()
+    drop: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Parameter:
     """A value of the notebook that became a keyword parameter of the project."""
 
@@ -102,7 +111,8 @@ class Metric:
 class Function:
     """A function of the project: its code, and the names that flow in and out.
 
-    `role` is what it does for the pipeline: "load", "split", "prepare", "train", "evaluate" or "save".
+    `role` is what it does for the pipeline: "load", "split", "prepare", "train", "evaluate" or "save". `places` are
+    the cells and lines of the notebook's statements in it, in their order.
     """
 
     name: str
@@ -111,6 +121,7 @@ class Function:
     parameters: tuple[str, ...]
     code: str
     role: str = "train"
+    places: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,8 @@ class ProbePoint:
 
     `kind` says what becomes of it: "metric" a number, "part" a description of its rows, "rows" are put aside,
     "predictions" and "certainty" are those of the model that the expression names on the rows put aside, "overlap"
-    counts test rows that are train rows too, "answer" is kept as JSON.
+    counts test rows that are train rows too, "answer" is kept as JSON. "raw" rows and a "split" of rows are kept for a
+    "replay", which tries to make what the model was given of raw rows.
     """
 
     cell: int
@@ -187,7 +199,8 @@ class NotebookRun:
     """What was seen when a notebook ran: printed text by cell, and what its probe points gave.
 
     `rows` are the first of those in `rows_file`, a pickle: {"columns": names or None, "rows": lists}. `unseen` are the
-    points whose expression raised, each with its error. `trace` is there when the run was traced.
+    points whose expression raised, each with its error. `trace` is there when the run was traced. `replays` is what came
+    of each way from raw rows to the model that was tried.
     """
 
     notebook: str
@@ -205,3 +218,4 @@ class NotebookRun:
     folder: Path
     elapsed_seconds: float
     trace: Trace | None = None
+    replays: dict[str, Any] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 `python worker.py SOURCE MODULE …` imports the project's modules from the folder SOURCE, once. Its standard output is a
 socket: for each line of JSON that comes from it, a step, it forks; the fork runs the step as a process of its own, and
-the exit code goes back as a line. Random draws go on from step to step as in one process. Every output is pickled to `<folder>/<name>.pickle`; dictionaries of numbers also go
+the exit code goes back as a line. Random draws go on from step to step as in one process. Every output is pickled to
+`<folder>/<name>.pickle`; dictionaries of numbers also go
 to `<folder>/numbers.json`.
 """
 
