@@ -4,7 +4,7 @@
 
 Each tool is installed in an environment of its own in the workspace; its code runs with the notebook's Python. What a
 tool's code shows and fits is compared with the notebook as our own is, no line excused. `report.py` puts the results
-beside ours. LineaPy 0.2.3 does not start: see the README.
+beside ours. LineaPy is not among them yet: see the README.
 """
 
 import argparse

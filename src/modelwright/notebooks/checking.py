@@ -23,6 +23,7 @@ CODES = {
     "run-not-inlined": "The file that %run names cannot stand in the command's place. Stops the conversion.",
     "no-model": "Nothing is fitted, written or computed and shown. Stops the conversion.",
     "save-path-unknown": "The path that a model is saved to cannot be told from the code. Stops the conversion.",
+    "name-at-run-time": "A variable is made by exec() or globals(), not by its name. Stops the conversion.",
     "function-reads-variable": "A function reads a variable that it is not given. Stops the conversion.",
     "file-outside-folder": "A file is read by an absolute path or from outside the notebook's folder.",
     "absolute-path": "A path in the code is a place on one machine.",
@@ -51,6 +52,7 @@ CODES = {
 # difflib's own measure of a close match; below it a proposal misleads more often than it helps.
 _ALIKE = 0.6
 _BUILTINS = frozenset(dir(builtins)) | {"display", "get_ipython", "exit", "quit", "__file__", "__builtins__"}
+_MAKING_NAMES = frozenset({"exec", "eval", "globals", "locals", "vars"})
 _HISTORY = re.compile(r"^(?:_\d*|__|___|_i{1,3}|_i\d+|_ih|_oh|_dh|In|Out)$")
 # Transformers that learn nothing of the rows that could tell the test rows.
 _LEARN_NOTHING = frozenset(
@@ -72,6 +74,7 @@ def findings(notebook: Notebook, flow: Flow) -> list[Finding]:
         *surroundings.findings(notebook.path.name, flow),
         *_fitted_before_split(notebook, flow),
     ]
+    found += _made_at_run_time(notebook, flow)
     values = constants.assigned_values(flow)
     for statement in flow.statements:
         found += _of_statement(notebook, statement, flow, values)
@@ -121,6 +124,34 @@ def result_findings(notebook: Notebook, flow: Flow, results: Results) -> list[Fi
             )
         )
     return found
+
+
+def _made_at_run_time(notebook: Notebook, flow: Flow) -> list[Finding]:
+    """Return a finding for the first variable seen to be bound without being named, and read elsewhere."""
+    written = {node.id for one in flow.statements for node in ast.walk(one.tree) if isinstance(node, ast.Name)}
+    for statement in flow.statements:
+        seen = flow.seen.get(statement.index)
+        calls = [node.func for node in ast.walk(statement.tree) if isinstance(node, ast.Call)]
+        called = {each.id for each in calls if isinstance(each, ast.Name)}
+        if seen is None or not called & _MAKING_NAMES:
+            continue
+        for name in sorted((seen.bound - flow.effects[statement.index].binds) & written - _stored(statement.tree)):
+            return [
+                Finding(
+                    code="name-at-run-time",
+                    message=f'"{name}" is made by {min(called & _MAKING_NAMES)}(), in no place that names it',
+                    fix=f"assign it by its name, or keep such values in a dictionary: values[{name!r}]",
+                    notebook=notebook.path.name,
+                    cell=statement.cell,
+                    line=statement.line,
+                    is_error=True,
+                )
+            ]
+    return []
+
+
+def _stored(tree: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(tree) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
 
 
 def _undefined(notebook: Notebook, flow: Flow) -> list[Finding]:

@@ -353,6 +353,7 @@ def _gathered(
         folder=copy,
         elapsed_seconds=elapsed_seconds,
         trace=_trace(seen_folder / "trace.jsonl", copy),
+        replays={each["name"]: each["value"] for each in good if each["kind"] == "replay"},
     )
 
 

@@ -73,9 +73,11 @@ def modules(import_lines: Sequence[str]) -> set[str]:
     return found - sys.stdlib_module_names
 
 
-def beside(folder: Path, module: str) -> str | None:
-    """Return the file of a module that lies beside the notebook, relative to it; None if it is an installed one."""
-    return f"{module}.py" if (folder / f"{module}.py").is_file() else None
+def beside(folder: Path, module: str) -> list[str]:
+    """Return the files of a module or package that lies beside the notebook, relative to it; none of installed ones."""
+    if (folder / f"{module}.py").is_file():
+        return [f"{module}.py"]
+    return [each.relative_to(folder).as_posix() for each in sorted((folder / module).rglob("*.py"))]
 
 
 def names_bound(line: str) -> set[str]:

@@ -65,6 +65,7 @@ class _Measuring:
         self.numbers: dict[str, str] = {}  # where a metric is to be had, with the function that gave it
         self.folds: set[str] = set()  # names of arrays that hold a score for each fold
         self.fitted = _fitted_names(flow, learning)
+        self.variables = {name for each in flow.effects for name in each.binds | each.reads}
 
     def run(self) -> Measures:
         shows = set()
@@ -97,7 +98,8 @@ class _Measuring:
             if function is None:
                 is_told = is_told and isinstance(expression, ast.Constant)
             elif _unrounded(expression) not in self.numbers:
-                taken = {each.name for each in self.found}
+                # A new variable, which must not take the place of one of the user's.
+                taken = {each.name for each in self.found} | self.variables
                 model = subject(self.flow, self.learning, one.index)
                 name = _free_name(_shown_name(expression, function), expression, taken, model)
                 self.found.append(Measure(one.index, name, expression, function, name, is_bound=False))
@@ -149,7 +151,7 @@ def _is_shown(one: Statement, flow: Flow) -> bool:
     """Whether a statement shows anything: as it was seen to, or else as its text says."""
     if one.index in flow.seen:
         return bool(flow.seen[one.index].printed.strip())
-    return _prints(one.tree) or (one.is_last and isinstance(one.tree, ast.Expr))
+    return _prints(one.tree) or one.is_displayed
 
 
 def _prints(tree: ast.stmt) -> bool:
@@ -171,7 +173,10 @@ def _fitted_names(flow: Flow, learning: Learning) -> set[str]:
         tree = each.tree
         if not isinstance(tree, ast.Assign) or not isinstance(tree.targets[0], ast.Name):
             continue
-        if isinstance(tree.value, ast.Name | ast.Attribute | ast.Subscript) and root(tree.value) in found:
+        is_part = isinstance(tree.value, ast.Name | ast.Attribute | ast.Subscript) and root(tree.value) in found
+        # Most fits return the estimator itself.
+        is_fit = isinstance(tree.value, ast.Call) and _last(tree.value) in {"fit", "partial_fit"}
+        if is_part or is_fit:
             found.add(tree.targets[0].id)
     return found
 
@@ -287,7 +292,7 @@ def _shown(statement: Statement) -> list[ast.expr]:
         return []
     call = tree.value
     if not (isinstance(call, ast.Call) and _is_builtin(call, "print", "display")):
-        return _printed_parts(call) if statement.is_last else []
+        return _printed_parts(call) if statement.is_displayed else []
     return [part for given in call.args for part in _printed_parts(given)]
 
 

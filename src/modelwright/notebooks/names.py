@@ -2,12 +2,14 @@
 
 import ast
 import symtable
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from modelwright.notebooks import vocabulary
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+SCOPES = Definition | ast.Lambda
+COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,14 @@ def global_reads(tree: ast.stmt) -> frozenset[str]:
     for child in table.get_children():
         visit(child)
     return frozenset(names)
+
+
+def outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk what runs in the notebook's own scope; a function or class itself is told of, its body is not."""
+    yield tree
+    if not isinstance(tree, SCOPES | COMPREHENSIONS):
+        for child in ast.iter_child_nodes(tree):
+            yield from outside_functions(child)
 
 
 def walk_imports(trees: Iterable[ast.stmt]) -> dict[str, str]:

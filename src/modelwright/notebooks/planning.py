@@ -44,8 +44,11 @@ def plan(
     *,
     trace: Trace | None = None,
     caution: int = 0,
+    derived: scoring.Script | None = None,
 ) -> Plan:
     """Return what the notebooks become. `trace` is what was seen when the training notebook ran.
+
+    `derived` is the scoring script if it was derived from the training notebook.
 
     With more `caution` more of the notebook stays, needed or not; see `slicing.keep`.
 
@@ -70,23 +73,27 @@ def plan(
     known = rendering.context(flow, found, given, paths=located.edits, closures=closed)
     functions = _functions(shaped, known, model=model, model_file=model_file)
     saved = _saved_files(found, model_file)
-    script, more_findings = _script(
-        scoring_notebook,
-        [model_file, *saved] if model and _predicts(model, flow, found) else [],
-        loader,
-        has_preparation=_prepares(shaped, found),
-        has_frames=_has_frames(flow, kept),
+    script, more_findings = (
+        (derived, [])
+        if derived
+        else _script(
+            scoring_notebook,
+            [model_file, *saved] if model and _predicts(model, flow, found) else [],
+            loader,
+            has_preparation=_prepares(shaped, found),
+            has_frames=_has_frames(flow, kept),
+        )
     )
     findings += more_findings
     _stop_at_errors(findings)
-    extra_imports = ["os", *([] if found.saves or not model else [loader]), *rendering.seed_imports(shaped, flow.names)]
+    extra_imports = ["os", *([] if found.saves or not model else [loader]), *rendering.seed_imports(shaped, flow)]
     definitions = rendering.definitions(flow, sorted(kept.settings | kept.definitions), known)
     shown = _shown(flow, shaped, known)
     used = _names_in([definitions, _table_width(flow, shown), *(each.code for each in functions)])
     extra_imports += sorted({"functools", "pathlib"} & used)
-    imports = importing.lines(flow, kept.imports & used, extra_imports)
+    imports = importing.lines(flow, (kept.imports | rendering.seed_names(shaped, flow)) & used, extra_imports)
     modules = set(importing.modules(imports)) | script.modules
-    local = {file for each in modules if (file := importing.beside(training.path.parent, each)) is not None}
+    own = {each: files for each in modules if (files := _own_files(training, each))}
     gone = slicing.removals(training, flow, kept, absorbed=frozenset(given.constants.values()), results=found)
     return Plan(
         notebook=training.path.name,
@@ -103,8 +110,8 @@ def plan(
         sample_request=script.sample_request,
         scoring_files=tuple((path, saved[name]) for path, name in script.loads.items() if name in saved),
         measured=known.measured,
-        modules=tuple(sorted({each for each in modules if f"{each}.py" not in local})),
-        data_files=tuple(sorted(set(data_files) | local)),
+        modules=tuple(sorted(modules - own.keys())),
+        data_files=tuple(sorted({*data_files, *(file for files in own.values() for file in files)})),
         estimator_keywords=_estimator_keywords(flow, given, model),
         removals=(*gone, *script.removals),
         findings=tuple(findings),
@@ -128,6 +135,12 @@ def watched(training: Notebook, scoring_notebook: Notebook | None = None) -> dic
     if scoring_notebook:
         _stop_at_errors(check(scoring_notebook))
     return dataflow.watched(flow)
+
+
+def _own_files(notebook: Notebook, module: str) -> list[str]:
+    """Return the files of a module of the user's: beside the notebook, or written by one of its cells."""
+    written = [file for file, _ in notebook.written_files if file == f"{module}.py"]
+    return written or importing.beside(notebook.path.parent, module)
 
 
 def _names_in(codes: Sequence[str]) -> set[str]:
@@ -349,7 +362,7 @@ def _shown(flow: Flow, shaped: Sequence[Stage], known: rendering.Context) -> lis
     for index in (each for stage in shaped for each in stage.statements):
         one, seen = flow.statements[index], flow.seen.get(index)
         is_metric = any(not each.is_bound for each in known.measures.get(index, ()))
-        is_bare = isinstance(one.tree, ast.Expr) and one.is_last and not rendering.prints(one.tree)
+        is_bare = one.is_displayed and not rendering.prints(one.tree)
         if seen is None or not seen.printed.strip() or (index not in known.shows and (is_metric or is_bare)):
             continue
         found.append(Shown(index, one.cell, one.line, seen.printed, is_bare))
@@ -422,6 +435,7 @@ def _rows(flow: Flow, shaped: Sequence[Stage], model: str) -> tuple[int, ast.exp
             and node.func.attr in methods
             and names.root(node.func.value) == model
             and node.args
+            and not isinstance(node.args[0], ast.Starred)
         ]
         if found:
             return next((each for each in found if "test" in ast.unparse(each[1]).lower()), found[0])

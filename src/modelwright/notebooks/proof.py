@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,14 @@ def prove(
     if answer is not None:
         pairs.append(("scores", "scores", answer, seen["answer"]))
     noise = _noise(plan, training_run, again)
-    found = [_comparison(*pair, noise=noise.get((pair[1], pair[0]), 0.0)) for pair in pairs]
+    places = {each.name: f"cell {each.places[0][0]}" for each in plan.functions if each.places}
+    found = [
+        replace(
+            _comparison(*pair, noise=noise.get((pair[1], pair[0]), 0.0)),
+            place=places.get(pair[0].partition(".")[0], ""),
+        )
+        for pair in pairs
+    ]
     found += _printed(plan, seen["printed"], noise)
     found += _files(plan, training_run, project_run)
     return Proof(
@@ -196,6 +203,8 @@ def _sample_rows(training_run: NotebookRun) -> list[tuple[int, list[Any]]]:
 
 def expected_answer(plan: Plan, training_run: NotebookRun, scoring_run: NotebookRun | None) -> Any:
     """Return what the notebooks answer to the sample request; None when neither says."""
+    if plan.sample_request is not None and scoring_run is None and training_run.predictions is not None:
+        return {"result": training_run.predictions}  # scoring derived from training answers for the rows put aside
     if plan.sample_request is not None:
         return scoring_run.answer if scoring_run else None
     request = sample_request(plan, training_run)

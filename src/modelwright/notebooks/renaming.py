@@ -9,14 +9,12 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from modelwright.notebooks.names import imported_names
+from modelwright.notebooks.names import COMPREHENSIONS, SCOPES, imported_names, outside_functions
 
 # What the modules of a project bind or are given themselves.
 _RESERVED = frozenset(
     {"PROJECT", "argparse", "functools", "joblib", "main", "os", "output_folder", "pathlib", "pickle"}
 )
-_SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
-_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def _has_two_meanings(events: Sequence[_Event]) -> bool:
 def _events(trees: Sequence[tuple[int, ast.stmt]]) -> dict[str, list[_Event]]:
     found: dict[str, list[_Event]] = {}
     for number, (_, tree) in enumerate(trees):
-        for node in _outside_functions(tree):
+        for node in outside_functions(tree):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 origins = imported_names(node)
                 for alias in node.names:
@@ -106,15 +104,6 @@ def _events(trees: Sequence[tuple[int, ast.stmt]]) -> dict[str, list[_Event]]:
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 found.setdefault(node.id, []).append(_Event(number, ""))
     return found
-
-
-def _outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk what runs in the notebook's own scope; a function or class itself is told of, its body is not."""
-    yield tree
-    if isinstance(tree, _SCOPES | _COMPREHENSIONS):
-        return
-    for child in ast.iter_child_nodes(tree):
-        yield from _outside_functions(child)
 
 
 # --- where a name stands ---
@@ -156,7 +145,7 @@ def _variable_places(name: str, new: str, trees: Sequence[tuple[int, ast.stmt]])
     found = []
     for cell, tree in trees:
         found += [_Place(cell, each.lineno, each.col_offset, name, new) for each in _uses(tree, name)]
-        for node in _outside_functions(tree):
+        for node in outside_functions(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name:
                 keyword = {ast.FunctionDef: "def ", ast.AsyncFunctionDef: "async def "}.get(type(node), "class ")
                 found.append(_Place(cell, node.lineno, node.col_offset, keyword + name, keyword + new))
@@ -170,11 +159,11 @@ def _uses(tree: ast.AST, name: str) -> Iterator[ast.Name]:
             yield tree
         return
     inside: Iterable[ast.AST] = ast.iter_child_nodes(tree)
-    if isinstance(tree, _SCOPES | _COMPREHENSIONS) and name in _own(tree):
+    if isinstance(tree, SCOPES | COMPREHENSIONS) and name in _own(tree):
         outer = [*getattr(tree, "decorator_list", ())]
         if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             outer += [*tree.args.defaults, *filter(None, tree.args.kw_defaults)]
-        elif isinstance(tree, _COMPREHENSIONS):
+        elif isinstance(tree, COMPREHENSIONS):
             outer.append(tree.generators[0].iter)
         inside = outer
     for child in inside:

@@ -9,11 +9,11 @@ from typing import cast
 
 import libcst as cst
 
+from modelwright.notebooks import names as naming
 from modelwright.notebooks import seeds, shaping
 from modelwright.notebooks.closures import Closures
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.measuring import Measure
-from modelwright.notebooks.names import Names
 from modelwright.notebooks.parameters import Parameters
 from modelwright.notebooks.results import Results
 from modelwright.notebooks.shaping import EVALUATE, LOAD, PREPARE, SAVE, SPLIT, TRAIN, Stage
@@ -80,7 +80,7 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
     body: list[cst.BaseStatement] = [cst.parse_statement(f'"""{_purpose(stage, known)}"""')]
     if stage.role == SAVE:
         body.append(cst.parse_statement("os.makedirs(output_folder, exist_ok=True)"))
-    body += [_parsed(f"{_seeding(each, known.flow.names)}({known.seed})") for each in stage.seeds]
+    body += [_parsed(f"{_seeding(each, known.flow)}({known.seed})") for each in stage.seeds]
     for index in stage.statements:
         body += statement(known.flow.statements[index], known)
     body += [_parsed(line) for line in extra]
@@ -100,27 +100,46 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
 
 
 def _purpose(stage: Stage, known: Context) -> str:
-    """Return what a function is for: by its role, or by the heading above where a name of its own had to be found."""
+    """Return what a function is for: by its role and model, or by the heading that it has its name from."""
+    own = stage.name.partition("_")[2]
     heading = known.flow.statements[stage.statements[0]].heading if stage.statements else ""
-    words = re.sub(r"[^\w\s,:'()/+-]", "", heading).strip().rstrip(".:")
-    if stage.name not in shaping.PLAIN_NAMES and words and len(words) <= _HEADING_WIDTH:
+    words = re.sub(r"[^\w\s,:'()/+-]", "", heading).strip(" .:-")
+    if own and own == shaping.heading_words(heading) and len(words) <= _HEADING_WIDTH:
         return f"{words[0].upper()}{words[1:]}."
-    if stage.role == EVALUATE and not measures_of(stage, known):
-        return "Look at what the model gives."
-    return _PURPOSE[stage.role]
+    thing = "the model" if stage.name in shaping.PLAIN_NAMES else f"`{own}`"
+    if stage.role == EVALUATE:
+        return (
+            f"Measure {thing}; return its metrics by name."
+            if measures_of(stage, known)
+            else f"Look at what {thing} gives."
+        )
+    return f"Train {thing}." if stage.role == TRAIN else _PURPOSE[stage.role]
 
 
-def seed_imports(stages: Sequence[Stage], names: Names) -> list[str]:
+def seed_imports(stages: Sequence[Stage], flow: Flow) -> list[str]:
     """Return the modules whose random state the stages seed, but for those that the notebook imports."""
-    seeded = {seeds.FUNCTIONS[each][0] for stage in stages for each in stage.seeds}
-    return sorted(seeded - set(names.imports.values()))
+    return sorted(each for each in _seeded(stages) if not _own_names(each, flow))
 
 
-def _seeding(state: str, names: Names) -> str:
+def seed_names(stages: Sequence[Stage], flow: Flow) -> frozenset[str]:
+    """Return the notebook's own names of the modules whose random state the stages seed."""
+    return frozenset(name for each in _seeded(stages) for name in _own_names(each, flow)[:1])
+
+
+def _seeded(stages: Sequence[Stage]) -> set[str]:
+    return {seeds.FUNCTIONS[each][0] for stage in stages for each in stage.seeds}
+
+
+def _seeding(state: str, flow: Flow) -> str:
     """Return the function that seeds a random state, by the notebook's own name of its module if it has one."""
     module, function = seeds.FUNCTIONS[state]
-    own = [name for name, origin in names.imports.items() if origin == module]
-    return f"{own[0] if own else module}.{function}"
+    return f"{next(iter(_own_names(module, flow)), module)}.{function}"
+
+
+def _own_names(module: str, flow: Flow) -> list[str]:
+    """Return the names that the notebook's cells import a module by."""
+    trees = [each.tree for each in flow.statements if isinstance(each.tree, ast.Import)]
+    return [name for tree in trees for name, origin in naming.imported_names(tree).items() if origin == module]
 
 
 def measures_of(stage: Stage, known: Context) -> list[Measure]:
@@ -152,6 +171,8 @@ def statement(one: Statement, known: Context) -> list[Syntax]:
         edits = {**edits, expression: each.name}
     if not shown or one.index in known.shows:
         lines.append(_printing(one, cast("Syntax", _edited(one.syntax, edits)), known))
+    if one.is_displayed and one.index in known.shows and isinstance(one.tree, ast.Assign):
+        lines.append(_parsed(f"print({ast.unparse(one.tree.targets[0])})"))
     lines[0] = lines[0].with_changes(leading_lines=_comments(one.syntax))
     return [cast("Syntax", known.closures.applied(each, one.index)) for each in lines]
 
@@ -163,18 +184,18 @@ def prints(tree: ast.stmt) -> bool:
 
 
 def _printing(one: Statement, syntax: Syntax, known: Context) -> Syntax:
-    """Return a statement that prints what a notebook shows of itself: the value of a cell's last expression."""
+    """Return a statement that prints what a notebook shows by itself: the value of a cell's last expression."""
     if one.index not in known.shows or not isinstance(one.tree, ast.Expr):
         return syntax.visit(_Displays())  # type: ignore[return-value]
     call = one.tree.value
     if prints(one.tree):
         return syntax.visit(_Displays())  # type: ignore[return-value]
     expression = cast("cst.Expr", cast("cst.SimpleStatementLine", syntax).body[0]).value
-    if not one.is_last or known.flow.names.is_silent(call):
+    if not one.is_displayed or known.flow.names.is_silent(call):
         return syntax
     seen = known.flow.seen.get(one.index)
-    if seen is not None and seen.printed.lstrip().startswith("<"):
-        # An object that tells of itself in brackets, as a sparse matrix, prints its content otherwise.
+    if seen is not None and seen.printed.lstrip().startswith(("<", "array(")):
+        # Sparse matrices and arrays print otherwise than a notebook shows them.
         expression = cst.Call(cst.Name("repr"), [cst.Arg(expression)])
     printed = cst.Call(cst.Name("print"), [cst.Arg(expression)])
     return cst.SimpleStatementLine([cst.Expr(printed)])

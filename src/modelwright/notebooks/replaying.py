@@ -9,8 +9,9 @@ import ast
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
-from modelwright.notebooks import names, results, rowwise, vocabulary
+from modelwright.notebooks import dataflow, names, results, rowwise, statements, vocabulary
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.effects import RANDOM
 from modelwright.notebooks.learning import Learning
@@ -21,6 +22,8 @@ _TABLE = re.compile(
 )
 _ROWS = re.compile(_TABLE.pattern.replace(r"|builtins\.list$", ""))
 PREPARE = "prepare_rows"
+OTHER_ROWS = "it brings in rows of another table"
+NOT_ON_THE_WAY = "the model's rows do not come from it"
 
 
 class NotReplayable(Exception):
@@ -199,7 +202,7 @@ class _Walk:
         """Return the replay that ends with `rows`. Raises NotReplayable."""
         given = self._done_again(at, rows)
         if not self.is_met:
-            raise NotReplayable(self.start, "the model's rows do not come from it")
+            raise NotReplayable(self.start, NOT_ON_THE_WAY)
         body = [(index, line) for index, line in sorted(self.lines.items()) if line]
         steps, text = {}, [f"def {PREPARE}({self.entry}):", '    """Return what the model is given for raw rows."""']
         for index, line in body:
@@ -275,7 +278,7 @@ class _Walk:
         seen = self.flow.seen.get(giver)
         kind = seen.kinds.get(name, "") if seen else ""
         if giver not in self.from_entry and _ROWS.match(kind) and not kind.endswith(",1]"):
-            raise NotReplayable(giver, "it brings in rows of another table")
+            raise NotReplayable(giver, OTHER_ROWS)
         for later in range(at, len(self.flow.statements)):
             if name in self.flow.effects[later].binds | self.flow.effects[later].changes:
                 raise NotReplayable(later, f'"{name}" is another one by then')
@@ -342,15 +345,15 @@ class _Walk:
             return
         if not isinstance(tree, ast.Assign | ast.AugAssign | ast.Expr | ast.For | ast.Delete | ast.If):
             raise NotReplayable(index, "it is not known what it does to a row")
-        self._look(index, tree)
-        self.lines[index] = spliced(statement.lines, tree, self._edits)
+        self.lines[index] = spliced(statement.lines, tree, self._look(index, tree))
 
     def _done_again(self, index: int, expression: ast.expr) -> str:
         """Return the code that gives for a request what an expression of a statement gave."""
-        self._look(index, expression)
-        return spliced(self.flow.statements[index].lines, expression, self._edits)
+        edits = self._look(index, expression)
+        return spliced(self.flow.statements[index].lines, expression, edits)
 
-    def _look(self, index: int, tree: ast.AST) -> None:
+    def _look(self, index: int, tree: ast.AST) -> list[tuple[ast.expr, str]]:
+        """Return what takes the place of expressions in scoring, having seen to all that they need."""
         read = {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
         read &= self.flow.effects[index].reads | self.flow.effects[index].changes
         rows = frozenset(
@@ -381,7 +384,6 @@ class _Walk:
             elif name in remade:
                 self._save(name, index, index + 1)
         handled = set(found.saved) | (self.refitted if hoisted else set())
-        self._edits = found.edits
         called = set().union(
             *(self.flow.names.functions[each].reads for each in left & self.flow.names.functions.keys())
         )
@@ -390,6 +392,7 @@ class _Walk:
             - handled
         ):
             self._need(name, index)
+        return found.edits
 
 
 def _goes_through_rows(value: ast.expr | None) -> bool:
@@ -466,7 +469,32 @@ def saved_file(name: str, *, model: str) -> str:
     return "model.joblib" if name == model else f"{name}.joblib"
 
 
+def files(notebook: Notebook, replay: Replay, *, model: str, otherwise: tuple[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the files of what a notebook saves for a replay, by name, each with what loads it.
+
+    The model's is `otherwise` if it is saved by no name.
+    """
+    known = {
+        each.value.id: (PurePosixPath(each.file).name, each.loader)
+        for each in results.results(dataflow.flow(statements.statements(notebook))).saves
+        if isinstance(each.value, ast.Name) and each.file
+    }
+    return {model: otherwise} | {name: known[name] for name in (model, *replay.saved) if name in known}
+
+
 # --- what is looked at to try a replay ---
+
+
+def place(flow: Flow, point: ProbePoint) -> tuple[int, ast.expr] | None:
+    """Return the statement that a point looks behind, and the expression that it looks at."""
+    for each in flow.statements:
+        if (each.cell, each.end_line) != (point.cell, point.line):
+            continue
+        for node in ast.walk(each.tree):
+            if isinstance(node, ast.expr) and not isinstance(node, ast.Starred):
+                if spliced(each.lines, node, ()) == point.expression:
+                    return each.index, node
+    return None
 
 
 def points(flow: Flow, found: Sequence[Replay], *, model: str, final: tuple[int, int]) -> list[ProbePoint]:
@@ -480,15 +508,14 @@ def points(flow: Flow, found: Sequence[Replay], *, model: str, final: tuple[int,
         for index, every, some in each.splits:
             split = flow.statements[index]
             # All rows may be another object by then; their number and labels are what counts.
-            result[index, some] = ProbePoint(
-                split.cell, split.end_line, "split", f"{index}.{some}", f"({every}, {some})"
-            )
+            name = f"split {index}.{some}"
+            result[index, name] = ProbePoint(split.cell, split.end_line, "split", name, f"({every}, {some})")
     for number, each in enumerate(found):
         asked = {
             "code": each.code,
             "raw": f"{each.start}.{each.entry}",
             "targets": list(each.targets),
-            "splits": [f"{index}.{some}" for index, _, some in sorted(each.splits, reverse=True)],
+            "splits": [f"split {index}.{some}" for index, _, some in sorted(each.splits, reverse=True)],
             "hoists": [text for hoists in each.hoists.values() for _, text in hoists],
         }
         text = f'{{"asked": {asked!r}, "model": {model}}}'

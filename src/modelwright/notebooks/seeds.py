@@ -17,11 +17,19 @@ FUNCTIONS = {
 }
 # Too slow to import for notebooks that do without.
 _ONLY_IF_NAMED = frozenset({"torch"})
+# Modules that draw when they are first imported, by the library that imports them. A project imports all it needs
+# before it seeds; a notebook that is seeded first would be a few draws ahead.
+_DRAWING_IMPORTS = {"sklearn": "rich.progress"}
 
 
 def code(cells: Sequence[str]) -> str:
     """Return code to run before a notebook's `cells`; a notebook that seeds its draws itself overrules it."""
     lines = [
+        f"if __import__('importlib.util').util.find_spec('{module.partition('.')[0]}'): __import__('{module}')"
+        for library, module in _DRAWING_IMPORTS.items()
+        if any(library in each for each in cells)
+    ]
+    lines += [
         f"if __import__('importlib.util').util.find_spec('{module}'): __import__('{module}').{function}({SEED})"
         for module, function in FUNCTIONS.values()
         if module not in _ONLY_IF_NAMED or any(module in each for each in cells)

@@ -289,7 +289,7 @@ def _stage_names(runs: Sequence[tuple[int, str, list[int]]], flow: Flow) -> list
             candidates = [plain, _AGAIN[role]]
         if candidates[0] in taken:
             candidates.append(f"{candidates[0]}_stage")
-        words = _heading_words(group, flow)
+        words = heading_words(flow.statements[group[0]].heading) if group else ""
         candidates += [f"{verb}_{words}"] if words else []
         candidates += [f"{verb}_{name}" for name in _main_variable(group, flow)]
         candidates += [f"{candidates[0]}_{number}" for number in range(2, 1000)]
@@ -310,9 +310,8 @@ def _model_words(key: str, group: Sequence[int], runs: Sequence[tuple[int, str, 
     return key.lower()
 
 
-def _heading_words(group: Sequence[int], flow: Flow) -> str:
-    """Return the heading above a group as a part of a name; nothing where it has no plain words."""
-    heading = flow.statements[group[0]].heading if group else ""
+def heading_words(heading: str) -> str:
+    """Return a heading as a part of a function's name; nothing where it has no plain words."""
     words = [each.lower() for each in re.findall(r"[A-Za-z][A-Za-z0-9]*", heading)]
     return "_".join([each for each in words if each not in _STOP_WORDS][:_MOST_WORDS])
 
@@ -324,7 +323,7 @@ def _main_variable(group: Sequence[int], flow: Flow) -> list[str]:
 
 def snake(name: str) -> str:
     """Return a class's name as words of a function's: `SVC` is `svc`, `RandomForestClassifier` without its kind."""
-    kind = re.sub(r"(Classifier|Regressor|Regression)$", "", name) or name
+    kind = re.sub(r"^make_|(Classifier|Regressor|Regression)$", "", name) or name
     kind = kind if len(kind) > 1 else name
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind).lower()
 

@@ -225,7 +225,7 @@ def is_unknown_call(statement: Statement, flow: Flow) -> bool:
         return False  # what it changed, if anything, is known and speaks for itself
     library = origin.partition(".")[0]
     known = vocabulary.TRUSTED_LIBRARIES | vocabulary.PLOT_LIBRARIES | {"IPython"}
-    return library not in known and not statement.is_last
+    return library not in known and not statement.is_displayed
 
 
 def _object(node: ast.expr) -> ast.expr:

@@ -4,9 +4,11 @@ LibCST keeps the user's comments and layout; Python's own tree is simpler to ana
 """
 
 import ast
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
@@ -14,6 +16,9 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from modelwright.notebooks import renaming
 from modelwright.notebooks.renaming import Renamed
 from modelwright.records import Cell, Notebook
+
+# What a notebook shows by itself: the last expression of a cell, unless it is told otherwise.
+_INTERACTIVITY = re.compile(r"ast_node_interactivity\s*=\s*['\"](\w+)")
 
 Span = tuple[int, int, int, int]
 Syntax = cst.SimpleStatementLine | cst.BaseCompoundStatement
@@ -23,7 +28,8 @@ Syntax = cst.SimpleStatementLine | cst.BaseCompoundStatement
 class Statement:
     """One top-level statement of a cell.
 
-    `index` orders all of a notebook's statements, `heading` stands above its cell, `is_wished` says that the
+    `index` orders all of a notebook's statements, `is_displayed` says that the notebook shows its
+    value by itself, `heading` stands above its cell, `is_wished` says that the
     user keeps it, and `nodes` finds the LibCST
     expression at a span of lines and columns. `source` is the notebook's own text; in all else names are `renamed`.
     """
@@ -32,7 +38,7 @@ class Statement:
     cell: int
     line: int
     end_line: int
-    is_last: bool
+    is_displayed: bool
     tree: ast.stmt
     syntax: Syntax
     source: str
@@ -44,7 +50,19 @@ class Statement:
 
     def syntax_of(self, expression: ast.expr) -> cst.BaseExpression:
         """Return the LibCST node of one of the statement's expressions."""
-        return self.nodes[_span(expression, self.lines)]
+        if isinstance(expression, ast.Starred):
+            expression = expression.value  # LibCST has its star apart
+        span = _span(expression, self.lines)
+        return self.nodes.get(span) or self._inside(span)
+
+    def _inside(self, span: Span) -> cst.BaseExpression:
+        """Return what stands in parentheses: Python counts those of a tuple or a generator as a part of it."""
+        kinds = cst.Tuple | cst.GeneratorExp
+        start, end = span[:2], span[2:]
+        inside = [
+            one for one, node in self.nodes.items() if isinstance(node, kinds) and one[:2] >= start and one[2:] <= end
+        ]
+        return self.nodes[min(inside)]
 
     def source_of(self, expression: ast.expr) -> str:
         """Return an expression's text as the user wrote it."""
@@ -54,13 +72,14 @@ class Statement:
 def statements(notebook: Notebook) -> list[Statement]:
     """Return all top-level statements in cell order."""
     found: list[Statement] = []
+    told = [match[1] for each in notebook.cells if (match := _INTERACTIVITY.search(each.source))]
     renamed = renaming.renamed([each.code for each in notebook.cells])
     for cell, code in zip(notebook.cells, renamed.codes, strict=True):
-        found += _of_cell(cell, code, renamed, first_index=len(found))
+        found += _of_cell(cell, code, renamed, first_index=len(found), interactivity="".join(told[:1]))
     return found
 
 
-def _of_cell(cell: Cell, code: str, renamed: Renamed, *, first_index: int) -> list[Statement]:
+def _of_cell(cell: Cell, code: str, renamed: Renamed, *, first_index: int, interactivity: str) -> list[Statement]:
     with warnings.catch_warnings():
         # Odd escapes in the user's strings are the user's affair.
         warnings.simplefilter("ignore")
@@ -80,9 +99,9 @@ def _of_cell(cell: Cell, code: str, renamed: Renamed, *, first_index: int) -> li
             cell=cell.number,
             line=tree.lineno,
             end_line=tree.end_lineno or tree.lineno,
-            is_last=tree is trees[-1],
-            tree=tree,
-            syntax=syntax,
+            is_displayed=_is_displayed(tree, is_last=tree is trees[-1], interactivity=interactivity),
+            tree=_as_function(tree),
+            syntax=_as_function_syntax(syntax) if _names_lambda(tree) else syntax,
             source=ast.get_source_segment(cell.code, original) or "",
             nodes=nodes,
             lines=lines,
@@ -92,6 +111,14 @@ def _of_cell(cell: Cell, code: str, renamed: Renamed, *, first_index: int) -> li
         )
         for number, (original, tree, syntax) in enumerate(zip(originals, trees, parts, strict=True))
     ]
+
+
+def _is_displayed(tree: ast.stmt, *, is_last: bool, interactivity: str) -> bool:
+    """Whether a notebook shows a statement's value by itself."""
+    if isinstance(tree, ast.Expr):
+        return is_last or interactivity == "all"
+    is_name = isinstance(tree, ast.Assign) and isinstance(tree.targets[0], ast.Name)
+    return is_name and is_last and interactivity == "last_expr_or_assign"
 
 
 def _flat(module: cst.Module) -> list[Syntax]:
@@ -115,6 +142,44 @@ def _without_trailing_semicolon(syntax: Syntax) -> Syntax:
     if isinstance(syntax, cst.SimpleStatementLine):
         return syntax.with_changes(body=[syntax.body[0].with_changes(semicolon=cst.MaybeSentinel.DEFAULT)])
     return syntax
+
+
+def _names_lambda(tree: ast.stmt) -> bool:
+    """Whether a statement is `name = lambda …: …`, which says with fewer words what a definition does."""
+    if not isinstance(tree, ast.Assign) or not isinstance(tree.value, ast.Lambda) or len(tree.targets) != 1:
+        return False
+    odd = ast.Yield | ast.YieldFrom | ast.Await | ast.NamedExpr
+    return isinstance(tree.targets[0], ast.Name) and not any(isinstance(each, odd) for each in ast.walk(tree.value))
+
+
+def _as_function(tree: ast.stmt) -> ast.stmt:
+    """Return a named lambda as the definition that it is; any other statement as it stands."""
+    if not _names_lambda(tree):
+        return tree
+    assigned = cast("ast.Assign", tree)
+    given = cast("ast.Lambda", assigned.value)
+    name = cast("ast.Name", assigned.targets[0]).id
+    # Parsed, it has all that a definition has in this version of Python.
+    function = cast("ast.FunctionDef", ast.parse(f"def {name}(): pass").body[0])
+    function.args = given.args
+    function.body = [ast.copy_location(ast.Return(given.body), given.body)]
+    return ast.copy_location(function, tree)
+
+
+def _as_function_syntax(syntax: Syntax) -> cst.FunctionDef:
+    line = cast("cst.SimpleStatementLine", syntax)
+    assigned = cast("cst.Assign", line.body[0])
+    given = cast("cst.Lambda", assigned.value)
+    body = given.body
+    if "\n" in cst.Module([]).code_for_node(body) and not body.lpar:
+        body = body.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+    returned = cst.SimpleStatementLine([cst.Return(body)], trailing_whitespace=line.trailing_whitespace)
+    return cst.FunctionDef(
+        name=cast("cst.Name", assigned.targets[0].target),
+        params=given.params,
+        body=cst.IndentedBlock([returned]),
+        leading_lines=line.leading_lines,
+    )
 
 
 def _span(expression: ast.expr, lines: tuple[str, ...]) -> Span:

@@ -86,7 +86,11 @@ def _may_bind(tree: ast.stmt) -> set[str]:
                 found.add(name)
             case ast.Global():
                 found |= set(node.names)
-    return found
+    own = list(names.outside_functions(tree))
+    # `x += 1` alone binds nothing that was not there.
+    added = {id(each.target) for each in own if isinstance(each, ast.AugAssign)}
+    stored = [each for each in own if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
+    return found | {each.id for each in stored if id(each) not in added}
 
 
 @dataclass

@@ -4,14 +4,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from modelwright.environments import building, inspection
 from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited, ProjectRaised
-from modelwright.notebooks import characterising, emitting, execution, layouts, paths, planning, proof, reading
+from modelwright.notebooks import characterising, emitting, execution, history, layouts, paths, planning, proof, reading
 from modelwright.notebooks.layouts import Layout, Style
 from modelwright.notebooks.proof import ProjectRun
 from modelwright.projects import manifest as manifests
@@ -83,6 +83,7 @@ def study(
     scoring_notebook = reading.read(scoring) if scoring else None
     attempt = _Attempt(training_notebook, scoring_notebook, python, work_folder)
     traced = attempt.run("traced", watch=planning.watched(training_notebook, scoring_notebook))
+    stale = tuple(history.stale_outputs(training_notebook, traced.outputs))
     tried: list[Study] = []
     failures: list[ProjectRaised] = []
     for caution in planning.CAUTIONS:
@@ -90,7 +91,7 @@ def study(
         if any(plan.functions == each.plan.functions for each in tried):
             continue
         try:
-            tried.append(attempt.studied(plan))
+            tried.append(attempt.studied(replace(plan, findings=(*plan.findings, *stale))))
         except ProjectRaised as error:
             failures.append(error)
             continue
@@ -137,7 +138,8 @@ class _Attempt:
             )
         draft = self.work_folder / f"draft-{self.count}"
         layout = layouts.layout(_DRAFT)
-        _write(draft, emitting.modules(plan, layout), self.training.path.parent, _data_files(plan, layout))
+        beside = [self.training.path.parent, training_run.folder]
+        _write(draft, emitting.modules(plan, layout), beside, _data_files(plan, layout))
         project_run = proof.run(
             plan,
             training_run,
@@ -203,7 +205,8 @@ def lay_out(
     environment = locked.environment
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
-        _write(unfinished, files, studied.training.path.parent, _data_files(studied.plan, layout))
+        beside = [studied.training.path.parent, studied.training_run.folder]
+        _write(unfinished, files, beside, _data_files(studied.plan, layout))
         manifest = Manifest(
             folder=into,
             name=name,
@@ -303,8 +306,8 @@ def _data_files(plan: Plan, layout: Layout) -> dict[str, str]:
     }
 
 
-def _write(folder: Path, files: Mapping[str, str], beside: Path, copies: Mapping[str, str]) -> None:
-    """Write `files`, and `copies` of what the folder `beside` holds, by their paths in the project."""
+def _write(folder: Path, files: Mapping[str, str], beside: Sequence[Path], copies: Mapping[str, str]) -> None:
+    """Write `files`, and `copies` of what the first of the folders `beside` holds, by their paths in the project."""
     for path, text in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -312,7 +315,7 @@ def _write(folder: Path, files: Mapping[str, str], beside: Path, copies: Mapping
     for path, source in copies.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(beside / source, target)
+        shutil.copy2(next(each / source for each in beside if (each / source).is_file()), target)
 
 
 def _parameters_text(plan: Plan) -> str:
