@@ -1,68 +1,176 @@
-"""Tests of a project that hold what its notebook gave.
+"""What a project's functions give, as its tests hold it: each is tried twice in fresh processes of the project's Python.
 
-They say that what each function gave when the notebook ran is what it must give again. They need pytest and the
-project's own requirements, train nothing and write nothing on import, and work in any folder.
+What both trials note alike, and the notebook gave too where it was looked at, is golden; all else is listed as not
+tested, with the reason.
 """
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from modelwright.notebooks import arranging, templates, wrapping
+from modelwright import processes
+from modelwright.errors import CommandTimedOut
+from modelwright.notebooks import arranging, seeds
+from modelwright.notebooks.describing import difference
 from modelwright.notebooks.layouts import Layout
-from modelwright.notebooks.proof import expected_answer, sample_request
+from modelwright.notebooks.proof import TOLERANCE, expected_answer, sample_request
 from modelwright.records import Function, NotebookRun, Parameter, Plan
 
-_DESCRIBING = Path(__file__).with_name("describing.py")
+_TRYING = Path(__file__).with_name("trying.py")
+# All functions together, and each of them, may take so long in a test run; otherwise fewer rows are loaded.
+_LIMIT_SECONDS = 5.0
+_LIMIT_EACH_SECONDS = 2.0
+_MOST_ROWS = (None, 3000, 600, 150)
+# Two trials, in which sets of texts lie in other orders.
+_HASH_SEEDS = ("0", "1")
 
-# What tests may import, and our own module beside them.
-_IMPORTABLE = ["importlib", "joblib", "json", "numpy", "os", "pandas", "pathlib"]
-_IMPORTABLE += ["pickle", "pytest", "subprocess", "sys", "types"]
-_GIVEN = tuple(f"import {each}" for each in _IMPORTABLE)
-_OURS = dict.fromkeys(("certainty", "describe", "difference", "overlaps", "plain"), "describing")
+Noted = Mapping[str, Any]
 
 
-def golden(plan: Plan, training_run: NotebookRun, scoring_run: NotebookRun | None = None) -> dict[str, Any]:
-    """Return what the notebooks gave, as the tests compare with it."""
+def trials(
+    plan: Plan,
+    training_run: NotebookRun,
+    *,
+    project: Path,
+    layout: Layout,
+    python: Path,
+    environment: Mapping[str, str],
+    work_folder: Path,
+    timeout_seconds: float = 600.0,
+) -> list[Noted]:
+    """Try the project's functions in fresh processes of `python`; return what each trial noted.
+
+    A trial that broke off is noted as its `failure`.
+    """
+    request: dict[str, Any] = {
+        "source": str((project / layout.source).absolute()),
+        "train": layout.train,
+        "score": layout.score,
+        "functions": _functions(plan, layout),
+        "request": sample_request(plan, training_run),
+        "model_file": plan.model_file,
+        "limit_seconds": _LIMIT_SECONDS,
+        "limit_each_seconds": _LIMIT_EACH_SECONDS,
+    }
+    found: list[Noted] = []
+    most_rows: Sequence[int | None] = _MOST_ROWS
+    for hash_seed in _HASH_SEEDS:
+        folder = work_folder / f"trial-{hash_seed}"
+        variables = {**environment, **seeds.ENVIRONMENT, "PYTHONHASHSEED": hash_seed}
+        noted = _trial(request | {"most_rows": most_rows}, folder, python, variables, timeout_seconds)
+        found.append(noted)
+        if "failure" in noted:
+            break
+        most_rows = (noted["most_rows"],)
+    return found
+
+
+def _trial(
+    request: Mapping[str, Any], folder: Path, python: Path, environment: Mapping[str, str], timeout_seconds: float
+) -> Noted:
+    elsewhere, output_folder, empty = (folder / each for each in ("elsewhere", "model/1", "empty"))
+    for each in (elsewhere, output_folder, empty):
+        each.mkdir(parents=True, exist_ok=True)
+    folders = {"output_folder": str(output_folder.absolute()), "empty_folder": str(empty.absolute())}
+    request_file, answer_file = folder / "request.json", folder / "answer.json"
+    request_file.write_text(json.dumps({**request, **folders}), encoding="utf-8")
+    try:
+        done = processes.run(
+            [python, _TRYING, request_file.absolute(), answer_file.absolute()],
+            folder=elsewhere,
+            environment={**environment, "AZUREML_MODEL_DIR": folders["output_folder"]},
+            timeout_seconds=timeout_seconds,
+        )
+    except CommandTimedOut:
+        return {"failure": f"the functions take longer than {timeout_seconds:.0f} s"}
+    if done.returncode or not answer_file.exists():
+        return {"failure": (done.stderr.strip().splitlines() or ["the process died"])[-1]}
+    noted: dict[str, Any] = json.loads(answer_file.read_text(encoding="utf-8"))
+    return noted
+
+
+def _functions(plan: Plan, layout: Layout) -> list[dict[str, Any]]:
+    """Return the functions as trials and tests call them."""
+    modules = arranging.arrange(plan, layout).functions
+    homes = {each.name: module for module, found in modules.items() for each in found}
+    values = {each.name: each for each in plan.parameters}
+    return [
+        {
+            "name": each.name,
+            "module": homes[each.name],
+            "inputs": each.inputs,
+            "outputs": each.outputs,
+            "role": each.role,
+            "others": {
+                name: other for name in each.parameters if (other := _other(values.get(name), plan)) is not None
+            },
+        }
+        for each in plan.functions
+    ]
+
+
+def _other(parameter: Parameter | None, plan: Plan) -> bool | int | float | str | None:
+    """Return a value near the parameter's own, of a path one where nothing is; None where none is known."""
+    value = parameter.value if parameter else None
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case float():
+            return value / 2 or 0.5
+        case str() if value in plan.data_files:
+            return str(PurePosixPath(value).with_name("missing" + PurePosixPath(value).suffix))
+    return None
+
+
+# --- golden ---
+
+
+def golden(
+    plan: Plan,
+    training_run: NotebookRun,
+    scoring_run: NotebookRun | None,
+    *,
+    noted: Sequence[Noted],
+    layout: Layout,
+) -> dict[str, Any]:
+    """Return what the tests of the project compare with, and what is not tested with the reasons."""
     known = {each.name for each in plan.metrics}
     rows = _rows(training_run)
-
-    def shown(values: object) -> object:
-        """Return what the model gave for the rows that are shown, of what it gave for all that were put aside."""
-        return values[: len(rows["rows"])] if rows and isinstance(values, list) else None
-
-    return {
+    steps = [{key: each[key] for key in each if key != "others"} for each in _functions(plan, layout)]
+    found: dict[str, Any] = {
+        "not tested": [],
+        "most rows": None,
+        "steps": steps,
+        "gives": {},
+        "with": {},
         "metrics": {name: value for name, value in training_run.metrics.items() if name in known},
-        "parts": training_run.parts,
-        "overlaps": {name: counts for name, counts in training_run.overlaps.items() if counts},
+        "main": None,
         "rows": rows,
-        "predictions": shown(training_run.predictions),
-        "certainty": shown(training_run.certainty),
+        "predictions": _shown(training_run.predictions, rows),
+        "certainty": _shown(training_run.certainty, rows),
         "request": sample_request(plan, training_run),
         "answer": expected_answer(plan, training_run, scoring_run),
     }
+    failure = next((each["failure"] for each in noted if "failure" in each), "" if noted else "nothing was tried")
+    if failure:
+        found["not tested"].append(f"the functions: {failure}")
+        return found | {"answer": None, "metrics": {}, "predictions": None, "certainty": None}
+    first, second = noted[0], noted[-1]
+    found["most rows"] = first["most_rows"]
+    others = {each["name"]: each["others"] for each in _functions(plan, layout)}
+    _Choosing(found, training_run, first, second).run(plan)
+    for key, held in found["with"].items():
+        function, _, parameter = key.partition(".")
+        held["value"] = others[function][parameter]
+    return found
 
 
-def tests(plan: Plan, golden: Mapping[str, Any], layout: Layout) -> dict[str, str]:
-    """Return the project's test files by path, for what `golden` holds."""
-    files = {
-        "tests/conftest.py": templates.CONFTEST,
-        "tests/describing.py": _DESCRIBING.read_text(encoding="utf-8"),
-        "tests/golden.json": json.dumps(golden, indent=1) + "\n",
-        "tests/test_train.py": _train_tests(plan, golden, layout),
-    }
-    if golden["answer"] is not None:
-        code = templates.SCORE.format(module=layout.score) + templates.IMPORT.format(name="score", module=layout.score)
-        purpose = "Tests of the scoring script against what its notebook answered."
-        files["tests/test_score.py"] = _test_module(purpose, code, {"main": layout.train, **_OURS})
-    return files
-
-
-def _test_module(purpose: str, code: str, homes: Mapping[str, str]) -> str:
-    """Return a module of tests with the imports that its code needs."""
-    imports = arranging.import_lines(code, given=_GIVEN, homes=homes, module="")
-    return "\n".join([f'"""{purpose}"""', "", *imports, "", code])
+def _shown(values: object, rows: Mapping[str, Any] | None) -> object:
+    """Return what the model gave for the rows that are shown, of what it gave for all that were put aside."""
+    return values[: len(rows["rows"])] if rows and isinstance(values, list) else None
 
 
 def _rows(run: NotebookRun) -> dict[str, Any] | None:
@@ -73,67 +181,117 @@ def _rows(run: NotebookRun) -> dict[str, Any] | None:
     return run.rows if all(isinstance(each, int | float | str) for each in values) else None
 
 
-def _train_tests(plan: Plan, golden: Mapping[str, Any], layout: Layout) -> str:
-    text = templates.STEPS.format(steps="\n".join(line for each in plan.functions for line in _step(each, golden)))
-    parts = [each.partition(".") for each in golden["parts"]]
-    text += "".join(templates.PART.format(function=function, name=name) for function, _, name in parts)
-    text += "".join(templates.OVERLAP.format(function=function) for function in golden["overlaps"])
-    text += templates.METRICS.format(measured=plan.measured) if golden["metrics"] else ""
-    text += "".join(_reaching(plan, name, keyword) for name, keyword in plan.estimator_keywords)
-    text += templates.MAIN.format(predictions=_main_predictions(plan, golden))
-    text += templates.IMPORT.format(name="train", module=layout.train)
-    modules = arranging.arrange(plan, layout).functions
-    homes = {each.name: module for module, found in modules.items() for each in found}
-    purpose = "Tests of each step of the training against what its notebook gave."
-    return _test_module(purpose, text, {"main": layout.train, **homes, **_OURS})
+class _Choosing:
+    """Puts into the golden values what holds, and among those not tested what does not."""
+
+    def __init__(self, found: dict[str, Any], training_run: NotebookRun, first: Noted, second: Noted) -> None:
+        self.found = found
+        self.parts = training_run.parts
+        self.first, self.second = first, second
+        self.is_whole = found["most rows"] is None
+
+    def run(self, plan: Plan) -> None:
+        for each in plan.functions:
+            self._function(each)
+            for parameter in each.parameters:
+                self._parameter(each, parameter)
+        self._main()
+        self._score()
+
+    def _leave(self, what: str, reason: str) -> None:
+        self.found["not tested"].append(f"{what}: {reason}")
+
+    def _function(self, function: Function) -> None:
+        noted = self.first["functions"][function.name]
+        again = self.second["functions"][function.name]
+        if "error" in noted or "error" in again:
+            reason = noted.get("message") or again.get("message") or noted.get("error")
+            self._leave(function.name, f"called by itself with copies of what it is given, it raises: {reason}")
+            return
+        kept: dict[str, Any] = {}
+        for name, value in noted["outputs"].items():
+            part = f"{function.name}.{name}"
+            if not _is_near(value, again["outputs"].get(name)):
+                self._leave(part, "two runs give different values")
+            elif self.is_whole and part in self.parts and not _is_near(value, _plain(self.parts[part])):
+                self._leave(part, "the notebook gave another value")
+            else:
+                kept[name] = value
+        entry: dict[str, Any] = {"outputs": kept, "printed": None, "overlaps": {}}
+        if noted["printed"]["words"]:
+            if _is_near(noted["printed"], again["printed"]):
+                entry["printed"] = noted["printed"]
+            else:
+                self._leave(f"what {function.name} prints", "two runs print different texts")
+        if _is_near(noted["overlaps"], again["overlaps"]):
+            entry["overlaps"] = noted["overlaps"]
+        entry["repeats"] = noted["repeats"] and again["repeats"]
+        entry["changes"] = sorted({*noted["changes"], *again["changes"]})
+        self.found["gives"][function.name] = entry
+
+    def _parameter(self, function: Function, parameter: str) -> None:
+        key = f"{function.name}.{parameter}"
+        noted, again = (each["others"].get(key) for each in (self.first, self.second))
+        usual = self.first["functions"][function.name]
+        if noted is None or again is None or "error" in usual:
+            self._leave(f"another {parameter} of {function.name}", "which other value is right is not known, or slow")
+        elif "error" in noted:
+            if noted["error"] == again.get("error") == "FileNotFoundError":
+                self.found["with"][key] = {"raises": noted["error"]}
+            else:
+                self._leave(f"another {parameter} of {function.name}", f"it raises {noted['error']}")
+        else:
+            kept = {
+                name: value
+                for name, value in noted["outputs"].items()
+                if _is_near(value, again.get("outputs", {}).get(name)) and not _is_near(value, usual["outputs"][name])
+            }
+            is_printed = _is_near(noted["printed"], again.get("printed")) and not _is_near(
+                noted["printed"], usual["printed"]
+            )
+            if kept or is_printed:
+                self.found["with"][key] = {"outputs": kept, "printed": noted["printed"] if is_printed else None}
+            else:
+                self._leave(f"another {parameter} of {function.name}", "nothing that it gives changes, or not surely")
+
+    def _main(self) -> None:
+        noted, again = self.first["main"], self.second["main"]
+        error = noted.get("error") or again.get("error")
+        if error:
+            self._leave("main", error)
+            self.found |= {"answer": None, "metrics": {}, "predictions": None, "certainty": None}
+            return
+        if not self.is_whole:
+            # What the notebook gave, it gave with all rows.
+            self.found |= {"metrics": {}, "predictions": None, "certainty": None}
+        if _is_near(noted["printed"], again["printed"]):
+            self.found["main"] = noted["printed"]
+        else:
+            self._leave("what main prints", "two runs print different texts")
+            self.found |= {"metrics": {}, "predictions": None, "certainty": None}
+        self.found["is saved"] = noted["is_saved"] and again["is_saved"]
+
+    def _score(self) -> None:
+        noted = self.first["main"].get("score")
+        again = self.second["main"].get("score")
+        if noted is None or again is None:
+            self.found["answer"] = None
+            return
+        error = noted.get("error") or again.get("error")
+        answer = noted.get("answer")
+        if error or not _is_near(answer, again.get("answer")):
+            self._leave("the scoring script", error or "two trainings answer differently")
+            answer = None
+        elif self.is_whole and self.found["answer"] is not None and not _is_near(answer, self.found["answer"]):
+            self._leave("the scoring script", "the notebook answered otherwise")
+            answer = None
+        self.found["answer"] = answer
+        self.found["score"] = {each: noted.get(each) for each in ("early", "missing", "repeats")}
 
 
-def _step(function: Function, golden: Mapping[str, Any]) -> list[str]:
-    """Return the lines that call a function and note what it gave, before a later one changes it."""
-    lines = wrapping.call(function.name, function.inputs, targets=function.outputs)
-    for name in function.outputs:
-        part = f"{function.name}.{name}"
-        if part in golden["parts"]:
-            lines.append(f'    parts_seen["{part}"] = describe({name})')
-    if function.name in golden["overlaps"]:
-        shown = [f'"{name}": {name}' for name in function.outputs]
-        lines += wrapping.parts("overlaps_seen = {", shown, "}")
-        lines.append("    overlaps_seen = overlaps(overlaps_seen)")
-    return lines
+def _plain(value: object) -> Any:
+    return json.loads(json.dumps(value))
 
 
-def _reaching(plan: Plan, name: str, keyword: str) -> str:
-    """Return a test that a parameter's other value reaches the model; no text if no other is sure to be right."""
-    parameter = next(each for each in plan.parameters if each.name == name)
-    other = _other(parameter)
-    function = next((each for each in plan.functions if plan.model in each.outputs and name in each.parameters), None)
-    if other is None or function is None:
-        return ""
-    given = [*(f"steps.{each}" for each in function.inputs), f"{name}={other!r}"]
-    lines = wrapping.call(function.name, given, targets=("model",))
-    lines[-1] += "" if len(function.outputs) == 1 else f"[{function.outputs.index(plan.model)}]"
-    return templates.REACHES.format(
-        parameter=name,
-        call="\n".join(lines),
-        keyword=keyword,
-        other=repr(other),
-    )
-
-
-def _other(parameter: Parameter) -> int | float | None:
-    """Return a valid value near the parameter's own; None for switches and texts, whose other values are not known."""
-    value = parameter.value
-    if isinstance(value, bool | str):
-        return None
-    return value + 1 if isinstance(value, int) else value / 2 or 0.5
-
-
-def _main_predictions(plan: Plan, golden: Mapping[str, Any]) -> str:
-    if golden["predictions"] is None:
-        return templates.MAIN_SAVES.format(model_file=plan.model_file)
-    path = f'tmp_path / "outputs" / "{plan.model_file}"'
-    load = f"joblib.load({path})" if plan.loader == "joblib" else f"pickle.loads(({path}).read_bytes())"
-    has_columns = golden["rows"]["columns"] is not None
-    rows = 'pandas.DataFrame(table["rows"], columns=table["columns"])' if has_columns else 'numpy.array(table["rows"])'
-    text = templates.MAIN_PREDICTIONS.format(load=load, rows=rows)
-    return text if golden["certainty"] is None else text + templates.MAIN_CERTAINTY.format(rows=rows)
+def _is_near(one: object, other: object) -> bool:
+    return difference(one, other) <= TOLERANCE

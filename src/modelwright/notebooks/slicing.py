@@ -40,11 +40,24 @@ def keep(flow: Flow, results: Results, *, caution: int = 0) -> Slice:
     roots = {each.statement for each in (*results.saves, *results.files)} | results.shows | results.writes | settings
     roots |= {each.statement for each in results.measures}
     roots |= {each.index for each in flow.statements if results.writes and _makes_folder(each, flow)}
+    roots |= {each.index for each in flow.statements if results.shows and _steers_printing(each, flow)}
     roots |= _trained(flow, results)
     roots |= {each.index for each in flow.statements if is_unknown_call(each, flow)}
     roots |= {each.index for each in flow.statements if each.is_wished or (caution and _stays(each, flow, caution))}
     kept = closure(flow, roots, settings)
     return replace(kept, body=kept.body - _naming_files(flow, kept.body, results))
+
+
+def _steers_printing(statement: Statement, flow: Flow) -> bool:
+    """Whether a statement sets how numbers and tables are printed from there on."""
+    origins = {
+        flow.names.origin(node.func if isinstance(node, ast.Call) else node) or ""
+        for node in ast.walk(statement.tree)
+        if isinstance(node, ast.Call) or (isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
+    }
+    return not names.is_definition(statement.tree) and any(
+        each.startswith(vocabulary.PRINT_SETTINGS) for each in origins
+    )
 
 
 def _makes_folder(statement: Statement, flow: Flow) -> bool:
@@ -90,7 +103,7 @@ def _is_plot(statement: Statement, flow: Flow) -> bool:
     if FIGURE not in known.changes:
         return False
     is_silent = seen is None or not any(line.strip() and not line.startswith("<") for line in seen.printed.splitlines())
-    return is_silent and not known.binds
+    return is_silent and not any(not name.startswith("<") for name in known.binds | known.changes)
 
 
 def _naming_files(flow: Flow, body: frozenset[int], results: Results) -> set[int]:

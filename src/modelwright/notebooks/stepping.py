@@ -99,11 +99,11 @@ class Steps:
     def _again(self, name: str) -> Any:
         """Return what a function is given, made anew from the first function on."""
         fresh = Steps(self._functions, self._folder, self._most_rows)
-        fresh._first_states = fresh._states = self._first_states  # noqa: SLF001 - another one of us
+        fresh._first_states = fresh._states = self._first_states
         place = [each["name"] for each in self._functions].index(name)
         for _ in range(place):
-            fresh._advance(is_copied=False)  # noqa: SLF001 - as above
-        return tuple(fresh._values[each] for each in self._functions[place]["inputs"])  # noqa: SLF001 - as above
+            fresh._advance(is_copied=False)
+        return tuple(fresh._values[each] for each in self._functions[place]["inputs"])
 
 
 def fewer(value: Any, most: int) -> Any:

@@ -1,70 +1,90 @@
 """The texts that generated tests are put together from."""
 
-CONFTEST = '''"""Puts what the notebook gave within the tests' reach."""
+CONFTEST = '''"""Puts what the functions are given, and what they gave in the notebook, within the tests' reach."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from stepping import Steps  # noqa: E402 - figures are drawn for no screen
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
 def golden():
-    """Return what was seen when the notebook ran."""
+    """Return what was noted when the notebook was converted; `not tested` says what is not, and why."""
     return json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def steps(golden, tmp_path_factory):
+    """Return the project's functions in the order of their calls."""
+    folder = str(tmp_path_factory.mktemp("outputs"))
+    return Steps(golden["steps"], folder, golden["most rows"])
+
+
+@pytest.fixture
+def given(steps):
+    """Return a function that gives copies of what one of the project's functions is given."""
+    return steps.given
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch, tmp_path):
+    """Run each test in a folder of its own: what is written, is written there."""
+    monkeypatch.chdir(tmp_path)
 '''
 
-STEPS = '''SOURCE = pathlib.Path(__file__).resolve().parents[1] / "src"
+HEAD = """SOURCE = pathlib.Path(__file__).resolve().parents[1] / "src"
 TOLERANCE = 1e-9
-
-
-@pytest.fixture(scope="module")
-def steps(tmp_path_factory):
-    """Run every step once, with the notebook's parameters; return what each gave."""
-    output_folder = str(tmp_path_factory.mktemp("outputs"))
-    parts_seen = {{}}
-{steps}
-    return types.SimpleNamespace(**locals())
-'''
-
-PART = """
-
-def test_{function}_gives_{name}_as_in_the_notebook(steps, golden):
-    part = "{function}.{name}"
-    assert difference(steps.parts_seen[part], golden["parts"][part]) <= TOLERANCE
 """
 
-OVERLAP = """
+GIVES = """
 
-def test_{function}_keeps_test_rows_apart(steps, golden):
-    assert steps.overlaps_seen == golden["overlaps"]["{function}"]
+def test_{name}({fixtures}):
+{arrange}
+
+{act}
+
+{check}
 """
 
-METRICS = """
+APART = """
 
-def test_metrics_are_those_of_the_notebook(steps, golden):
-    assert difference(steps.{measured}, golden["metrics"]) <= TOLERANCE
-"""
+def test_{function}_keeps_test_rows_apart(given, golden):
+{arrange}
 
-REACHES = """
+{act}
 
-def test_{parameter}_reaches_the_model(steps):
-{call}
-    assert model.get_params()["{keyword}"] == {other}
+    assert overlaps({shown}) == golden["gives"]["{function}"]["overlaps"]
 """
 
 MAIN = """
 
-def test_main_prints_the_metrics_and_saves_the_model(monkeypatch, capsys, tmp_path, golden):
+def test_main_prints_what_the_notebook_did_and_saves_the_model(
+    monkeypatch, capsys, tmp_path, steps, golden
+):
     monkeypatch.setattr(sys, "argv", ["train.py", "--output-folder", str(tmp_path / "outputs")])
-    main()
-    lines = capsys.readouterr().out.splitlines()
-    printed = dict(line.split(": ", 1) for line in lines if ": " in line)
-    metrics = {{name: float(printed[name]) for name in golden["metrics"]}}
+    steps.restart()
+
+    with steps.fewer_rows():
+        main()
+
+    text = capsys.readouterr().out
+{check}"""
+
+MAIN_PRINTED = """    assert difference(said(text), golden["main"]) <= TOLERANCE
+"""
+
+MAIN_METRICS = """    printed = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    metrics = {name: float(printed[name]) for name in golden["metrics"]}
     assert difference(metrics, golden["metrics"]) <= TOLERANCE
-{predictions}"""
+"""
 
 MAIN_PREDICTIONS = """    model = {load}
     table = golden["rows"]
@@ -96,11 +116,13 @@ TOLERANCE = 1e-9
 
 
 @pytest.fixture(scope="module")
-def model_folder(tmp_path_factory):
+def model_folder(steps, tmp_path_factory):
     """Train the model once; return the folder that it is in."""
     folder = tmp_path_factory.mktemp("model") / "1"
-    with pytest.MonkeyPatch.context() as patch:
+    steps.restart()
+    with pytest.MonkeyPatch.context() as patch, steps.fewer_rows():
         patch.setattr(sys, "argv", ["train.py", "--output-folder", str(folder)])
+        patch.chdir(folder.parent)
         main()
     return folder
 
@@ -115,28 +137,39 @@ def fresh_score(monkeypatch, model_folder):
 
 def test_answer_is_that_of_the_notebook(fresh_score, golden):
     fresh_score.init()
+
     answer = fresh_score.run(golden["request"], {{}})
+
     assert difference(json.loads(json.dumps(answer)), golden["answer"]) <= TOLERANCE
-
-
-def test_second_answer_is_the_same(fresh_score, golden):
-    fresh_score.init()
-    first = fresh_score.run(golden["request"], {{}})
-    assert fresh_score.run(golden["request"], {{}}) == first
-
-
-def test_model_is_loaded_by_init_and_not_before(fresh_score, golden):
-    with pytest.raises(NameError):
-        fresh_score.run(golden["request"], {{}})
-
-
-def test_missing_model_is_found_by_init(fresh_score, monkeypatch, tmp_path):
-    monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path))
-    with pytest.raises(FileNotFoundError):
-        fresh_score.init()
 
 
 def test_model_is_looked_for_in_the_project_when_nothing_is_served(fresh_score, monkeypatch):
     monkeypatch.delenv("AZUREML_MODEL_DIR")
+
     assert pathlib.Path(fresh_score.model_folder()) == PROJECT / "outputs"
 '''
+
+SCORE_REPEATS = """
+
+def test_second_answer_is_the_same(fresh_score, golden):
+    fresh_score.init()
+    first = fresh_score.run(golden["request"], {})
+
+    assert fresh_score.run(golden["request"], {}) == first
+"""
+
+SCORE_EARLY = """
+
+def test_model_is_loaded_by_init_and_not_before(fresh_score, golden):
+    with pytest.raises(NameError):
+        fresh_score.run(golden["request"], {})
+"""
+
+SCORE_MISSING = """
+
+def test_missing_model_is_found_by_init(fresh_score, monkeypatch, tmp_path):
+    monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path))
+
+    with pytest.raises(FileNotFoundError):
+        fresh_score.init()
+"""

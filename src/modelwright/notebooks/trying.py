@@ -7,7 +7,6 @@ import contextlib
 import importlib
 import io
 import json
-import os
 import runpy
 import sys
 import time
@@ -23,7 +22,7 @@ _AGAIN_SECONDS, _OTHER_SECONDS = 0.7, 1.5
 _ALL_OTHERS_SECONDS = 8.0
 
 
-class _TooSlow(Exception):  # noqa: N818 - no error, but a way out
+class _TooSlow(Exception):
     """The steps take longer than tests may."""
 
 
@@ -108,24 +107,42 @@ def _outcome(called: Any, inputs: Any, function: Any, parameters: Any) -> Any:
 
 def _main(request: Any, steps: Any) -> Any:
     """Run the whole training, and ask the scoring script."""
-    began = time.monotonic()
     train = importlib.import_module(request["train"])
     steps.restart()
     sys.argv = ["train.py", "--output-folder", request["output_folder"]]
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), steps.fewer_rows():
-        train.main()
-    found = {"printed": said(printed.getvalue()), "seconds": time.monotonic() - began, "answer": None}
+    try:
+        with contextlib.redirect_stdout(printed), steps.fewer_rows():
+            train.main()
+        found = {"printed": said(printed.getvalue())}
+        file = Path(request["output_folder"], request["model_file"])
+        found["is_saved"] = file.is_file() and file.stat().st_size > 0
+    except Exception as error:  # noqa: BLE001 - it is then not tested, and said why
+        return {"error": f"{type(error).__name__}: {error}"}
     if request["request"] is not None:
-        os.environ["AZUREML_MODEL_DIR"] = request["output_folder"]
-        try:
-            score = importlib.import_module(request["score"])
-            score.init()
-            answers = [json.loads(json.dumps(score.run(request["request"], {}))) for _ in range(2)]
-            found["answer"], found["answers_repeat"] = answers[0], answers[0] == answers[1]
-        except Exception as error:  # noqa: BLE001 - it is then not tested, and said why
-            found["score_error"] = f"{type(error).__name__}: {error}"
+        found["score"] = _scored(request)
     return found
+
+
+def _scored(request: Any) -> Any:
+    try:
+        score = importlib.import_module(request["score"])
+        early = _error_of(lambda: score.run(request["request"], {}))
+        score.init()
+        answers = [json.loads(json.dumps(score.run(request["request"], {}))) for _ in range(2)]
+        found = {"early": early, "answer": answers[0], "repeats": answers[0] == answers[1]}
+        score.model_folder = lambda: request["empty_folder"]
+        return dict(found, missing=_error_of(score.init))
+    except Exception as error:  # noqa: BLE001 - as above
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _error_of(call: Any) -> str:
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001 - which one is asked
+        return type(error).__name__
+    return ""
 
 
 def main() -> None:

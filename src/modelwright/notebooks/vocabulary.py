@@ -61,6 +61,9 @@ DISPLAY_SETTINGS = (
     "sklearn.set_config.display",
 )
 
+# Those of them by which numbers and tables are printed.
+PRINT_SETTINGS = ("numpy.set_printoptions", "pandas.set_option", "pandas.options.display", "torch.set_printoptions")
+
 FITTING_METHODS = frozenset({"fit", "fit_transform", "fit_predict", "fit_resample", "partial_fit", "fit_regularized"})
 PREDICTING_METHODS = frozenset({"predict", "predict_proba", "decision_function", "score", "forecast", "get_forecast"})
 

@@ -1,6 +1,7 @@
 """Conversion: notebooks in, a project folder out; and the proof that the folder does what the notebooks did."""
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,7 +12,18 @@ from typing import Any
 
 from modelwright.environments import building, inspection
 from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited, ProjectRaised
-from modelwright.notebooks import characterising, emitting, execution, history, layouts, paths, planning, proof, reading
+from modelwright.notebooks import (
+    characterising,
+    emitting,
+    execution,
+    history,
+    layouts,
+    paths,
+    planning,
+    proof,
+    reading,
+    testing,
+)
 from modelwright.notebooks.layouts import Layout, Style
 from modelwright.notebooks.proof import ProjectRun
 from modelwright.projects import manifest as manifests
@@ -99,7 +111,13 @@ def study(
             break
     if not tried:
         raise failures[0]
-    return min(tried, key=lambda each: sum(not one.is_equal for one in each.draft.comparisons))
+    return min(tried, key=_differences)
+
+
+def _differences(studied: Study) -> float:
+    """Return how many results differ; a project that gives nothing to compare is the worst."""
+    comparisons = studied.draft.comparisons
+    return sum(not each.is_equal for each in comparisons) if comparisons else math.inf
 
 
 @dataclass
@@ -286,8 +304,8 @@ def _files_for_scoring(plan: Plan, training_run: NotebookRun) -> dict[str, Path]
 
 def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict[str, str]:
     plan, lock = studied.plan, locked.environment.lock
-    golden = characterising.golden(plan, studied.training_run, studied.scoring_run)
-    files = emitting.modules(plan, layout) | characterising.tests(plan, golden, layout)
+    golden = _golden(studied, locked.environment, layout)
+    files = emitting.modules(plan, layout) | testing.tests(plan, golden, layout)
     files |= scaffold.files(name, layout, requirements=locked.requirements, lock=lock)
     files["README.md"] = scaffold.read_me(plan, layout, name=name)
     files[PARAMETERS_FILE] = _parameters_text(plan)
@@ -297,6 +315,21 @@ def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict
     if sample:
         files[SAMPLE_FILE] = json.dumps(json.loads(sample)) + "\n"
     return files
+
+
+def _golden(studied: Study, environment: BuiltEnvironment, layout: Layout) -> dict[str, Any]:
+    """Try the draft's functions in the project's environment; return what its tests are to hold."""
+    draft = studied.draft_folder
+    noted = characterising.trials(
+        studied.plan,
+        studied.training_run,
+        project=draft,
+        layout=layouts.layout(_DRAFT),
+        python=environment.python,
+        environment=child_environment(building.variables(environment, draft)),
+        work_folder=draft.with_name(f"{draft.name}-trials"),
+    )
+    return characterising.golden(studied.plan, studied.training_run, studied.scoring_run, noted=noted, layout=layout)
 
 
 def _data_files(plan: Plan, layout: Layout) -> dict[str, str]:

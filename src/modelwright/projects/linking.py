@@ -22,29 +22,23 @@ def links(found: Sequence[Decision], modules: Mapping[str, str]) -> dict[Place, 
 
     What the user has edited since may be linked less closely; a file that is no Python is not linked at all.
     """
-    trees = {path: tree for path, text in modules.items() if (tree := _tree(path, text)) is not None}
     linked: dict[Place, list[int]] = {}
-
-    def link(path: str, lines: Iterable[int], index: int) -> None:
-        for line in lines:
-            known = linked.setdefault((path, line), [])
-            known += [index] if index not in known else []
-
-    for path, tree in trees.items():
-        for function in _of(tree.body, ast.FunctionDef):
-            inside = [number for number, each in enumerate(found) if each.function == function.name]
-            inside = inside or (_scoring(found) if _is_scoring(tree) and function.name in {"init", "run"} else [])
-            for node, index in _aligned(function.body, [found[each].source for each in inside]):
-                link(path, _lines(node), inside[index])
-        for index, each in enumerate(found):
-            if each.fate is Fate.MODULE:
-                for node in _homes(each.source, tree.body):
-                    link(path, _lines(node), index)
-    for number, line in enumerate(modules.get(PARAMETERS_FILE, "").splitlines(), start=1):
-        name = line.partition("=")[0].strip()
-        for index, each in enumerate(found):
-            if each.fate is Fate.PARAMETER and each.reason.endswith(f'"{name}"'):
-                link(PARAMETERS_FILE, [number], index)
+    parameters = {
+        line.partition("=")[0].strip(): (PARAMETERS_FILE, number)
+        for number, line in enumerate(modules.get(PARAMETERS_FILE, "").splitlines(), start=1)
+    }
+    for index, each in enumerate(found):
+        place = parameters.get(each.reason.rpartition(" ")[2].strip('"')) if each.fate is Fate.PARAMETER else None
+        if place:
+            linked.setdefault(place, []).append(index)
+    for path, text in modules.items():
+        tree = _tree(path, text)
+        for node, index in _placed(tree, found) if tree else ():
+            new = _names(node) - _names_in(found[index].source) if found[index].function else set()
+            places = [*((path, line) for line in _lines(node)), *(parameters[name] for name in new & parameters.keys())]
+            for place in places:
+                known = linked.setdefault(place, [])
+                known += [index] if index not in known else []
     return linked
 
 
@@ -75,6 +69,29 @@ def _lines(node: ast.stmt) -> range:
     decorators = getattr(node, "decorator_list", [])
     first = min([node.lineno, *(each.lineno for each in decorators)])
     return range(first, (node.end_lineno or node.lineno) + 1)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def _names_in(text: str) -> set[str]:
+    try:
+        return _names(ast.parse(text))
+    except (SyntaxError, ValueError):
+        return set(_WORD.findall(text))
+
+
+def _placed(tree: ast.Module, found: Sequence[Decision]) -> Iterator[tuple[ast.stmt, int]]:
+    """Give the statements of a module with the index of the decision that each comes from."""
+    for function in _of(tree.body, ast.FunctionDef):
+        inside = [number for number, each in enumerate(found) if each.function == function.name]
+        inside = inside or (_scoring(found) if _is_scoring(tree) and function.name in {"init", "run"} else [])
+        for node, index in _aligned(function.body, [found[each].source for each in inside]):
+            yield node, inside[index]
+    for index, each in enumerate(found):
+        if each.fate is Fate.MODULE:
+            yield from ((node, index) for node in _homes(each.source, tree.body))
 
 
 # --- statements in functions ---
@@ -124,10 +141,7 @@ def _homes(source: str, body: Sequence[ast.stmt]) -> list[ast.stmt]:
         tree = ast.parse(source).body[0]
     except (SyntaxError, ValueError, IndexError):
         return []
-    if isinstance(tree, ast.Try):
-        wanted = _imported(tree.body)
-    else:
-        wanted = _imported([tree])
+    wanted = _imported(tree.body if isinstance(tree, ast.Try) else [tree])
     if wanted:
         return [each for each in body if wanted & _imported(each.body if isinstance(each, ast.Try) else [each])]
     name = getattr(tree, "name", None) or _target(tree)

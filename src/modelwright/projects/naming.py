@@ -8,7 +8,7 @@ from pathlib import Path
 from modelwright.environments import inspection
 
 # The modules beside the tests, and what the folders of a project are called.
-_OURS = frozenset({"conftest", "describing", "tests", "src", "data", "outputs"})
+_OURS = frozenset({"conftest", "describing", "stepping", "tests", "src", "data", "outputs"})
 
 
 def package_name(project: str, *, python: Path, taken: Collection[str] = ()) -> str:

@@ -15,6 +15,7 @@ from modelwright.notebooks import credentials, deciding
 from modelwright.notebooks.deciding import Decision, Fate
 from modelwright.projects import linking, verdicts
 from modelwright.projects.highlighting import escaped, highlighted
+from modelwright.projects.manifest import PARAMETERS_FILE
 from modelwright.records import Cell, Finding, Notebook, Plan, Proof
 
 _STYLE = Path(__file__).with_name("page_style.css")
@@ -41,12 +42,14 @@ def render(
     found = [one for each in decided.values() for one in each]
     sides = _Sides(found, modules, linking.links(found, modules), linking.functions(modules))
     counts = Counter(each.fate for each in found)
+    shown = counts | {Fate.PARAMETER: sum(bool(sides.parameters(each)) for each in range(len(found)))}
     findings = [*notebook.findings, *(scoring.findings if scoring else ()), *plan.findings]
     findings = list(dict.fromkeys(findings))
     whole = [each for each in findings if not (each.cell and each.notebook in decided)]
     facts = [
-        *((str(counts[fate]), _WORDS[fate]) for fate in Fate),
+        *((str(counts[fate]), _WORDS[fate]) for fate in (Fate.KEPT, Fate.MODULE, Fate.REMOVED)),
         (str(len(plan.functions)), "functions"),
+        (str(len(plan.parameters)), "parameters"),
         (str(len(findings)), "findings"),
         *([(f"{elapsed_seconds:,.1f} s", "notebook's run")] if elapsed_seconds is not None else []),
     ]
@@ -59,7 +62,7 @@ def render(
         "</header>",
         _findings(whole, "Findings on the whole notebook"),
         verdicts.table(proof, anchors) if proof else "",
-        _filters(counts),
+        _filters({fate: count for fate in Fate if (count := shown[fate])}),
         '<main><section class="side" id="notebook" tabindex="0" aria-label="The notebook">',
         *(_notebook(each, sides, findings, prefix) for each, prefix in _notebooks(notebook, scoring)),
         '</section><section class="side" id="project" tabindex="0" aria-label="The project">',
@@ -77,14 +80,13 @@ def _notebooks(notebook: Notebook, scoring: Notebook | None) -> list[tuple[Noteb
 def _document(title: str, body: str) -> str:
     style, script = (each.read_text(encoding="utf-8") for each in (_STYLE, _SCRIPT))
     policy = f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; base-uri 'none'"
-    text = (
+    return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}; form-action \'none\'">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"{MARK}\n<title>{_shown(title)}</title>\n<style>{style}</style>\n</head>\n"
         f"<body>\n{body}\n<script>{script}</script>\n</body>\n</html>\n"
     )
-    return text
 
 
 # By this a page of ours is told from a file of the user's with the same name.
@@ -114,8 +116,25 @@ class _Sides:
 
     def home(self, index: int) -> linking.Place | None:
         """Return the first line of the project that holds a decided statement, or the head of its function."""
-        first = next((place for place in sorted(self.links) if index in self.links[place]), None)
+        held = sorted(place for place, indices in self.links.items() if index in indices)
+        first = next(iter(sorted(held, key=lambda each: each[0] == PARAMETERS_FILE)), None)
         return first or self.functions.get(self.decisions[index].function)
+
+    def told(self, index: int) -> str:
+        """Return in a few words what became of a statement."""
+        decision = self.decisions[index]
+        if decision.fate is Fate.REMOVED:
+            return f"removed: {decision.reason}"
+        if decision.fate is not Fate.KEPT:
+            return decision.reason
+        where = f"{decision.function}()" if decision.function else decision.reason
+        return " · ".join([where, *self.parameters(index)])
+
+    def parameters(self, index: int) -> list[str]:
+        """Return the parameters that values of a statement became."""
+        lines = self.modules.get(PARAMETERS_FILE, "").splitlines()
+        places = [line for (path, line), held in self.links.items() if path == PARAMETERS_FILE and index in held]
+        return [lines[each - 1].partition("=")[0].strip() for each in places]
 
 
 def _anchors(notebook: Notebook, sides: _Sides) -> dict[str, str]:
@@ -138,15 +157,10 @@ def _findings(found: Iterable[Finding], title: str = "") -> str:
 
 
 def _filters(counts: Mapping[Fate, int]) -> str:
-    choices = [
-        ("all", "everything", sum(counts.values())),
-        *((each, f"{_WORDS[each]} only", counts[each]) for each in Fate),
-    ]
+    choices = [("all", "everything"), *((each, f"{_WORDS[each]} only <span>{counts[each]}</span>") for each in counts)]
     buttons = "".join(
-        f'<button type="button" data-show="{name}" aria-pressed="{str(name == "all").lower()}">'
-        f"{label} <span>{count}</span></button>"
-        for name, label, count in choices
-        if count
+        f'<button type="button" data-show="{name}" aria-pressed="{str(name == "all").lower()}">{label}</button>'
+        for name, label in choices
     )
     keys = "<kbd>↑</kbd> <kbd>↓</kbd> go from statement to statement, <kbd>Enter</kbd> to the other side"
     return f'<nav class="filters" aria-label="Statements shown"><h2>Line by line</h2>{buttons}<p>{keys}</p></nav>'
@@ -174,7 +188,9 @@ def _notebook(notebook: Notebook, sides: _Sides, findings: Sequence[Finding], pr
 
 def _cell(notebook: str, cell: Cell, sides: _Sides, findings: Sequence[Finding], prefix: str) -> str:
     held = _held(notebook, cell, sides)
+    gave = {line for line, indices in held.items() if any(map(sides.parameters, indices))}
     fates = sorted({sides.decisions[each].fate for indices in held.values() for each in indices})
+    fates = sorted({*fates, *([Fate.PARAMETER] if gave else [])})
     source, code = _lines(cell.source), _lines(cell.code)
     if cell.code and len(source) != len(code):
         source = code  # the code of a file that the cell runs stands in its place
@@ -186,7 +202,8 @@ def _cell(notebook: str, cell: Cell, sides: _Sides, findings: Sequence[Finding],
         indices = held.get(number, [])
         fate = sides.decisions[indices[-1]].fate if indices else ""
         content = coloured[number - 1] if is_same and fate != Fate.REMOVED else escaped(text)
-        lines.append(_line(str(number), content, indices, fate, tags.get(number, "")))
+        kind = f"{fate} gave" if number in gave else fate
+        lines.append(_line(str(number), content, indices, kind, tags.get(number, "")))
     has = " ".join(f"has-{each}" for each in fates)
     return (
         f'<article class="cell {has}" id="{prefix}{cell.number}"><h4>cell {cell.number}</h4>'
@@ -196,7 +213,7 @@ def _cell(notebook: str, cell: Cell, sides: _Sides, findings: Sequence[Finding],
 
 def _lines(code: str) -> list[str]:
     """Return the lines of a text without the credentials in it."""
-    lines = code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = code.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
     masked = credentials.masked("\n".join(lines)).split("\n")
     if len(masked) == len(lines):
         return masked
@@ -222,33 +239,25 @@ def _tags(held: Mapping[int, Sequence[int]], sides: _Sides) -> dict[int, str]:
     tags: dict[int, str] = {}
     before: list[str] = []
     for line in sorted(held):
-        told = list(dict.fromkeys(_told(each, sides) for each in held[line]))
-        if told != before:
-            tags[line] = "".join(told)
-        before = told
+        told = {sides.told(each): each for each in reversed(held[line])}
+        if list(told) != before:
+            tags[line] = "".join(_tag(words, sides, index) for words, index in reversed(told.items()))
+        before = list(told)
     return tags
 
 
-def _told(index: int, sides: _Sides) -> str:
-    decision, home = sides.decisions[index], sides.home(index)
-    if decision.fate is Fate.REMOVED:
-        return f'<span class="tag">removed: {_shown(decision.reason)}</span>'
-    if decision.fate is Fate.KEPT and decision.function:
-        words = f"{decision.function}()"
-    else:
-        words = decision.reason
-    return (
-        f'<a class="tag" href="#{sides.line_id(home)}">{_shown(words)}</a>'
-        if home
-        else f'<span class="tag">{_shown(words)}</span>'
-    )
+def _tag(words: str, sides: _Sides, index: int) -> str:
+    home = sides.home(index)
+    shown = _shown(words)
+    return f'<a href="#{sides.line_id(home)}">{shown}</a>' if home else f"<span>{shown}</span>"
 
 
 def _line(number: str, content: str, indices: Sequence[int], fate: str, tag: str, name: str = "") -> str:
     held = f' data-s="{" ".join(map(str, indices))}"' if indices else ""
     place = f' id="{name}"' if name else ""
     kind = f"line {fate}".strip()
-    return f'<div class="{kind}"{place}{held}><span class="n">{number}</span><code>{content}\n</code>{tag}</div>'
+    tags = f'<span class="tags">{tag}</span>' if tag else ""
+    return f'<div class="{kind}"{place}{held}><span class="n">{number}</span><code>{content}\n</code>{tags}</div>'
 
 
 # --- the project's side ---
@@ -273,15 +282,16 @@ def _module(path: str, sides: _Sides) -> str:
         tag = _origin(cells, sides) if cells and cells != before else ""
         before = cells
         fate = sides.decisions[indices[0]].fate if indices else ""
+        fate = Fate.PARAMETER if indices and path == PARAMETERS_FILE else fate
         rows.append(_line(str(number), content, indices, fate, tag, sides.line_id((path, number))))
     is_open = " open" if len(lines) > 1 else ""
     head = f'<summary id="{sides.line_id((path, 0))}">{_shown(path)}</summary>'
-    return f'<details class="module"{is_open}>{head}{"".join(rows)}</details>'
+    return f'<details class="source"{is_open}>{head}{"".join(rows)}</details>'
 
 
 def _origin(cells: Sequence[tuple[str, int]], sides: _Sides) -> str:
     training = sides.decisions[0].notebook
     return "".join(
-        f'<a class="tag" href="#{"c" if notebook == training else "s"}{cell}">cell {cell}</a>'
+        f'<a href="#c{cell}">cell {cell}</a>' if notebook == training else f'<a href="#s{cell}">scoring cell {cell}</a>'
         for notebook, cell in cells
     )

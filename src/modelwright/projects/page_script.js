@@ -33,7 +33,9 @@
     const lines = linked(line);
     mark("chosen", lines);
     for (const side of sides) {
-      const first = side.contains(line) ? line : [...lines].find((each) => side.contains(each));
+      // What a statement says stands in the code; a value of it may stand among the parameters too.
+      const here = [...lines].filter((each) => side.contains(each));
+      const first = side.contains(line) ? line : here.find((each) => !each.classList.contains("parameter")) || here[0];
       if (first) show(first, side);
     }
   }

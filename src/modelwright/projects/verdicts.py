@@ -31,7 +31,7 @@ def verdict(proof: Proof | None, tests: str | None) -> str:
     when = ""
     if proof:
         moment = proof.created_at.strftime("%Y-%m-%d %H:%M UTC")
-        when = f" Both ran under Python {escaped(proof.python_version)}, compared on {moment}."
+        when = f" Compared on {moment}, under Python {escaped(proof.python_version)}."
     ran = escaped(credentials.masked(tests)) if tests else "not run"
     return f'<p class="verdict {kind}"><strong>{word}</strong>: {told}{when} Its own tests: {ran}.</p>'
 
@@ -85,9 +85,11 @@ def _name(one: Comparison, anchors: Mapping[str, str]) -> str:
 
 
 def _apart(one: Comparison) -> str:
+    if one.notebook is None or one.project is None:
+        return "only one side has it"
     if one.difference == 0:
         return "none"
-    return f"{one.difference:.2g}" if math.isfinite(one.difference) else "not the same kind of value"
+    return f"{one.difference:.2g}" if math.isfinite(one.difference) else "not to be measured"
 
 
 def _value(value: object) -> str:
