@@ -17,6 +17,7 @@ from modelwright import settings
 if TYPE_CHECKING:
     from modelwright.errors import ModelwrightError
     from modelwright.lifecycle.sessions import Session, Stage
+    from modelwright.notebooks.deciding import Decision
     from modelwright.records import Proof, Removal
     from modelwright.store.database import Store
 
@@ -145,6 +146,18 @@ def show_removals(removals: Sequence["Removal"]) -> None:
         ("removed from", "cell", "line", "statement", "because"),
         [(each.notebook, each.cell, each.line, _shortened(each.source), each.reason) for each in removals],
         empty="nothing was removed from the notebooks",
+    )
+
+
+def show_decisions(decisions: Sequence["Decision"]) -> None:
+    """Print what became of every statement of the notebooks."""
+    show_table(
+        ("notebook", "cell", "line", "statement", "became", "where, or why"),
+        [
+            (each.notebook, each.cell, each.line, _shortened(each.source), each.fate, each.function or each.reason)
+            for each in decisions
+        ],
+        empty="the notebooks have no statements",
     )
 
 

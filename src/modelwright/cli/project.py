@@ -67,14 +67,18 @@ def takes_notebooks(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @takes_notebooks
+@click.option("--decisions", is_flag=True, help="Show what became of every statement, not only of those removed.")
 @output.json_option
-def convert(order: "Order", *, as_json: bool) -> None:
+def convert(order: "Order", *, decisions: bool, as_json: bool) -> None:
     """Turn notebooks into a tested Python project; nothing in the notebooks' own folder is changed."""
     from modelwright.lifecycle import shipping
+    from modelwright.projects import conversion
+    from modelwright.projects.manifest import PAGE_FILE
 
     with output.session(is_made=True, is_silent=as_json) as session:
         verified = shipping.convert(session, order)
     plan = verified.converted.study.plan
+    decided = conversion.decisions(verified.converted.study)
     if as_json:
         output.show_json(
             {
@@ -83,15 +87,20 @@ def convert(order: "Order", *, as_json: bool) -> None:
                 "proof": verified.proof,
                 "tests": verified.tests,
                 "removals": plan.removals,
+                "decisions": decided,
                 "findings": plan.findings,
                 "failure": output.error_facts(verified.failure) if verified.failure else None,
             }
         )
     else:
-        output.show_removals(plan.removals)
+        if decisions:
+            output.show_decisions(decided)
+        else:
+            output.show_removals(plan.removals)
         if verified.proof:
             output.show_proof(verified.proof)
         click.echo(f"\nproject  {order.into}")
+        click.echo(f"  page:  {order.into / PAGE_FILE}")
         click.echo(f"  next: wright run {order.into}" if verified.is_equal else f"  look:  {order.into}")
     if verified.failure and not as_json:
         raise verified.failure

@@ -83,8 +83,11 @@ def ship(session: Session, order: Order, *, port: int | None = None) -> Shipment
         with claims.scratch_folder(store) as work_folder:
             converted = _converted(session, order, work_folder)
             training.gate_of(converted.manifest)  # or all that follows would be in vain
-            proof = _proven(session, converted, work_folder)
-        run_tests(session, converted.manifest)
+            proof = _compared(session, converted, work_folder)
+            conversion.write_page(converted.study, converted.manifest, proof=proof, tests=None)
+            _check_proof(proof, converted)
+        tests = run_tests(session, converted.manifest)
+        conversion.write_page(converted.study, converted.manifest, proof=proof, tests=tests)
         version = _trained_version(session, converted.manifest)
         return _served(session, converted, proof=proof, version=version, port=port)
 
@@ -121,6 +124,8 @@ def convert(session: Session, order: Order) -> Verified:
             tests = run_tests(session, converted.manifest)
         except (ProjectRaised, TestsFailed, CommandTimedOut) as error:
             failure = error
+        told = str(failure.facts["summary"]) if isinstance(failure, TestsFailed) else tests
+        conversion.write_page(converted.study, converted.manifest, proof=proof, tests=told)
         return Verified(converted, proof, tests, failure)
 
 
@@ -141,7 +146,10 @@ def prove(session: Session, manifest: Manifest, *, python: Path | None = None) -
             )
             stage.decided = f"{len(studied.training.cells)} cells ran"
             stage.recorded = str(manifest.training)
-        return _proven(session, Converted(studied, manifest, environment), work_folder)
+        converted = Converted(studied, manifest, environment)
+        proof = _compared(session, converted, work_folder)
+        _check_proof(proof, converted)
+        return proof
 
 
 def run_tests(session: Session, manifest: Manifest) -> str:
@@ -207,12 +215,10 @@ def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
     return Converted(studied, manifest, environment)
 
 
-def _proven(session: Session, converted: Converted, work_folder: Path) -> Proof:
-    """Return the proof that the project is equal to its notebooks. Raises ProofDiffers."""
-    proof = _compared(session, converted, work_folder)
+def _check_proof(proof: Proof, converted: Converted) -> None:
+    """Raise ProofDiffers unless the project is equal to its notebooks."""
     if not proof.is_equal:
         raise ProofDiffers(differences=_differences(proof), folder=converted.manifest.folder)
-    return proof
 
 
 def _compared(session: Session, converted: Converted, work_folder: Path) -> Proof:

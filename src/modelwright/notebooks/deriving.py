@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelwright.notebooks import dataflow, replaying, results, scoring, statements
+from modelwright.notebooks import dataflow, replaying, results, rowwise, scoring, statements
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.replaying import Refusal, Replay
 from modelwright.records import Finding, Notebook, NotebookRun, Plan, ProbePoint, Trace
@@ -55,6 +55,8 @@ def rehearsal(notebook: Notebook, plan: Plan, trace: Trace | None) -> Rehearsal 
 
 def candidates(rehearsed: Rehearsal, plan: Plan, run: NotebookRun) -> list[Candidate]:
     """Return what gave the notebook's own predictions when it was tried in `run`, the rawest rows first."""
+    if any(each.problem == rowwise.STACKS for each in rehearsed.refusals):
+        return []  # rows to learn from and rows to test with were one table: what a request would hold is not known
     outcomes = [run.replays.get(f"replay.{number}") for number in range(len(rehearsed.replays))]
     found = []
     for replay, outcome in zip(rehearsed.replays, outcomes, strict=True):

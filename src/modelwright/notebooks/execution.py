@@ -25,7 +25,7 @@ from modelwright.errors import (
     NotebookTimedOut,
     NotebookTooLarge,
 )
-from modelwright.notebooks import seeds
+from modelwright.notebooks import reading, seeds
 from modelwright.records import Cell, Notebook, NotebookRun, ProbePoint, StatementTrace, Trace
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -100,6 +100,8 @@ def _copied(notebook: Notebook, target: Path, *, skip: Path) -> Path:
     """Copy the notebook's folder, and what its texts name in folders above it; return the copy of its folder."""
     home = notebook.path.parent.absolute()
     named = {text for each in notebook.cells for text in _ABOVE.findall(each.code)}
+    if reading.imports_from_above(notebook):
+        named |= {f"../{each.name}" for each in home.parent.glob("*.py")}
     above = {text: path for text in named if (path := _existing(home / text)) is not None}
     height = max((text.count("../") for text in above), default=0)
     # A folder of another name stands for one that has none, as that of a disk.

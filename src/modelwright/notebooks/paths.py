@@ -34,7 +34,7 @@ def paths(flow: Flow, kept: Slice, found: Results) -> Paths:
 
 def in_project(path: str) -> str:
     """Return where a file beside the notebook, or above it, lies in the project."""
-    return posixpath.normpath(path).replace("../", "")
+    return "/".join(each for each in PurePosixPath(path).parts if each not in {".", ".."})
 
 
 def in_output_folder(file: str, *, is_path: bool = False) -> str:

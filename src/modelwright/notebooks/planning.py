@@ -16,6 +16,7 @@ from modelwright.notebooks import (
     names,
     parameters,
     paths,
+    reading,
     rendering,
     results,
     scoring,
@@ -140,7 +141,9 @@ def watched(training: Notebook, scoring_notebook: Notebook | None = None) -> dic
 def _own_files(notebook: Notebook, module: str) -> list[str]:
     """Return the files of a module of the user's: beside the notebook, or written by one of its cells."""
     written = [file for file, _ in notebook.written_files if file == f"{module}.py"]
-    return written or importing.beside(notebook.path.parent, module)
+    # Repositories keep what their notebooks share in the folder above, which these put on the path.
+    above = importing.beside(notebook.path.parent.parent, module) if reading.imports_from_above(notebook) else []
+    return written or importing.beside(notebook.path.parent, module) or [f"../{each}" for each in above]
 
 
 def _names_in(codes: Sequence[str]) -> set[str]:

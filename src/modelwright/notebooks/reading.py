@@ -1,5 +1,6 @@
 """Notebook files into records: cells of plain Python, with notebook syntax taken out and reported."""
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from modelwright.notebooks.magics import Command, Problem, Translation
 from modelwright.notebooks.namespace import Lost
 from modelwright.records import Cell, Finding, Notebook, Removal, Wishes
 
+_PATH_ABOVE = re.compile(r"""sys\.path\.(?:append|insert)\(.*['"]\.\./?['"]""")
 _RAISES = "raises-exception"
 
 
@@ -68,6 +70,11 @@ def wished(notebook: Notebook, wishes: Wishes) -> Notebook:
         else:
             cells.append(replace(each, tags=each.tags | {"keep"}) if each.number in wishes.keep else each)
     return replace(notebook, cells=tuple(cells), removals=(*notebook.removals, *removals))
+
+
+def imports_from_above(notebook: Notebook) -> bool:
+    """Whether a notebook imports modules from the folder above its own."""
+    return any(_PATH_ABOVE.search(each.code) for each in notebook.cells)
 
 
 @dataclass

@@ -18,13 +18,15 @@ SUMMARIES = frozenset("mean median mode std var min max quantile sum nunique uni
 # Those whose result for a row depends on other rows.
 _MIXING = frozenset(
     """rank cumsum cumprod cummax cummin shift diff pct_change rolling ewm expanding groupby resample interpolate ffill
-    bfill factorize qcut duplicated transform_rows value_counts pivot pivot_table pivot_table melt stack unstack corr
+    bfill factorize qcut duplicated value_counts pivot pivot_table melt stack unstack corr
     cov normalize scale minmax_scale""".split()
 )
 # Methods that leave rows out or put them in another order, and change nothing in those that stay.
 CHOOSING = frozenset("dropna drop_duplicates sample reset_index sort_values sort_index query head tail".split())
 CHOOSING_FUNCTIONS = frozenset({"sklearn.utils.shuffle", "sklearn.utils.resample"})
 _JOINING = frozenset("concat append concatenate vstack hstack merge join row_stack column_stack r_ c_".split())
+_STACKING = frozenset({"concat", "append", "concatenate", "vstack", "r_", "row_stack"})
+STACKS = "it puts tables one below the other"
 _BESIDE = frozenset({"hstack", "column_stack", "c_"})
 _WORD = "_".join
 
@@ -87,7 +89,7 @@ class Reader(ast.NodeVisitor):
         elif last in _MIXING or (origin == "pandas.cut" and not _has_edges(node)):
             self._refuse("what it gives for a row depends on other rows")
         elif last in _JOINING and not (last in _BESIDE or _is_along_columns(node)):
-            self._refuse("it joins tables")
+            self._refuse(STACKS if last in _STACKING else "it joins tables")
         elif last == "fillna" and any(each.arg == "method" for each in node.keywords):
             self._refuse("what it gives for a row depends on other rows")
         elif origin.rpartition(".")[0] in {"numpy.random", "random"}:

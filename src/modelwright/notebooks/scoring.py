@@ -95,7 +95,7 @@ def default(model_file: str, loader: str, *, has_frames: bool = False) -> Script
     return Script(code, None, {}, frozenset(importing.modules(installed)), (), ())
 
 
-def replayed(  # noqa: PLR0913 - what is replayed, what came of trying it, and where what training saved is
+def replayed(
     flow: Flow,
     replay: Replay,
     outcome: Mapping[str, Any],

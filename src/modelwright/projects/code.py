@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from modelwright.errors import ProjectInvalid
+from modelwright.projects.manifest import PAGE_FILE
 from modelwright.store.blobs import digest_of
 
 # What a run or a tool writes is not the project's code.
@@ -12,7 +13,9 @@ _SIZE_LIMIT_BYTES = 300 * 1024 * 1024
 
 
 def code_files(folder: Path) -> dict[str, Path]:
-    """Return the project's own files by their path within `folder`, in order; hidden files and outputs left out.
+    """Return the project's own files by their path within `folder`, in order.
+
+    Hidden files, outputs and the page of the conversion are left out.
 
     Raises ProjectInvalid when together they are larger than 300 MB: a snapshot is refused, never truncated.
     """
@@ -20,7 +23,8 @@ def code_files(folder: Path) -> dict[str, Path]:
     size_bytes = 0
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if any(part in _NOT_CODE or part.startswith(".") for part in relative.parts) or not path.is_file():
+        is_hidden = any(part in _NOT_CODE or part.startswith(".") for part in relative.parts)
+        if is_hidden or relative.as_posix() == PAGE_FILE or not path.is_file():
             continue
         found[relative.as_posix()] = path
         size_bytes += path.stat().st_size

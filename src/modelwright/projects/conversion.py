@@ -14,6 +14,7 @@ from modelwright.environments import building, inspection
 from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited, ProjectRaised
 from modelwright.notebooks import (
     characterising,
+    deciding,
     emitting,
     execution,
     history,
@@ -24,12 +25,13 @@ from modelwright.notebooks import (
     reading,
     testing,
 )
+from modelwright.notebooks.deciding import Decision
 from modelwright.notebooks.layouts import Layout, Style
 from modelwright.notebooks.proof import ProjectRun
 from modelwright.projects import manifest as manifests
-from modelwright.projects import merging, naming, scaffold
+from modelwright.projects import merging, naming, page, scaffold
 from modelwright.projects.code import code_digest
-from modelwright.projects.manifest import LOCK_FILE, MANIFEST_FILE, PARAMETERS_FILE, Manifest, toml_literal
+from modelwright.projects.manifest import LOCK_FILE, MANIFEST_FILE, PAGE_FILE, PARAMETERS_FILE, Manifest, toml_literal
 from modelwright.records import BuiltEnvironment, Goal, Notebook, NotebookRun, Plan, Proof, Requirement, Wishes
 from modelwright.settings import child_environment
 from modelwright.store.blobs import digest_of
@@ -242,6 +244,8 @@ def lay_out(
         # What counts as the user's is told by what conversion wrote, not by what came of putting both together.
         for path, text in {**edits, merging.BASE_FILE: merging.base_text(files)}.items():
             (unfinished / path).write_text(text, encoding="utf-8")
+        # Until it is proven, the page says so: an older conversion's would tell of other code.
+        (unfinished / PAGE_FILE).write_text(_page(studied, unfinished, layout), encoding="utf-8")
         (unfinished / MANIFEST_FILE).write_text(manifests.manifest_text(manifest), encoding="utf-8")
         _remove_stale(into, ours)
         _move_into(unfinished, into)
@@ -270,6 +274,41 @@ def prove(studied: Study, manifest: Manifest, *, environment: BuiltEnvironment, 
         project_run=project_run,
         project_digest=code_digest(manifest.folder),
         again=studied.training_again,
+    )
+
+
+def decisions(studied: Study) -> list[Decision]:
+    """Return what became of every statement of the notebooks."""
+    notebooks = [each for each in (studied.training, studied.scoring) if each]
+    return [one for each in notebooks for one in deciding.decisions(each, studied.plan)]
+
+
+def write_page(studied: Study, manifest: Manifest, *, proof: Proof | None, tests: str | None) -> None:
+    """Write the page that tells what became of the notebooks, and what the proof and the tests came to.
+
+    Raises FolderNotWritable.
+    """
+    folder = manifest.folder
+    unfinished = folder / f".{PAGE_FILE}.partial"
+    try:
+        unfinished.write_text(_page(studied, folder, manifest.layout, proof=proof, tests=tests), encoding="utf-8")
+        unfinished.replace(folder / PAGE_FILE)
+    except OSError as error:
+        raise FolderNotWritable(folder=folder, reason=error.strerror, option="--into") from error
+
+
+def _page(studied: Study, folder: Path, layout: Layout, *, proof: Proof | None = None, tests: str | None = None) -> str:
+    """Return the page for the modules as they are in `folder`, the user's edits included."""
+    paths_shown = [PARAMETERS_FILE, *emitting.modules(studied.plan, layout)]
+    modules = {each: (folder / each).read_text(encoding="utf-8") for each in paths_shown if (folder / each).is_file()}
+    return page.render(
+        studied.training,
+        studied.plan,
+        modules,
+        proof=proof,
+        tests=tests,
+        scoring=studied.scoring,
+        elapsed_seconds=studied.training_run.elapsed_seconds,
     )
 
 
@@ -335,7 +374,7 @@ def _golden(studied: Study, environment: BuiltEnvironment, layout: Layout) -> di
 def _data_files(plan: Plan, layout: Layout) -> dict[str, str]:
     """Return where what lies beside the notebook goes, each with its path there: modules to where they are imported."""
     return {
-        f"{layout.source}/{path}" if path.endswith(".py") else paths.in_project(path): path for path in plan.data_files
+        paths.in_project(f"{layout.source}/{path}" if path.endswith(".py") else path): path for path in plan.data_files
     }
 
 
@@ -360,6 +399,7 @@ def _refuse_to_overwrite(into: Path, files: Iterable[str]) -> None:
     known = manifests.read_manifest(into).generated if (into / MANIFEST_FILE).is_file() else {}
     mergeable = merging.mergeable(into, known)
     edited = [path for path in merging.edited(into, list(files), known) if path not in mergeable]
+    edited += [PAGE_FILE] if page.is_foreign(into / PAGE_FILE) else []
     if edited:
         raise ProjectEdited(folder=into, files=", ".join(f'"{path}"' for path in edited))
 

@@ -14,6 +14,7 @@ from modelwright.records import Goal, Lock, LockSource, Wishes
 MANIFEST_FILE = "wright.toml"
 PARAMETERS_FILE = "parameters.toml"
 LOCK_FILE = "requirements.lock"
+PAGE_FILE = "conversion.html"
 FORMAT_VERSION = 1
 # Projects of before there were packages have their modules in the project's folder.
 _FLAT = layouts.layout("")

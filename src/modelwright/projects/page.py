@@ -18,6 +18,9 @@ from modelwright.projects.highlighting import escaped, highlighted
 from modelwright.projects.manifest import PARAMETERS_FILE
 from modelwright.records import Cell, Finding, Notebook, Plan, Proof
 
+# By this a page of ours is told from a file of the user's with the same name.
+MARK = '<meta name="generator" content="Modelwright conversion">'
+
 _STYLE = Path(__file__).with_name("page_style.css")
 _SCRIPT = Path(__file__).with_name("page_script.js")
 _WORDS = {Fate.KEPT: "kept", Fate.PARAMETER: "parameter", Fate.MODULE: "module level", Fate.REMOVED: "removed"}
@@ -42,9 +45,9 @@ def render(
     found = [one for each in decided.values() for one in each]
     sides = _Sides(found, modules, linking.links(found, modules), linking.functions(modules))
     counts = Counter(each.fate for each in found)
-    shown = counts | {Fate.PARAMETER: sum(bool(sides.parameters(each)) for each in range(len(found)))}
-    findings = [*notebook.findings, *(scoring.findings if scoring else ()), *plan.findings]
-    findings = list(dict.fromkeys(findings))
+    shown = {**counts, Fate.PARAMETER: sum(bool(sides.parameters(each)) for each in range(len(found)))}
+    own = [*notebook.findings, *(scoring.findings if scoring else ())]
+    findings = list(dict.fromkeys([*own, *plan.findings]))
     whole = [each for each in findings if not (each.cell and each.notebook in decided)]
     facts = [
         *((str(counts[fate]), _WORDS[fate]) for fate in (Fate.KEPT, Fate.MODULE, Fate.REMOVED)),
@@ -62,7 +65,7 @@ def render(
         "</header>",
         _findings(whole, "Findings on the whole notebook"),
         verdicts.table(proof, anchors) if proof else "",
-        _filters({fate: count for fate in Fate if (count := shown[fate])}),
+        _filters({fate: count for fate in Fate if (count := shown.get(fate))}),
         '<main><section class="side" id="notebook" tabindex="0" aria-label="The notebook">',
         *(_notebook(each, sides, findings, prefix) for each, prefix in _notebooks(notebook, scoring)),
         '</section><section class="side" id="project" tabindex="0" aria-label="The project">',
@@ -71,6 +74,11 @@ def render(
         "</section></main>",
     ]
     return _document(f"{notebook.path.name}: its conversion", "\n".join(each for each in body if each))
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file that is no page of ours stands where the page belongs."""
+    return path.is_file() and MARK not in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _notebooks(notebook: Notebook, scoring: Notebook | None) -> list[tuple[Notebook, str]]:
@@ -87,10 +95,6 @@ def _document(title: str, body: str) -> str:
         f"{MARK}\n<title>{_shown(title)}</title>\n<style>{style}</style>\n</head>\n"
         f"<body>\n{body}\n<script>{script}</script>\n</body>\n</html>\n"
     )
-
-
-# By this a page of ours is told from a file of the user's with the same name.
-MARK = '<meta name="generator" content="Modelwright conversion">'
 
 
 def _digest(text: str) -> str:

@@ -32,8 +32,8 @@ def verdict(proof: Proof | None, tests: str | None) -> str:
     if proof:
         moment = proof.created_at.strftime("%Y-%m-%d %H:%M UTC")
         when = f" Compared on {moment}, under Python {escaped(proof.python_version)}."
-    ran = escaped(credentials.masked(tests)) if tests else "not run"
-    return f'<p class="verdict {kind}"><strong>{word}</strong>: {told}{when} Its own tests: {ran}.</p>'
+    ran = f" Its own tests: {escaped(credentials.masked(tests))}." if tests else ""
+    return f'<p class="verdict {kind}"><strong>{word}</strong>: {told}{when}{ran}</p>'
 
 
 def table(proof: Proof, anchors: Mapping[str, str]) -> str:
