@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from modelwright.notebooks import characterising, emitting, execution, layouts, planning, reading
+from modelwright.notebooks import characterising, emitting, execution, layouts, planning, reading, testing
 from modelwright.notebooks.layouts import Layout
 from modelwright.projects import scaffold
 from modelwright.records import Lock, Notebook, NotebookRun, Plan
@@ -97,13 +97,21 @@ def _convert(training: Path, scoring: Path | None, work: Path) -> Converted:
         )
     project = work / "project"
     layout = layouts.layout("small")
-    golden = characterising.golden(plan, run, scoring_run)
-    files = emitting.modules(plan, layout) | characterising.tests(plan, golden, layout)
+    files = emitting.modules(plan, layout)
     files["pyproject.toml"] = scaffold.files("small", layout, requirements=[], lock=_LOCK)["pyproject.toml"]
-    for path, text in files.items():
-        (project / path).parent.mkdir(parents=True, exist_ok=True)
-        (project / path).write_text(text, encoding="utf-8")
+    _write(project, files)
     for relative in plan.data_files:
         (project / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(training.parent / relative, project / relative)
+    noted = characterising.trials(
+        plan, run, project=project, layout=layout, python=python, environment=environment, work_folder=work
+    )
+    golden = characterising.golden(plan, run, scoring_run, noted=noted, layout=layout)
+    _write(project, testing.tests(plan, golden, layout))
     return Converted(plan, run, scoring_run, project, layout)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")

@@ -11,9 +11,10 @@ from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited
 from modelwright.notebooks import layouts, planning, reading
 from modelwright.notebooks.proof import ProjectRun
 from modelwright.projects import conversion
+from modelwright.projects.code import code_digest
 from modelwright.projects.conversion import Locked, Study
-from modelwright.projects.manifest import read_manifest
-from modelwright.records import BuiltEnvironment, NotebookRun, Proof, Requirement
+from modelwright.projects.manifest import PAGE_FILE, read_manifest
+from modelwright.records import BuiltEnvironment, Comparison, NotebookRun, Proof, Requirement
 
 CODE = """
 import joblib
@@ -162,3 +163,38 @@ def test_a_place_that_cannot_hold_a_folder_is_refused_before_anything_runs(tmp_p
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderNotWritable, match="file/small"):
         conversion.check_place(tmp_path / "file" / "small", is_overwritten=False)
+
+
+def test_the_page_of_a_conversion_is_neither_code_nor_an_edit(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    into = tmp_path / "small"
+    _lay_out(studied, locked, into)
+    digest = code_digest(into)
+    assert "Not proven" in (into / PAGE_FILE).read_text()
+    proof = Proof((Comparison("mse", "metric", 0.1, 0.1, is_equal=True, difference=0.0),), 1e-9, "", "", "3")
+    conversion.write_page(studied, read_manifest(into), proof=proof, tests="3 passed")
+    text = (into / PAGE_FILE).read_text()
+    assert "Proven equal" in text
+    assert "3 passed" in text
+    assert str(tmp_path) not in text
+    assert code_digest(into) == digest
+    assert PAGE_FILE not in read_manifest(into).generated
+    _lay_out(studied, locked, into)
+    assert "Not proven" in (into / PAGE_FILE).read_text()
+
+
+def test_the_page_shows_the_project_as_the_user_edited_it(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    _lay_out(studied, locked, tmp_path / "small")
+    train = tmp_path / "small" / "src" / "small" / "train.py"
+    train.write_text(f"{train.read_text()}# of my own\n")
+    _lay_out(studied, locked, tmp_path / "small")
+    assert "# of my own" in (tmp_path / "small" / PAGE_FILE).read_text()
+
+
+def test_a_page_of_the_users_own_is_not_overwritten(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / PAGE_FILE).write_text("<p>mine</p>")
+    with pytest.raises(ProjectEdited, match=PAGE_FILE):
+        _lay_out(studied, locked, tmp_path / "small")
+    assert (tmp_path / "small" / PAGE_FILE).read_text() == "<p>mine</p>"
+    _lay_out(studied, locked, tmp_path / "small", is_overwritten=True)
+    assert "mine" not in (tmp_path / "small" / PAGE_FILE).read_text()

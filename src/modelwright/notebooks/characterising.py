@@ -1,4 +1,4 @@
-"""What a project's functions give, as its tests hold it: each is tried twice in fresh processes of the project's Python.
+"""What a project's functions give, as its tests hold it: each is tried twice, in fresh processes of its Python.
 
 What both trials note alike, and the notebook gave too where it was looked at, is golden; all else is listed as not
 tested, with the reason.
@@ -47,6 +47,8 @@ def trials(
         "source": str((project / layout.source).absolute()),
         "train": layout.train,
         "score": layout.score,
+        "pipeline": layout.pipeline,
+        "left": {},
         "functions": _functions(plan, layout),
         "request": sample_request(plan, training_run),
         "model_file": plan.model_file,
@@ -63,16 +65,18 @@ def trials(
         if "failure" in noted:
             break
         most_rows = (noted["most_rows"],)
+        request["left"] = noted["left"]
     return found
 
 
 def _trial(
     request: Mapping[str, Any], folder: Path, python: Path, environment: Mapping[str, str], timeout_seconds: float
 ) -> Noted:
-    elsewhere, output_folder, empty = (folder / each for each in ("elsewhere", "model/1", "empty"))
-    for each in (elsewhere, output_folder, empty):
+    elsewhere = folder / "elsewhere"
+    places = {"output_folder": "model/1", "empty_folder": "empty", "pipeline_folder": "pipeline"}
+    folders = {name: str((folder / place).absolute()) for name, place in places.items()}
+    for each in (elsewhere, *map(Path, folders.values())):
         each.mkdir(parents=True, exist_ok=True)
-    folders = {"output_folder": str(output_folder.absolute()), "empty_folder": str(empty.absolute())}
     request_file, answer_file = folder / "request.json", folder / "answer.json"
     request_file.write_text(json.dumps({**request, **folders}), encoding="utf-8")
     try:
@@ -148,6 +152,7 @@ def golden(
         "with": {},
         "metrics": {name: value for name, value in training_run.metrics.items() if name in known},
         "main": None,
+        "pipeline": None,
         "rows": rows,
         "predictions": _shown(training_run.predictions, rows),
         "certainty": _shown(training_run.certainty, rows),
@@ -160,6 +165,7 @@ def golden(
         return found | {"answer": None, "metrics": {}, "predictions": None, "certainty": None}
     first, second = noted[0], noted[-1]
     found["most rows"] = first["most_rows"]
+    found["steps"] = [each for each in steps if each["name"] not in first["left"]]
     others = {each["name"]: each["others"] for each in _functions(plan, layout)}
     _Choosing(found, training_run, first, second).run(plan)
     for key, held in found["with"].items():
@@ -191,11 +197,16 @@ class _Choosing:
         self.is_whole = found["most rows"] is None
 
     def run(self, plan: Plan) -> None:
+        for name, reason in self.first["left"].items():
+            self._leave(name, reason)
         for each in plan.functions:
+            if each.name not in self.first["functions"]:
+                continue
             self._function(each)
             for parameter in each.parameters:
                 self._parameter(each, parameter)
         self._main()
+        self._pipeline()
         self._score()
 
     def _leave(self, what: str, reason: str) -> None:
@@ -270,6 +281,17 @@ class _Choosing:
             self._leave("what main prints", "two runs print different texts")
             self.found |= {"metrics": {}, "predictions": None, "certainty": None}
         self.found["is saved"] = noted["is_saved"] and again["is_saved"]
+
+    def _pipeline(self) -> None:
+        noted, again = self.first["pipeline"], self.second["pipeline"]
+        error = noted.get("error") or again.get("error")
+        if error:
+            self._leave("pipeline", error)
+            return
+        kept = {key: noted[key] for key in noted if _is_near(noted[key], again[key])}
+        for key in noted.keys() - kept.keys():
+            self._leave(f"the {key} of pipeline", "two runs differ")
+        self.found["pipeline"] = kept
 
     def _score(self) -> None:
         noted = self.first["main"].get("score")

@@ -42,6 +42,7 @@ CODES = {
     "unseeded-randomness": "Random numbers are drawn from an unseeded generator; two runs differ.",
     "no-metric": "No metric is computed; the project cannot compare models.",
     "scoring-takes-prepared-rows": "No scoring notebook; the derived scoring script takes rows as the model sees them.",
+    "scoring-step-not-replayed": "A step from raw rows to the model cannot be repeated for the rows of a request.",
     "scoring-not-understood": "The scoring notebook's path from request to answer was not found; a default is used.",
     "scoring-loads-other-file": (
         "The scoring notebook loads what training does not save. Stops the conversion unless it can only be the model."

@@ -42,13 +42,16 @@ def decisions(notebook: Notebook, plan: Plan) -> list[Decision]:
     left = Counter((each.cell, each.line, each.source) for each in gone)
     homes = {place: each.name for each in reversed(plan.functions) for place in each.places}
     is_training = notebook.path.name == plan.notebook
+    script = frozenset(each.id for each in ast.walk(ast.parse(plan.score)) if isinstance(each, ast.Name))
     found = [Decision(each.notebook, each.cell, each.line, each.source, Fate.REMOVED, each.reason) for each in gone]
     for one in statements.statements(notebook):
         place = (one.cell, one.line, one.source)
         if left[place]:
             left[place] -= 1
         elif not _is_unused(one, gone):
-            found.append(_stays(one, notebook.path.name, plan, homes) if is_training else _scores(one, notebook))
+            found.append(
+                _stays(one, notebook.path.name, plan, homes) if is_training else _scores(one, notebook, script)
+            )
     return sorted(found, key=lambda each: (each.cell, each.line))
 
 
@@ -64,9 +67,13 @@ def _stays(one: Statement, notebook: str, plan: Plan, homes: dict[tuple[int, int
     return Decision(notebook, one.cell, one.line, one.source, fate, reason, function)
 
 
-def _scores(one: Statement, notebook: Notebook) -> Decision:
+def _scores(one: Statement, notebook: Notebook, script: frozenset[str]) -> Decision:
+    """Return the decision on a statement of a scoring notebook, whose script has the names `script`."""
     is_beside = names.is_import(one.tree) or names.is_definition(one.tree)
     fate, reason = (Fate.MODULE, _kind(one.tree)) if is_beside else (Fate.KEPT, "for scoring")
+    name = _constant(one.tree)
+    if name and name not in script:
+        reason = "its value stands in the scoring script"
     return Decision(notebook.path.name, one.cell, one.line, one.source, fate, reason)
 
 

@@ -281,7 +281,7 @@ def _items(items: Any, kind: str, depth: int) -> Any:
     return found
 
 
-def _inside(value: Any, depth: int) -> Any:
+def _inside(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one for each kind of model
     """Return what an object of a known kind holds: models of libraries, and objects of the user's own classes."""
     if isinstance(value, type) or callable(getattr(value, "__code__", None)):
         return {}

@@ -13,25 +13,25 @@ from typing import Any
 
 _TRIED_ALONE = 20
 _ALONE_SECONDS = 10.0
-_TABLE, _VECTOR = 2, 1
+_TOLERANCE = 1e-9
+_PROBLEM_LENGTH = 200
+_TABLE = 2
 _KEPT_BYTES = 500 * 1024**2
 _NOT_A_NUMBER = float("nan")
 
-_kept: dict = {}
+_kept: Any = {}
 
 
-def keep(name: str, value: Any) -> Any:
+def keep(name: str, value: Any) -> None:
     """Keep a table as it is now, for a later try."""
     size = getattr(value, "nbytes", 0)
     _kept[name] = copy.copy(value) if isinstance(size, int) and size > _KEPT_BYTES else copy.deepcopy(value)
-    return None
 
 
-def keep_split(name: str, value: Any) -> Any:
+def keep_split(name: str, value: Any) -> None:
     """Keep which of all rows a part of them is."""
     every, some = value
     _kept[name] = (_labels(every), _labels(some), _keys(every), _keys(some))
-    return None
 
 
 def attempt(namespace: Any, value: Any, rows: Any, describing: Any) -> Any:
@@ -44,7 +44,7 @@ def attempt(namespace: Any, value: Any, rows: Any, describing: Any) -> Any:
         return {"is_equal": False, "problem": "it is not known which raw rows were predicted on", "line": 0}
     expected = describing["plain"](model.predict(rows))
     outcome: Any = None
-    for form in _forms(raw, asked["targets"], _kept[asked["raw"]]):
+    for form in _forms(raw, asked["targets"]):
         outcome = _tried(form, asked, namespace, model, expected, describing)
         if outcome["is_equal"]:
             return outcome
@@ -64,16 +64,23 @@ def _tried(form: Any, asked: Any, namespace: Any, model: Any, expected: Any, des
 
             data = form["data"]
             answer = answered(data)
-            if describing["difference"](expected, answer) > 1e-9:
+            if describing["difference"](expected, answer) > _TOLERANCE:
                 return {"is_equal": False, "problem": "the predictions differ", "line": 0}
             began = time.monotonic()
             for number in range(min(len(data), _TRIED_ALONE)):
-                if describing["difference"](expected[number : number + 1], answered(data[number : number + 1])) > 1e-9:
+                if (
+                    describing["difference"](expected[number : number + 1], answered(data[number : number + 1]))
+                    > _TOLERANCE
+                ):
                     return {"is_equal": False, "problem": "a row alone gives another prediction", "line": 0}
                 if time.monotonic() - began > _ALONE_SECONDS:
                     break
     except Exception as error:  # noqa: BLE001 - whatever the user's code raises says that it cannot be replayed
-        return {"is_equal": False, "problem": f"{type(error).__name__}: {error}"[:200], "line": _line(error)}
+        return {
+            "is_equal": False,
+            "problem": f"{type(error).__name__}: {error}"[:_PROBLEM_LENGTH],
+            "line": _line(error),
+        }
     kept = {name: form[name] for name in ("kind", "columns", "added", "has_missing", "data", "dtype")}
     return dict(kept, is_equal=True, problem="", line=0, answer=answer)
 
@@ -131,16 +138,20 @@ def _behind(asked: Any, raw: Any, rows: Any) -> Any:
 # --- requests ---
 
 
-def _forms(raw: Any, targets: Any, whole: Any) -> Any:
+def _forms(raw: Any, targets: Any) -> Any:
     """Return the ways to write the rows in a request; without the columns that the model is to tell, if it can be."""
     if hasattr(raw, "columns"):
-        columns = [each for each in raw.columns if each not in targets]
+        numbers = [int(each[1:]) for each in targets if each.startswith("#")]
+        gone = {*targets, *(raw.columns[each] for each in numbers if -len(raw.columns) <= each < len(raw.columns))}
+        columns = [each for each in raw.columns if each not in gone]
         if not all(isinstance(each, (str, int)) for each in raw.columns):
             return []
         every = [each if isinstance(each, str) else int(each) for each in raw.columns]
         found = [_frame(raw, columns, None)]
         if len(columns) < len(raw.columns):
             found.append(_frame(raw, columns, every))
+            # A target that the code does not name may not be what its number says.
+            found += [_frame(raw, list(raw.columns), None)] if numbers else []
         return [each for each in found if each is not None]
     form = {"columns": None, "added": None, "has_missing": False, "dtype": None}
     if hasattr(raw, "to_numpy") and hasattr(raw, "index"):

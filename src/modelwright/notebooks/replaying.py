@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from modelwright.notebooks import dataflow, names, results, rowwise, statements, vocabulary
+from modelwright.notebooks import constants, dataflow, names, results, rowwise, statements, vocabulary
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.effects import RANDOM
 from modelwright.notebooks.learning import Learning
@@ -21,6 +21,8 @@ _TABLE = re.compile(
     r"pandas\.(core\.(frame|series)\.)?(DataFrame|Series)$|numpy\.\w+\[|builtins\.list$|scipy\.sparse\."
 )
 _ROWS = re.compile(_TABLE.pattern.replace(r"|builtins\.list$", ""))
+# Attributes that are no columns.
+_OF_TABLES = frozenset({"target", "data", "values", "T", "labels"})
 PREPARE = "prepare_rows"
 OTHER_ROWS = "it brings in rows of another table"
 NOT_ON_THE_WAY = "the model's rows do not come from it"
@@ -30,6 +32,7 @@ class NotReplayable(Exception):
     """A statement that cannot be done again with the rows of a request."""
 
     def __init__(self, statement: int, problem: str) -> None:
+        """Keep the statement's index, and what it does that cannot be repeated."""
         super().__init__(problem)
         self.statement = statement
         self.problem = problem
@@ -87,10 +90,14 @@ def _entries(flow: Flow, at: int) -> list[tuple[int, str]]:
     return [
         (index, name)
         for index in sorted(flow.ancestors(frozenset({at})))
-        if index in flow.seen and not names.is_definition(flow.statements[index].tree)
+        if index in flow.seen and not _is_configuration(flow.statements[index].tree)
         for name in sorted(flow.effects[index].binds)
         if _TABLE.match(flow.seen[index].kinds.get(name, ""))
     ]
+
+
+def _is_configuration(tree: ast.stmt) -> bool:
+    return names.is_definition(tree) or names.is_literal(tree)
 
 
 def _targets(flow: Flow, learning: Learning, model: str) -> tuple[str, ...]:
@@ -105,18 +112,21 @@ def _targets(flow: Flow, learning: Learning, model: str) -> tuple[str, ...]:
     return ()
 
 
-def _columns_behind(flow: Flow, at: int, expression: ast.expr, seen: set[tuple[int, str]]) -> set[str]:
-    """Return the columns by name that an expression of the target comes from."""
+def _columns_behind(  # noqa: C901, PLR0911 - a case for each way to name a column
+    flow: Flow, at: int, expression: ast.expr, seen: set[tuple[int, str]]
+) -> set[str]:
+    """Return the columns that an expression of the target comes from: by name, or "#-1" by number."""
     match expression:
         case ast.Subscript(value=ast.Name(), slice=ast.Constant(value=str() as column)):
             return {column}
+        case ast.Subscript(value=ast.Attribute(attr="iloc"), slice=ast.Tuple(elts=[ast.Slice(), position])):
+            number = constants.scalar(position)
+            return {f"#{number}"} if isinstance(number, int) else set()
         case ast.Subscript(value=ast.Name(), slice=ast.List(elts=columns)):
             return {str(each.value) for each in columns if isinstance(each, ast.Constant)}
         case ast.Call(func=ast.Attribute(value=ast.Name(), attr="pop"), args=[ast.Constant(value=str() as column)]):
             return {column}
-        case ast.Attribute(value=ast.Name(id=table), attr=column) if (table, column) not in seen and column not in {
-            "target", "data", "values", "T", "labels"
-        }:  # fmt: skip
+        case ast.Attribute(value=ast.Name(id=table), attr=column) if column not in _OF_TABLES:
             return {column} if not flow.names.imports.get(table) else set()
         case ast.Name(id=name):
             found: set[str] = set()
@@ -491,9 +501,10 @@ def place(flow: Flow, point: ProbePoint) -> tuple[int, ast.expr] | None:
         if (each.cell, each.end_line) != (point.cell, point.line):
             continue
         for node in ast.walk(each.tree):
-            if isinstance(node, ast.expr) and not isinstance(node, ast.Starred):
-                if spliced(each.lines, node, ()) == point.expression:
-                    return each.index, node
+            if not isinstance(node, ast.expr) or isinstance(node, ast.Starred):
+                continue
+            if spliced(each.lines, node, ()) == point.expression:
+                return each.index, node
     return None
 
 

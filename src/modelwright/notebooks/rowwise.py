@@ -5,7 +5,6 @@ replaced by what training saved.
 """
 
 import ast
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from modelwright.notebooks import vocabulary
@@ -61,9 +60,11 @@ class Reader(ast.NodeVisitor):
         self._inside = 0
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
+        """Go into what runs once for each row."""
         self._deeper(node)
 
     def visit_For(self, node: ast.For) -> None:
+        """Go into what runs several times."""
         self._deeper(node)
 
     visit_While = visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = visit_For  # type: ignore[assignment]
@@ -74,6 +75,7 @@ class Reader(ast.NodeVisitor):
         self._inside -= 1
 
     def visit_Call(self, node: ast.Call) -> None:
+        """Tell what a call does with many rows."""
         origin = self.names.origin(node.func) or ""
         last = node.func.attr if isinstance(node.func, ast.Attribute) else origin.rpartition(".")[2]
         if not self._reads_rows(node) or self._is_of_texts(node.func):
@@ -98,6 +100,7 @@ class Reader(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
+        """Tell the numbers of categories, which all rows decide."""
         is_codes = node.attr == "codes" and isinstance(node.value, ast.Attribute) and node.value.attr == "cat"
         if is_codes and self._reads_rows(node):
             self._refuse("what it gives for a row depends on other rows")
@@ -130,7 +133,7 @@ class Reader(ast.NodeVisitor):
                 self._refuse("it fits what is fitted again elsewhere")
                 return
             kind = (self.names.constructor(maker) or "").rpartition(".")[2].lower()
-            name = self._new_name(_column(node.args[0]) if node.args else "", name if name in self.refitted else kind)  # type: ignore[arg-type]
+            name = self._new_name(_column(node.args[0]) if node.args else "", name if name in self.refitted else kind)
             self.found.hoists.append((built, f"({name} := {ast.unparse(maker)})"))
             self.found.saved.append(name)
         elif isinstance(built, ast.Name):
@@ -224,9 +227,7 @@ def _has_edges(node: ast.Call) -> bool:
 
 def _column(node: ast.expr) -> str:
     """Return the column that an expression is about, else the variable."""
-    texts: Sequence[str] = [
-        each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)
-    ]
+    texts = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
     if len(texts) == 1:
         return texts[0]
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr != "values":

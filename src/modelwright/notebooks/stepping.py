@@ -59,9 +59,15 @@ class Steps:
         """Cut what the functions that load give to the rows of these steps, whoever calls them."""
         changed = []
         for each in self._functions if self._most_rows else ():
-            for module in {each["module"], self._functions[-1]["module"]} if each["role"] == "load" else ():
-                loaded = importlib.import_module(module)
-                changed.append((loaded, each["name"], getattr(loaded, each["name"])))
+            function = getattr(importlib.import_module(each["module"]), each["name"])
+            package = each["module"].partition(".")[0]
+            callers = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == package]
+            if each["role"] == "load":
+                changed += [
+                    (module, each["name"], function)
+                    for module in callers
+                    if getattr(module, each["name"], None) is function
+                ]
         for module, name, function in changed:
             setattr(module, name, self._cutting(function))
         try:
@@ -114,12 +120,9 @@ def fewer(value: Any, most: int) -> Any:
         return found
     if type(value) is tuple:
         return tuple(fewer(each, most) for each in value)
-    is_array = hasattr(value, "shape") and hasattr(value, "dtype")
-    if not (hasattr(value, "iloc") or is_array or isinstance(value, list)):
-        return value
-    if is_array and len(value.shape) == 0:
-        return value
-    stride = math.ceil(len(value) / most)
+    is_array = hasattr(value, "dtype") and len(getattr(value, "shape", ())) > 0
+    is_table = hasattr(value, "iloc") or is_array or isinstance(value, list)
+    stride = math.ceil(len(value) / most) if is_table else 1
     if stride <= 1:
         return value
     if not hasattr(value, "iloc"):

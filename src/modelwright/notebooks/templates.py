@@ -40,13 +40,14 @@ def elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 '''
 
-HEAD = """SOURCE = pathlib.Path(__file__).resolve().parents[1] / "src"
-TOLERANCE = 1e-9
-"""
+TOLERANCE = "TOLERANCE = 1e-9\n"
+
+HEAD = f"""SOURCE = pathlib.Path(__file__).resolve().parents[1] / "src"
+{TOLERANCE}"""
 
 GIVES = """
 
-def test_{name}({fixtures}):
+{header}
 {arrange}
 
 {act}
@@ -61,7 +62,7 @@ def test_{function}_keeps_test_rows_apart(given, golden):
 
 {act}
 
-    assert overlaps({shown}) == golden["gives"]["{function}"]["overlaps"]
+{check}
 """
 
 MAIN = """
@@ -96,6 +97,18 @@ MAIN_CERTAINTY = """    assert difference(certainty(model, rows), golden["certai
 """
 
 MAIN_SAVES = """    assert (tmp_path / "outputs" / "{model_file}").stat().st_size > 0
+"""
+
+PIPELINE = """
+
+def test_pipeline_gives_and_saves_the_same_as_its_steps(capsys, tmp_path, steps, golden):
+    steps.restart()
+
+    with steps.fewer_rows():
+        result = pipeline(output_folder=str(tmp_path / "outputs"))
+
+    noted = golden["pipeline"]
+{check}
 """
 
 IMPORT = """

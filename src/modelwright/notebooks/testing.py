@@ -20,9 +20,21 @@ _IMPORTABLE = ["importlib", "joblib", "json", "numpy", "os", "pandas", "pathlib"
 _GIVEN = tuple(f"import {each}" for each in [*_IMPORTABLE, "sys"])
 _OURS = dict.fromkeys(("certainty", "describe", "difference", "overlaps", "plain", "said"), "describing")
 _RESERVED = frozenset(
-    {*_OURS, *_IMPORTABLE, "sys", "given", "golden", "capsys", "noted", "before", "TOLERANCE", "SOURCE"}
+    {
+        *_OURS,
+        *_IMPORTABLE,
+        "sys",
+        "given",
+        "golden",
+        "capsys",
+        "noted",
+        "before",
+        "first",
+        "parts",
+        "TOLERANCE",
+        "SOURCE",
+    }
 )
-_CHECK = "assert difference({one}, {other}) <= TOLERANCE"
 
 
 def tests(plan: Plan, golden: Mapping[str, Any], layout: Layout) -> dict[str, str]:
@@ -37,6 +49,9 @@ def tests(plan: Plan, golden: Mapping[str, Any], layout: Layout) -> dict[str, st
         code = _module_tests(plan, golden, modules.get(module, ()), module, layout)
         name = module.rpartition(".")[2]
         files[f"tests/test_{name}.py"] = _file(f"Tests of {name}.py: each function by itself.", code, homes)
+    if golden["pipeline"]:
+        code = _pipeline_tests(golden)
+        files["tests/test_pipeline.py"] = _file("Tests of pipeline.py.", code, {"pipeline": layout.pipeline})
     if golden["answer"] is not None:
         code = _score_tests(golden, layout)
         files["tests/test_score.py"] = _file("Tests of the scoring script.", code, homes)
@@ -98,11 +113,22 @@ def _check(function: Function, held: Mapping[str, Any]) -> list[str]:
     """Return the lines that compare with what is `noted`."""
     lines = []
     for name in held["outputs"]:
-        described = f"describe({_local(function, [name])[0]})"
-        lines.append("    " + _CHECK.format(one=described, other=f'noted["outputs"]["{name}"]'))
+        lines += _compared(f"describe({_local(function, [name])[0]})", f'noted["outputs"]["{name}"]')
     if held["printed"] is not None:
-        lines.append("    " + _CHECK.format(one="said(capsys.readouterr().out)", other='noted["printed"]'))
+        lines += _compared("said(capsys.readouterr().out)", 'noted["printed"]')
     return lines
+
+
+def _fixtures(held: Mapping[str, Any]) -> list[str]:
+    return ["given", "golden", *(["capsys"] if held["printed"] is not None else [])]
+
+
+def _compared(one: str, other: str) -> list[str]:
+    return wrapping.parts("assert difference(", [one, other], ") <= TOLERANCE")
+
+
+def _header(name: str, fixtures: Sequence[str]) -> str:
+    return "\n".join(wrapping.parts(f"def test_{name}(", fixtures, "):", indent=0))
 
 
 def _gives(function: Function, noted: Mapping[str, Any], *, is_whole: bool) -> str:
@@ -112,17 +138,18 @@ def _gives(function: Function, noted: Mapping[str, Any], *, is_whole: bool) -> s
     if check:
         source = "in_the_notebook" if is_whole else "on_fewer_rows"
         text += templates.GIVES.format(
-            name=f"{function.name}_{'_and_'.join(does)}_the_same_as_{source}",
-            fixtures="given, golden, capsys" if noted["printed"] is not None else "given, golden",
+            header=_header(f"{function.name}_{'_and_'.join(does)}_the_same_as_{source}", _fixtures(noted)),
             arrange=_arrange(function),
             act=_act(function),
             check="\n".join([f'    noted = golden["gives"]["{function.name}"]', *check]),
         )
     if noted["overlaps"]:
         names = zip(function.outputs, _local(function, function.outputs), strict=True)
-        shown = ", ".join(f'"{name}": {local}' for name, local in names)
+        check = wrapping.parts("parts = {", [f'"{name}": {local}' for name, local in names], "}")
+        check.append(f'    noted = golden["gives"]["{function.name}"]')
+        check.append('    assert overlaps(parts) == noted["overlaps"]')
         text += templates.APART.format(
-            function=function.name, arrange=_arrange(function), act=_act(function), shown="{" + shown + "}"
+            function=function.name, arrange=_arrange(function), act=_act(function), check="\n".join(check)
         )
     return text
 
@@ -147,8 +174,7 @@ def _again(function: Function, noted: Mapping[str, Any]) -> str:
         return ""
     does = [*(["gives_the_same_again"] if is_described else []), *(["leaves_its_inputs_alone"] if inputs else [])]
     return templates.GIVES.format(
-        name=f"{function.name}_{'_and_'.join(does)}",
-        fixtures="given",
+        header=_header(f"{function.name}_{'_and_'.join(does)}", ["given"]),
         arrange="\n".join(arrange),
         act="\n".join(act),
         check="\n".join(check),
@@ -165,8 +191,7 @@ def _heeds(function: Function, parameter: str, held: Mapping[str, Any]) -> str:
         )
         return (
             templates.GIVES.format(
-                name=f"{function.name}_reads_the_file_of_{parameter}",
-                fixtures="given",
+                header=_header(f"{function.name}_reads_the_file_of_{parameter}", ["given"]),
                 arrange=_arrange(function),
                 act=f"    with pytest.raises({held['raises']}):\n" + "\n".join(lines),
                 check="",
@@ -174,8 +199,7 @@ def _heeds(function: Function, parameter: str, held: Mapping[str, Any]) -> str:
             + "\n"
         )
     return templates.GIVES.format(
-        name=name,
-        fixtures="given, golden, capsys" if held["printed"] is not None else "given, golden",
+        header=_header(name, _fixtures(held)),
         arrange=_arrange(function),
         act=act,
         check="\n".join([f'    noted = golden["with"]["{function.name}.{parameter}"]', *_check(function, held)]),
@@ -195,6 +219,16 @@ def _main_check(plan: Plan, golden: Mapping[str, Any]) -> str:
     rows = 'pandas.DataFrame(table["rows"], columns=table["columns"])' if has_columns else 'numpy.array(table["rows"])'
     text += templates.MAIN_PREDICTIONS.format(load=load, rows=rows)
     return text if golden["certainty"] is None else text + templates.MAIN_CERTAINTY
+
+
+def _pipeline_tests(golden: Mapping[str, Any]) -> str:
+    held = golden["pipeline"]
+    check = _compared("describe(result)", 'noted["result"]') if "result" in held else []
+    check += _compared("said(capsys.readouterr().out)", 'noted["printed"]') if "printed" in held else []
+    if held.get("files"):
+        check.append('    found = sorted(each.name for each in (tmp_path / "outputs").iterdir())')
+        check.append('    assert found == noted["files"]')
+    return templates.TOLERANCE + templates.PIPELINE.format(check="\n".join(check))
 
 
 def _score_tests(golden: Mapping[str, Any], layout: Layout) -> str:

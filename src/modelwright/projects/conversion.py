@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited, P
 from modelwright.notebooks import (
     characterising,
     deciding,
+    deriving,
     emitting,
     execution,
     history,
@@ -38,6 +39,8 @@ from modelwright.store.blobs import digest_of
 
 SAMPLE_FILE = "sample.json"
 _NO_WISHES = Wishes()
+# Ways to score that are tried; each one costs a run of the project.
+_MOST_CANDIDATES = 2
 # What the project is called while nothing is known but its code.
 _DRAFT = "project_draft"
 
@@ -100,12 +103,11 @@ def study(
     stale = tuple(history.stale_outputs(training_notebook, traced.outputs))
     tried: list[Study] = []
     failures: list[ProjectRaised] = []
-    for caution in planning.CAUTIONS:
-        plan = planning.plan(training_notebook, scoring_notebook, trace=traced.trace, caution=caution)
-        if any(plan.functions == each.plan.functions for each in tried):
+    for plan, run in attempt.plans(traced):
+        if any((plan.functions, plan.score) == (each.plan.functions, each.plan.score) for each in tried):
             continue
         try:
-            tried.append(attempt.studied(replace(plan, findings=(*plan.findings, *stale))))
+            tried.append(attempt.studied(replace(plan, findings=(*plan.findings, *stale)), training_run=run))
         except ProjectRaised as error:
             failures.append(error)
             continue
@@ -132,20 +134,43 @@ class _Attempt:
     work_folder: Path
     count: int = 0
 
-    def run(self, name: str, **options: Any) -> NotebookRun:
-        """Run the training notebook on a copy in a folder called `name`."""
+    def plans(self, traced: NotebookRun) -> Iterator[tuple[Plan, NotebookRun | None]]:
+        """Yield the plans to try, the best first, each with a run that looked at what it asks for, if there is one.
+
+        The best score rows as they come, with the notebook's own preparation, where that was seen to hold.
+        """
+        first = planning.plan(self.training, self.scoring, trace=traced.trace)
+        rehearsed = None if self.scoring else deriving.rehearsal(self.training, first, traced.trace)
+        run = None
+        if rehearsed:
+            run = self.run("rehearsed", notebook=rehearsed.notebook, probe=rehearsed.probe, watch={})
+            candidates = deriving.candidates(rehearsed, first, run)
+            for each in candidates[:_MOST_CANDIDATES]:
+                plan = planning.plan(each.notebook, trace=traced.trace, derived=each.script)
+                yield replace(plan, findings=(*plan.findings, *each.findings)), run
+            first = replace(first, findings=(*first.findings, *deriving.findings(rehearsed, run)))
+        yield first, run
+        for caution in planning.CAUTIONS[1:]:
+            yield planning.plan(self.training, self.scoring, trace=traced.trace, caution=caution), None
+
+    def run(self, name: str, *, notebook: Notebook | None = None, **options: Any) -> NotebookRun:
+        """Run the training notebook, or one made of it, on a copy in a folder called `name`."""
         return execution.execute(
-            self.training,
+            notebook or self.training,
             python=self.python,
             folder=self.work_folder / name,
             environment=child_environment(),
             **options,
         )
 
-    def studied(self, plan: Plan) -> Study:
+    def studied(self, plan: Plan, *, training_run: NotebookRun | None = None) -> Study:
         """Return what is known once the plan's project ran. Raises ProjectRaised."""
         self.count += 1
-        training_run = self.run(f"training-{self.count}", probe=plan.training_probe, watch={})
+        if training_run is None:
+            training_run = self.run(f"training-{self.count}", probe=plan.training_probe, watch={})
+        asked = {each.name for each in plan.training_probe}
+        parts = {name: part for name, part in training_run.parts.items() if name in asked}
+        training_run = replace(training_run, parts=parts)
         scoring_run = None
         if self.scoring:
             scoring_run = execution.execute(

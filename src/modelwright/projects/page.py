@@ -41,6 +41,8 @@ def render(
     `modules` are the project's files to show, by path. `tests` is the last line of its own tests, None when they have
     not run; `elapsed_seconds` how long the notebook took.
     """
+    if scoring and scoring.path.name == notebook.path.name:
+        scoring = None  # the plan tells notebooks apart by their names
     decided = {each.path.name: deciding.decisions(each, plan) for each in (notebook, scoring) if each}
     found = [one for each in decided.values() for one in each]
     sides = _Sides(found, modules, linking.links(found, modules), linking.functions(modules))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from modelwright.notebooks.layouts import Layout
-from modelwright.projects.manifest import LOCK_FILE, PARAMETERS_FILE, toml_literal
+from modelwright.projects.manifest import LOCK_FILE, PAGE_FILE, PARAMETERS_FILE, toml_literal
 from modelwright.records import Function, Lock, LockSource, Plan, Requirement
 
 _GIT_IGNORE = "outputs/\nbuild/\n*.egg-info/\n__pycache__/\n.pytest_cache/\n.mypy_cache/\n.ruff_cache/\n.venv/\n"
@@ -35,6 +35,7 @@ def read_me(plan: Plan, layout: Layout, *, name: str) -> str:
         or "It has none.\n",
         parameters_file=PARAMETERS_FILE,
         lock_file=LOCK_FILE,
+        page_file=PAGE_FILE,
     )
 
 
@@ -140,6 +141,7 @@ python -m venv .venv
 | train, and save the model in `outputs/` | `python -m {train}` |
 | test | `pip install pytest`, then `pytest` |
 | train on the record; a gate compares with the best model so far | `wright run` |
+| see what became of each line of the notebook, and the proof | open `{page_file}` |
 | prove again that it gives what the notebook gives | `wright prove` |
 | register what a run made, and serve it | `wright model register RUN`, `wright endpoint deploy {name}` |
 

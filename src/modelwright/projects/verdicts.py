@@ -102,7 +102,7 @@ def _value(value: object) -> str:
     first = plain.strip().partition("\n")[0][:_LINE]
     whole = plain
     if not isinstance(value, str) and len(plain) <= 4 * _LIMIT:
-        whole = credentials.masked(pprint.pformat(value, width=100, compact=True, sort_dicts=False))
+        whole = credentials.masked(pprint.pformat(value, width=76, compact=True, sort_dicts=False))
     cut = f"\n… and {len(whole) - _LIMIT:,} characters more" if len(whole) > _LIMIT else ""
     return (
         f"<details><summary><code>{escaped(first)}…</code></summary><pre>{escaped(whole[:_LIMIT])}{cut}</pre></details>"
