@@ -40,7 +40,7 @@ def test_undefined_name_stops_the_conversion_and_names_the_one_meant(make, corpu
         ("from math import *\nprint(sqrt(2))", [("star-import", 1, 1)]),
         ("name = input()", [("asks-for-input", 1, 1)]),
         ("import pandas as pd\nd = pd.read_csv('/data/a.csv')", [("file-outside-folder", 1, 2)]),
-        ("import pandas as pd\nd = pd.read_csv('../a.csv')", [("file-outside-folder", 1, 2)]),
+        ("import pandas as pd\nd = pd.read_csv('../../../../a.csv')", [("file-outside-folder", 1, 2)]),
         ("import pandas as pd\nd = pd.read_csv('sub/../a.csv')", []),
         ("import numpy as np\nx = np.random.rand(3)", [("unseeded-randomness", 1, 2)]),
         ("import numpy as np\nnp.random.seed(1)\nx = np.random.rand(3)", []),

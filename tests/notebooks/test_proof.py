@@ -17,16 +17,21 @@ FLAT = Path(__file__).parents[1] / "formats" / "flat_project"
 
 
 def prove(converted, project: Path, work: Path):
-    return proof.prove(
-        plan=converted.plan,
-        training_run=converted.training_run,
-        scoring_run=converted.scoring_run,
+    project_run = proof.run(
+        converted.plan,
+        converted.training_run,
         project=project,
         layout=converted.layout,
-        project_digest="0" * 64,
         python=Path(sys.executable),
         environment=child_environment(),
         work_folder=work,
+    )
+    return proof.prove(
+        converted.plan,
+        converted.training_run,
+        converted.scoring_run,
+        project_run=project_run,
+        project_digest="0" * 64,
     )
 
 
@@ -44,11 +49,14 @@ def test_example_is_proven_equal(diabetes, tmp_path: Path) -> None:
     assert proven.is_equal
     assert [(each.name, each.kind, each.difference) for each in proven.comparisons] == [
         ("mse", "metric", 0.0),
+        ("load_data.df", "value", 0.0),
+        ("split_data.data", "value", 0.0),
+        ("train_model.reg_model", "value", 0.0),
         ("predictions", "predictions", 0.0),
         ("scores", "scores", 0.0),
     ]
     assert proven.comparisons[0].notebook == pytest.approx(3298.8855893640, rel=1e-12)
-    assert len(proven.comparisons[1].notebook) == 89
+    assert len(proven.comparisons[4].notebook) == 89
     assert proven.notebook_digest == diabetes.plan.digest
 
 
@@ -63,7 +71,12 @@ def test_a_flat_project_of_version_0_1_is_proven_as_ever(diabetes, tmp_path: Pat
 @pytest.mark.parametrize(
     ("file", "old", "new", "different"),
     [
-        ("src/small/train.py", "default=0.5", "default=0.50001", {"mse", "predictions", "scores"}),
+        (
+            "src/small/train.py",
+            "default=0.5",
+            "default=0.50001",
+            {"mse", "train_model.reg_model", "predictions", "scores"},
+        ),
         ("src/small/train.py", "(preds, data", "(preds * 1.0001, data", {"mse"}),
         ("src/small/train.py", "print(f", "str(f", {"mse"}),
         ("src/small/score.py", "np.array(data)", "np.array(data) + 1", {"scores"}),
@@ -90,7 +103,7 @@ def test_small_notebooks_are_proven_equal_and_their_tests_pass(convert_text, cor
     converted = convert_text(corpus(name), files)
     proven = prove(converted, converted.project, tmp_path / "proof")
     assert proven.is_equal, [each for each in proven.comparisons if not each.is_equal]
-    assert {each.kind for each in proven.comparisons} == {"metric", "predictions", "scores"}
+    assert {each.kind for each in proven.comparisons} == {"metric", "value", "predictions", "scores"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", converted.project / "tests"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

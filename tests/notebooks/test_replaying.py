@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from modelwright.notebooks import dataflow, deriving, execution, planning, replaying, results, statements
+from modelwright.notebooks import (
+    dataflow,
+    deriving,
+    execution,
+    planning,
+    replaying,
+    results,
+    splicing,
+    statements,
+)
+from modelwright.notebooks.saving import saved_file
 from modelwright.settings import child_environment
 
 HEAD = """import numpy as np
@@ -127,7 +137,7 @@ def test_raw_rows_give_the_predictions_of_the_notebook(make, tmp_path: Path, tex
     final = planning.plan(rawest.notebook, trace=trace, derived=rawest.script)
     compile(final.score, "score.py", "exec")
     saving = "".join(each.code for each in final.functions)
-    assert all(f'"{replaying.saved_file(name, model="model")}"' in saving for name in rehearsed.replays[0].saved)
+    assert all(f'"{saved_file(name, model="model")}"' in saving for name in rehearsed.replays[0].saved)
 
 
 @pytest.mark.slow
@@ -161,7 +171,7 @@ def test_other_code_takes_the_place_of_the_outer_expression(make) -> None:
     one = statements.statements(make("x = f(g(1), 'ä', h(2))"))[0]
     call = one.tree.value
     edits = [(call.args[0], "a"), (call.args[0].args[0], "b"), (call.args[2], "c")]
-    assert replaying.spliced(one.lines, one.tree, edits) == "x = f(a, 'ä', c)"
+    assert splicing.spliced(one.lines, one.tree, edits) == "x = f(a, 'ä', c)"
 
 
 def test_flow_without_seen_tables_has_no_entries(make) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelwright.notebooks import dataflow, replaying, results, rowwise, scoring, statements
+from modelwright.notebooks import dataflow, replaying, results, rowwise, saving, scoring, statements
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.replaying import Refusal, Replay
 from modelwright.records import Finding, Notebook, NotebookRun, Plan, ProbePoint, Trace
@@ -44,7 +44,7 @@ def rehearsal(notebook: Notebook, plan: Plan, trace: Trace | None) -> Rehearsal 
     final = (points["predictions"].cell, points["predictions"].line)
     tried = replaying.points(flow, found, model=plan.model, final=final)
     return Rehearsal(
-        notebook=replaying.hoisted(notebook, flow, found),
+        notebook=saving.hoisted(notebook, flow, found),
         probe=(*plan.training_probe, *tried),
         original=notebook,
         flow=flow,
@@ -62,8 +62,8 @@ def candidates(rehearsed: Rehearsal, plan: Plan, run: NotebookRun) -> list[Candi
     for replay, outcome in zip(rehearsed.replays, outcomes, strict=True):
         if outcome is None or not outcome["is_equal"]:
             continue
-        notebook = replaying.with_saved(rehearsed.original, rehearsed.flow, replay, model=plan.model)
-        files = replaying.files(notebook, replay, model=plan.model, otherwise=(plan.model_file, plan.loader))
+        notebook = saving.with_saved(rehearsed.original, rehearsed.flow, replay, model=plan.model)
+        files = saving.files(notebook, replay, model=plan.model, otherwise=(plan.model_file, plan.loader))
         script = scoring.replayed(rehearsed.flow, replay, outcome, model=plan.model, files=files)
         found.append(Candidate(notebook, script, tuple(_findings(rehearsed, outcomes, replay))))
     return found

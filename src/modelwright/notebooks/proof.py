@@ -83,7 +83,13 @@ def prove(
         (each.name, "metric", training_run.metrics.get(each.name), seen["metrics"].get(each.name))
         for each in plan.metrics
     ]
-    pairs += [(name, "value", value, seen["parts"].get(name)) for name, value in training_run.parts.items()]
+    # A function that a user renamed or an older conversion cut otherwise has no values under these names.
+    called = {name.partition(".")[0] for name in seen["parts"]}
+    pairs += [
+        (name, "value", value, seen["parts"].get(name))
+        for name, value in training_run.parts.items()
+        if name.partition(".")[0] in called
+    ]
     if training_run.predictions is not None:
         pairs.append(("predictions", "predictions", training_run.predictions, seen["predictions"]))
     if training_run.certainty is not None:

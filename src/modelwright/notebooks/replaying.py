@@ -7,15 +7,15 @@ it is tried in the notebook's own kernel, and later in the project.
 
 import ast
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from modelwright.notebooks import constants, dataflow, names, results, rowwise, statements, vocabulary
+from modelwright.notebooks import constants, names, rowwise, vocabulary
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.effects import RANDOM
 from modelwright.notebooks.learning import Learning
-from modelwright.records import Cell, Notebook, ProbePoint
+from modelwright.notebooks.splicing import spliced
+from modelwright.records import ProbePoint
 
 _TABLE = re.compile(
     r"pandas\.(core\.(frame|series)\.)?(DataFrame|Series)$|numpy\.\w+\[|builtins\.list$|scipy\.sparse\."
@@ -411,85 +411,6 @@ def _goes_through_rows(value: ast.expr | None) -> bool:
         case ast.ListComp(generators=[ast.comprehension(iter=through), *_]):
             return not any(isinstance(each, ast.Attribute) and each.attr == "columns" for each in ast.walk(through))
     return False
-
-
-def spliced(lines: Sequence[str], node: ast.AST, edits: Iterable[tuple[ast.expr, str]]) -> str:
-    """Return a node's text as the user wrote it, with other code for the expressions in `edits`."""
-    return _edited(lines, edits, *_span(lines, node))
-
-
-def _edited(lines: Sequence[str], edits: Iterable[tuple[ast.expr, str]], start: int = 0, end: int = -1) -> str:
-    whole = "\n".join(lines)
-    end = len(whole) if end < 0 else end
-    text, place = "", start
-    # Of two that lie in one another the outer one counts.
-    for first, last, code in sorted(((*_span(lines, each), text) for each, text in edits), key=lambda x: (x[0], -x[1])):
-        if first >= place and last <= end:
-            text += whole[place:first] + code
-            place = last
-    return text + whole[place:end]
-
-
-def _span(lines: Sequence[str], node: ast.AST) -> tuple[int, int]:
-    """Return where a node stands in a text; Python counts columns in bytes."""
-
-    def place(line: int, column: int) -> int:
-        before = sum(len(each) + 1 for each in lines[: line - 1])
-        return before + len(lines[line - 1].encode()[:column].decode())
-
-    located: ast.expr = node  # type: ignore[assignment]
-    return (
-        place(located.lineno, located.col_offset),
-        place(located.end_lineno or located.lineno, located.end_col_offset or 0),
-    )
-
-
-# --- training that saves what scoring needs ---
-
-
-def hoisted(notebook: Notebook, flow: Flow, found: Sequence[Replay]) -> Notebook:
-    """Return the notebook with names for what the replays take from the middle of expressions; it does the same."""
-    hoists: dict[int, Sequence[tuple[ast.expr, str]]] = {}
-    for each in reversed(found):
-        hoists |= each.hoists
-    cells = {each.number: each for each in notebook.cells}
-    by_cell: dict[int, list[tuple[ast.expr, str]]] = {}
-    for index, edits in hoists.items():
-        by_cell.setdefault(flow.statements[index].cell, []).extend(edits)
-    for number, edits in by_cell.items():
-        cells[number] = replace(cells[number], code=_edited(cells[number].code.splitlines(), edits))
-    return replace(notebook, cells=tuple(cells.values()))
-
-
-def with_saved(notebook: Notebook, flow: Flow, replay: Replay, *, model: str) -> Notebook:
-    """Return the notebook as it would be if its author had saved what the replay needs, in a last cell."""
-    changed = hoisted(notebook, flow, [replay])
-    saved = {each.value.id for each in results.results(flow).saves if isinstance(each.value, ast.Name)}
-    missing = [each for each in (model, *replay.saved) if each not in saved] if replay.saved else []
-    if not missing:
-        return changed
-    lines = [f'joblib.dump({name}, "{saved_file(name, model=model)}")' for name in missing]
-    code = "\n".join(["import joblib", "", *lines])
-    last = Cell(number=max(each.number for each in notebook.cells) + 1, source=code, code=code)
-    return replace(changed, cells=(*changed.cells, last))
-
-
-def saved_file(name: str, *, model: str) -> str:
-    """Return the file in the output folder for what a variable holds."""
-    return "model.joblib" if name == model else f"{name}.joblib"
-
-
-def files(notebook: Notebook, replay: Replay, *, model: str, otherwise: tuple[str, str]) -> dict[str, tuple[str, str]]:
-    """Return the files of what a notebook saves for a replay, by name, each with what loads it.
-
-    The model's is `otherwise` if it is saved by no name.
-    """
-    known = {
-        each.value.id: (PurePosixPath(each.file).name, each.loader)
-        for each in results.results(dataflow.flow(statements.statements(notebook))).saves
-        if isinstance(each.value, ast.Name) and each.file
-    }
-    return {model: otherwise} | {name: known[name] for name in (model, *replay.saved) if name in known}
 
 
 # --- what is looked at to try a replay ---

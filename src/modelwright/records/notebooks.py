@@ -199,8 +199,8 @@ class NotebookRun:
     """What was seen when a notebook ran: printed text by cell, and what its probe points gave.
 
     `rows` are the first of those in `rows_file`, a pickle: {"columns": names or None, "rows": lists}. `unseen` are the
-    points whose expression raised, each with its error. `trace` is there when the run was traced. `replays` is what came
-    of each way from raw rows to the model that was tried.
+    points whose expression raised, each with its error. `trace` is there when the run was traced. `replays` is what
+    came of each way from raw rows to the model that was tried.
     """
 
     notebook: str
