@@ -11,7 +11,7 @@ from typing import Any
 
 from modelwright import processes
 from modelwright.errors import CommandTimedOut
-from modelwright.notebooks import arranging, seeds
+from modelwright.notebooks import arranging, paths, seeds
 from modelwright.notebooks.describing import difference
 from modelwright.notebooks.layouts import Layout
 from modelwright.notebooks.proof import TOLERANCE, expected_answer, sample_request
@@ -124,7 +124,7 @@ def _other(parameter: Parameter | None, plan: Plan) -> bool | int | float | str 
             return value + 1
         case float():
             return value / 2 or 0.5
-        case str() if value in plan.data_files:
+        case str() if value in {*plan.data_files, *map(paths.in_project, plan.data_files)}:
             return str(PurePosixPath(value).with_name("missing" + PurePosixPath(value).suffix))
     return None
 

@@ -211,7 +211,7 @@ def _statistics(rows: Any) -> Any:
     numbers = [[_number(each) for each in row] for row in rows]
     found: Any = {"checksum": _checksum([each for row in numbers for each in row])}
     widths = {len(row) for row in rows}
-    columns = list(zip(*numbers)) if len(widths) == 1 else []  # noqa: B905 - Python 3.9 has no strict
+    columns: Any = list(zip(*numbers)) if len(widths) == 1 else []  # noqa: B905 - Python 3.9 has no strict
     if not columns or len(columns) > SHOWN_COLUMNS:
         columns = [[each for row in numbers for each in row]]
     found["mean"], found["std"], found["min"], found["max"], found["missing"] = zip(*map(_moments, columns))  # noqa: B905 - as above

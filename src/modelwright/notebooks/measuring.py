@@ -15,6 +15,8 @@ from modelwright.notebooks.statements import Statement
 
 # How names tell which rows they hold.
 _ROWS = {"train": r"train|_tr\b|_tr_", "valid": r"valid|_val\b|_dev\b", "test": r"test|_te\b"}
+_PLACE_OF_VALUE = re.compile(r"\{[^{}]*\}|%[-+ #0-9.]*[a-zA-Z]")
+_NUMBER_IN_WORDS = re.compile(r"(?<![\w.])\d")
 # What the scores of several folds are summed up with.
 _SUMMARIES = frozenset({"mean", "std", "max", "min", "median"})
 
@@ -103,7 +105,7 @@ class _Measuring:
                 model = subject(self.flow, self.learning, one.index)
                 name = _free_name(_shown_name(expression, function), expression, taken, model)
                 self.found.append(Measure(one.index, name, expression, function, name, is_bound=False))
-        return is_told and bool(_shown(one))
+        return is_told and bool(_shown(one)) and not _says_numbers(one.tree)
 
     def _function(self, node: ast.expr) -> str | None:
         return _metric_function(node, self.flow.names, self.numbers, self.fitted, self.folds)
@@ -145,6 +147,18 @@ def _shows_learnt(tree: ast.stmt, fitted: set[str]) -> bool:
         and root(each.value) in fitted
         for each in ast.walk(tree)
     )
+
+
+def _says_numbers(tree: ast.stmt) -> bool:
+    """Whether a statement's own words hold numbers, as "R^2" does, which would go with its text."""
+    specs = {id(each.format_spec) for each in ast.walk(tree) if isinstance(each, ast.FormattedValue)}
+    inside = {id(part) for each in ast.walk(tree) if id(each) in specs for part in ast.walk(each)}
+    texts = [
+        _PLACE_OF_VALUE.sub("", each.value)
+        for each in ast.walk(tree)
+        if isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in inside
+    ]
+    return any(_NUMBER_IN_WORDS.search(each) for each in texts)
 
 
 def _is_shown(one: Statement, flow: Flow) -> bool:

@@ -180,7 +180,7 @@ def _pipeline(request: Any, steps: Any) -> Any:
 
 def _scored(request: Any) -> Any:
     try:
-        score = importlib.import_module(request["score"])
+        score: Any = importlib.import_module(request["score"])
         early = _error_of(lambda: score.run(request["request"], {}))
         score.init()
         answers = [json.loads(json.dumps(score.run(request["request"], {}))) for _ in range(2)]
