@@ -31,8 +31,9 @@ _WRIGHT = Path(sys.executable).with_name("wright")
 
 def convert(entry: Entry, work: Path) -> tuple[processes.Done, dict[str, Any] | None, Path]:
     """Run `wright convert` on a copy of the notebook's folder; return how it ended, its JSON and the project."""
-    source, project, workspace = work / "source" / entry.slug, work / "project", work / "workspace"
-    for each in (work / "source", project, workspace):
+    source, project = work / "source" / entry.slug, work / "project"
+    workspace = work.parent / ".wright"  # of all: environments are built once
+    for each in (work / "source", project):
         shutil.rmtree(each, ignore_errors=True)
     observing.copy_folder(entry.folder, source)
     notebook = source / entry.notebook.relative_to(entry.folder)

@@ -40,7 +40,7 @@ def _kill_in(terminal: Terminal, stage: str, *command: str | Path, number: int =
     told = ""
     before = STAGES[STAGES.index(stage) - 1] if stage != "convert" else None
     if before is None:
-        until(lambda: bool(list((terminal.workspace / "scratch").glob("*/training"))), "the kernel's folder")
+        until(lambda: bool(list((terminal.workspace / "scratch").glob("*/traced"))), "the kernel's folder")
     else:
         for line in process.stderr:
             told += line
@@ -101,7 +101,7 @@ def _nothing_dangles(terminal: Terminal) -> None:
 
 def test_ctrl_c_leaves_nothing_running(terminal: Terminal, notebooks: Path) -> None:
     process = terminal.start("ship", notebooks / "training.ipynb", notebooks / "scoring.ipynb")
-    until(lambda: bool(list((terminal.workspace / "scratch").glob("*/training/notebook/*"))), "the notebook's copy")
+    until(lambda: bool(list((terminal.workspace / "scratch").glob("*/traced/notebook/*"))), "the notebook's copy")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err

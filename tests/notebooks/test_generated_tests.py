@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+DRAWN = '__import__("random").SystemRandom().random()'
 # Each mutant breaks one thing; named are the tests that must notice it.
 MUTANTS = {
-    "other alpha": ("train.py", "alpha=0.5)", "alpha=0.6)", {"metrics"}),
-    "alpha is ignored": ("train.py", "Ridge(alpha=alpha)", "Ridge(alpha=0.5)", {"alpha_reaches"}),
-    "other seed": ("train.py", "random_state=0)", "random_state=1)", {"split_data_gives", "metrics"}),
+    "other alpha": ("train.py", "alpha=0.5)", "alpha=0.6)", {"train_model_gives", "main_prints"}),
+    "alpha is ignored": ("train.py", "Ridge(alpha=alpha)", "Ridge(alpha=0.5)", {"heeds_alpha"}),
+    "other seed": ("train.py", "random_state=0)", "random_state=1)", {"split_data_gives"}),
     "other test size": ("train.py", "test_size=0.2,", "test_size=0.3,", {"split_data_gives"}),
     "parts swapped": (
         "train.py",
@@ -25,7 +26,30 @@ MUTANTS = {
     "tested on rows learnt from": ("train.py", '"test": {"X": X_test', '"test": {"X": X_train', {"test_rows_apart"}),
     "target left among the features": ("train.py", 'df.drop("Y", axis=1)', "df", {"split_data_gives"}),
     "target lost": ("train.py", "= sample_data.target", "= 0.0", {"load_data_gives"}),
-    "other metric": ("train.py", "mean_squared_error(preds", "(lambda a, b: 1.0)(preds", {"metrics"}),
+    "other metric": ("train.py", "mean_squared_error(preds", "(lambda a, b: 1.0)(preds", {"evaluate_model_gives"}),
+    "seed is ignored": ("train.py", "random_state=random_state", "random_state=0", {"heeds_random_state"}),
+    "test size is ignored": ("train.py", "test_size=test_size", "test_size=0.2", {"heeds_test_size"}),
+    "other rows each time": (
+        "train.py",
+        "= sample_data.target",
+        f"= sample_data.target + {DRAWN}",
+        {"load_data_gives"},
+    ),
+    "other split each time": ("train.py", "random_state=random_state", "random_state=None", {"split_data_gives"}),
+    "other model each time": ("train.py", "Ridge(alpha=alpha)", f"Ridge(alpha=alpha + {DRAWN})", {"train_model_gives"}),
+    "model changed by its evaluation": (
+        "train.py",
+        "    preds = ",
+        "    reg_model.coef_ = reg_model.coef_ * 1.1\n    preds = ",
+        {"evaluate_model_gives"},
+    ),
+    "model changed by its saving": (
+        "train.py",
+        "    joblib.dump(",
+        "    reg_model.coef_ = reg_model.coef_ * 1.1\n    joblib.dump(",
+        {"save_model_leaves"},
+    ),
+    "step left out of the pipeline": ("pipeline.py", "alpha=alpha", "alpha=1.0", {"pipeline_gives"}),
     "metrics not printed": ("train.py", "print(f", "str(f", {"main_prints"}),
     "nothing saved": ("train.py", "    joblib.dump(", "    str(", {"main_prints"}),
     "option does not reach training": ("train.py", "--alpha", "--other", {"main_prints"}),
@@ -87,18 +111,19 @@ def untouched(diabetes, tmp_path_factory) -> dict[str, bool]:
 
 
 def test_all_pass_on_the_project_as_it_is(untouched) -> None:
-    assert len(untouched) == 13
+    assert len(untouched) == 22
     assert all(untouched.values())
 
 
 def test_running_them_writes_nothing_into_the_project(diabetes, untouched) -> None:
     found = {str(each.relative_to(diabetes.project)) for each in diabetes.project.rglob("*") if each.is_file()}
     files = {each for each in found if "__pycache__" not in each}
-    names = ("conftest.py", "describing.py", "golden.json", "test_score.py", "test_train.py")
+    names = ("conftest.py", "describing.py", "golden.json", "stepping.py")
+    tests = ("test_pipeline.py", "test_score.py", "test_train.py")
     assert files == {
         "pyproject.toml",
         *(f"src/small/{name}.py" for name in ("__init__", "pipeline", "score", "train")),
-        *(f"tests/{name}" for name in names),
+        *(f"tests/{name}" for name in (*names, *tests)),
     }
 
 

@@ -41,7 +41,8 @@ _LEARNT = ("coef_", "intercept_", "feature_importances_", "support_", "best_iter
 _ESTIMATED = ("params", "bse", "llf", "aic", "bic", "nobs")
 _TREE = ("node_count", "max_depth", "feature", "threshold", "value")
 # Of no effect on what is learnt, or not the same twice.
-_IDLE = re.compile(r"n_jobs|verbose|.*_time_?|memory|cache_size|nthread|silent|device|copy_X|warm_start")
+_IDLE_WORDS = r"n_jobs|verbose|.*_time_?|memory|cache_size|nthread|silent|device|copy_X|warm_start"
+_IDLE = re.compile(_IDLE_WORDS)
 _CLOCK = re.compile(r".*(?:fit|score|refit)_time_?")
 
 
@@ -153,7 +154,9 @@ def _short_text(value: Any) -> Any:
     if isinstance(value, float):  # those of numpy too
         return float(value)
     text = _timeless(str(value))
-    return text if len(text) <= SHOWN_TEXT else text[:SHOWN_TEXT] + f"… {zlib.crc32(text.encode('utf-8', 'replace'))}"
+    if len(text) <= SHOWN_TEXT:
+        return text
+    return f"{text[:SHOWN_TEXT]}… {zlib.crc32(text.encode('utf-8', 'replace'))}"
 
 
 def _timeless(text: str) -> str:
@@ -169,7 +172,11 @@ def _is_table(value: Any) -> bool:
     if not isinstance(value, (list, tuple)) or not value:
         return isinstance(value, list)
     sample = value[:: max(1, len(value) // SHOWN_ITEMS)]
-    return all(_is_cell(each) or (isinstance(each, (list, tuple)) and all(map(_is_cell, each))) for each in sample)
+    return all(_is_cell(each) or _is_row(each) for each in sample)
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(map(_is_cell, value))
 
 
 def _is_cell(value: Any) -> bool:

@@ -61,7 +61,8 @@ class Steps:
         for each in self._functions if self._most_rows else ():
             function = getattr(importlib.import_module(each["module"]), each["name"])
             package = each["module"].partition(".")[0]
-            callers = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == package]
+            known = list(sys.modules.items())
+            callers = [module for name, module in known if name.partition(".")[0] == package]
             if each["role"] == "load":
                 changed += [
                     (module, each["name"], function)
@@ -135,7 +136,8 @@ def fewer(value: Any, most: int) -> Any:
 def random_states() -> Any:
     """Return the shared random states of the libraries that are loaded."""
     numpy, torch = _loaded()
-    return random.getstate(), numpy.get_state() if numpy else None, torch.get_rng_state() if torch else None
+    of_numpy = numpy.get_state() if numpy else None
+    return random.getstate(), of_numpy, torch.get_rng_state() if torch else None
 
 
 def restore(states: Any) -> None:

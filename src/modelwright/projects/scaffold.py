@@ -95,6 +95,9 @@ src = ["src", "tests"]
 [tool.ruff.lint]
 select = ["E4", "E9", "F", "I"]
 
+[tool.ruff.format]
+exclude = ["tests/describing.py", "tests/stepping.py"]  # come with every conversion, as they are
+
 [tool.mypy]
 files = ["src"]
 mypy_path = "src"
