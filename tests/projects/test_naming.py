@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwright.projects.naming import package_name
+from modelwright.projects.naming import package_name, project_name
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,17 @@ def test_names_that_are_taken_are_avoided() -> None:
     python = Path(sys.executable)
     assert package_name("wine", python=python, taken={"wine"}) == "wine_model"
     assert package_name("wine", python=python, taken={"wine", "wine_model"}) == "wine_model_project"
+
+
+@pytest.mark.parametrize(
+    ("folder", "project"),
+    [
+        ("diabetes", "diabetes"),
+        ("21-Churn (new) data", "21-Churn-new-data"),
+        ("Café", "Cafe"),
+        ("..", "project"),
+        ("模型", "project"),
+    ],
+)
+def test_a_project_is_called_like_the_folder_as_far_as_a_name_may_be(folder: str, project: str) -> None:
+    assert project_name(folder) == project

@@ -47,9 +47,10 @@ def takes_notebooks(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         from modelwright.lifecycle.shipping import Order
         from modelwright.notebooks.layouts import Style
+        from modelwright.projects import naming
         from modelwright.records import Wishes
 
-        name = name or training.absolute().parent.name
+        name = name or naming.project_name(training.absolute().parent.name)
         order = Order(
             training=training.absolute(),
             scoring=scoring.absolute() if scoring else None,

@@ -1,7 +1,8 @@
-"""The import name of a project's package, from the name of the project."""
+"""The name of a project, from that of a folder; and of its package, from that of the project."""
 
 import keyword
 import re
+import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from modelwright.environments import inspection
 
 # The modules beside the tests, and what the folders of a project are called.
 _OURS = frozenset({"conftest", "describing", "stepping", "tests", "src", "data", "outputs"})
+
+
+def project_name(folder: str) -> str:
+    """Return a folder's name as a project and its model can have it: `Churn (new)` is `Churn-new`."""
+    plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("._-") or "project"
 
 
 def package_name(project: str, *, python: Path, taken: Collection[str] = ()) -> str:
