@@ -185,3 +185,20 @@ def test_what_may_go_wrong_after_shipping(terminal: Terminal) -> None:
     assert "no luck" in told
     assert terminal.json("run", "list")[0]["status"] == "failed"
     assert [each["reference"] for each in terminal.json("model", "list")] == ["small:1"]
+
+
+def test_lint_tells_all_that_stops_a_conversion_and_runs_nothing(terminal: Terminal) -> None:
+    path = _notebook(terminal.folder, GOOD.replace("model.fit", "modle.fit"), "open('ran', 'w')\nkind = input()")
+    done = terminal.wright("lint", path, expect=1)
+    assert "training.ipynb:1:8 error [name-undefined]" in done.stdout
+    assert '"modle" is used but never assigned; "model" may be meant' in done.stdout
+    assert "training.ipynb:2:2 error [asks-for-input]" in done.stdout
+    assert not (terminal.folder / "ran").exists()
+    assert not terminal.workspace.exists()
+
+
+def test_lint_says_what_a_conversion_would_make_of_a_sound_notebook(terminal: Terminal) -> None:
+    path = _notebook(terminal.folder, GOOD + "print(X.shape)")
+    found = terminal.json("lint", path)
+    assert found["is_convertible"]
+    assert [each["reason"] for each in found["decisions"] if each["fate"] == "removed"] == ["prints the shape"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from modelwright.errors import ModelwrightError
     from modelwright.lifecycle.sessions import Session, Stage
     from modelwright.notebooks.deciding import Decision
-    from modelwright.records import Proof, Removal
+    from modelwright.records import Finding, Proof, Removal
     from modelwright.store.database import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -138,6 +138,16 @@ def stage_lines(*, is_silent: bool) -> Iterator[Callable[["Stage"], None]]:
 def not_an_assignment(text: str, option: str) -> click.BadParameter:
     """Return the usage error for an option that takes NAME=VALUE and got something else."""
     return click.BadParameter(f'"{text}" is not NAME=VALUE', param_hint=option)
+
+
+def show_findings(findings: Sequence["Finding"]) -> None:
+    """Print a line for each finding, as compilers do, and how to mend it below."""
+    for each in findings:
+        place = ":".join(str(part) for part in (each.notebook, each.cell, each.line) if part)
+        kind = click.style("error", fg="red") if each.is_error else click.style("note", fg="yellow")
+        click.echo(f"{place} {kind} [{each.code}] {each.message}\n  fix: {each.fix}")
+    if not findings:
+        click.echo("nothing was found")
 
 
 def show_removals(removals: Sequence["Removal"]) -> None:

@@ -48,6 +48,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     lazy={
         "ship": ("ship", "From notebooks to a served, registered, proven model."),
+        "lint": ("project", "Say what stands in the way of converting a notebook, without running it."),
         "convert": ("project", "Turn notebooks into a tested Python project."),
         "prove": ("project", "Run notebook and project and compare their results."),
         "test": ("project", "Run a project's tests in its own environment."),

@@ -1,4 +1,4 @@
-"""`wright convert`, `wright prove`, `wright test`."""
+"""`wright lint`, `wright convert`, `wright prove`, `wright test`."""
 
 import functools
 from collections.abc import Callable
@@ -64,6 +64,25 @@ def takes_notebooks(command: Callable[..., None]) -> Callable[..., None]:
         command(order, **others)
 
     return with_order
+
+
+@click.command()
+@click.argument("notebook", metavar="NOTEBOOK", type=click.Path(path_type=Path))
+@click.option("--decisions", is_flag=True, help="Show too what a conversion would make of every statement.")
+@output.json_option
+def lint(notebook: Path, *, decisions: bool, as_json: bool) -> None:
+    """Tell what stands in the way of converting NOTEBOOK, without running it; exit 1 when something does."""
+    from modelwright.notebooks import linting
+
+    found = linting.lint(notebook.absolute())
+    if as_json:
+        output.show_json(found)
+    else:
+        output.show_findings(found.findings)
+        if decisions:
+            output.show_decisions(found.decisions)
+    if not found.is_convertible:
+        raise SystemExit(1)
 
 
 @click.command()

@@ -8,10 +8,11 @@ from typing import cast
 
 from modelwright.notebooks import constants, vocabulary
 from modelwright.notebooks.dataflow import Flow
-from modelwright.notebooks.names import Names
 from modelwright.notebooks.results import Results
 from modelwright.notebooks.slicing import Slice
 from modelwright.records import Parameter
+
+_SEEDING = frozenset({"numpy.random.seed", "random.seed", "torch.manual_seed"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +46,9 @@ def find(flow: Flow, kept: Slice, results: Results) -> Parameters:
     taken = set().union(*(each.binds | each.changes | each.reads for each in flow.effects)) | {"output_folder"}
     literals: list[Literal] = []
     order: list[tuple[int, str]] = [(index, name) for name, index in variables.items()]
+    unpacked = _unpacked_names(flow)
     for index in sorted(kept.body):
-        for call_name, keyword, node in _steering(flow.statements[index].tree, flow):
+        for call_name, keyword, node in _steering(flow.statements[index].tree, flow, unpacked):
             value = constants.scalar(node)
             if value is None:
                 continue
@@ -75,47 +77,41 @@ def _result_path_names(flow: Flow, results: Results) -> set[str]:
     return found
 
 
-def _steering(tree: ast.stmt, flow: Flow) -> list[tuple[str, str, ast.expr]]:
-    """Return the literals that steer a fit, a split or a seed: the callable's name, the keyword, the literal."""
+def _steering(tree: ast.stmt, flow: Flow, unpacked: Mapping[str, str]) -> list[tuple[str, str, ast.expr]]:
+    """Return the literals that steer a fit, a split or a seed: the callable's name, the keyword, the literal.
+
+    `unpacked` are the variables that hold the keywords of a constructor, each with its class.
+    """
     found = []
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         origin = flow.names.origin(node.func) or ""
         last = origin.rpartition(".")[2]
-        if origin in {"numpy.random.seed", "random.seed"} and node.args:
+        if origin in _SEEDING and node.args:
             found.append(("seed", "seed", node.args[0]))
         elif origin in vocabulary.SPLITTERS or flow.names.is_estimator(node):
             for each in node.keywords:
                 if each.arg is None:
-                    found += _unpacked(each.value, last, flow, tree)
+                    found += [(last, key, entry) for key, entry in _entries(each.value)]
                 elif each.arg not in vocabulary.TECHNICAL_KEYWORDS:
                     found.append((last, each.arg, each.value))
-    return found + _dictionaries(tree, flow)
+    name = tree.targets[0].id if isinstance(tree, ast.Assign) and isinstance(tree.targets[0], ast.Name) else ""
+    if isinstance(tree, ast.Assign) and name in unpacked:
+        found += [(unpacked[name], key, entry) for key, entry in _entries(tree.value)]
+    return found
 
 
-def _unpacked(value: ast.expr, call_name: str, flow: Flow, tree: ast.stmt) -> list[tuple[str, str, ast.expr]]:
-    """Return the entries of a literal dictionary that is unpacked in place."""
-    del flow, tree
-    return [(call_name, key, entry) for key, entry in _entries(value)]
-
-
-def _dictionaries(tree: ast.stmt, flow: Flow) -> list[tuple[str, str, ast.expr]]:
-    """Return the entries of `args = {"alpha": 0.5}` where a constructor is called with `**args`."""
-    if not isinstance(tree, ast.Assign) or not isinstance(tree.targets[0], ast.Name):
-        return []
-    user = _constructor_given(tree.targets[0].id, flow)
-    return [(user, key, entry) for key, entry in _entries(tree.value)] if user else []
-
-
-def _constructor_given(name: str, flow: Flow) -> str:
+def _unpacked_names(flow: Flow) -> dict[str, str]:
+    """Return the variables that a constructor is called with as `**args`, each with the first such class."""
+    found: dict[str, str] = {}
     for each in flow.statements:
         for node in ast.walk(each.tree):
             if isinstance(node, ast.Call) and flow.names.is_estimator(node):
-                given = {one.value.id for one in node.keywords if one.arg is None and isinstance(one.value, ast.Name)}
-                if name in given:
-                    return _last(flow.names, node)
-    return ""
+                given = [one.value.id for one in node.keywords if one.arg is None and isinstance(one.value, ast.Name)]
+                for name in given:
+                    found.setdefault(name, (flow.names.constructor(node) or "").rpartition(".")[2])
+    return found
 
 
 def _entries(value: ast.expr) -> list[tuple[str, ast.expr]]:
@@ -128,10 +124,6 @@ def _entries(value: ast.expr) -> list[tuple[str, ast.expr]]:
         for key, entry in zip(value.keys, value.values, strict=True)
         if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value.isidentifier()
     ]
-
-
-def _last(names: Names, node: ast.Call) -> str:
-    return (names.constructor(node) or "").rpartition(".")[2]
 
 
 def _name(

@@ -6,7 +6,7 @@ LibCST keeps the user's comments and layout; Python's own tree is simpler to ana
 import ast
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -91,7 +91,7 @@ def _of_cell(cell: Cell, code: str, renamed: Renamed, *, first_index: int, inter
         for node, place in wrapper.resolve(PositionProvider).items()
         if isinstance(node, cst.BaseExpression)
     }
-    lines = tuple(code.splitlines())
+    lines, written = tuple(code.splitlines()), re.split("\r\n|\r|\n", cell.code)
     parts = _flat(module)
     return [
         Statement(
@@ -102,7 +102,7 @@ def _of_cell(cell: Cell, code: str, renamed: Renamed, *, first_index: int, inter
             is_displayed=_is_displayed(tree, is_last=tree is trees[-1], interactivity=interactivity),
             tree=_as_function(tree),
             syntax=_as_function_syntax(syntax) if _names_lambda(tree) else syntax,
-            source=ast.get_source_segment(cell.code, original) or "",
+            source=_source(original, written),
             nodes=nodes,
             lines=lines,
             heading=cell.heading,
@@ -111,6 +111,15 @@ def _of_cell(cell: Cell, code: str, renamed: Renamed, *, first_index: int, inter
         )
         for number, (original, tree, syntax) in enumerate(zip(originals, trees, parts, strict=True))
     ]
+
+
+def _source(tree: ast.stmt, lines: Sequence[str]) -> str:
+    """Return a statement's text; `ast.get_source_segment` would split the whole cell for each of them."""
+    last = (tree.end_lineno or tree.lineno) - 1
+    text = [each.encode() for each in lines[tree.lineno - 1 : last + 1]]
+    text[-1] = text[-1][: tree.end_col_offset]
+    text[0] = text[0][tree.col_offset :]
+    return b"\n".join(text).decode()
 
 
 def _is_displayed(tree: ast.stmt, *, is_last: bool, interactivity: str) -> bool:

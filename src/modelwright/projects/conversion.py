@@ -41,6 +41,7 @@ SAMPLE_FILE = "sample.json"
 _NO_WISHES = Wishes()
 # Ways to score that are tried; each one costs a run of the project.
 _MOST_CANDIDATES = 2
+_SAMPLE_ROWS = 2
 # What the project is called while nothing is known but its code.
 _DRAFT = "project_draft"
 
@@ -377,8 +378,13 @@ def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict
     files[LOCK_FILE] = lock.text
     sample = proof.sample_request(plan, studied.training_run)
     if sample:
-        files[SAMPLE_FILE] = json.dumps(json.loads(sample)) + "\n"
+        files[SAMPLE_FILE] = json.dumps(_shown(json.loads(sample), studied)) + "\n"
     return files
+
+
+def _shown(request: Any, studied: Study) -> Any:
+    """Return the request that people see and paste: the scoring notebook's, else a few of the rows that are proven."""
+    return request if studied.scoring else {**request, "data": request["data"][:_SAMPLE_ROWS]}
 
 
 def _golden(studied: Study, environment: BuiltEnvironment, layout: Layout) -> dict[str, Any]:
