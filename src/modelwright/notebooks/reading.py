@@ -131,7 +131,7 @@ def _code(part: Part, gathered: _Gathered, *, path: Path, number: int, folder: P
         return ""
     translate = _translator(gathered, folder=folder)
     became = syntax.plain(part.source, translate)
-    error = syntax.syntax_error(became.code)
+    error = became.error
     if error is not None:
         line, why = getattr(error, "lineno", None) or 1, getattr(error, "msg", None) or error
         why = f"{why}: the notebook is in Python 2" if "Missing parentheses in call to" in str(why) else why

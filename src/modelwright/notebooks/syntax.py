@@ -27,10 +27,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Plain:
-    """A cell in plain Python, with each command that was in it and what became of it."""
+    """A cell in plain Python, with each command that was in it and what became of it.
+
+    `error` says what is wrong with it as Python; None if nothing is.
+    """
 
     code: str
     translated: tuple[tuple[Place, Translation], ...]
+    error: SyntaxError | ValueError | None
 
 
 def plain(source: str, translate: Translate) -> Plain:
@@ -40,10 +44,13 @@ def plain(source: str, translate: Translate) -> Plain:
     if not parses(cell.text) or _is_automatic(cell.lines):
         cell.clean()
         cell.take_cell_commands()
-        cell.take_commands()
+        try:
+            cell.take_commands()
+        except IndentationError as error:  # it cannot even be cut into tokens
+            return Plain(cell.text, tuple(cell.translated), error)
     if _SHELL_IN_TEXT in cell.text:
         cell.take_calls()
-    return Plain(cell.text, tuple(cell.translated))
+    return Plain(cell.text, tuple(cell.translated), syntax_error(cell.text))
 
 
 def parses(text: str) -> bool:
