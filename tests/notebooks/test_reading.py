@@ -367,7 +367,7 @@ def test_bytes_that_are_no_text_are_corrupt(tmp_path: Path) -> None:
 def test_invalid_python_names_cell_and_line(tmp_path: Path) -> None:
     with pytest.raises(NotebookCorrupt, match="cell 2, line 2 is no valid Python"):
         read_cells(tmp_path, "x = 1", "y = 2\nz = = 3")
-    with pytest.raises(NotebookCorrupt, match="cell 1, line 4 is no valid Python .unindent"):
+    with pytest.raises(NotebookCorrupt, match=r"cell 1, line 4 is no valid Python \(unindent"):
         read_cells(tmp_path, "%matplotlib inline\nif True:\n        x = 1\n    y = 2")
 
 
