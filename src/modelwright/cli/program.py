@@ -49,6 +49,7 @@ class LazyGroup(click.Group):
     lazy={
         "ship": ("ship", "From notebooks to a served, registered, proven model."),
         "convert": ("project", "Turn notebooks into a tested Python project."),
+        "new": ("project", "Start a tested project without a notebook."),
         "prove": ("project", "Run notebook and project and compare their results."),
         "test": ("project", "Run a project's tests in its own environment."),
         "run": ("run", "Train a project's model on the record; list and show runs."),
