@@ -133,6 +133,24 @@ class ProjectInvalid(ModelwrightError):
     remedy = "mend the file, or convert the notebook again: wright convert TRAINING.ipynb"
 
 
+class ProjectWithoutNotebook(ModelwrightError):
+    """There is no notebook that the project could be compared with."""
+
+    code = "project-without-notebook"
+    status = 409
+    problem = 'project "{project}" was made from no notebook, so there is nothing to compare it with'
+    remedy = "wright test {folder}"
+
+
+class FolderNotEmpty(ModelwrightError):
+    """A new project would lie among other files."""
+
+    code = "folder-not-empty"
+    status = 409
+    problem = '"{folder}" holds {files}; a new project is only written to a new or empty folder'
+    remedy = "choose another folder with --into"
+
+
 class ProjectEdited(ModelwrightError):
     """A folder holds work that a conversion would overwrite."""
 
@@ -156,7 +174,7 @@ class NameInvalid(ModelwrightError):
 
     code = "name-invalid"
     problem = '"{name}" is no valid {noun} name: {rule}'
-    remedy = "choose another with --name"
+    remedy = "choose another {way}"
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
@@ -224,7 +242,7 @@ class MetricMissing(ModelwrightError):
     code = "metric-missing"
     status = 422
     problem = 'the gate compares "{metric}", and {source} has no such metric'
-    remedy = "print the metric in the notebook, or name another under [gate] in {manifest}"
+    remedy = "print it in the notebook, or return it where the model is measured, or name another in {manifest}"
 
 
 class GateWithoutMetric(ModelwrightError):
@@ -257,7 +275,7 @@ class NotBetter(RunCancelled):
         "not better than {champion}, nothing registered: {metric} is {new!r} on the same data where {champion} has "
         "{old!r} ({goal} it); the run is cancelled"
     )
-    remedy = "change the notebook, or a parameter: wright run {folder} --set NAME=VALUE"
+    remedy = "change the notebook, the code, or a parameter: wright run {folder} --set NAME=VALUE"
 
 
 # --- lifecycle -------------------------------------------------------------------------------------------------------

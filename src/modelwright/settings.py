@@ -100,7 +100,9 @@ def interpreter(named: Path | None = None) -> Path:
     if named is not None:
         found = shutil.which(str(named))
         if not found:
-            raise CommandMissing(command=named, purpose="notebooks are to run in it", install="--python PATH/TO/python")
+            raise CommandMissing(
+                command=named, purpose="notebooks and projects are to run in it", install="--python PATH/TO/python"
+            )
         return Path(found).absolute()
     active = os.environ.get("VIRTUAL_ENV")
     if active and (Path(active) / "bin" / "python").exists():

@@ -76,6 +76,13 @@ def test_a_missing_module_is_refused_with_the_command_that_installs_it() -> None
     assert raised.value.next_command == f"{OURS} -m pip install opencv-python"
 
 
+def test_all_missing_modules_are_named_at_once(tmp_path: Path) -> None:
+    python = bare_interpreter(tmp_path / "bare")
+    with pytest.raises(ModuleNotInstalled, match=r'"joblib", "sklearn\.linear_model"') as raised:
+        requirements_for(["json", "sklearn.linear_model", "joblib"], python=python)
+    assert raised.value.next_command == f"{python} -m pip install joblib scikit-learn"
+
+
 def test_a_module_of_an_editable_install_is_refused() -> None:
     with pytest.raises(DistributionEditable, match='"modelwright" is installed as an editable link to'):
         requirements_for(["modelwright"], python=OURS)

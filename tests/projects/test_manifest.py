@@ -33,6 +33,13 @@ def test_a_manifest_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) == _manifest(tmp_path)
 
 
+def test_a_manifest_of_no_notebook_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    made_new = replace(_manifest(tmp_path), training=None)
+    (tmp_path / "wright.toml").write_text(manifest_text(made_new))
+    assert "notebooks" not in (tmp_path / "wright.toml").read_text()
+    assert read_manifest(tmp_path) == made_new
+
+
 @pytest.mark.parametrize("style", Style)
 def test_the_layout_reads_back_as_it_was_written(tmp_path: Path, style: Style) -> None:
     laid_out = replace(_manifest(tmp_path), layout=layouts.layout("churn", style))

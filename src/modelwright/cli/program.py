@@ -50,6 +50,7 @@ class LazyGroup(click.Group):
         "ship": ("ship", "From notebooks to a served, registered, proven model."),
         "lint": ("project", "Say what stands in the way of converting a notebook, without running it."),
         "convert": ("project", "Turn notebooks into a tested Python project."),
+        "new": ("project", "Start a tested project without a notebook."),
         "prove": ("project", "Run notebook and project and compare their results."),
         "test": ("project", "Run a project's tests in its own environment."),
         "run": ("run", "Train a project's model on the record; list and show runs."),

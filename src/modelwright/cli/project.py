@@ -1,4 +1,4 @@
-"""`wright lint`, `wright convert`, `wright prove`, `wright test`."""
+"""`wright lint`, `wright convert`, `wright new`, `wright prove`, `wright test`."""
 
 import functools
 from collections.abc import Callable
@@ -126,6 +126,33 @@ def convert(order: "Order", *, decisions: bool, as_json: bool) -> None:
         raise verified.failure
     if not verified.is_equal:
         raise SystemExit(1)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--into", metavar="FOLDER", type=click.Path(path_type=Path), help="The project; default: ./NAME.")
+@click.option("--python", metavar="PATH", type=click.Path(path_type=Path), help="The Python whose packages it gets.")
+@click.option(
+    "--layout",
+    type=click.Choice(["modules", "mlopspython"]),
+    default="modules",
+    help="How the package's folders are cut.",
+)
+@output.json_option
+def new(name: str, *, into: Path | None, python: Path | None, layout: str, as_json: bool) -> None:
+    """Start a tested project without a notebook; your own model takes the place of its sample."""
+    from modelwright.lifecycle import starting
+    from modelwright.notebooks.layouts import Style
+
+    folder = (into or Path(name)).absolute()
+    with output.session(is_made=True, is_silent=as_json) as session:
+        started = starting.start(session, name, into=folder, layout=Style(layout), python=python)
+    if as_json:
+        output.show_json({"project": folder, "package": started.manifest.layout.package, "tests": started.tests})
+    else:
+        click.echo(f"project  {folder}")
+        click.echo(f"  how your model gets in: {folder / 'README.md'}")
+        click.echo(f"  next: wright run {folder}")
 
 
 @click.command()

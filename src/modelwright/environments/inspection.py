@@ -116,10 +116,15 @@ def requirements_for(
     """
     own = set(folder_modules)
     inspection = inspect(python, [name for name in modules if name.partition(".")[0] not in own])
+    origins = {module: origin for module, origin in inspection.modules.items() if not origin.is_standard}
+    missing = [module for module, origin in origins.items() if not origin.owners and not origin.origin]
+    if missing:
+        tops = dict.fromkeys(module.partition(".")[0] for module in missing)
+        names = " ".join(_FAMOUS_NAMES.get(each, each) for each in tops)
+        raise ModuleNotInstalled(module='", "'.join(missing), python=python, distribution=names)
     owners: set[str] = set()
-    for module, origin in inspection.modules.items():
-        if not origin.is_standard:
-            owners.update(_owners(module, origin, inspection))
+    for module, origin in origins.items():
+        owners.update(_owners(module, origin, inspection))
     found = [inspection.distributions[canonicalize_name(name)] for name in owners]
     return tuple(sorted((Requirement(canonicalize_name(each.name), each.version) for each in found), key=str))
 
@@ -180,12 +185,9 @@ def _needed(distribution: Distribution, extra: str, markers: Mapping[str, str]) 
 
 
 def _owners(module: str, origin: ModuleOrigin, inspection: Inspection) -> tuple[str, ...]:
-    """Return the distributions of a module that is not Python's own; raise when there is none."""
+    """Return the distributions of an installed module; raise when there is none."""
     if origin.owners:
         return origin.owners
-    top = module.partition(".")[0]
-    if not origin.origin:
-        raise ModuleNotInstalled(module=module, python=inspection.python, distribution=_FAMOUS_NAMES.get(top, top))
     for each in inspection.distributions.values():
         if each.is_editable and Path(origin.origin).is_relative_to(each.url.removeprefix("file://")):
             raise DistributionEditable(distribution=each.name, folder=each.url.removeprefix("file://"))

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelwright.environments.locking import pins
-from modelwright.errors import CommandTimedOut, ModelwrightError, NotBetter, ProjectRaised, ProofDiffers, TestsFailed
+from modelwright.errors import (
+    CommandTimedOut,
+    ModelwrightError,
+    NotBetter,
+    ProjectRaised,
+    ProjectWithoutNotebook,
+    ProofDiffers,
+    TestsFailed,
+)
 from modelwright.lifecycle import recovery, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
@@ -132,8 +140,10 @@ def convert(session: Session, order: Order) -> Verified:
 def prove(session: Session, manifest: Manifest, *, python: Path | None = None) -> Proof:
     """Run the project's notebooks and the project, compare their results, and record the proof, equal or not.
 
-    Raises ProofDiffers when a result is not equal.
+    Raises ProjectWithoutNotebook, and ProofDiffers when a result is not equal.
     """
+    if manifest.training is None:
+        raise ProjectWithoutNotebook(project=manifest.name, folder=manifest.folder)
     environment = training.environment_of(session.store, read_lock(manifest), python=python)
     with claims.scratch_folder(session.store) as work_folder:
         with session.stage("notebook", f"running {manifest.training.name} in a fresh kernel") as stage:

@@ -15,10 +15,13 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
 NAME_RULE = "letters, digits, '-', '.' and '_', at most 255, the first a letter or digit"
 
 
-def check_name(name: str) -> str:
-    """Return `name`, which must be a valid model name. Raises NameInvalid."""
+def check_name(name: str, *, noun: str = "model", way: str = "with --name") -> str:
+    """Return `name`, which must be a valid name of a model and its project.
+
+    Raises NameInvalid, which calls it the name of a `noun` and tells the `way` to choose another.
+    """
     if not _NAME.fullmatch(name):
-        raise NameInvalid(name=name, noun="model", rule=NAME_RULE)
+        raise NameInvalid(name=name, noun=noun, rule=NAME_RULE, way=way)
     return name
 
 

@@ -14,7 +14,8 @@ from modelwright.notebooks.layouts import Layout
 from modelwright.notebooks.rendering import literal
 from modelwright.records import Function, Plan
 
-_COPIED = ("describing", "stepping")
+# Modules beside the tests that every conversion brings as they are.
+COPIED = ("tests/describing.py", "tests/stepping.py")
 # What tests may import, and our own modules beside them.
 _IMPORTABLE = ["importlib", "joblib", "json", "numpy", "os", "pandas", "pathlib", "pickle", "pytest", "subprocess"]
 _GIVEN = tuple(f"import {each}" for each in [*_IMPORTABLE, "sys"])
@@ -40,7 +41,7 @@ _RESERVED = frozenset(
 def tests(plan: Plan, golden: Mapping[str, Any], layout: Layout) -> dict[str, str]:
     """Return the project's test files by path, for what `golden` holds."""
     here = Path(__file__)
-    files = {f"tests/{each}.py": here.with_name(f"{each}.py").read_text(encoding="utf-8") for each in _COPIED}
+    files = {each: here.with_name(Path(each).name).read_text(encoding="utf-8") for each in COPIED}
     files["tests/conftest.py"] = templates.CONFTEST
     files["tests/golden.json"] = _text(golden)
     modules = arranging.arrange(plan, layout).functions

@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,15 +28,14 @@ from modelwright.notebooks import (
 from modelwright.notebooks.deciding import Decision
 from modelwright.notebooks.layouts import Layout, Style
 from modelwright.notebooks.proof import ProjectRun
+from modelwright.projects import folders, merging, naming, page, scaffold
 from modelwright.projects import manifest as manifests
-from modelwright.projects import merging, naming, page, scaffold
 from modelwright.projects.code import code_digest
-from modelwright.projects.manifest import LOCK_FILE, MANIFEST_FILE, PAGE_FILE, PARAMETERS_FILE, Manifest, toml_literal
+from modelwright.projects.manifest import MANIFEST_FILE, PAGE_FILE, PARAMETERS_FILE, Manifest
 from modelwright.records import BuiltEnvironment, Goal, Notebook, NotebookRun, Plan, Proof, Requirement, Wishes
 from modelwright.settings import child_environment
 from modelwright.store.blobs import digest_of
 
-SAMPLE_FILE = "sample.json"
 _NO_WISHES = Wishes()
 # Ways to score that are tried; each one costs a run of the project.
 _MOST_CANDIDATES = 2
@@ -78,12 +76,7 @@ def check_place(into: Path, *, is_overwritten: bool) -> None:
 
     Raises FolderNotWritable, and ProjectEdited when the user has edited what cannot be merged.
     """
-    try:
-        into.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=into if into.exists() else into.parent):
-            pass
-    except OSError as error:
-        raise FolderNotWritable(folder=into, reason=error.strerror, option="--into") from error
+    folders.check_writable(into)
     if not is_overwritten and (into / MANIFEST_FILE).is_file():
         _refuse_to_overwrite(into, manifests.read_manifest(into).generated)
 
@@ -247,10 +240,8 @@ def lay_out(
     files = _files(studied, locked, name=name, layout=layout)
     ours = [*files, *_data_files(studied.plan, layout)]
     edits = {} if is_overwritten else _merged(into, files, ours)
-    unfinished = into.with_name(f".{into.name}.partial")
-    environment = locked.environment
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    lock = locked.environment.lock
+    with folders.unfinished(into) as unfinished:
         beside = [studied.training.path.parent, studied.training_run.folder]
         _write(unfinished, files, beside, _data_files(studied.plan, layout))
         manifest = Manifest(
@@ -260,25 +251,19 @@ def lay_out(
             scoring=studied.scoring.path if studied.scoring else None,
             gate_metric=studied.plan.metrics[0].name if studied.plan.metrics else None,
             gate_goal=studied.plan.metrics[0].goal if studied.plan.metrics else Goal.MINIMIZE,
-            python_version=environment.lock.python_version,
-            platform=environment.lock.platform,
-            lock_source=environment.lock.source,
+            python_version=lock.python_version,
+            platform=lock.platform,
+            lock_source=lock.source,
             generated={path: digest_of(unfinished / path) for path in ours},
             layout=layout,
             wishes=wishes,
         )
         # What counts as the user's is told by what conversion wrote, not by what came of putting both together.
-        for path, text in {**edits, merging.BASE_FILE: merging.base_text(files)}.items():
-            (unfinished / path).write_text(text, encoding="utf-8")
+        folders.write(unfinished, {**edits, merging.BASE_FILE: merging.base_text(files)})
         # Until it is proven, the page says so: an older conversion's would tell of other code.
-        (unfinished / PAGE_FILE).write_text(_page(studied, unfinished, layout), encoding="utf-8")
-        (unfinished / MANIFEST_FILE).write_text(manifests.manifest_text(manifest), encoding="utf-8")
+        page_text = _page(studied, unfinished, layout)
+        folders.write(unfinished, {PAGE_FILE: page_text, MANIFEST_FILE: manifests.manifest_text(manifest)})
         _remove_stale(into, ours)
-        _move_into(unfinished, into)
-    except OSError as error:
-        raise FolderNotWritable(folder=into, reason=error.strerror, option="--into") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return manifest
 
 
@@ -371,14 +356,12 @@ def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict
     plan, lock = studied.plan, locked.environment.lock
     golden = _golden(studied, locked.environment, layout)
     files = emitting.modules(plan, layout) | testing.tests(plan, golden, layout)
-    files |= scaffold.files(name, layout, requirements=locked.requirements, lock=lock)
+    files |= scaffold.files(name, layout, requirements=locked.requirements, lock=lock, copied=testing.COPIED)
     files["README.md"] = scaffold.read_me(plan, layout, name=name)
-    files[PARAMETERS_FILE] = _parameters_text(plan)
-    files["requirements.txt"] = "".join(f"{each}\n" for each in locked.requirements)
-    files[LOCK_FILE] = lock.text
+    files[PARAMETERS_FILE] = scaffold.parameters_text(plan)
     sample = proof.sample_request(plan, studied.training_run)
     if sample:
-        files[SAMPLE_FILE] = json.dumps(_shown(json.loads(sample), studied)) + "\n"
+        files[scaffold.SAMPLE_FILE] = json.dumps(_shown(json.loads(sample), studied)) + "\n"
     return files
 
 
@@ -411,19 +394,11 @@ def _data_files(plan: Plan, layout: Layout) -> dict[str, str]:
 
 def _write(folder: Path, files: Mapping[str, str], beside: Sequence[Path], copies: Mapping[str, str]) -> None:
     """Write `files`, and `copies` of what the first of the folders `beside` holds, by their paths in the project."""
-    for path, text in files.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+    folders.write(folder, files)
     for path, source in copies.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(next(each / source for each in beside if (each / source).is_file()), target)
-
-
-def _parameters_text(plan: Plan) -> str:
-    lines = [f"{each.name} = {toml_literal(each.value)}\n" for each in plan.parameters]
-    return "# What a run trains with; `wright run --set NAME=VALUE` overrides.\n" + "".join(lines)
 
 
 def _refuse_to_overwrite(into: Path, files: Iterable[str]) -> None:
@@ -459,12 +434,3 @@ def _remove_stale(into: Path, ours: Collection[str]) -> None:
         for path, digest in manifests.read_manifest(into).generated.items():
             if path not in ours and (into / path).is_file() and digest_of(into / path) == digest:
                 (into / path).unlink()
-
-
-def _move_into(partial: Path, into: Path) -> None:
-    """Replace files one by one, the manifest last: until then the folder counts as the older conversion."""
-    paths = sorted((path for path in partial.rglob("*") if path.is_file()), key=lambda path: path.name == MANIFEST_FILE)
-    for path in paths:
-        target = into / path.relative_to(partial)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)

@@ -22,11 +22,14 @@ _FLAT = layouts.layout("")
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `wright.toml` says. Notebook paths are absolute here and relative to the project in the file."""
+    """What `wright.toml` says. Notebook paths are absolute here and relative to the project in the file.
+
+    A project that was made from no notebook has no `training`.
+    """
 
     folder: Path
     name: str
-    training: Path
+    training: Path | None
     scoring: Path | None
     gate_metric: str | None
     gate_goal: Goal
@@ -54,12 +57,12 @@ def read_manifest(folder: Path) -> Manifest:
             raise ProjectInvalid(
                 path=path, reason=f"its format is {content['format_version']}, this release reads {FORMAT_VERSION}"
             )
-        notebooks = content["notebooks"]
+        notebooks = content.get("notebooks", {})
         gate = content.get("gate", {})
         return Manifest(
             folder=folder,
             name=content["name"],
-            training=_beside(folder, notebooks["training"]),
+            training=_beside(folder, notebooks["training"]) if notebooks else None,
             scoring=_beside(folder, notebooks["scoring"]) if "scoring" in notebooks else None,
             gate_metric=gate.get("metric"),
             gate_goal=Goal(gate.get("goal", Goal.MINIMIZE)),
@@ -86,11 +89,7 @@ def manifest_text(manifest: Manifest) -> str:
         lines.append(f"package = {toml_literal(manifest.layout.package)}")
     if manifest.layout.style is not Style.MODULES:
         lines.append(f"layout = {toml_literal(str(manifest.layout.style))}")
-    lines += ["", "[notebooks]", f"training = {toml_literal(os.path.relpath(manifest.training, manifest.folder))}"]
-    if manifest.scoring:
-        lines.append(f"scoring = {toml_literal(os.path.relpath(manifest.scoring, manifest.folder))}")
-    for name, cells in (("keep", manifest.wishes.keep), ("drop", manifest.wishes.drop)):
-        lines += [f"{name} = {list(cells)}"] if cells else []
+    lines += _notebook_lines(manifest)
     lines += [
         "",
         f"# What {LOCK_FILE} was made on and from.",
@@ -107,9 +106,18 @@ def manifest_text(manifest: Manifest) -> str:
             f"metric = {toml_literal(manifest.gate_metric)}",
             f"goal = {toml_literal(str(manifest.gate_goal))}",
         ]
-    lines += ["", "# The files as conversion wrote them, so that your edits are never overwritten.", "[generated]"]
+    lines += ["", "# The files as they were written, so that your edits are never overwritten.", "[generated]"]
     lines += [f"{toml_literal(name)} = {toml_literal(digest)}" for name, digest in manifest.generated.items()]
     return "\n".join(lines) + "\n"
+
+
+def _notebook_lines(manifest: Manifest) -> list[str]:
+    notebooks = {"training": manifest.training, "scoring": manifest.scoring}
+    paths = {name: os.path.relpath(path, manifest.folder) for name, path in notebooks.items() if path}
+    lines = [f"{name} = {toml_literal(path)}" for name, path in paths.items()]
+    for name, cells in (("keep", manifest.wishes.keep), ("drop", manifest.wishes.drop)):
+        lines += [f"{name} = {list(cells)}"] if cells else []
+    return ["", "[notebooks]", *lines] if lines else []
 
 
 def read_parameters(folder: Path) -> dict[str, object]:

@@ -7,35 +7,58 @@ from modelwright.notebooks.layouts import Layout
 from modelwright.projects.manifest import LOCK_FILE, PAGE_FILE, PARAMETERS_FILE, toml_literal
 from modelwright.records import Function, Lock, LockSource, Plan, Requirement
 
-_GIT_IGNORE = "outputs/\nbuild/\n*.egg-info/\n__pycache__/\n.pytest_cache/\n.mypy_cache/\n.ruff_cache/\n.venv/\n"
+# The request that scoring is tried with.
+SAMPLE_FILE = "sample.json"
+_GIT_IGNORE = (
+    ".wright/\noutputs/\nbuild/\n*.egg-info/\n__pycache__/\n.pytest_cache/\n.mypy_cache/\n.ruff_cache/\n.venv/\n"
+)
 
 
-def files(name: str, layout: Layout, *, requirements: Sequence[Requirement], lock: Lock) -> dict[str, str]:
-    """Return the files by path, all but the README."""
+def files(
+    name: str, layout: Layout, *, requirements: Sequence[Requirement], lock: Lock, copied: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the files by path, all but the README and the parameters.
+
+    `copied` are files of the project that its formatter leaves alone.
+    """
     return {
         ".gitignore": _GIT_IGNORE,
         ".github/workflows/ci.yml": _workflow(lock),
-        "pyproject.toml": _packaging(name, layout, requirements, lock),
+        "pyproject.toml": _packaging(name, layout, requirements, lock, copied),
+        "requirements.txt": "".join(f"{each}\n" for each in requirements),
+        LOCK_FILE: lock.text,
     }
 
 
+def parameters_text(plan: Plan) -> str:
+    """Return the text of `parameters.toml`."""
+    lines = [f"{each.name} = {toml_literal(each.value)}\n" for each in plan.parameters]
+    return "# What a run trains with; `wright run --set NAME=VALUE` overrides.\n" + "".join(lines)
+
+
 def read_me(plan: Plan, layout: Layout, *, name: str) -> str:
-    """Return the README: what the project is, how to work with it, its functions and parameters."""
-    return _README.format(
+    """Return the README of a conversion: what it is, how to work with it, its functions and parameters."""
+    return filled(_README, plan, layout, name=name)
+
+
+def filled(template: str, plan: Plan, layout: Layout, *, name: str, **facts: str) -> str:
+    """Return a README of this template, which may name what every project has, and `facts`."""
+    return template.format(
         name=name,
         notebook=plan.notebook,
         package=layout.package,
         train=layout.train,
         score_file=layout.file(layout.score),
         metrics=", ".join(f"`{each.name}`" for each in plan.metrics) or "nothing",
-        functions=_table(("function", "takes", "gives"), [_told(each) for each in plan.functions]),
-        parameters=_table(
+        functions=table(("function", "takes", "gives"), [_told(each) for each in plan.functions]),
+        parameters=table(
             ("parameter", "default"), [(f"`{each.name}`", f"`{toml_literal(each.value)}`") for each in plan.parameters]
         )
         or "It has none.\n",
         parameters_file=PARAMETERS_FILE,
         lock_file=LOCK_FILE,
         page_file=PAGE_FILE,
+        **facts,
     )
 
 
@@ -46,19 +69,23 @@ def _told(function: Function) -> tuple[str, str, str]:
     return f"`{function.name}`", shown((*function.inputs, *function.parameters)), shown(function.outputs)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; nothing when there are no rows."""
     if not rows:
         return ""
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(each.replace('|', chr(92) + '|') for each in line)} |\n" for line in lines)
 
 
-def _packaging(name: str, layout: Layout, requirements: Sequence[Requirement], lock: Lock) -> str:
+def _packaging(
+    name: str, layout: Layout, requirements: Sequence[Requirement], lock: Lock, copied: Sequence[str]
+) -> str:
     minor = ".".join(lock.python_version.split(".")[:2])
     return _PYPROJECT.format(
         name=toml_literal(re.sub(r"[^A-Za-z0-9]+$", "", name) or layout.package),
         python=toml_literal(f">={minor}"),
         requirements="".join(f"    {toml_literal(str(each))},\n" for each in requirements),
+        left_alone=_LEFT_ALONE.format(files=", ".join(map(toml_literal, copied))) if copied else "",
     )
 
 
@@ -95,13 +122,16 @@ src = ["src", "tests"]
 [tool.ruff.lint]
 select = ["E4", "E9", "F", "I"]
 
-[tool.ruff.format]
-exclude = ["tests/describing.py", "tests/stepping.py"]  # come with every conversion, as they are
-
-[tool.mypy]
+{left_alone}[tool.mypy]
 files = ["src"]
 mypy_path = "src"
 ignore_missing_imports = true
+"""
+
+_LEFT_ALONE = """\
+[tool.ruff.format]
+exclude = [{files}]  # come with every conversion, as they are
+
 """
 
 _CI = """\
@@ -123,7 +153,7 @@ jobs:
       - run: python -m pytest
 """
 
-_README = """\
+_CONVERTED = """\
 # {name}
 
 Made from the notebook `{notebook}` by Modelwright: every step of it that leads to the model is a function of the
@@ -149,6 +179,10 @@ python -m venv .venv
 | register what a run made, and serve it | `wright model register RUN`, `wright endpoint deploy {name}` |
 
 `{score_file}` is the scoring script: `init()` loads the model, `run()` answers a request.
+"""
+
+# The end of every README.
+REFERENCE = """\
 
 ## Functions
 
@@ -158,3 +192,5 @@ python -m venv .venv
 Of `python -m {train} --help`, of `wright run --set NAME=VALUE`, and in `{parameters_file}`.
 
 {parameters}"""
+
+_README = _CONVERTED + REFERENCE
