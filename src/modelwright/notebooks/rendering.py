@@ -16,7 +16,7 @@ from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.measuring import Measure
 from modelwright.notebooks.parameters import Parameters
 from modelwright.notebooks.results import Results
-from modelwright.notebooks.shaping import EVALUATE, LOAD, PREPARE, SAVE, SPLIT, TRAIN, Stage
+from modelwright.notebooks.shaping import EVALUATE, LOAD, PREPARE, REPORT, SAVE, SPLIT, TRAIN, Stage
 from modelwright.notebooks.statements import Statement, Syntax
 from modelwright.records import Function, Parameter
 
@@ -106,6 +106,8 @@ def _purpose(stage: Stage, known: Context) -> str:
     words = re.sub(r"[^\w\s,:'()/+-]", "", heading).strip(" .:-")
     if own and own == shaping.heading_words(heading) and len(words) <= _HEADING_WIDTH:
         return f"{words[0].upper()}{words[1:]}."
+    if stage.role == REPORT:
+        return f"Draw the {own.replace('_', ' ')}."
     thing = "the model" if stage.name in shaping.PLAIN_NAMES else f"`{own}`"
     if stage.role == EVALUATE:
         return (

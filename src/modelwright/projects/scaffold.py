@@ -36,6 +36,7 @@ def read_me(plan: Plan, layout: Layout, *, name: str) -> str:
         parameters_file=PARAMETERS_FILE,
         lock_file=LOCK_FILE,
         page_file=PAGE_FILE,
+        report=_REPORT_LINE.format(report=layout.report) if plan.report else "",
     )
 
 
@@ -123,6 +124,8 @@ jobs:
       - run: python -m pytest
 """
 
+_REPORT_LINE = "| draw what the model gives, as pictures in `outputs/report/` | `python -m {report}` |\n"
+
 _README = """\
 # {name}
 
@@ -142,7 +145,7 @@ python -m venv .venv
 | | |
 |---|---|
 | train, and save the model in `outputs/` | `python -m {train}` |
-| test | `pip install pytest`, then `pytest` |
+{report}| test | `pip install pytest`, then `pytest` |
 | train on the record; a gate compares with the best model so far | `wright run` |
 | see what became of each line of the notebook, and the proof | open `{page_file}` |
 | prove again that it gives what the notebook gives | `wright prove` |
