@@ -75,7 +75,8 @@ def _stays(one: Statement, notebook: str, plan: Plan, homes: dict[tuple[int, int
 
 def _drawing(plan: Plan) -> dict[tuple[int, int], str]:
     """Return the functions of the report by the places of their statements."""
-    plots = plan.report.plots if plan.report else ()
+    report = plan.report
+    plots = [*report.plots, *([report.style] if report.style else [])] if report else []
     return {place: each.function.name for each in reversed(plots) for place in each.function.places}
 
 

@@ -31,9 +31,14 @@ _KINDS = {
 }
 # Fits that turn rows into others which are looked at for themselves.
 _EMBEDDINGS = frozenset("PCA KernelPCA IncrementalPCA TSNE MDS Isomap UMAP TruncatedSVD NMF FastICA".split()) | {  # noqa: SIM905 - read as words
+    "LinearDiscriminantAnalysis",
     "LocallyLinearEmbedding",
+    "NeighborhoodComponentsAnalysis",
     "SpectralEmbedding",
 }
+# What sets how all figures look.
+_STYLE = re.compile(r"seaborn\.set\w*|matplotlib(\.pyplot)?\.(style\.use|rc|rcParams(\.update)?|set_cmap)")
+_WIDTH_OF_TITLE = 70
 _FRESH = frozenset({"matplotlib.pyplot.figure", "matplotlib.pyplot.subplots"})
 # What only finishes a figure, or writes it to a file.
 _FINISHING = frozenset({"savefig", "tight_layout", "gcf", "close", "show"})
@@ -46,8 +51,27 @@ def figures(flow: Flow, kept: Slice, results: Results) -> list[tuple[int, ...]]:
     return [
         group
         for group in _groups(flow, kept)
-        if dependent & set(group) and any(FIGURE in flow.effects[index].changes for index in group)
+        if dependent & set(group) and any(_has_drawn(index, flow) for index in group)
     ]
+
+
+def style(flow: Flow, kept: Slice, taken: Collection[int]) -> list[int]:
+    """Return the statements, neither kept nor `taken`, that set how all figures look and need no variable for it."""
+    return [
+        each.index
+        for each in flow.statements
+        if each.index not in kept.body | kept.settings | kept.definitions | set(taken)
+        and isinstance(each.tree, ast.Expr | ast.Assign)
+        and any(_STYLE.fullmatch(origin) for origin in _origins(each.tree, flow))
+        and not flow.effects[each.index].binds
+        and all(names.is_import(flow.statements[source].tree) for source in flow.data_sources[each.index])
+    ]
+
+
+def _has_drawn(index: int, flow: Flow) -> bool:
+    """Whether a statement draws: as it was seen to, or else as its text says."""
+    seen = flow.seen.get(index)
+    return seen.figures > 0 if seen else FIGURE in flow.effects[index].changes
 
 
 def _starts(flow: Flow, results: Results) -> frozenset[int]:
@@ -65,7 +89,7 @@ def _starts(flow: Flow, results: Results) -> frozenset[int]:
         for each in ast.walk(one.tree)
     )
     if learning.fits or has_fits:
-        return learning.training | embedding
+        return frozenset(each for each in learning.training if not _resamples(flow.statements[each].tree)) | embedding
     looping = {
         each.tree.name
         for each in flow.statements
@@ -75,6 +99,14 @@ def _starts(flow: Flow, results: Results) -> frozenset[int]:
     return frozenset(
         index for index in learning.training if _loops(flow.statements[index].tree, looping) and not _reads(flow, index)
     )
+
+
+def _resamples(tree: ast.stmt) -> bool:
+    """Whether all that a statement fits is what draws other rows."""
+    called = {
+        each.func.attr for each in ast.walk(tree) if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute)
+    }
+    return called & vocabulary.FITTING_METHODS == {"fit_resample"}
 
 
 def _loops(tree: ast.stmt, looping: Collection[str]) -> bool:
@@ -93,7 +125,7 @@ def _groups(flow: Flow, kept: Slice) -> Iterator[tuple[int, ...]]:
     for each in flow.statements:
         is_other_cell = bool(group) and flow.statements[group[-1]].cell != each.cell
         is_fresh = bool(_origins(each.tree, flow) & _FRESH) and not isinstance(each.tree, ast.For | ast.While)
-        has_drawn = any(FIGURE in flow.effects[index].changes for index in group)
+        has_drawn = any(_has_drawn(index, flow) for index in group)
         if is_other_cell or (is_fresh and has_drawn):
             yield tuple(group)
             group = []
@@ -151,27 +183,45 @@ def only_saves(index: int, flow: Flow) -> bool:
 # --- names ---
 
 
-def candidate_names(group: Sequence[int], included: Collection[int], flow: Flow) -> list[str]:
-    """Return what to call the function that draws a figure, the most telling first."""
+def candidates(group: Sequence[int], included: Collection[int], flow: Flow) -> list[tuple[str, str]]:
+    """Return what to call the function that draws a figure, the most telling first, each with what it is for."""
     trees = [flow.statements[index].tree for index in sorted({*group, *included})]
-    found = [*_title(trees), *_kind(trees)]
-    found += [f"{kind}_{title}" for title in _title(trees) for kind in _kind(trees)]
-    heading = shaping.heading_words(flow.statements[group[0]].heading)
-    found += [heading, *(f"{heading}_{kind}" for kind in _kind(trees) if heading)]
-    found += _plotted([flow.statements[index].tree for index in group])
-    return [f"plot_{name}" for each in [*found, "figure"] if (name := re.sub(r"^(plot|plotting)_", "", each))]
+    kinds = _kind(trees)
+    kind_words = "".join(kinds).replace("_", " ").replace("roc", "ROC").replace("shap", "SHAP")
+    found = []
+    for title in _title(trees):
+        told = f'Draw "{title}".'
+        found += [
+            (shaping.heading_words(title), told),
+            *((f"{kind}_{shaping.heading_words(title)}", told) for kind in kinds),
+        ]
+    found += [(kind, f"Draw the {kind_words}.") for kind in kinds]
+    heading = flow.statements[group[0]].heading
+    words = shaping.heading_words(heading)
+    told = f"Draw the {kind_words}" if kinds else "Draw what belongs"
+    found += [(f"{words}_{kind}", f'{told} of "{_plain(heading)}".') for kind in kinds if words]
+    found += [(words, f'{told} to "{_plain(heading)}".')] if words and not kinds else []
+    found += [(name, f"Draw `{name}`.") for name in _plotted(group, flow)]
+    found.append(("figure", "Draw a figure."))
+    return [(f"plot_{short}", told) for name, told in found if (short := re.sub(r"^(plot|plotting)_", "", name))]
+
+
+def _plain(text: str) -> str:
+    """Return a heading or a title as a line of a docstring can hold it."""
+    short = re.sub(r"[^\w\s,:'()/+-]", "", " ".join(text.split())).strip(" .:-")
+    return short if len(short) <= _WIDTH_OF_TITLE else f"{short[:_WIDTH_OF_TITLE].rpartition(' ')[0]} ..."
 
 
 def _title(trees: Sequence[ast.stmt]) -> list[str]:
-    """Return the words of the title, if the figure has just one that is written out."""
+    """Return the title, if the figure has just one that is written out."""
     texts = set()
     for node in (each for tree in trees for each in ast.walk(tree) if isinstance(each, ast.Call)):
         last = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         given = [*node.args[:1]] if last in {"title", "set_title", "suptitle"} else []
         given += [each.value for each in node.keywords if each.arg == "title"]
         texts |= {each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)}
-    words = {shaping.heading_words(each) for each in texts} - {""}
-    return list(words) if len(words) == 1 else []
+    plain = {_plain(each) for each in texts if shaping.heading_words(each)}
+    return list(plain) if len(plain) == 1 else []
 
 
 def _kind(trees: Sequence[ast.stmt]) -> list[str]:
@@ -181,12 +231,15 @@ def _kind(trees: Sequence[ast.stmt]) -> list[str]:
     return [kind for kind, pattern in _KINDS.items() if any(re.fullmatch(pattern, each) for each in used)][:1]
 
 
-def _plotted(trees: Sequence[ast.stmt]) -> list[str]:
-    """Return names by what is plotted: the function of the first call with the variable that it is given."""
-    for node in (each for tree in trees for each in ast.walk(tree) if isinstance(each, ast.Call)):
-        last = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        given = [each.id.lower() for each in ast.walk(node) if isinstance(each, ast.Name)]
-        if last in {"figure", "subplots", "subplot", "show"} or len(given) < 2:  # noqa: PLR2004 - the library and a variable
-            continue
-        return [given[-1] if last == "plot" else f"{last.lower()}_{given[-1]}"]
+def _plotted(group: Sequence[int], flow: Flow) -> list[str]:
+    """Return a name by what is plotted: the function of the first call that is given a variable, with that."""
+    for node in (
+        each for index in group for each in ast.walk(flow.statements[index].tree) if isinstance(each, ast.Call)
+    ):
+        last = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        inside = [one for each in (*node.args, *(each.value for each in node.keywords)) for one in ast.walk(each)]
+        given = [each.id for each in inside if isinstance(each, ast.Name) and each.id not in flow.names.imports]
+        if given and last.isidentifier() and last not in _FINISHING:
+            name = given[0].lower()
+            return [name if last == "plot" else last.lower() if last.startswith("plot_") else f"{last.lower()}_{name}"]
     return []

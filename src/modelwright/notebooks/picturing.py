@@ -38,14 +38,15 @@ def parts(plan: Plan) -> list[str]:
     """Return the code of a plan's report: what its plots need beside them, the plots, and the command line."""
     report = _report(plan)
     beside = [each for one in report.beside if one.code for each in arranging.definitions(one.code)]
-    plots = [wrapping.wrapped(each.function.code.strip("\n")) for each in report.plots]
+    drawing = [*([report.style] if report.style else []), *report.plots]
+    plots = [wrapping.wrapped(each.function.code.strip("\n")) for each in drawing]
     saving = _SAVING.format(pyplot=report.pyplot)
     return [arranging.joined(beside), *plots, saving, _main(plan), 'if __name__ == "__main__":\n    main()']
 
 
 def imports(plan: Plan) -> list[str]:
     """Return the import lines for the code of a plan's report."""
-    own = [f"import {each}" for each in ("argparse", "contextlib", "functools", "itertools", "os", "pathlib")]
+    own = [f"import {each}" for each in ("argparse", "contextlib", "copy", "functools", "itertools", "os", "pathlib")]
     own += ["from unittest import mock"]
     return [*plan.imports, *_report(plan).imports, *own, f"import matplotlib.pyplot as {_report(plan).pyplot}"]
 
@@ -68,6 +69,7 @@ def _main(plan: Plan) -> str:
     lines.append(f'    {folder} = os.path.join({arguments}.output_folder, "{FOLDER}")')
     lines.append(f"    os.makedirs({folder}, exist_ok=True)")
     lines.append(f'    {report.pyplot}.switch_backend("Agg")')
+    lines += [f"    {report.style.function.name}()"] if report.style else []
     steps = {number for each in report.plots for number in each.needs}
     for number in range(len(plan.functions) + 1):
         for place, plot in enumerate(report.plots, start=1):

@@ -29,6 +29,7 @@ _PURPOSE = {
     TRAIN: "Train the model.",
     EVALUATE: "Measure the model; return its metrics by name.",
     SAVE: "Save the model in `output_folder`.",
+    REPORT: "Draw a figure.",
 }
 
 
@@ -106,8 +107,6 @@ def _purpose(stage: Stage, known: Context) -> str:
     words = re.sub(r"[^\w\s,:'()/+-]", "", heading).strip(" .:-")
     if own and own == shaping.heading_words(heading) and len(words) <= _HEADING_WIDTH:
         return f"{words[0].upper()}{words[1:]}."
-    if stage.role == REPORT:
-        return f"Draw the {own.replace('_', ' ')}."
     thing = "the model" if stage.name in shaping.PLAIN_NAMES else f"`{own}`"
     if stage.role == EVALUATE:
         return (

@@ -20,7 +20,8 @@ from modelwright.notebooks.supplying import Supplied, Training, Unmade
 from modelwright.records import Beside, Finding, Function, Notebook, Plan, Plot, Removal, Report
 
 # What report.py has beside the plots, with what it imports for itself.
-OWN_NAMES = ("saved_figures", "main", "argparse", "contextlib", "itertools", "mock", "os")
+STYLE = "set_style"
+OWN_NAMES = ("saved_figures", STYLE, "main", "argparse", "contextlib", "copy", "itertools", "mock", "os")
 _PYPLOT = "matplotlib.pyplot"
 
 
@@ -53,7 +54,10 @@ def report(
         index: rendering.definitions(known.flow, [index], context)
         for index in sorted(frozenset[int]().union(*(each.definitions for each in found)))
     }
-    used = _names_in([*(each.code for each in drawing), *beside.values()])
+    style = _style(found, known, context)
+    styled = [style] if style else []
+    used = _names_in([*(each.code for each in [*drawing, *styled]), *beside.values()])
+    kept = replace(kept, body=kept.body.union(*(_indices(each, known.flow) for each in styled)))
     kept = replace(kept, imports=known.kept.imports | (used & known.flow.names.imports.keys()))
     absorbed = frozenset(known.parameters.constants.values())
     left = slicing.removals(notebook, known.flow, kept, absorbed=absorbed, results=known.results)
@@ -68,7 +72,7 @@ def report(
             function,
             one.supplied.place + 1,
             _needs(one.supplied, known, context, functions),
-            tuple(each for each in moved if (each.cell, each.line) in function.places),
+            _told_as(function, moved),
         )
         for one, function in zip(found, drawing, strict=True)
     ]
@@ -76,17 +80,33 @@ def report(
         plots=tuple(plots),
         beside=tuple(_beside(beside, moved, known.flow)),
         imports=importing.lines(known.flow, used),
+        style=Plot(style, 0, (), _told_as(style, moved)) if style else None,
         pyplot=next((name for name, origin in known.flow.names.imports.items() if origin == _PYPLOT), "plt"),
     )
     gone = {id(each) for each in moved}
     return made, [each for each in explained if id(each) not in gone]
 
 
+def _told_as(function: Function, moved: Iterable[Removal]) -> tuple[Removal, ...]:
+    """Return what a function's statements are told of as when it is left out."""
+    return tuple(each for each in moved if (each.cell, each.line) in function.places)
+
+
+def _indices(function: Function, flow: Flow) -> frozenset[int]:
+    return frozenset(each.index for each in flow.statements if (each.cell, each.line) in function.places)
+
+
+def _codes(made: Report) -> list[str]:
+    """Return all code of a report's own."""
+    drawing = [*made.plots, *([made.style] if made.style else [])]
+    return [*(each.function.code for each in drawing), *(each.code for each in made.beside)]
+
+
 def modules(made: Report | None) -> set[str]:
     """Return the installed packages that a report imports, by import name."""
     if made is None:
         return set()
-    used = _names_in([*(each.function.code for each in made.plots), *(each.code for each in made.beside)])
+    used = _names_in(_codes(made))
     return {"matplotlib", *importing.modules(importing.select(made.imports, used))}
 
 
@@ -100,18 +120,21 @@ def without(plan: Plan, causes: Mapping[str, str]) -> Plan:
     # A figure that another one repeats is still in the report.
     places = {place for each in plots for place in each.function.places}
     gone = [one for each in dropped for one in each.removals if (one.cell, one.line) not in places]
-    beside = _needed_beside(plots, made.beside)
-    needed = _names_in([*(each.function.code for each in plots), *(each.code for each in beside)])
+    style = made.style if plots else None
+    gone += made.style.removals if made.style and not style else ()
+    beside = _needed_beside([*plots, *([style] if style else [])], made.beside)
+    shrunk = replace(made, plots=plots, beside=beside, style=style)
+    needed = _names_in(_codes(shrunk))
     for each in made.beside:
         is_left = each in beside
         gone += [one for name, one in each.removals.items() if not is_left or (not each.code and name not in needed)]
-    shrunk = replace(made, plots=plots, beside=beside) if plots else None
+    left = shrunk if plots else None
     own = importing.modules(plan.imports) | importing.modules(arranging.opened(plan.score)[1])
-    spare = modules(made) - modules(shrunk) - own
+    spare = modules(made) - modules(left) - own
     findings = [_left_out(each, causes[each.function.name], plan.notebook) for each in dropped]
     return replace(
         plan,
-        report=shrunk,
+        report=left,
         removals=tuple(sorted({*plan.removals, *gone}, key=lambda each: (each.cell, each.line))),
         findings=(*plan.findings, *findings),
         modules=tuple(each for each in plan.modules if each not in spare),
@@ -209,27 +232,43 @@ def _functions(found: Sequence[_Figure], known: Training, context: Context, take
     functions = []
     for each in found:
         one = each.supplied
-        candidates = figures.candidate_names(each.group, one.statements, flow)
-        candidates += [f"{candidates[0]}_{number}" for number in range(2, 1000)]
-        name = next(candidate for candidate in candidates if candidate not in taken)
+        named = figures.candidates(each.group, one.statements, flow)
+        named += [(f"{named[0][0]}_{number}", named[0][1]) for number in range(2, 1000)]
+        name, purpose = next(candidate for candidate in named if candidate[0] not in taken)
         taken.add(name)
-        stage = Stage(name, REPORT, one.statements, one.inputs, (), one.parameters)
-        function = rendering.function(stage, context)
+        function = _drawing(Stage(name, REPORT, one.statements, one.inputs, (), one.parameters), context)
         # What only writes the figure to a file is done by whoever calls the function.
         saving = [index for index in each.group if figures.only_saves(index, flow)]
         places = tuple((flow.statements[index].cell, flow.statements[index].line) for index in saving)
-        code = _with_copies(_without_unused(function.code), one.copied)
+        code = _with_opening(function.code, purpose, one.copied)
         functions.append(replace(function, code=code, places=(*function.places, *places)))
     return functions
 
 
-def _with_copies(code: str, copied: Sequence[str]) -> str:
-    """Return a function's code that begins with copies of what it changes."""
+def _drawing(stage: Stage, context: Context) -> Function:
+    function = rendering.function(stage, context)
+    return replace(function, code=_without_unused(function.code))
+
+
+def _with_opening(code: str, purpose: str, copied: Sequence[tuple[str, bool]]) -> str:
+    """Return a function's code that begins by saying what it is for, and with copies of what it changes."""
     lines = code.split("\n")
-    docstring = next(number for number, line in enumerate(lines) if line.startswith('    """'))
-    return "\n".join(
-        [*lines[: docstring + 1], *(f"    {each} = {each}.copy()" for each in copied), *lines[docstring + 1 :]]
-    )
+    place = next(number for number, line in enumerate(lines) if line.startswith('    """'))
+    opening = [
+        f'    """{purpose}"""',
+        *(f"    {name} = {f'{name}.copy()' if has_copy else f'copy.deepcopy({name})'}" for name, has_copy in copied),
+    ]
+    return "\n".join([*lines[:place], *opening, *lines[place + 1 :]])
+
+
+def _style(found: Sequence[_Figure], known: Training, context: Context) -> Function | None:
+    """Return the function that sets how all figures look, as the notebook does; None where it leaves that alone."""
+    taken = {index for each in found for index in (*each.group, *each.supplied.statements)}
+    statements = figures.style(known.flow, known.kept, taken)
+    if not statements:
+        return None
+    function = _drawing(Stage(STYLE, REPORT, tuple(statements), (), (), ()), context)
+    return replace(function, code=_with_opening(function.code, "Set how all figures look.", ()))
 
 
 def _without_unused(code: str) -> str:

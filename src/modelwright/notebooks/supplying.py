@@ -14,7 +14,8 @@ from modelwright.notebooks.slicing import Slice
 
 # What may be computed a second time for a figure.
 _CHEAP_SECONDS = 1.0
-_COPIED = ("pandas.", "numpy.ndarray")
+# What can be copied, so that a figure may change it.
+_COPIED = ("pandas.", "numpy.ndarray", "sklearn.", "list", "dict")
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,29 @@ class Training:
 class Supplied:
     """What draws a figure: its statements, the values it is given once `place` + 1 stages have run, and definitions.
 
-    `copied` are the values given that its statements change. `repeated` counts the statements of training in it.
+    `copied` are the values given that its statements change, each with whether it has a method `copy` of its own.
+    `repeated` counts the statements of training in it.
     """
 
     statements: tuple[int, ...]
     place: int
     inputs: tuple[str, ...]
     parameters: tuple[str, ...]
-    copied: tuple[str, ...]
+    copied: tuple[tuple[str, bool], ...]
     definitions: frozenset[int]
     repeated: int
 
 
 class Unmade(Exception):
     """A figure cannot be drawn from what training gives; the text says why."""
+
+
+class _Clash(Unmade):
+    """A name would stand for two values in the function that draws a figure."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'"{name}" stands for two values')
+        self.name = name
 
 
 def supplied(group: Sequence[int], known: Training) -> Supplied:
@@ -57,7 +67,7 @@ def supplied(group: Sequence[int], known: Training) -> Supplied:
     error = Unmade("nothing is trained")
     for place in _places(group, known):
         try:
-            one = _Search(group, place, known).run()
+            one = _found(group, place, known)
         except Unmade as found:
             error = found if best is None and place == _places(group, known)[0] else error
             continue
@@ -66,6 +76,19 @@ def supplied(group: Sequence[int], known: Training) -> Supplied:
     if best is None:
         raise error
     return best
+
+
+def _found(group: Sequence[int], place: int, known: Training) -> Supplied:
+    """Return what draws a figure at one place; a value in conflict with what is made for it is made for it too."""
+    own: frozenset[str] = frozenset()
+    while True:
+        search = _Search(group, place, known, own)
+        try:
+            return search.run()
+        except _Clash as error:
+            if error.name in own:
+                raise
+            own |= {error.name}
 
 
 def state(name: str, place: int, known: Training) -> frozenset[int]:
@@ -95,6 +118,7 @@ class _Search:
     group: Sequence[int]
     place: int
     known: Training
+    own: frozenset[str]  # what is made for the figure although training gives it
     included: set[int] = field(default_factory=set)
     inputs: dict[str, set[int]] = field(default_factory=dict)  # with the statements that read what they are given
     parameters: set[str] = field(default_factory=set)
@@ -150,7 +174,7 @@ class _Search:
                 self.parameters.add(name)
                 continue
             ours = frozenset(rest & kept.body)
-            if ours and self._is_at_hand(name, ours):
+            if ours and name not in self.own and self._is_at_hand(name, ours):
                 self.inputs.setdefault(name, set()).add(index)
                 found += rest - ours
             else:
@@ -229,12 +253,8 @@ class _Search:
                 wanted = {each for each in givers if each in self.included}
                 is_given = index in self.inputs.get(name, ())
                 written, is_bound = self._written_before(name, index)
-                if written != wanted:
-                    message = f'"{name}" stands for another value by then'
-                    raise Unmade(message)
-                if is_given and is_bound:
-                    message = f'"{name}" stands for two values'
-                    raise Unmade(message)
+                if written != wanted or (is_given and is_bound):
+                    raise _Clash(name)
 
     def _written_before(self, name: str, index: int) -> tuple[set[int], bool]:
         found = set()
@@ -255,7 +275,7 @@ class _Search:
             message = "it draws random numbers, and what it shows is another thing once training has ended"
             raise Unmade(message)
 
-    def _copied(self) -> tuple[str, ...]:
+    def _copied(self) -> tuple[tuple[str, bool], ...]:
         """Return the values given that are changed in place. Raises Unmade for those that cannot be copied."""
         flow = self.known.flow
         found = []
@@ -269,7 +289,7 @@ class _Search:
             if not kind.startswith(_COPIED):
                 message = f'it changes "{name}", which training gives'
                 raise Unmade(message)
-            found.append(name)
+            found.append((name, kind.startswith(("pandas.", "numpy."))))
         return tuple(found)
 
 

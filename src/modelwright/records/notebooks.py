@@ -186,11 +186,13 @@ class Beside:
 class Report:
     """The figures that depend on a model: the functions that draw them, in order, and what they need beside training.
 
-    `imports` are the notebook's import lines for all of it. `pyplot` is the name that matplotlib.pyplot has in it.
+    `style` sets how all of them look, None where the notebook leaves that alone; it is given nothing. `imports` are the
+    notebook's import lines for all of it. `pyplot` is the name that matplotlib.pyplot has in it.
     """
 
     plots: tuple[Plot, ...]
     beside: tuple[Beside, ...]
+    style: Plot | None
     imports: tuple[str, ...]
     pyplot: str
 
