@@ -183,8 +183,10 @@ def only_saves(index: int, flow: Flow) -> bool:
 # --- names ---
 
 
-def candidates(group: Sequence[int], included: Collection[int], flow: Flow) -> list[tuple[str, str]]:
-    """Return what to call the function that draws a figure, the most telling first, each with what it is for."""
+def candidates(
+    group: Sequence[int], included: Collection[int], flow: Flow, models: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return what to call the function that draws a figure of `models`, the most telling first, and what it is for."""
     trees = [flow.statements[index].tree for index in sorted({*group, *included})]
     kinds = _kind(trees)
     kind_words = "".join(kinds).replace("_", " ").replace("roc", "ROC").replace("shap", "SHAP")
@@ -201,14 +203,16 @@ def candidates(group: Sequence[int], included: Collection[int], flow: Flow) -> l
     told = f"Draw the {kind_words}" if kinds else "Draw what belongs"
     found += [(f"{words}_{kind}", f'{told} of "{_plain(heading)}".') for kind in kinds if words]
     found += [(words, f'{told} to "{_plain(heading)}".')] if words and not kinds else []
-    found += [(name, f"Draw `{name}`.") for name in _plotted(group, flow)]
+    plain = [*kinds, *_plotted(group, flow)]
+    found += [(f"{name}_{each.lower()}", f"Draw what `{each}` gives.") for each in models for name in plain[:1]]
+    found += [(name, f"Draw `{name}`.") for name in plain]
     found.append(("figure", "Draw a figure."))
     return [(f"plot_{short}", told) for name, told in found if (short := re.sub(r"^(plot|plotting)_", "", name))]
 
 
 def _plain(text: str) -> str:
     """Return a heading or a title as a line of a docstring can hold it."""
-    short = re.sub(r"[^\w\s,:'()/+-]", "", " ".join(text.split())).strip(" .:-")
+    short = re.sub(r"[^\w\s,:;'()/+=<>&%!?*.-]", "", " ".join(text.split())).strip(" .:-")
     return short if len(short) <= _WIDTH_OF_TITLE else f"{short[:_WIDTH_OF_TITLE].rpartition(' ')[0]} ..."
 
 

@@ -232,7 +232,9 @@ def _functions(found: Sequence[_Figure], known: Training, context: Context, take
     functions = []
     for each in found:
         one = each.supplied
-        named = figures.candidates(each.group, one.statements, flow)
+        fitted = {name for _, name in known.results.learning.fits}
+        models = [name for name in one.inputs if name in fitted]
+        named = figures.candidates(each.group, one.statements, flow, models)
         named += [(f"{named[0][0]}_{number}", named[0][1]) for number in range(2, 1000)]
         name, purpose = next(candidate for candidate in named if candidate[0] not in taken)
         taken.add(name)

@@ -34,7 +34,7 @@ def review(
     python: Path,
     environment: Mapping[str, str],
     work_folder: Path,
-    timeout_seconds: float = 3600.0,
+    timeout_seconds: float = 600.0,
 ) -> Review:
     """Run a project's report, if it has one; what it comes to is told, whatever goes wrong in it."""
     if plan.report is None or not (project / layout.file(layout.report)).is_file():

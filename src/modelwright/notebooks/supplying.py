@@ -222,15 +222,15 @@ class _Search:
         learning = self.known.results.learning
         reason = ""
         if index in learning.training or index in {at for at, _ in learning.fits}:
-            reason = "would be fitted once more"
+            reason = "would fit again"
         elif (known.reads | known.changes | known.binds) & RANDOM:
-            reason = "would be drawn at random once more"
-        elif seen and (seen.read or seen.written):
-            reason = "is read from a file or written to one"
+            reason = "would draw other random numbers"
+        elif seen and seen.written:
+            reason = "would write a file again"
         elif seen and seen.elapsed_seconds > _CHEAP_SECONDS:
-            reason = "takes long to compute once more"
+            reason = "would take long"
         if reason:
-            message = f'training does not return its "{name}", which {reason}'
+            message = f'training makes "{name}" and does not return it; making it again {reason}'
             raise Unmade(message)
 
     def _check(self, index: int) -> None:
