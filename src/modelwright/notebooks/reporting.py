@@ -44,6 +44,8 @@ def report(
     """
     found, reasons = _figures(known)
     found, impossible = _definable(found, known, context)
+    # In the order of their calls, by which their pictures are numbered.
+    found = sorted(found, key=lambda each: each.supplied.place)
     explained = [_explained(each, reasons | impossible, known.flow) for each in removals]
     if not found:
         return None, explained
