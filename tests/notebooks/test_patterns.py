@@ -5,6 +5,8 @@ A pattern's first cell is a header of comments, which say what must hold of the 
 - `keeps:` its code has this text, `drops:` it has not, and a statement with it is among the removals;
 - `silent:` it need not show what a statement with this text shows;
 - `order:` the texts, parted by ` < `, stand in its code in this order;
+- `report:` its report has this text; `pictures:` it writes these, and without the line there is no report;
+- `because:` a removal has this text in its reason;
 - `function:` it has a function with this header; `parameter:`, `metric:`, `finding:` are there;
 - `refused:` there is no project, but this error.
 
@@ -84,6 +86,8 @@ def test_pattern(name: str, ask: Ask, tmp_path: Path) -> None:
     files = emitting.modules(plan, LAYOUT)
     _assert_facts(plan, files, pattern.expected)
     printed = _run(plan, files, ask, tmp_path)
+    pictures = " ".join(pattern.expected.get("pictures", [])).split()
+    assert _pictures(plan, ask, tmp_path) == sorted(pictures)
     unshown = [*pattern.expected.get("drops", []), *pattern.expected.get("silent", [])]
     sources = {each.index: each.source for each in statements.statements(pattern.notebook)}
     for each in trace.statements:
@@ -168,6 +172,20 @@ def _run(plan: Plan, files: dict[str, str], ask: Ask, folder: Path) -> str:
     return printed
 
 
+def _pictures(plan: Plan, ask: Ask, folder: Path) -> list[str]:
+    """Run the project's report, if it has one; return the names of the pictures that it wrote and told of."""
+    if not plan.report:
+        return []
+    project, elsewhere, output = folder / "project", folder / "drawn", folder / "told.txt"
+    elsewhere.mkdir()
+    exit_code = ask(module=LAYOUT.report, source=project / LAYOUT.source, folder=elsewhere, output=output)
+    told = output.read_text(encoding="utf-8")
+    assert exit_code == 0, told
+    found = sorted((elsewhere / "outputs" / "report").iterdir())
+    assert all(each.stat().st_size and str(each) in told.splitlines() for each in found)
+    return [each.name for each in found]
+
+
 def _assert_facts(plan: Plan, files: dict[str, str], expected: dict[str, list[str]]) -> None:
     code = _code(files)
     for text in expected.get("keeps", []):
@@ -175,6 +193,10 @@ def _assert_facts(plan: Plan, files: dict[str, str], expected: dict[str, list[st
     for text in expected.get("drops", []):
         assert text not in code, f"{text!r} is in\n{code}"
         assert any(text in each.source for each in plan.removals), f"{text!r} is not told of as removed"
+    for text in expected.get("report", []):
+        assert text in files[LAYOUT.file(LAYOUT.report)], f"{text!r} is not in\n{files[LAYOUT.file(LAYOUT.report)]}"
+    for text in expected.get("because", []):
+        assert any(text in each.reason for each in plan.removals), f"{text!r} is no reason in {plan.removals}"
     for text in expected.get("order", []):
         places = [code.find(each) for each in text.split(" < ")]
         assert -1 not in places, f"{text!r} is not all in\n{code}"
@@ -191,7 +213,8 @@ def _assert_facts(plan: Plan, files: dict[str, str], expected: dict[str, list[st
 
 def _code(files: dict[str, str]) -> str:
     """Return the modules that train, in the order of their steps."""
-    return "\n".join(text for path, text in sorted(files.items()) if not path.endswith(("score.py", "pipeline.py")))
+    others = ("score.py", "pipeline.py", "report.py")
+    return "\n".join(text for path, text in sorted(files.items()) if not path.endswith(others))
 
 
 def _is_among(number: str, printed: str) -> bool:

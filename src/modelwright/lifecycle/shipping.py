@@ -18,6 +18,7 @@ from modelwright.errors import (
 from modelwright.lifecycle import recovery, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
+from modelwright.notebooks import reviewing
 from modelwright.notebooks.layouts import Style
 from modelwright.projects import conversion, testing
 from modelwright.projects.code import code_digest
@@ -91,7 +92,7 @@ def ship(session: Session, order: Order, *, port: int | None = None) -> Shipment
         with claims.scratch_folder(store) as work_folder:
             converted = _converted(session, order, work_folder)
             training.gate_of(converted.manifest)  # or all that follows would be in vain
-            proof = _compared(session, converted, work_folder)
+            converted, proof = _proven(session, order, converted, work_folder)
             conversion.write_page(converted.study, converted.manifest, proof=proof, tests=None)
             _check_proof(proof, converted)
         tests = run_tests(session, converted.manifest)
@@ -128,7 +129,7 @@ def convert(session: Session, order: Order) -> Verified:
         converted = _converted(session, order, work_folder)
         proof, tests, failure = None, None, None
         try:
-            proof = _compared(session, converted, work_folder)
+            converted, proof = _proven(session, order, converted, work_folder)
             tests = run_tests(session, converted.manifest)
         except (ProjectRaised, TestsFailed, CommandTimedOut) as error:
             failure = error
@@ -180,7 +181,7 @@ def _check(order: Order) -> None:
 
 
 def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
-    python, folder = interpreter(order.python), session.store.folder
+    python = interpreter(order.python)
     with session.stage("convert", f"running {order.training.name} in a fresh kernel") as stage:
         studied = conversion.study(
             order.training, order.scoring, python=python, work_folder=work_folder, wishes=order.wishes
@@ -191,6 +192,11 @@ def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
         )
         stage.recorded = str(order.into)
         stage.notes = tuple(map(_told, plan.findings))
+    return _laid_out(session, order, studied, work_folder)
+
+
+def _laid_out(session: Session, order: Order, studied: Study, work_folder: Path) -> Converted:
+    python, folder = interpreter(order.python), session.store.folder
     with session.stage("lock", "the environment that the notebook ran in") as stage:
         locked = conversion.lock(
             studied,
@@ -217,8 +223,8 @@ def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
                 project_id=projects.ensure_project(opened, order.name, folder=order.into),
                 training=(order.training, studied.training.digest),
                 scoring=(studied.scoring.path, studied.scoring.digest) if studied.scoring else None,
-                removals=plan.removals,
-                findings=plan.findings,
+                removals=studied.plan.removals,
+                findings=studied.plan.findings,
             )
         stage.decided = f"{len(pins(environment.lock))} packages in the versions that the notebook ran with"
         stage.recorded = f"environment {environment.lock.digest[:12]}"
@@ -229,6 +235,17 @@ def _check_proof(proof: Proof, converted: Converted) -> None:
     """Raise ProofDiffers unless the project is equal to its notebooks."""
     if not proof.is_equal:
         raise ProofDiffers(differences=_differences(proof), folder=converted.manifest.folder)
+
+
+def _proven(session: Session, order: Order, converted: Converted, work_folder: Path) -> tuple[Converted, Proof]:
+    """Return the project compared with its notebooks: without what its report does not draw in its own environment."""
+    proof = _compared(session, converted, work_folder)
+    failures = reviewing.failures(proof)
+    if not failures:
+        return converted, proof
+    smaller = conversion.without_plots(converted.study, failures)
+    again = _laid_out(session, order, smaller, work_folder / "without-plots")
+    return again, _compared(session, again, work_folder / "without-plots")
 
 
 def _compared(session: Session, converted: Converted, work_folder: Path) -> Proof:

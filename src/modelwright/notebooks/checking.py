@@ -48,6 +48,7 @@ CODES = {
         "The scoring notebook loads what training does not save. Stops the conversion unless it can only be the model."
     ),
     "unknown-call": "A call of an unknown library is kept, because what it does is not known.",
+    "report-left-out": "What a cell draws of a model is not in `report.py`, because drawing it there failed.",
 }
 
 # difflib's own measure of a close match; below it a proposal misleads more often than it helps.

@@ -66,7 +66,7 @@ def flow(statements: Sequence[Statement], trace: Trace | None = None) -> Flow:
         else wide
         for number, (own, wide) in enumerate(zip(plain, widened, strict=True))
     ]
-    reaching = [_reaching(number, final) for number in range(len(final))]
+    reaching = [givers(number, final) for number in range(len(final))]
     written = [_writers(number, seen) for number in range(len(final))]
     sources = [
         frozenset(index for found in each.values() for index in found) | written[number]
@@ -182,16 +182,16 @@ def _with_shared_memory(plain: Sequence[Effects], literals: frozenset[str]) -> l
     return widened
 
 
-def _reaching(number: int, known: Sequence[Effects]) -> dict[str, set[int]]:
+def givers(number: int, known: Sequence[Effects]) -> dict[str, set[int]]:
     """Return the statements that may have given each name that a statement reads what it holds by then."""
     found: dict[str, set[int]] = {}
     for name in known[number].reads:
-        givers = found.setdefault(name, set())
+        own = found.setdefault(name, set())
         for earlier in range(number - 1, -1, -1):
             if name in known[earlier].changes:
-                givers.add(earlier)
+                own.add(earlier)
             if name in known[earlier].binds:
-                givers.add(earlier)
+                own.add(earlier)
                 break
     return found
 

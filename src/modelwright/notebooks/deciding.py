@@ -7,15 +7,16 @@ from enum import StrEnum
 
 from modelwright.notebooks import names, statements
 from modelwright.notebooks.statements import Statement
-from modelwright.records import Notebook, Plan, Removal
+from modelwright.records import Notebook, Plan, Removal, Report
 
 
 class Fate(StrEnum):
-    """What becomes of a statement: it is in a function, a parameter, beside the functions, or nowhere."""
+    """What becomes of a statement: in a function, a parameter, beside the functions, in the report, or nowhere."""
 
     KEPT = "kept"
     PARAMETER = "parameter"
     MODULE = "module"
+    REPORT = "report"
     REMOVED = "removed"
 
 
@@ -23,8 +24,8 @@ class Fate(StrEnum):
 class Decision:
     """What became of one statement, or of one name of an import, or of a line of notebook syntax.
 
-    `function` holds a kept statement; it is empty for those of a scoring notebook, whose functions are known to the
-    scoring script alone. `reason` says why the statement is where it is, or why it is gone.
+    `function` holds a kept statement, or one of the report; it is empty for those of a scoring notebook, whose
+    functions are known to the scoring script alone. `reason` says why the statement is where it is, or why it is gone.
     """
 
     notebook: str
@@ -56,15 +57,36 @@ def decisions(notebook: Notebook, plan: Plan) -> list[Decision]:
 
 
 def _stays(one: Statement, notebook: str, plan: Plan, homes: dict[tuple[int, int], str]) -> Decision:
-    function = homes.get((one.cell, one.line), "")
+    place = (one.cell, one.line)
+    function = homes.get(place, "")
     name = _constant(one.tree)
     if function:
         fate, reason = Fate.KEPT, ""
     elif any(each.name == name for each in plan.parameters):
         fate, reason = Fate.PARAMETER, f'the parameter "{name}"'
+    elif drawing := _drawing(plan).get(place):
+        fate, reason, function = Fate.REPORT, "a plot", drawing
+    elif plan.report and _is_for_report(one, plan.report):
+        fate, reason = Fate.REPORT, _kind(one.tree)
     else:
         fate, reason = Fate.MODULE, _kind(one.tree)
     return Decision(notebook, one.cell, one.line, one.source, fate, reason, function)
+
+
+def _drawing(plan: Plan) -> dict[tuple[int, int], str]:
+    """Return the functions of the report by the places of their statements."""
+    report = plan.report
+    plots = [*report.plots, *([report.style] if report.style else [])] if report else []
+    return {place: each.function.name for each in reversed(plots) for place in each.function.places}
+
+
+def _is_for_report(one: Statement, report: Report) -> bool:
+    """Whether nothing but the report needs a definition, or any of what an import binds."""
+    beside = [each for each in report.beside if (each.cell, each.line) == (one.cell, one.line)]
+    if not isinstance(one.tree, ast.Import | ast.ImportFrom):
+        return bool(beside)
+    moved = {name for each in beside for name in each.removals}
+    return bool(moved) and names.imported_names(one.tree).keys() <= moved
 
 
 def _scores(one: Statement, notebook: Notebook, script: frozenset[str]) -> Decision:

@@ -1,12 +1,12 @@
 """A plan into the modules of a project: a package of functions, a command line, a scoring script and a pipeline."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from modelwright.notebooks import arranging, importing, wrapping
+from modelwright.notebooks import arranging, calling, importing, picturing, wrapping
 from modelwright.notebooks.arranging import Arrangement
 from modelwright.notebooks.layouts import Layout
-from modelwright.notebooks.rendering import literal, signature
-from modelwright.records import Function, Parameter, Plan
+from modelwright.notebooks.rendering import signature
+from modelwright.records import Parameter, Plan
 
 
 def modules(plan: Plan, layout: Layout) -> dict[str, str]:
@@ -16,6 +16,10 @@ def modules(plan: Plan, layout: Layout) -> dict[str, str]:
     texts[layout.train] = _train(plan, arranged, layout)
     if plan.score:
         texts[layout.score] = _score(plan, arranged, layout)
+    if plan.report:
+        purpose = f"Draw what the model of {_named(plan)} gives: a function for each figure, and a command line."
+        given = picturing.imports(plan)
+        texts[layout.report] = _module(purpose, picturing.parts(plan), given, arranged, layout, layout.report)
     texts[layout.pipeline] = _pipeline(plan, arranged, layout)
     for module in list(texts):
         folder = module.rpartition(".")[0]
@@ -66,26 +70,19 @@ def _pipeline(plan: Plan, arranged: Arrangement, layout: Layout) -> str:
     results += [f'"metrics": {plan.measured}'] if any(plan.measured in each.outputs for each in plan.functions) else []
     lines = ['    """Train, measure and save the model."""']
     for each in plan.functions:
-        lines += _call(each, {name: name for name in (*each.inputs, *each.parameters)})
+        lines += calling.call(each, {name: name for name in (*each.inputs, *each.parameters)})
     lines += wrapping.parts("return {", results, "}")
     code = "\n".join([signature("pipeline", [], parameters), *lines])
     purpose = "The pipeline: every call is a step of its own, run in a process of its own."
     return _module(purpose, [code], [], arranged, layout, layout.pipeline)
 
 
-def _call(function: Function, given: dict[str, str]) -> list[str]:
-    """Return the lines of a call; `given` says what stands for each input and parameter."""
-    arguments = [given[each] for each in function.inputs]
-    arguments += [f"{each}={given[each]}" for each in function.parameters]
-    return wrapping.call(function.name, arguments, targets=function.outputs)
-
-
 def _main(plan: Plan) -> str:
     flowing = {name for each in plan.functions for name in (*each.inputs, *each.outputs)}
-    parser, arguments, name, value = (_free(each, flowing) for each in ("parser", "arguments", "name", "value"))
+    parser, arguments, name, value = (calling.free(each, flowing) for each in ("parser", "arguments", "name", "value"))
     lines = [f"    {parser} = argparse.ArgumentParser(description=__doc__)"]
     for each in plan.parameters:
-        lines += wrapping.call(f"{parser}.add_argument", _option(each))
+        lines += wrapping.call(f"{parser}.add_argument", calling.option(each))
     lines.append(f'    {parser}.add_argument("--output-folder", default="outputs")')
     lines.append(f"    {arguments} = {parser}.parse_args()")
     measuring = [each.name for each in plan.functions if plan.measured in each.outputs][-1:]
@@ -93,24 +90,12 @@ def _main(plan: Plan) -> str:
         given = {each: each for each in function.inputs} | {each: f"{arguments}.{each}" for each in function.parameters}
         if "output_folder" in given:
             given["output_folder"] = f"{arguments}.output_folder"
-        lines += _call(function, given)
+        lines += calling.call(function, given)
         if function.name in measuring:
             lines.append(f"    for {name}, {value} in {plan.measured}.items():")
             lines.append(f'        print(f"{{{name}}}: {{{value}!r}}")')
     purpose = "Train with the parameters of the command line, print the metrics, save the model."
     return "\n".join(["def main():", f'    """{purpose}"""', *lines])
-
-
-def _free(name: str, taken: Collection[str]) -> str:
-    """Return a local name that none of the notebook's variables has."""
-    return name if name not in taken else _free(f"{name}_", taken)
-
-
-def _option(parameter: Parameter) -> list[str]:
-    flag, default = f'"--{parameter.name.replace("_", "-")}"', f"default={literal(parameter.value)}"
-    if isinstance(parameter.value, bool):
-        return [flag, "action=argparse.BooleanOptionalAction", default]
-    return [flag, f"type={type(parameter.value).__name__}", default]
 
 
 def _parts(arranged: Arrangement, module: str) -> list[str]:

@@ -29,6 +29,7 @@ class Layout:
     components: str
     score: str
     pipeline: str
+    report: str
 
     @property
     def source(self) -> str:
@@ -39,7 +40,7 @@ class Layout:
     def packages(self) -> frozenset[str]:
         """The packages that the modules are in."""
         found: set[str] = set()
-        for module in (self.data, self.features, self.train, self.evaluation, self.components, self.score):
+        for module in (self.data, self.features, self.train, self.evaluation, self.components, self.score, self.report):
             parts = module.split(".")[:-1]
             found |= {".".join(parts[: end + 1]) for end in range(len(parts))}
         return frozenset(found)
@@ -57,7 +58,7 @@ class Layout:
 def layout(package: str, style: Style = Style.MODULES) -> Layout:
     """Return the layout of a project whose modules are in `package`; of a flat one if that is empty."""
     if not package:
-        return Layout("", style, "train", "train", "train", "train", "train", "score", "pipeline")
+        return Layout("", style, "train", "train", "train", "train", "train", "score", "pipeline", "report")
     jobs = {
         "data": "training.data",
         "features": "training.features",
@@ -65,6 +66,7 @@ def layout(package: str, style: Style = Style.MODULES) -> Layout:
         "evaluation": "evaluate.evaluate_model",
         "components": "util.components",
         "score": "scoring.score",
+        "report": "evaluate.report",
     }
     names = {job: path if style is Style.MLOPSPYTHON else job for job, path in jobs.items()}
     modules = {job: f"{package}.{name}" for job, name in names.items()}

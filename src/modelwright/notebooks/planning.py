@@ -18,6 +18,7 @@ from modelwright.notebooks import (
     paths,
     reading,
     rendering,
+    reporting,
     results,
     scoring,
     shaping,
@@ -31,6 +32,7 @@ from modelwright.notebooks.parameters import Parameters
 from modelwright.notebooks.results import Results
 from modelwright.notebooks.shaping import EVALUATE, SAVE, SPLIT, TRAIN, Stage
 from modelwright.notebooks.slicing import Slice
+from modelwright.notebooks.supplying import Training
 from modelwright.records import Finding, Function, Metric, Notebook, Plan, ProbePoint, Shown, Trace
 
 # The kinds of caution that are worth a try, in this order; see `slicing.keep`.
@@ -93,9 +95,11 @@ def plan(
     used = _names_in([definitions, _table_width(flow, shown), *(each.code for each in functions)])
     extra_imports += sorted({"functools", "pathlib"} & used)
     imports = importing.lines(flow, (kept.imports | rendering.seed_names(shaped, flow)) & used, extra_imports)
-    modules = set(importing.modules(imports)) | script.modules
-    own = {each: files for each in modules if (files := _own_files(training, each))}
     gone = slicing.removals(training, flow, kept, absorbed=frozenset(given.constants.values()), results=found)
+    trained = Training(flow, kept, found, given, shaped)
+    report, gone = reporting.report(training, trained, known, functions=functions, removals=gone)
+    modules = set(importing.modules(imports)) | script.modules | reporting.modules(report)
+    own = {each: files for each in modules if (files := _own_files(training, each))}
     return Plan(
         notebook=training.path.name,
         digest=_digest(training, scoring_notebook),
@@ -123,6 +127,7 @@ def plan(
         shown=tuple(shown),
         written_files=tuple(_written_files(flow, kept)),
         scoring_probe=script.probe,
+        report=report,
     )
 
 

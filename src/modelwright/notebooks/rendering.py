@@ -16,7 +16,7 @@ from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.measuring import Measure
 from modelwright.notebooks.parameters import Parameters
 from modelwright.notebooks.results import Results
-from modelwright.notebooks.shaping import EVALUATE, LOAD, PREPARE, SAVE, SPLIT, TRAIN, Stage
+from modelwright.notebooks.shaping import EVALUATE, LOAD, PREPARE, REPORT, SAVE, SPLIT, TRAIN, Stage
 from modelwright.notebooks.statements import Statement, Syntax
 from modelwright.records import Function, Parameter
 
@@ -29,6 +29,7 @@ _PURPOSE = {
     TRAIN: "Train the model.",
     EVALUATE: "Measure the model; return its metrics by name.",
     SAVE: "Save the model in `output_folder`.",
+    REPORT: "Draw a figure.",
 }
 
 

@@ -18,8 +18,8 @@ from modelwright.notebooks.parameters import Parameters
 from modelwright.notebooks.results import Results
 from modelwright.notebooks.slicing import Slice
 
-LOAD, SPLIT, PREPARE, TRAIN, EVALUATE, SAVE = range(6)
-ROLE_NAMES = ("load", "split", "prepare", "train", "evaluate", "save")
+LOAD, SPLIT, PREPARE, TRAIN, EVALUATE, SAVE, REPORT = range(7)
+ROLE_NAMES = ("load", "split", "prepare", "train", "evaluate", "save", "report")
 _NAMES = {
     LOAD: "load_data",
     SPLIT: "split_data",

@@ -23,6 +23,8 @@ from modelwright.notebooks import (
     planning,
     proof,
     reading,
+    reporting,
+    reviewing,
     testing,
 )
 from modelwright.notebooks.deciding import Decision
@@ -109,7 +111,7 @@ def study(
             break
     if not tried:
         raise failures[0]
-    return min(tried, key=_differences)
+    return attempt.reviewed(min(tried, key=_differences))
 
 
 def _differences(studied: Study) -> float:
@@ -197,6 +199,23 @@ class _Attempt:
             found = compared(again=again)
         return Study(self.training, self.scoring, plan, training_run, scoring_run, draft, project_run, found, again)
 
+    def reviewed(self, studied: Study) -> Study:
+        """Return what is known once the draft's report ran too, without the plots that it cannot draw."""
+        found = reviewing.review(
+            studied.plan,
+            studied.draft_folder,
+            layouts.layout(_DRAFT),
+            python=self.python,
+            environment=child_environment(),
+            work_folder=self.work_folder / "report",
+        )
+        return without_plots(studied, found.failures)
+
+
+def without_plots(studied: Study, causes: Mapping[str, str]) -> Study:
+    """Return what is known without the plots of the report that have a cause to be left out."""
+    return replace(studied, plan=reporting.without(studied.plan, causes))
+
 
 def lock(studied: Study, *, python: Path, cache: Path, wheels: Path, work_folder: Path) -> Locked:
     """Lock what the project needs, in the versions that the notebooks ran with in `python`, and build it.
@@ -268,17 +287,21 @@ def lay_out(
 
 
 def prove(studied: Study, manifest: Manifest, *, environment: BuiltEnvironment, work_folder: Path) -> Proof:
-    """Run the project in a fresh process of its own environment and compare it with the notebooks' runs."""
+    """Run the project in a fresh process of its own environment and compare it with the notebooks' runs.
+
+    Its report, if there is one, runs in another.
+    """
+    variables = child_environment(building.variables(environment, manifest.folder))
     project_run = proof.run(
         studied.plan,
         studied.training_run,
         project=manifest.folder,
         layout=manifest.layout,
         python=environment.python,
-        environment=child_environment(building.variables(environment, manifest.folder)),
+        environment=variables,
         work_folder=work_folder / "project",
     )
-    return proof.prove(
+    found = proof.prove(
         studied.plan,
         studied.training_run,
         studied.scoring_run,
@@ -286,6 +309,15 @@ def prove(studied: Study, manifest: Manifest, *, environment: BuiltEnvironment, 
         project_digest=code_digest(manifest.folder),
         again=studied.training_again,
     )
+    review = reviewing.review(
+        studied.plan,
+        manifest.folder,
+        manifest.layout,
+        python=environment.python,
+        environment=variables,
+        work_folder=work_folder / "report-of-project",
+    )
+    return reviewing.with_comparison(found, review)
 
 
 def decisions(studied: Study) -> list[Decision]:

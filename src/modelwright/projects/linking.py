@@ -90,7 +90,7 @@ def _placed(tree: ast.Module, found: Sequence[Decision]) -> Iterator[tuple[ast.s
         for node, index in _aligned(function.body, [found[each].source for each in inside]):
             yield node, inside[index]
     for index, each in enumerate(found):
-        if each.fate is Fate.MODULE:
+        if each.fate is Fate.MODULE or (each.fate is Fate.REPORT and not each.function):
             yield from ((node, index) for node in _homes(each.source, tree.body))
 
 

@@ -23,7 +23,13 @@ MARK = '<meta name="generator" content="Modelwright conversion">'
 
 _STYLE = Path(__file__).with_name("page_style.css")
 _SCRIPT = Path(__file__).with_name("page_script.js")
-_WORDS = {Fate.KEPT: "kept", Fate.PARAMETER: "parameter", Fate.MODULE: "module level", Fate.REMOVED: "removed"}
+_WORDS = {
+    Fate.KEPT: "kept",
+    Fate.PARAMETER: "parameter",
+    Fate.MODULE: "module level",
+    Fate.REPORT: "report",
+    Fate.REMOVED: "removed",
+}
 
 
 def render(
@@ -53,6 +59,7 @@ def render(
     whole = [each for each in findings if not (each.cell and each.notebook in decided)]
     facts = [
         *((str(counts[fate]), _WORDS[fate]) for fate in (Fate.KEPT, Fate.MODULE, Fate.REMOVED)),
+        *([(str(counts[Fate.REPORT]), _WORDS[Fate.REPORT])] if counts[Fate.REPORT] else []),
         (str(len(plan.functions)), "functions"),
         (str(len(plan.parameters)), "parameters"),
         (str(len(findings)), "findings"),
@@ -131,6 +138,8 @@ class _Sides:
         decision = self.decisions[index]
         if decision.fate is Fate.REMOVED:
             return f"removed: {decision.reason}"
+        if decision.fate is Fate.REPORT:
+            return f"report: {f'{decision.function}()' if decision.function else decision.reason}"
         if decision.fate is not Fate.KEPT:
             return decision.reason
         where = f"{decision.function}()" if decision.function else decision.reason

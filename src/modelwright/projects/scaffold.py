@@ -38,7 +38,8 @@ def parameters_text(plan: Plan) -> str:
 
 def read_me(plan: Plan, layout: Layout, *, name: str) -> str:
     """Return the README of a conversion: what it is, how to work with it, its functions and parameters."""
-    return filled(_README, plan, layout, name=name)
+    report = _REPORT_LINE.format(report=layout.report) if plan.report else ""
+    return filled(_README, plan, layout, name=name, report=report)
 
 
 def filled(template: str, plan: Plan, layout: Layout, *, name: str, **facts: str) -> str:
@@ -153,6 +154,8 @@ jobs:
       - run: python -m pytest
 """
 
+_REPORT_LINE = "| draw what the model gives, as pictures in `outputs/report/` | `python -m {report}` |\n"
+
 _CONVERTED = """\
 # {name}
 
@@ -172,7 +175,7 @@ python -m venv .venv
 | | |
 |---|---|
 | train, and save the model in `outputs/` | `python -m {train}` |
-| test | `pip install pytest`, then `pytest` |
+{report}| test | `pip install pytest`, then `pytest` |
 | train on the record; a gate compares with the best model so far | `wright run` |
 | see what became of each line of the notebook, and the proof | open `{page_file}` |
 | prove again that it gives what the notebook gives | `wright prove` |

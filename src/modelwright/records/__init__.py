@@ -6,6 +6,7 @@ from modelwright.records.environments import BuiltEnvironment, Lock, LockSource,
 from modelwright.records.ids import new_id, now
 from modelwright.records.models import ModelVersion, PackageFile
 from modelwright.records.notebooks import (
+    Beside,
     Cell,
     Finding,
     Function,
@@ -15,8 +16,10 @@ from modelwright.records.notebooks import (
     NotebookRun,
     Parameter,
     Plan,
+    Plot,
     ProbePoint,
     Removal,
+    Report,
     Shown,
     Wishes,
 )
@@ -28,6 +31,7 @@ from modelwright.records.traces import StatementTrace, Trace
 
 __all__ = [
     "Artifact",
+    "Beside",
     "BuiltEnvironment",
     "CaptureRecord",
     "Cell",
@@ -52,10 +56,12 @@ __all__ = [
     "PackageFile",
     "Parameter",
     "Plan",
+    "Plot",
     "ProbePoint",
     "Project",
     "Proof",
     "Removal",
+    "Report",
     "Requirement",
     "Run",
     "ScoringAnswer",

@@ -156,6 +156,48 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Plot:
+    """A function of the report: it draws figures from what the first `after` functions of the plan give.
+
+    `needs` are the places in the plan's functions of those that must have run. `removals` are its statements, as they
+    are told of when it is left out.
+    """
+
+    function: Function
+    after: int
+    needs: tuple[int, ...]
+    removals: tuple[Removal, ...]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A statement of the report's module level that training does without: its code, if it defines anything.
+
+    `removals` are how it is told of when no plot is left that needs it, by the name that it binds.
+    """
+
+    code: str
+    cell: int
+    line: int
+    removals: dict[str, Removal]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The figures that depend on a model: the functions that draw them, in order, and what they need beside training.
+
+    `style` sets how all of them look, None where the notebook leaves that alone; it is given nothing. `imports` are the
+    notebook's import lines for all of it. `pyplot` is the name that matplotlib.pyplot has in it.
+    """
+
+    plots: tuple[Plot, ...]
+    beside: tuple[Beside, ...]
+    style: Plot | None
+    imports: tuple[str, ...]
+    pyplot: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a training notebook, with its scoring notebook if there is one, becomes.
 
@@ -166,7 +208,7 @@ class Plan:
     `measured` is the variable of the metrics between functions, a name that the notebook does not have.
     `estimator_keywords` are the parameters that the model is built with, each with its keyword.
     `shown` are the texts that the project must print too, in its order; `written_files` the files that the notebook's
-    kept statements wrote, relative to it.
+    kept statements wrote, relative to it. `report` draws the figures that depend on a model; None without any.
     """
 
     notebook: str
@@ -192,6 +234,7 @@ class Plan:
     shown: tuple[Shown, ...]
     written_files: tuple[str, ...]
     scoring_probe: tuple[ProbePoint, ...]
+    report: Report | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ class Comparison:
     """
 
     name: str
-    kind: str  # "metric", "printed", "value", "file", "predictions" or "scores"
+    kind: str  # "metric", "printed", "value", "file", "predictions", "scores" or "report"
     notebook: object
     project: object
     is_equal: bool
