@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from modelwright.notebooks import arranging, importing, wrapping
 from modelwright.notebooks.arranging import Arrangement
 from modelwright.notebooks.layouts import Layout
-from modelwright.notebooks.rendering import literal, signature
+from modelwright.notebooks.rendering import literal, signature, types_of
 from modelwright.records import Function, Parameter, Plan
 
 
@@ -68,7 +68,8 @@ def _pipeline(plan: Plan, arranged: Arrangement, layout: Layout) -> str:
     for each in plan.functions:
         lines += _call(each, {name: name for name in (*each.inputs, *each.parameters)})
     lines += wrapping.parts("return {", results, "}")
-    code = "\n".join([signature("pipeline", [], parameters), *lines])
+    header = signature("pipeline", [], parameters, types=types_of(parameters), returns="dict")
+    code = "\n".join([header, *lines])
     purpose = "The pipeline: every call is a step of its own, run in a process of its own."
     return _module(purpose, [code], [], arranged, layout, layout.pipeline)
 
@@ -98,7 +99,7 @@ def _main(plan: Plan) -> str:
             lines.append(f"    for {name}, {value} in {plan.measured}.items():")
             lines.append(f'        print(f"{{{name}}}: {{{value}!r}}")')
     purpose = "Train with the parameters of the command line, print the metrics, save the model."
-    return "\n".join(["def main():", f'    """{purpose}"""', *lines])
+    return "\n".join(["def main() -> None:", f'    """{purpose}"""', *lines])
 
 
 def _free(name: str, taken: Collection[str]) -> str:

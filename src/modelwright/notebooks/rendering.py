@@ -1,6 +1,7 @@
 """Stages into source code: the user's own lines, with parameters for literals and paths that hold in any folder."""
 
 import ast
+import builtins
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from modelwright.records import Function, Parameter
 
 _WIDTH = 100
 _HEADING_WIDTH = 70
+METRICS = "dict[str, float]"
 _PURPOSE = {
     LOAD: "Load the data.",
     SPLIT: "Split the data into the rows to learn from and the rows to test with.",
@@ -34,7 +36,10 @@ _PURPOSE = {
 
 @dataclass(frozen=True)
 class Context:
-    """What the rendering of every statement needs: edits of expressions by statement, and the metrics."""
+    """What the rendering of every statement needs: edits of expressions by statement, and the metrics.
+
+    `hidden` are the names of Python's own that are others in the notebook.
+    """
 
     flow: Flow
     edits: Mapping[int, Sequence[tuple[ast.expr, str]]]
@@ -44,6 +49,11 @@ class Context:
     shows: frozenset[int] = frozenset()
     closures: Closures = field(default_factory=Closures)
     seed: str = "seed"
+    hidden: frozenset[str] = frozenset()
+
+    def can_say(self, annotation: str) -> bool:
+        """Whether the names in a type mean what they say: a notebook may have a variable called `list`."""
+        return self.hidden.isdisjoint(re.findall(r"\w+", annotation))
 
 
 def context(
@@ -68,7 +78,18 @@ def context(
     defaults = {each.name: each for each in parameters.values}
     seed = next(each for each in ("seed", "random_seed", "seed_of_draws") if each not in bound and each not in defaults)
     defaults[seed] = Parameter(seed, seeds.SEED)
-    return Context(flow, edits, measures, defaults, measured, results.shows, closures, seed)
+    hidden = set().union(flow.names.imports, *(each.binds | each.changes for each in flow.effects))
+    return Context(
+        flow,
+        edits,
+        measures,
+        defaults,
+        measured,
+        results.shows,
+        closures,
+        seed,
+        frozenset(hidden & vars(builtins).keys()),
+    )
 
 
 def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics_so_far: bool = False) -> Function:
@@ -92,11 +113,22 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
         body.append(_parsed(f"return {', '.join(outputs)}"))
     inputs += ["output_folder"] if _writes(body) else []
     given = (*stage.parameters, *([known.seed] if stage.seeds else []))
-    header = signature(stage.name, inputs, [known.defaults[each] for each in given])
+    defaults = [known.defaults[each] for each in given]
+    types = {"output_folder": "str", known.measured: METRICS, **types_of(defaults)}
+    types = {name: found for name, found in types.items() if name in {*inputs, *given} and known.can_say(found)}
+    returns = "" if outputs else "None"
+    if outputs == [known.measured] and known.can_say(METRICS):
+        returns = METRICS
+    header = signature(stage.name, inputs, defaults, types=types, returns=returns)
     role = shaping.ROLE_NAMES[stage.role]
     places = tuple((known.flow.statements[each].cell, known.flow.statements[each].line) for each in stage.statements)
     code = _definition(header, body)
-    return Function(stage.name, tuple(inputs), tuple(outputs), given, code, role, places)
+    return Function(stage.name, tuple(inputs), tuple(outputs), given, code, role, places, types, returns)
+
+
+def types_of(parameters: Sequence[Parameter]) -> dict[str, str]:
+    """Return the types of parameters, which are those of their defaults."""
+    return {each.name: type(each.value).__name__ for each in parameters}
 
 
 def _purpose(stage: Stage, known: Context) -> str:
@@ -222,11 +254,17 @@ def definitions(flow: Flow, indices: Sequence[int], known: Context) -> str:
     return f"{text}\n" if text else ""
 
 
-def signature(name: str, inputs: Sequence[str], parameters: Sequence[Parameter]) -> str:
-    """Return a function's header, wrapped where it would be too wide."""
-    given = [*inputs, *(f"{each.name}={literal(each.value)}" for each in parameters)]
-    plain = f"def {name}({', '.join(given)}):"
-    return plain if len(plain) <= _WIDTH else f"def {name}(\n" + "".join(f"    {each},\n" for each in given) + "):"
+def signature(
+    name: str, inputs: Sequence[str], parameters: Sequence[Parameter], *, types: Mapping[str, str], returns: str
+) -> str:
+    """Return a function's header with the `types` that are known, wrapped where it would be too wide."""
+    given = [f"{each}: {types[each]}" if each in types else each for each in inputs]
+    for each in parameters:
+        value = literal(each.value)
+        given.append(f"{each.name}: {types[each.name]} = {value}" if each.name in types else f"{each.name}={value}")
+    end = f") -> {returns}:" if returns else "):"
+    plain = f"def {name}({', '.join(given)}{end}"
+    return plain if len(plain) <= _WIDTH else f"def {name}(\n" + "".join(f"    {each},\n" for each in given) + end
 
 
 def literal(value: float | str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from modelwright.environments import building, inspection
 from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited, ProjectRaised
 from modelwright.notebooks import (
+    annotations,
     characterising,
     deciding,
     deriving,
@@ -201,6 +202,8 @@ class _Attempt:
             # Only what the notebook itself does not reproduce may differ.
             again = self.run(f"again-{self.count}", probe=plan.training_probe, watch={})
             found = compared(again=again)
+        plan = annotations.annotated(plan, project_run.types)
+        _write(draft, emitting.modules(plan, layout), beside, {})
         return Study(self.training, self.scoring, plan, training_run, scoring_run, draft, project_run, found, again)
 
 
@@ -370,7 +373,7 @@ def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict
     plan, lock = studied.plan, locked.environment.lock
     golden = _golden(studied, locked.environment, layout)
     files = emitting.modules(plan, layout) | testing.tests(plan, golden, layout)
-    files |= scaffold.files(name, layout, requirements=locked.requirements, lock=lock)
+    files |= scaffold.files(name, layout, requirements=locked.requirements, lock=lock, modules=plan.modules)
     files["README.md"] = scaffold.read_me(plan, layout, name=name)
     files[PARAMETERS_FILE] = _parameters_text(plan)
     files["requirements.txt"] = "".join(f"{each}\n" for each in locked.requirements)

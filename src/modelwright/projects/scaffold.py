@@ -10,12 +10,14 @@ from modelwright.records import Function, Lock, LockSource, Plan, Requirement
 _GIT_IGNORE = "outputs/\nbuild/\n*.egg-info/\n__pycache__/\n.pytest_cache/\n.mypy_cache/\n.ruff_cache/\n.venv/\n"
 
 
-def files(name: str, layout: Layout, *, requirements: Sequence[Requirement], lock: Lock) -> dict[str, str]:
-    """Return the files by path, all but the README."""
+def files(
+    name: str, layout: Layout, *, requirements: Sequence[Requirement], lock: Lock, modules: Sequence[str]
+) -> dict[str, str]:
+    """Return the files by path, all but the README. `modules` are the installed ones that the project imports."""
     return {
         ".gitignore": _GIT_IGNORE,
         ".github/workflows/ci.yml": _workflow(lock),
-        "pyproject.toml": _packaging(name, layout, requirements, lock),
+        "pyproject.toml": _packaging(name, layout, requirements, lock) + _checking(modules),
     }
 
 
@@ -62,6 +64,12 @@ def _packaging(name: str, layout: Layout, requirements: Sequence[Requirement], l
     )
 
 
+def _checking(modules: Sequence[str]) -> str:
+    """Return the settings by which mypy takes what the installed modules give for anything."""
+    listed = "".join(f'    "{each}.*",\n' for each in sorted({*modules, "joblib"}))
+    return _MYPY.format(modules=listed)
+
+
 def _workflow(lock: Lock) -> str:
     # A lock of remade wheels names files that only the machine that it was made on has.
     is_found = lock.source is not LockSource.WHEELS
@@ -102,6 +110,19 @@ exclude = ["tests/describing.py", "tests/stepping.py"]  # come with every conver
 files = ["src"]
 mypy_path = "src"
 ignore_missing_imports = true
+# The lines of a notebook give a name new values of other types; the calls between functions are what is checked.
+disable_error_code = ["assignment", "var-annotated"]
+"""
+
+_MYPY = """\
+
+# What libraries take and give is not checked: their types differ from version to version, and say less than the run
+# of the notebook did.
+[[tool.mypy.overrides]]
+module = [
+{modules}]
+follow_imports = "skip"
+follow_imports_for_stubs = true
 """
 
 _CI = """\
