@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "modelwright"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-TRACER = {PACKAGE / "notebooks" / f"{each}.py" for each in ("ambient", "fingerprints", "library_values", "tracing")}
+TRACER = {
+    PACKAGE / "notebooks" / f"{each}.py"
+    for each in ("ambient", "fingerprints", "library_values", "spelling", "tracing")
+}
 KERNEL_GUESTS = [each for each in MODULES if each.name == "worker.py" or each in TRACER]
 GUESTS = [*KERNEL_GUESTS, PACKAGE / "processes" / "guard.py"]
 LONGEST_LINES = 500

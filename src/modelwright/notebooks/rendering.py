@@ -11,7 +11,7 @@ from typing import cast
 import libcst as cst
 
 from modelwright.notebooks import names as naming
-from modelwright.notebooks import seeds, shaping
+from modelwright.notebooks import seeds, sentences, shaping
 from modelwright.notebooks.closures import Closures
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.measuring import Measure
@@ -132,11 +132,16 @@ def types_of(parameters: Sequence[Parameter]) -> dict[str, str]:
 
 
 def _purpose(stage: Stage, known: Context) -> str:
-    """Return what a function is for: by its role and model, or by the heading that it has its name from."""
+    """Return what a function is for: by the text above it, the heading that it is named after, or its role."""
+    told = sentences.purpose(_text_above(stage, known.flow))
+    if told:
+        return told
     own = stage.name.partition("_")[2]
     heading = known.flow.statements[stage.statements[0]].heading if stage.statements else ""
     words = re.sub(r"[^\w\s,:'()/+-]", "", heading).strip(" .:-")
-    if own and own == shaping.heading_words(heading) and len(words) <= _HEADING_WIDTH:
+    # `split_data` is not named after a heading "Data".
+    is_named_after = stage.name not in shaping.PLAIN_NAMES and own == shaping.heading_words(heading)
+    if own and is_named_after and len(words) <= _HEADING_WIDTH:
         return f"{words[0].upper()}{words[1:]}."
     thing = "the model" if stage.name in shaping.PLAIN_NAMES else f"`{own}`"
     if stage.role == EVALUATE:
@@ -146,6 +151,20 @@ def _purpose(stage: Stage, known: Context) -> str:
             else f"Look at what {thing} gives."
         )
     return f"Train {thing}." if stage.role == TRAIN else _PURPOSE[stage.role]
+
+
+def _text_above(stage: Stage, flow: Flow) -> str:
+    """Return the text above the cell that a function comes from; nothing where text or function tell of more."""
+    if not stage.statements:
+        return ""
+    first = flow.statements[stage.statements[0]]
+    cell = {each.index for each in flow.statements if each.cell == first.cell and not naming.is_import(each.tree)}
+    changed = {each: flow.effects[each].binds | flow.effects[each].changes for each in cell}
+    working = {each for each, names in changed.items() if any(not name.startswith("<") for name in names)}
+    here = cell & set(stage.statements)
+    is_one_section = all(flow.statements[each].heading == first.heading for each in stage.statements)
+    is_this = working <= here and 2 * len(here) >= len(stage.statements)
+    return first.markdown if is_one_section and is_this else ""
 
 
 def seed_imports(stages: Sequence[Stage], flow: Flow) -> list[str]:
