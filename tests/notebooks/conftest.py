@@ -98,9 +98,7 @@ def _convert(training: Path, scoring: Path | None, work: Path) -> Converted:
     project = work / "project"
     layout = layouts.layout("small")
     files = emitting.modules(plan, layout)
-    files["pyproject.toml"] = scaffold.files("small", layout, requirements=[], lock=_LOCK, modules=plan.modules)[
-        "pyproject.toml"
-    ]
+    files["pyproject.toml"] = scaffold.files(plan, layout, name="small", requirements=[], lock=_LOCK)["pyproject.toml"]
     _write(project, files)
     for relative in plan.data_files:
         (project / relative).parent.mkdir(parents=True, exist_ok=True)

@@ -79,9 +79,7 @@ def tool(project: Path, *command: str) -> None:
 def content(plan, layout, folder: Path) -> None:
     """Assert that ruff and mypy, as the project configures them, find nothing, and that its modules can be imported."""
     files = emitting.modules(plan, layout)
-    for path, text in (
-        files | scaffold.files("small", layout, requirements=[], lock=LOCK, modules=plan.modules)
-    ).items():
+    for path, text in (files | scaffold.files(plan, layout, name="small", requirements=[], lock=LOCK)).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
     tool(folder, "ruff", "check", "--no-cache", ".")

@@ -373,7 +373,7 @@ def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict
     plan, lock = studied.plan, locked.environment.lock
     golden = _golden(studied, locked.environment, layout)
     files = emitting.modules(plan, layout) | testing.tests(plan, golden, layout)
-    files |= scaffold.files(name, layout, requirements=locked.requirements, lock=lock, modules=plan.modules)
+    files |= scaffold.files(plan, layout, name=name, requirements=locked.requirements, lock=lock)
     files["README.md"] = scaffold.read_me(plan, layout, name=name)
     files[PARAMETERS_FILE] = _parameters_text(plan)
     files["requirements.txt"] = "".join(f"{each}\n" for each in locked.requirements)

@@ -7,17 +7,26 @@ from modelwright.notebooks.layouts import Layout
 from modelwright.projects.manifest import LOCK_FILE, PAGE_FILE, PARAMETERS_FILE, toml_literal
 from modelwright.records import Function, Lock, LockSource, Plan, Requirement
 
+# What mypy reports of lines in which a name becomes something else.
+_LOOSE_CODES = (
+    "assignment",
+    "attr-defined",
+    "call-overload",
+    "index",
+    "operator",
+    "return-value",
+    "union-attr",
+    "var-annotated",
+)
 _GIT_IGNORE = "outputs/\nbuild/\n*.egg-info/\n__pycache__/\n.pytest_cache/\n.mypy_cache/\n.ruff_cache/\n.venv/\n"
 
 
-def files(
-    name: str, layout: Layout, *, requirements: Sequence[Requirement], lock: Lock, modules: Sequence[str]
-) -> dict[str, str]:
-    """Return the files by path, all but the README. `modules` are the installed ones that the project imports."""
+def files(plan: Plan, layout: Layout, *, name: str, requirements: Sequence[Requirement], lock: Lock) -> dict[str, str]:
+    """Return the files by path, all but the README."""
     return {
         ".gitignore": _GIT_IGNORE,
         ".github/workflows/ci.yml": _workflow(lock),
-        "pyproject.toml": _packaging(name, layout, requirements, lock) + _checking(modules),
+        "pyproject.toml": _packaging(name, layout, requirements, lock) + _checking(plan),
     }
 
 
@@ -64,10 +73,13 @@ def _packaging(name: str, layout: Layout, requirements: Sequence[Requirement], l
     )
 
 
-def _checking(modules: Sequence[str]) -> str:
-    """Return the settings by which mypy takes what the installed modules give for anything."""
-    listed = "".join(f'    "{each}.*",\n' for each in sorted({*modules, "joblib"}))
-    return _MYPY.format(modules=listed)
+def _checking(plan: Plan) -> str:
+    """Return the settings of mypy. Names that a star import may bring are unknown to it."""
+    has_stars = any(each.endswith("import *") for each in plan.imports)
+    codes = [*_LOOSE_CODES, *(["name-defined"] if has_stars else [])]
+    skipped = "".join(f'    "{each}.*",\n' for each in plan.modules)
+    settings = _MYPY.format(codes="".join(f'    "{each}",\n' for each in codes))
+    return settings + (_SKIPPED.format(skipped) if skipped else "")
 
 
 def _workflow(lock: Lock) -> str:
@@ -102,25 +114,31 @@ src = ["src", "tests"]
 
 [tool.ruff.lint]
 select = ["E4", "E9", "F", "I"]
+# Lines of the notebook that are no errors: a star import, a text or a result that is not used.
+ignore = ["F403", "F405", "F541", "F841"]
 
 [tool.ruff.format]
 exclude = ["tests/describing.py", "tests/stepping.py"]  # come with every conversion, as they are
+"""
+
+_MYPY = """\
 
 [tool.mypy]
 files = ["src"]
 mypy_path = "src"
 ignore_missing_imports = true
-# The lines of a notebook give a name new values of other types; the calls between functions are what is checked.
-disable_error_code = ["assignment", "var-annotated"]
+# What functions take and give is checked. The lines in them are a notebook's: a name may become something else there.
+allow_redefinition = true
+disable_error_code = [
+{codes}]
 """
 
-_MYPY = """\
+_SKIPPED = """\
 
-# What libraries take and give is not checked: their types differ from version to version, and say less than the run
-# of the notebook did.
+# What libraries take and give differs from version to version, and a function's lines were seen to run with them.
 [[tool.mypy.overrides]]
 module = [
-{modules}]
+{}]
 follow_imports = "skip"
 follow_imports_for_stubs = true
 """
