@@ -239,6 +239,8 @@ def test_docstrings_are_the_texts_directly_above_and_no_others(tmp_path: Path) -
         ),
         new_markdown_cell("Measure how good it is."),
         new_code_cell("print('r2', model.score(test[['a']], test['b']))"),
+        new_markdown_cell("# All rows"),
+        new_code_cell("model.fit(frame[['a']], frame['b'])\nprint('all', model.score(frame[['a']], frame['b']))"),
     ]
     (tmp_path / "a.csv").write_text("a,b\n1,2\n2,3\n3,4\n4,6\n", encoding="utf-8")
     write(new_notebook(cells=cells), tmp_path / "training.ipynb")
@@ -249,5 +251,7 @@ def test_docstrings_are_the_texts_directly_above_and_no_others(tmp_path: Path) -
         "split_data": "Split the data into the rows to learn from and the rows to test with.",
         "train_model": "Train the model.",
         "evaluate_model": "Measure how good it is.",
+        "refit_model": "Train the model.",
+        "evaluate_all_rows": "Measure the model; return its metrics by name.",
         "save_model": "Save the model in `output_folder`.",
     }

@@ -10,8 +10,8 @@ from typing import cast
 
 import libcst as cst
 
+from modelwright.notebooks import headings, seeds, sentences, shaping
 from modelwright.notebooks import names as naming
-from modelwright.notebooks import seeds, sentences, shaping
 from modelwright.notebooks.closures import Closures
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.measuring import Measure
@@ -137,13 +137,17 @@ def _purpose(stage: Stage, known: Context) -> str:
     if told:
         return told
     own = stage.name.partition("_")[2]
-    heading = known.flow.statements[stage.statements[0]].heading if stage.statements else ""
+    first = known.flow.statements[stage.statements[0]] if stage.statements else None
+    heading = first.heading if first else ""
     words = re.sub(r"[^\w\s,:'()/+-]", "", heading).strip(" .:-")
     # `split_data` is not named after a heading "Data".
     is_named_after = stage.name not in shaping.PLAIN_NAMES and own == shaping.heading_words(heading)
-    if own and is_named_after and len(words) <= _HEADING_WIDTH:
+    # Of several functions from one section, the heading tells of the first.
+    is_first = first is not None and first.index <= min(_working(first.cell, known.flow), default=first.index)
+    is_told = is_first and bool(headings.headings(first.markdown if first else ""))
+    if own and is_named_after and is_told and len(words) <= _HEADING_WIDTH:
         return f"{words[0].upper()}{words[1:]}."
-    thing = "the model" if stage.name in shaping.PLAIN_NAMES else f"`{own}`"
+    thing = "the model" if stage.name in shaping.PLAIN_NAMES or is_named_after or own == "model" else f"`{own}`"
     if stage.role == EVALUATE:
         return (
             f"Measure {thing}; return its metrics by name."
@@ -158,13 +162,17 @@ def _text_above(stage: Stage, flow: Flow) -> str:
     if not stage.statements:
         return ""
     first = flow.statements[stage.statements[0]]
-    cell = {each.index for each in flow.statements if each.cell == first.cell and not naming.is_import(each.tree)}
-    changed = {each: flow.effects[each].binds | flow.effects[each].changes for each in cell}
-    working = {each for each, names in changed.items() if any(not name.startswith("<") for name in names)}
-    here = cell & set(stage.statements)
+    here = [each for each in stage.statements if flow.statements[each].cell == first.cell]
     is_one_section = all(flow.statements[each].heading == first.heading for each in stage.statements)
-    is_this = working <= here and 2 * len(here) >= len(stage.statements)
+    is_this = _working(first.cell, flow) <= set(here) and 2 * len(here) >= len(stage.statements)
     return first.markdown if is_one_section and is_this else ""
+
+
+def _working(cell: int, flow: Flow) -> set[int]:
+    """Return the statements of a cell that give variables a value or change one, but for imports."""
+    inside = [each.index for each in flow.statements if each.cell == cell and not naming.is_import(each.tree)]
+    written = {each: flow.effects[each].binds | flow.effects[each].changes for each in inside}
+    return {each for each, names in written.items() if any(not name.startswith("<") for name in names)}
 
 
 def seed_imports(stages: Sequence[Stage], flow: Flow) -> list[str]:
