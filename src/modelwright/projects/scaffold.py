@@ -7,8 +7,9 @@ from modelwright.notebooks.layouts import Layout
 from modelwright.projects.manifest import LOCK_FILE, PAGE_FILE, PARAMETERS_FILE, toml_literal
 from modelwright.records import Function, Lock, LockSource, Plan, Requirement
 
-# What mypy reports of lines in which a name becomes something else.
+# What mypy reports of lines in which a name becomes something else, and of `max(scores, key=scores.get)`.
 _LOOSE_CODES = (
+    "arg-type",
     "assignment",
     "attr-defined",
     "call-overload",
@@ -26,7 +27,7 @@ def files(plan: Plan, layout: Layout, *, name: str, requirements: Sequence[Requi
     return {
         ".gitignore": _GIT_IGNORE,
         ".github/workflows/ci.yml": _workflow(lock),
-        "pyproject.toml": _packaging(name, layout, requirements, lock) + _checking(plan),
+        "pyproject.toml": _packaging(name, layout, requirements, lock) + _checking(plan, layout),
     }
 
 
@@ -73,12 +74,12 @@ def _packaging(name: str, layout: Layout, requirements: Sequence[Requirement], l
     )
 
 
-def _checking(plan: Plan) -> str:
+def _checking(plan: Plan, layout: Layout) -> str:
     """Return the settings of mypy. Names that a star import may bring are unknown to it."""
     has_stars = any(each.endswith("import *") for each in plan.imports)
     codes = [*_LOOSE_CODES, *(["name-defined"] if has_stars else [])]
     skipped = "".join(f'    "{each}.*",\n' for each in plan.modules)
-    settings = _MYPY.format(codes="".join(f'    "{each}",\n' for each in codes))
+    settings = _MYPY.format(codes="".join(f'    "{each}",\n' for each in codes), pipeline=layout.pipeline)
     return settings + (_SKIPPED.format(skipped) if skipped else "")
 
 
@@ -127,10 +128,15 @@ _MYPY = """\
 files = ["src"]
 mypy_path = "src"
 ignore_missing_imports = true
-# What functions take and give is checked. The lines in them are a notebook's: a name may become something else there.
+# The lines in functions are a notebook's: a name may become something else there.
 allow_redefinition = true
 disable_error_code = [
 {codes}]
+
+# Here what one function gives meets what the next one takes.
+[[tool.mypy.overrides]]
+module = ["{pipeline}"]
+enable_error_code = ["arg-type"]
 """
 
 _SKIPPED = """\
