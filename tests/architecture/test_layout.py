@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "modelwright"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TRACER = {
-    PACKAGE / "notebooks" / f"{each}.py" for each in ("ambient", "drawing", "fingerprints", "library_values", "tracing")
+    PACKAGE / "notebooks" / f"{each}.py"
+    for each in ("ambient", "drawing", "fingerprints", "library_values", "spelling", "tracing")
 }
 KERNEL_GUESTS = [each for each in MODULES if each.name == "worker.py" or each in TRACER]
 GUESTS = [*KERNEL_GUESTS, PACKAGE / "processes" / "guard.py"]

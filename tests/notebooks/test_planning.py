@@ -84,16 +84,22 @@ def test_pipeline_is_assignments_then_the_save_then_the_results(make, corpus) ->
 @pytest.mark.parametrize(
     ("cells", "signature"),
     [
-        ("model = Ridge(alpha=0.5)\nmodel.fit(X_train, y_train)", "def train_model(X_train, y_train, alpha=0.5):"),
-        ("model = Ridge(alpha=0.5).fit(X_train, y_train)", "def train_model(X_train, y_train, alpha=0.5):"),
-        ("alpha = 2\nmodel = Ridge(alpha)\nmodel.fit(X_train, y_train)", "def train_model(X_train, y_train, alpha=2):"),
+        (
+            "model = Ridge(alpha=0.5)\nmodel.fit(X_train, y_train)",
+            "def train_model(X_train, y_train, alpha: float = 0.5):",
+        ),
+        ("model = Ridge(alpha=0.5).fit(X_train, y_train)", "def train_model(X_train, y_train, alpha: float = 0.5):"),
+        (
+            "alpha = 2\nmodel = Ridge(alpha)\nmodel.fit(X_train, y_train)",
+            "def train_model(X_train, y_train, alpha: int = 2):",
+        ),
         (
             "args = dict(alpha=0.5, fit_intercept=True)\nmodel = Ridge(**args)\nmodel.fit(X_train, y_train)",
-            "def train_model(X_train, y_train, alpha=0.5, fit_intercept=True):",
+            "def train_model(X_train, y_train, alpha: float = 0.5, fit_intercept: bool = True):",
         ),
         (
             "model = Ridge(**{'alpha': 3.0})\nmodel.fit(X_train, y_train)",
-            "def train_model(X_train, y_train, alpha=3.0):",
+            "def train_model(X_train, y_train, alpha: float = 3.0):",
         ),
         (
             "alpha = 1\nalpha = 2\nmodel = Ridge(alpha=alpha)\nmodel.fit(X_train, y_train)",
@@ -101,11 +107,11 @@ def test_pipeline_is_assignments_then_the_save_then_the_results(make, corpus) ->
         ),
         (
             "model = Ridge(random_state=3, solver='lsqr')\nmodel.fit(X_train, y_train)",
-            'def train_model(X_train, y_train, ridge_random_state=3, solver="lsqr"):',
+            'def train_model(X_train, y_train, ridge_random_state: int = 3, solver: str = "lsqr"):',
         ),
         (
             "model = Ridge(random_state=0)\nmodel.fit(X_train, y_train)",
-            "def train_model(X_train, y_train, random_state=0):",
+            "def train_model(X_train, y_train, random_state: int = 0):",
         ),
         ("model = Ridge()\nmodel.fit(X=X_train, y=y_train)", "def train_model(X_train, y_train):"),
     ],

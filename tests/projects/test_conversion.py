@@ -105,7 +105,8 @@ def test_an_edited_file_is_never_overwritten_unasked(
 def _with_alpha(studied: Study, value: float) -> Study:
     (alpha,) = studied.plan.parameters
     functions = tuple(
-        replace(each, code=each.code.replace("alpha=0.5", f"alpha={value}")) for each in studied.plan.functions
+        replace(each, code=each.code.replace("alpha: float = 0.5", f"alpha: float = {value}"))
+        for each in studied.plan.functions
     )
     return replace(studied, plan=replace(studied.plan, parameters=(replace(alpha, value=value),), functions=functions))
 
@@ -114,19 +115,19 @@ def test_edits_and_a_new_conversion_are_put_together(studied: Study, locked: Loc
     into = tmp_path / "small"
     train = into / "src" / "small" / "train.py"
     _lay_out(studied, locked, into)
-    train.write_text(train.read_text().replace("def load_data():", "# from the field\ndef load_data():"))
+    train.write_text(train.read_text().replace("def load_data(", "# from the field\ndef load_data("))
     for value in (0.7, 0.9):
         _lay_out(_with_alpha(studied, value), locked, into)
-        assert "# from the field\ndef load_data():" in train.read_text()
-        assert f"alpha={value}" in train.read_text()
-        assert "alpha=0.5" not in train.read_text()
+        assert "# from the field\ndef load_data(" in train.read_text()
+        assert f"alpha: float = {value}" in train.read_text()
+        assert "alpha: float = 0.5" not in train.read_text()
 
 
 def test_edits_that_collide_with_a_new_conversion_stop_it(studied: Study, locked: Locked, tmp_path: Path) -> None:
     into = tmp_path / "small"
     train = into / "src" / "small" / "train.py"
     _lay_out(studied, locked, into)
-    train.write_text(train.read_text().replace("alpha=0.5", "alpha=0.6"))
+    train.write_text(train.read_text().replace("alpha: float = 0.5", "alpha: float = 0.6"))
     before = {path: path.read_bytes() for path in into.rglob("*") if path.is_file()}
     with pytest.raises(EditsCollide, match=r'"src/small/train\.py"'):
         _lay_out(_with_alpha(studied, 0.7), locked, into)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from modelwright.notebooks import arranging, calling, importing, picturing, wrapping
 from modelwright.notebooks.arranging import Arrangement
 from modelwright.notebooks.layouts import Layout
-from modelwright.notebooks.rendering import signature
+from modelwright.notebooks.rendering import signature, types_of
 from modelwright.records import Parameter, Plan
 
 
@@ -72,7 +72,8 @@ def _pipeline(plan: Plan, arranged: Arrangement, layout: Layout) -> str:
     for each in plan.functions:
         lines += calling.call(each, {name: name for name in (*each.inputs, *each.parameters)})
     lines += wrapping.parts("return {", results, "}")
-    code = "\n".join([signature("pipeline", [], parameters), *lines])
+    header = signature("pipeline", [], parameters, types=types_of(parameters), returns="dict")
+    code = "\n".join([header, *lines])
     purpose = "The pipeline: every call is a step of its own, run in a process of its own."
     return _module(purpose, [code], [], arranged, layout, layout.pipeline)
 
@@ -95,7 +96,7 @@ def _main(plan: Plan) -> str:
             lines.append(f"    for {name}, {value} in {plan.measured}.items():")
             lines.append(f'        print(f"{{{name}}}: {{{value}!r}}")')
     purpose = "Train with the parameters of the command line, print the metrics, save the model."
-    return "\n".join(["def main():", f'    """{purpose}"""', *lines])
+    return "\n".join(["def main() -> None:", f'    """{purpose}"""', *lines])
 
 
 def _parts(arranged: Arrangement, module: str) -> list[str]:

@@ -80,6 +80,15 @@ def beside(folder: Path, module: str) -> list[str]:
     return [each.relative_to(folder).as_posix() for each in sorted((folder / module).rglob("*.py"))]
 
 
+def origins(import_lines: Iterable[str]) -> dict[str, str]:
+    """Return the names that import lines bind, each with the dotted name of what it stands for."""
+    found: dict[str, str] = {}
+    for node in ast.walk(ast.parse("\n".join(import_lines))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found |= names.imported_names(node)
+    return found
+
+
 def names_bound(line: str) -> set[str]:
     """Return the names that an import line binds."""
     return binds(ast.parse(line))

@@ -2,14 +2,14 @@
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from modelwright import processes
 from modelwright.errors import ProjectRaised
-from modelwright.notebooks import printed, seeds
+from modelwright.notebooks import importing, printed, seeds
 from modelwright.notebooks.describing import difference
 from modelwright.notebooks.layouts import Layout
 from modelwright.records import Comparison, NotebookRun, Plan, Proof, Shown
@@ -39,6 +39,12 @@ class ProjectRun:
         as scikit-learn does with pandas for `as_frame=True`.
         """
         return tuple(self.seen["modules"])
+
+    @property
+    def types(self) -> Mapping[str, Mapping[str, Sequence[Any]]]:
+        """The types of each function's inputs and outputs, in their order, as `spelling` spells them."""
+        found: dict[str, dict[str, list[Any]]] = self.seen["types"]
+        return found
 
 
 def run(  # noqa: PLR0913 - what is run, in which Python, where, and what is to be missing
@@ -238,6 +244,7 @@ def _request(plan: Plan, training_run: NotebookRun, project: Path, layout: Layou
         "output_folder": str(output.absolute()),
         "metrics": [each.name for each in plan.metrics],
         "functions": {each.name: list(each.outputs) for each in plan.functions},
+        "imports": importing.origins(plan.imports),
         "rows_file": str(training_run.rows_file.absolute()) if training_run.rows_file and has_rows else None,
         "model_file": plan.model_file,
         "loader": plan.loader,

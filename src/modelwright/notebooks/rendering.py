@@ -1,6 +1,7 @@
 """Stages into source code: the user's own lines, with parameters for literals and paths that hold in any folder."""
 
 import ast
+import builtins
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,8 @@ from typing import cast
 
 import libcst as cst
 
+from modelwright.notebooks import headings, seeds, sentences, shaping
 from modelwright.notebooks import names as naming
-from modelwright.notebooks import seeds, shaping
 from modelwright.notebooks.closures import Closures
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.measuring import Measure
@@ -22,6 +23,7 @@ from modelwright.records import Function, Parameter
 
 _WIDTH = 100
 _HEADING_WIDTH = 70
+METRICS = "dict[str, float]"
 _PURPOSE = {
     LOAD: "Load the data.",
     SPLIT: "Split the data into the rows to learn from and the rows to test with.",
@@ -35,7 +37,10 @@ _PURPOSE = {
 
 @dataclass(frozen=True)
 class Context:
-    """What the rendering of every statement needs: edits of expressions by statement, and the metrics."""
+    """What the rendering of every statement needs: edits of expressions by statement, and the metrics.
+
+    `hidden` are the names of Python's own that are others in the notebook.
+    """
 
     flow: Flow
     edits: Mapping[int, Sequence[tuple[ast.expr, str]]]
@@ -45,6 +50,11 @@ class Context:
     shows: frozenset[int] = frozenset()
     closures: Closures = field(default_factory=Closures)
     seed: str = "seed"
+    hidden: frozenset[str] = frozenset()
+
+    def can_say(self, annotation: str) -> bool:
+        """Whether the names in a type mean what they say: a notebook may have a variable called `list`."""
+        return self.hidden.isdisjoint(re.findall(r"\w+", annotation))
 
 
 def context(
@@ -69,7 +79,18 @@ def context(
     defaults = {each.name: each for each in parameters.values}
     seed = next(each for each in ("seed", "random_seed", "seed_of_draws") if each not in bound and each not in defaults)
     defaults[seed] = Parameter(seed, seeds.SEED)
-    return Context(flow, edits, measures, defaults, measured, results.shows, closures, seed)
+    hidden = set().union(flow.names.imports, *(each.binds | each.changes for each in flow.effects))
+    return Context(
+        flow,
+        edits,
+        measures,
+        defaults,
+        measured,
+        results.shows,
+        closures,
+        seed,
+        frozenset(hidden & vars(builtins).keys()),
+    )
 
 
 def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics_so_far: bool = False) -> Function:
@@ -93,21 +114,41 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
         body.append(_parsed(f"return {', '.join(outputs)}"))
     inputs += ["output_folder"] if _writes(body) else []
     given = (*stage.parameters, *([known.seed] if stage.seeds else []))
-    header = signature(stage.name, inputs, [known.defaults[each] for each in given])
+    defaults = [known.defaults[each] for each in given]
+    types = {"output_folder": "str", known.measured: METRICS, **types_of(defaults)}
+    types = {name: found for name, found in types.items() if name in {*inputs, *given} and known.can_say(found)}
+    returns = "" if outputs else "None"
+    if outputs == [known.measured] and known.can_say(METRICS):
+        returns = METRICS
+    header = signature(stage.name, inputs, defaults, types=types, returns=returns)
     role = shaping.ROLE_NAMES[stage.role]
     places = tuple((known.flow.statements[each].cell, known.flow.statements[each].line) for each in stage.statements)
     code = _definition(header, body)
-    return Function(stage.name, tuple(inputs), tuple(outputs), given, code, role, places)
+    return Function(stage.name, tuple(inputs), tuple(outputs), given, code, role, places, types, returns)
+
+
+def types_of(parameters: Sequence[Parameter]) -> dict[str, str]:
+    """Return the types of parameters, which are those of their defaults."""
+    return {each.name: type(each.value).__name__ for each in parameters}
 
 
 def _purpose(stage: Stage, known: Context) -> str:
-    """Return what a function is for: by its role and model, or by the heading that it has its name from."""
+    """Return what a function is for: by the text above it, the heading that it is named after, or its role."""
+    told = sentences.purpose(_text_above(stage, known.flow))
+    if told:
+        return told
     own = stage.name.partition("_")[2]
-    heading = known.flow.statements[stage.statements[0]].heading if stage.statements else ""
+    first = known.flow.statements[stage.statements[0]] if stage.statements else None
+    heading = first.heading if first else ""
     words = re.sub(r"[^\w\s,:'()/+-]", "", heading).strip(" .:-")
-    if own and own == shaping.heading_words(heading) and len(words) <= _HEADING_WIDTH:
+    # `split_data` is not named after a heading "Data".
+    is_named_after = stage.name not in shaping.PLAIN_NAMES and own == shaping.heading_words(heading)
+    # Of several functions from one section, the heading tells of the first.
+    is_first = first is not None and first.index <= min(_working(first.cell, known.flow), default=first.index)
+    is_told = is_first and bool(headings.headings(first.markdown if first else ""))
+    if own and is_named_after and is_told and len(words) <= _HEADING_WIDTH:
         return f"{words[0].upper()}{words[1:]}."
-    thing = "the model" if stage.name in shaping.PLAIN_NAMES else f"`{own}`"
+    thing = "the model" if stage.name in shaping.PLAIN_NAMES or is_named_after or own == "model" else f"`{own}`"
     if stage.role == EVALUATE:
         return (
             f"Measure {thing}; return its metrics by name."
@@ -115,6 +156,24 @@ def _purpose(stage: Stage, known: Context) -> str:
             else f"Look at what {thing} gives."
         )
     return f"Train {thing}." if stage.role == TRAIN else _PURPOSE[stage.role]
+
+
+def _text_above(stage: Stage, flow: Flow) -> str:
+    """Return the text above the cell that a function comes from; nothing where text or function tell of more."""
+    if not stage.statements:
+        return ""
+    first = flow.statements[stage.statements[0]]
+    here = [each for each in stage.statements if flow.statements[each].cell == first.cell]
+    is_one_section = all(flow.statements[each].heading == first.heading for each in stage.statements)
+    is_this = _working(first.cell, flow) <= set(here) and 2 * len(here) >= len(stage.statements)
+    return first.markdown if is_one_section and is_this else ""
+
+
+def _working(cell: int, flow: Flow) -> set[int]:
+    """Return the statements of a cell that give variables a value or change one, but for imports."""
+    inside = [each.index for each in flow.statements if each.cell == cell and not naming.is_import(each.tree)]
+    written = {each: flow.effects[each].binds | flow.effects[each].changes for each in inside}
+    return {each for each, names in written.items() if any(not name.startswith("<") for name in names)}
 
 
 def seed_imports(stages: Sequence[Stage], flow: Flow) -> list[str]:
@@ -223,11 +282,17 @@ def definitions(flow: Flow, indices: Sequence[int], known: Context) -> str:
     return f"{text}\n" if text else ""
 
 
-def signature(name: str, inputs: Sequence[str], parameters: Sequence[Parameter]) -> str:
-    """Return a function's header, wrapped where it would be too wide."""
-    given = [*inputs, *(f"{each.name}={literal(each.value)}" for each in parameters)]
-    plain = f"def {name}({', '.join(given)}):"
-    return plain if len(plain) <= _WIDTH else f"def {name}(\n" + "".join(f"    {each},\n" for each in given) + "):"
+def signature(
+    name: str, inputs: Sequence[str], parameters: Sequence[Parameter], *, types: Mapping[str, str], returns: str
+) -> str:
+    """Return a function's header with the `types` that are known, wrapped where it would be too wide."""
+    given = [f"{each}: {types[each]}" if each in types else each for each in inputs]
+    for each in parameters:
+        value = literal(each.value)
+        given.append(f"{each.name}: {types[each.name]} = {value}" if each.name in types else f"{each.name}={value}")
+    end = f") -> {returns}:" if returns else "):"
+    plain = f"def {name}({', '.join(given)}{end}"
+    return plain if len(plain) <= _WIDTH else f"def {name}(\n" + "".join(f"    {each},\n" for each in given) + end
 
 
 def literal(value: float | str) -> str:

@@ -26,7 +26,7 @@ from modelwright.notebooks.results import Results
 from modelwright.notebooks.statements import Statement
 from modelwright.records import Notebook, ProbePoint, Removal
 
-_MODEL_FOLDER = '''def model_folder():
+_MODEL_FOLDER = '''def model_folder() -> str:
     """Return the folder of the model's files: the one served, else the last one trained here."""
     return os.environ.get("AZUREML_MODEL_DIR", os.path.join(PROJECT, "outputs"))'''
 
@@ -250,14 +250,19 @@ def _script(
     prepare: str = "",
 ) -> str:
     opening = [_line(f"global {', '.join(global_names)}")] if global_names else []
+    # Declared, not bound: until `init()` ran there is no model.
+    declared = "\n".join(f"{each}: Any" for each in global_names)
     parts = [
         '"""Score rows with the trained model: `init()` once, then `run()` for each request."""\n\n'
-        + "\n".join(imports),
+        + "\n".join([*imports, *(["from typing import Any"] if declared else [])]),
+        declared,
         definitions.strip("\n"),
         _MODEL_FOLDER,
         prepare,
-        _function("def init():", "Load the model.", [*opening, *init]),
-        _function("def run(raw_data, request_headers):", "Answer a request, whose body is JSON text.", run),
+        _function("def init() -> None:", "Load the model.", [*opening, *init]),
+        _function(
+            "def run(raw_data: str, request_headers: dict) -> dict:", "Answer a request, whose body is JSON text.", run
+        ),
         _try_it(sample),
     ]
     return "\n\n\n".join(each.strip("\n") for each in parts if each) + "\n"

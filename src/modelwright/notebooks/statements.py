@@ -29,7 +29,7 @@ class Statement:
     """One top-level statement of a cell.
 
     `index` orders all of a notebook's statements, `is_displayed` says that the notebook shows its
-    value by itself, `heading` stands above its cell, `is_wished` says that the
+    value by itself, `heading` stands above its cell and `markdown` directly above, `is_wished` says that the
     user keeps it, and `nodes` finds the LibCST
     expression at a span of lines and columns. `source` is the notebook's own text; in all else names are `renamed`.
     """
@@ -45,6 +45,7 @@ class Statement:
     nodes: Mapping[Span, cst.BaseExpression] = field(repr=False)
     lines: tuple[str, ...] = field(repr=False)
     heading: str = ""
+    markdown: str = ""
     is_wished: bool = False
     renamed: Renamed = field(default=Renamed(()), repr=False)
 
@@ -106,6 +107,7 @@ def _of_cell(cell: Cell, code: str, renamed: Renamed, *, first_index: int, inter
             nodes=nodes,
             lines=lines,
             heading=cell.heading,
+            markdown=cell.markdown,
             is_wished="keep" in cell.tags,
             renamed=renamed,
         )

@@ -23,6 +23,7 @@ ROWS_SHOWN = 10
 
 _DESCRIBING = runpy.run_path(str(Path(__file__).resolve().with_name("describing.py")))
 _REHEARSING = runpy.run_path(str(Path(__file__).resolve().with_name("rehearsing.py")))
+_SPELLING = runpy.run_path(str(Path(__file__).resolve().with_name("spelling.py")))
 
 
 def look(namespace: Any, points: Any, folder: str) -> None:
@@ -95,7 +96,8 @@ def run_project(request: Any) -> Any:
     plain = _DESCRIBING["plain"]
     seen: Any = {"python_version": platform.python_version(), "predictions": None, "certainty": None, "answer": None}
     train = importlib.import_module(request["train"])
-    seen["parts"] = _looked_at(train, request["functions"])
+    spelled = _SPELLING["speller"](request["imports"], request["train"].partition(".")[0])
+    seen["parts"], seen["types"] = _looked_at(train, request["functions"], spelled)
     sys.argv = ["train.py", "--output-folder", request["output_folder"]]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -118,15 +120,18 @@ def run_project(request: Any) -> Any:
     return seen
 
 
-def _looked_at(train: Any, functions: Any) -> Any:
-    """Let the functions that the module calls describe what they give; return where they note it."""
+def _looked_at(train: Any, functions: Any, spelled: Any) -> Any:
+    """Let the functions that the module calls describe what they give; return where they note it, and the types."""
     parts: Any = {}
+    types: Any = {}
 
     def looking(name: str, outputs: Any, function: Any) -> Any:
         @functools.wraps(function)
         def called(*given: Any, **named: Any) -> Any:
+            taken = [spelled(each) for each in given]
             result = function(*given, **named)
             values = result if len(outputs) > 1 else (result,)
+            types[name] = {"inputs": taken, "outputs": [spelled(each) for each in values]}
             for output, value in zip(outputs, values):  # noqa: B905 - Python 3.9 has no strict
                 parts[name + "." + output] = _DESCRIBING["describe"](value)
             return result
@@ -136,7 +141,7 @@ def _looked_at(train: Any, functions: Any) -> Any:
     for name, outputs in functions.items():
         if hasattr(train, name):
             setattr(train, name, looking(name, outputs, getattr(train, name)))
-    return parts
+    return parts, types
 
 
 def _load(path: str, loader: str) -> Any:

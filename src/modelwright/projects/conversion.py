@@ -12,6 +12,7 @@ from typing import Any
 from modelwright.environments import building, inspection
 from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited, ProjectRaised
 from modelwright.notebooks import (
+    annotations,
     characterising,
     deciding,
     deriving,
@@ -197,6 +198,8 @@ class _Attempt:
             # Only what the notebook itself does not reproduce may differ.
             again = self.run(f"again-{self.count}", probe=plan.training_probe, watch={})
             found = compared(again=again)
+        plan = annotations.annotated(plan, project_run.types)
+        _write(draft, emitting.modules(plan, layout), beside, {})
         return Study(self.training, self.scoring, plan, training_run, scoring_run, draft, project_run, found, again)
 
     def reviewed(self, studied: Study) -> Study:
@@ -388,7 +391,7 @@ def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict
     plan, lock = studied.plan, locked.environment.lock
     golden = _golden(studied, locked.environment, layout)
     files = emitting.modules(plan, layout) | testing.tests(plan, golden, layout)
-    files |= scaffold.files(name, layout, requirements=locked.requirements, lock=lock, copied=testing.COPIED)
+    files |= scaffold.files(plan, layout, name=name, requirements=locked.requirements, lock=lock, copied=testing.COPIED)
     files["README.md"] = scaffold.read_me(plan, layout, name=name)
     files[PARAMETERS_FILE] = scaffold.parameters_text(plan)
     sample = proof.sample_request(plan, studied.training_run)

@@ -7,6 +7,18 @@ from modelwright.notebooks.layouts import Layout
 from modelwright.projects.manifest import LOCK_FILE, PAGE_FILE, PARAMETERS_FILE, toml_literal
 from modelwright.records import Function, Lock, LockSource, Plan, Requirement
 
+# What mypy reports of lines in which a name becomes something else, and of `max(scores, key=scores.get)`.
+_LOOSE_CODES = (
+    "arg-type",
+    "assignment",
+    "attr-defined",
+    "call-overload",
+    "index",
+    "operator",
+    "return-value",
+    "union-attr",
+    "var-annotated",
+)
 # The request that scoring is tried with.
 SAMPLE_FILE = "sample.json"
 _GIT_IGNORE = (
@@ -15,7 +27,13 @@ _GIT_IGNORE = (
 
 
 def files(
-    name: str, layout: Layout, *, requirements: Sequence[Requirement], lock: Lock, copied: Sequence[str] = ()
+    plan: Plan,
+    layout: Layout,
+    *,
+    name: str,
+    requirements: Sequence[Requirement],
+    lock: Lock,
+    copied: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the files by path, all but the README and the parameters.
 
@@ -24,7 +42,7 @@ def files(
     return {
         ".gitignore": _GIT_IGNORE,
         ".github/workflows/ci.yml": _workflow(lock),
-        "pyproject.toml": _packaging(name, layout, requirements, lock, copied),
+        "pyproject.toml": _packaging(name, layout, requirements, lock, copied) + _checking(plan, layout),
         "requirements.txt": "".join(f"{each}\n" for each in requirements),
         LOCK_FILE: lock.text,
     }
@@ -90,6 +108,15 @@ def _packaging(
     )
 
 
+def _checking(plan: Plan, layout: Layout) -> str:
+    """Return the settings of mypy. Names that a star import may bring are unknown to it."""
+    has_stars = any(each.endswith("import *") for each in plan.imports)
+    codes = [*_LOOSE_CODES, *(["name-defined"] if has_stars else [])]
+    skipped = "".join(f'    "{each}.*",\n' for each in plan.modules)
+    settings = _MYPY.format(codes="".join(f'    "{each}",\n' for each in codes), pipeline=layout.pipeline)
+    return settings + (_SKIPPED.format(skipped) if skipped else "")
+
+
 def _workflow(lock: Lock) -> str:
     # A lock of remade wheels names files that only the machine that it was made on has.
     is_found = lock.source is not LockSource.WHEELS
@@ -122,11 +149,36 @@ src = ["src", "tests"]
 
 [tool.ruff.lint]
 select = ["E4", "E9", "F", "I"]
+# Lines of the notebook that are no errors: a star import, a text or a result that is not used.
+ignore = ["F403", "F405", "F541", "F841"]
 
-{left_alone}[tool.mypy]
+{left_alone}"""
+
+_MYPY = """\
+
+[tool.mypy]
 files = ["src"]
 mypy_path = "src"
 ignore_missing_imports = true
+# The lines in functions are a notebook's: a name may become something else there.
+allow_redefinition = true
+disable_error_code = [
+{codes}]
+
+# Here what one function gives meets what the next one takes.
+[[tool.mypy.overrides]]
+module = ["{pipeline}"]
+enable_error_code = ["arg-type"]
+"""
+
+_SKIPPED = """\
+
+# What libraries take and give differs from version to version, and a function's lines were seen to run with them.
+[[tool.mypy.overrides]]
+module = [
+{}]
+follow_imports = "skip"
+follow_imports_for_stubs = true
 """
 
 _LEFT_ALONE = """\

@@ -48,7 +48,7 @@ def lay_out(
     Raises FolderNotEmpty and FolderNotWritable, having changed nothing.
     """
     files = emitting.modules(planned, layout) | _tests(planned, layout)
-    files |= scaffold.files(name, layout, requirements=requirements, lock=lock)
+    files |= scaffold.files(planned, layout, name=name, requirements=requirements, lock=lock)
     files["README.md"] = _read_me(planned, layout, name=name, lock=lock)
     files[PARAMETERS_FILE] = scaffold.parameters_text(planned)
     files[scaffold.SAMPLE_FILE] = f"{planned.sample_request}\n"

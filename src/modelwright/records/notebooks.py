@@ -1,5 +1,6 @@
 """Notebooks: what is read, what is planned, what was seen when they ran."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -112,7 +113,8 @@ class Function:
     """A function of the project: its code, and the names that flow in and out.
 
     `role` is what it does for the pipeline: "load", "split", "prepare", "train", "evaluate" or "save". `places` are
-    the cells and lines of the notebook's statements in it, in their order.
+    the cells and lines of the notebook's statements in it, in their order. `types` are the annotations of inputs and
+    parameters, as far as they are known, `returns` is that of what it gives.
     """
 
     name: str
@@ -122,6 +124,8 @@ class Function:
     code: str
     role: str = "train"
     places: tuple[tuple[int, int], ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    returns: str = ""
 
 
 @dataclass(frozen=True)
