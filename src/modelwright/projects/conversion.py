@@ -371,7 +371,7 @@ def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict
     golden = _golden(studied, locked.environment, layout)
     files = emitting.modules(plan, layout) | testing.tests(plan, golden, layout)
     files |= scaffold.files(name, layout, requirements=locked.requirements, lock=lock)
-    files["README.md"] = scaffold.read_me(plan, layout, name=name)
+    files["README.md"] = scaffold.read_me(plan, layout, name=name, lock=lock)
     files[PARAMETERS_FILE] = _parameters_text(plan)
     files["requirements.txt"] = "".join(f"{each}\n" for each in locked.requirements)
     files[LOCK_FILE] = lock.text

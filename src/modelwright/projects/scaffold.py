@@ -1,12 +1,15 @@
 """What stands around a project's code: its README, packaging, settings of tools, and continuous integration."""
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 from modelwright.notebooks.layouts import Layout
 from modelwright.projects.manifest import LOCK_FILE, PAGE_FILE, PARAMETERS_FILE, toml_literal
 from modelwright.records import Function, Lock, LockSource, Plan, Requirement
 
+# A paragraph's lines are no longer.
+_WIDTH = 100
 _GIT_IGNORE = "outputs/\nbuild/\n*.egg-info/\n__pycache__/\n.pytest_cache/\n.mypy_cache/\n.ruff_cache/\n.venv/\n"
 
 
@@ -19,24 +22,38 @@ def files(name: str, layout: Layout, *, requirements: Sequence[Requirement], loc
     }
 
 
-def read_me(plan: Plan, layout: Layout, *, name: str) -> str:
+def read_me(plan: Plan, layout: Layout, *, name: str, lock: Lock) -> str:
     """Return the README: what the project is, how to work with it, its functions and parameters."""
+    about = (
+        f"Made from the notebook `{plan.notebook}` by Modelwright: every step of it that leads to the model is a "
+        f"function of the package `{layout.package}`."
+    )
+    measured = ", ".join(f"`{each.name}`" for each in plan.metrics)
+    score_file = layout.file(layout.score)
+    scoring = f"`{score_file}` is the scoring script: `init()` loads the model, `run()` answers a request."
     return _README.format(
         name=name,
-        notebook=plan.notebook,
-        package=layout.package,
+        about=_paragraph(f"{about} It measures {measured}." if measured else about),
         train=layout.train,
-        score_file=layout.file(layout.score),
-        metrics=", ".join(f"`{each.name}`" for each in plan.metrics) or "nothing",
+        scoring=f"\n{_paragraph(scoring)}\n" if plan.score else "",
+        python=_minor(lock),
+        install=_install(lock),
         functions=_table(("function", "takes", "gives"), [_told(each) for each in plan.functions]),
         parameters=_table(
             ("parameter", "default"), [(f"`{each.name}`", f"`{toml_literal(each.value)}`") for each in plan.parameters]
         )
         or "It has none.\n",
-        parameters_file=PARAMETERS_FILE,
-        lock_file=LOCK_FILE,
+        settings=_paragraph(
+            f"`python -m {layout.train} --help` lists them as options. `wright run` takes them from "
+            f"`{PARAMETERS_FILE}`, and from `--set NAME=VALUE`."
+        ),
         page_file=PAGE_FILE,
     )
+
+
+def _paragraph(text: str) -> str:
+    """Return prose in lines; names, which have no blanks, stay whole."""
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _told(function: Function) -> tuple[str, str, str]:
@@ -54,19 +71,28 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _packaging(name: str, layout: Layout, requirements: Sequence[Requirement], lock: Lock) -> str:
-    minor = ".".join(lock.python_version.split(".")[:2])
+    # Letters, digits, and dots, hyphens and underscores between them, are all that a distribution's name may have.
+    valid = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("._-")
     return _PYPROJECT.format(
-        name=toml_literal(re.sub(r"[^A-Za-z0-9]+$", "", name) or layout.package),
-        python=toml_literal(f">={minor}"),
+        name=toml_literal(valid or layout.package),
+        python=toml_literal(f">={_minor(lock)}"),
         requirements="".join(f"    {toml_literal(str(each))},\n" for each in requirements),
     )
 
 
 def _workflow(lock: Lock) -> str:
+    return _CI.format(python=_minor(lock), install=_install(lock))
+
+
+def _minor(lock: Lock) -> str:
+    return ".".join(lock.python_version.split(".")[:2])
+
+
+def _install(lock: Lock) -> str:
+    """Return the arguments of pip that install what the project needs."""
     # A lock of remade wheels names files that only the machine that it was made on has.
     is_found = lock.source is not LockSource.WHEELS
-    wanted = f"--no-deps --require-hashes -r {LOCK_FILE}" if is_found else "-r requirements.txt"
-    return _CI.format(python=".".join(lock.python_version.split(".")[:2]), install=f"python -m pip install {wanted}")
+    return f"install --no-deps --require-hashes -r {LOCK_FILE}" if is_found else "install -r requirements.txt"
 
 
 _PYPROJECT = """\
@@ -94,9 +120,11 @@ src = ["src", "tests"]
 
 [tool.ruff.lint]
 select = ["E4", "E9", "F", "I"]
+ignore = ["F841"]  # the notebook may name what it only draws or shows
 
 [tool.ruff.format]
 exclude = ["tests/describing.py", "tests/stepping.py"]  # come with every conversion, as they are
+quote-style = "preserve"  # the notebook's own lines keep their quotes
 
 [tool.mypy]
 files = ["src"]
@@ -117,24 +145,28 @@ jobs:
       - uses: actions/setup-python@v5
         with:
           python-version: "{python}"
-      - run: {install}
-      - run: python -m pip install pytest ruff
+      - run: python -m pip {install}
+      - run: python -m pip install mypy pytest ruff
       - run: ruff check .
+      - run: mypy
       - run: python -m pytest
 """
 
 _README = """\
 # {name}
 
-Made from the notebook `{notebook}` by Modelwright: every step of it that leads to the model is a function of the
-package `{package}`. Its metrics: {metrics}.
+{about}
 
 ## Set up
 
+With Python {python}, in this folder:
+
 ```sh
 python -m venv .venv
-.venv/bin/pip install --no-deps --require-hashes -r {lock_file}   # the versions that the notebook ran with
-.venv/bin/pip install --no-deps -e .
+. .venv/bin/activate
+pip {install}
+pip install --no-deps -e .
+pip install mypy pytest ruff
 ```
 
 ## Work with it
@@ -142,19 +174,23 @@ python -m venv .venv
 | | |
 |---|---|
 | train, and save the model in `outputs/` | `python -m {train}` |
-| test | `pip install pytest`, then `pytest` |
-| train on the record; a gate compares with the best model so far | `wright run` |
+| test | `pytest` |
+| check the code | `ruff check .`, `mypy` |
 | see what became of each line of the notebook, and the proof | open `{page_file}` |
+
+With Modelwright installed:
+
+| | |
+|---|---|
+| train on the record; a gate compares with the best model so far | `wright run` |
 | prove again that it gives what the notebook gives | `wright prove` |
 | register what a run made, and serve it | `wright model register RUN`, `wright endpoint deploy {name}` |
-
-`{score_file}` is the scoring script: `init()` loads the model, `run()` answers a request.
-
+{scoring}
 ## Functions
 
 {functions}
 ## Parameters
 
-Of `python -m {train} --help`, of `wright run --set NAME=VALUE`, and in `{parameters_file}`.
+{settings}
 
 {parameters}"""
