@@ -1,6 +1,6 @@
 """The texts that generated tests are put together from."""
 
-CONFTEST = '''"""Puts what the functions are given, and what they gave in the notebook, within the tests' reach."""
+CONFTEST = '''"""What the functions are given, and what they gave in the notebook, within the tests' reach."""
 
 import json
 import os
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def golden():
-    """Return what was noted when the notebook was converted; `not tested` says what is not, and why."""
+    """Return what was noted at conversion; its `not tested` says what was not, and why."""
     return json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
 
 
@@ -149,7 +149,7 @@ def model_folder(steps, tmp_path_factory):
 
 @pytest.fixture
 def fresh_score(monkeypatch, model_folder):
-    """Return score.py just imported, the model's folder in AZUREML_MODEL_DIR, as a server has it."""
+    """Return score.py as a server has it: just imported, AZUREML_MODEL_DIR set."""
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(model_folder))
     monkeypatch.delitem(sys.modules, MODULE, raising=False)
     return importlib.import_module(MODULE)
