@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,37 @@ model.fit(X, y)
 rmse = distance(y, model.predict(X))
 print("rmse", rmse)
 """
+# NAME stands for the name that everything has, short or long.
+NAMED = """
+import joblib
+import pandas as pd
+from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_absolute_error, mean_squared_error
+# ---
+NAME = pd.read_csv("NAME.csv")
+# ---
+train_NAME = NAME.sample(frac=0.75, random_state=0)
+test_NAME = NAME.drop(train_NAME.index)
+X_NAME = train_NAME.drop(columns="y")
+y_NAME = train_NAME["y"]
+X_test = test_NAME.drop(columns="y")
+y_test = test_NAME["y"]
+# ---
+model_NAME = Ridge(alpha=0.5)
+model_NAME.fit(X_NAME, y_NAME)
+# ---
+answers_NAME = model_NAME.predict(X_test)
+mse = mean_squared_error(y_test, answers_NAME)
+print("mse", mse)
+# ---
+second_NAME = Ridge(alpha=2.0)
+second_NAME.fit(X_NAME, y_NAME)
+answers = second_NAME.predict(X_test)
+mae_NAME = mean_absolute_error(y_test, answers)
+print("mae", mae_NAME)
+# ---
+joblib.dump(model_NAME, "NAME.joblib")
+"""
 ROLES = ("load", "split", "prepare", "train", "evaluate", "save")
 
 
@@ -82,6 +114,52 @@ def test_ruff_and_mypy_find_nothing_in_the_example(diabetes, tmp_path: Path) -> 
         (tmp_path / "tests" / path.name).write_text(path.read_text())
     content(project)
     tool(project, "ruff", "format", "--no-cache", "--check", ".")
+
+
+def golden_of(plan) -> dict[str, Any]:
+    """Return golden values that make a test of everything that there are tests of."""
+    held = [
+        {"outputs": each.outputs, "printed": [], "overlaps": {"X": 0}, "repeats": True, "changes": []}
+        for each in plan.functions
+    ]
+    heeded = {f"{each.name}.{name}": each.outputs for each in plan.functions for name in each.parameters}
+    return {
+        "most rows": None,
+        "steps": [],
+        "gives": {each.name: one for each, one in zip(plan.functions, held, strict=True)},
+        "with": {key: {"value": 0.5, "outputs": outputs, "printed": []} for key, outputs in heeded.items()}
+        | {key: {"value": "missing.csv", "raises": "FileNotFoundError"} for key in list(heeded)[:1]},
+        "metrics": {"mse": 0.0},
+        "main": [],
+        "pipeline": {"result": [], "printed": [], "files": [plan.model_file]},
+        "rows": {"columns": ["a"], "rows": [[1.0]]},
+        "predictions": [1.0],
+        "certainty": [1.0],
+        "answer": [1.0],
+        "score": {"early": "NameError", "missing": "FileNotFoundError", "repeats": True},
+    }
+
+
+@pytest.mark.parametrize(("loader", "style"), [("joblib", Style.MODULES), ("pickle", Style.MLOPSPYTHON)])
+@pytest.mark.parametrize("length", [4, *range(10, 41, 5)])
+def test_our_own_lines_are_laid_out_as_ruff_does_however_long_names_are(
+    make, is_large, tmp_path: Path, length: int, loader: str, style: Style
+) -> None:
+    name = ("name_of_" * 6)[: length - 1] + "x"
+    text = NAMED.replace("NAME", name)
+    if loader == "pickle":
+        text = text.replace("import joblib", "import pickle").replace("joblib.dump(", "pickle.dump(")
+        text = text.replace(f'"{name}.joblib")', f'open("{name}.pickle", "wb"))')
+    (tmp_path / f"{name}.csv").write_text("a,y\n1,2\n")
+    plan = planning.plan(make(text))
+    layout = layouts.layout(f"{name}_project", style)
+    project = written(plan, layout, tmp_path / "project")
+    for path, content_ in testing.tests(plan, golden_of(plan), layout).items():
+        (project / path).parent.mkdir(exist_ok=True)
+        (project / path).write_text(content_, encoding="utf-8")
+
+    tool(project, "ruff", "format", "--no-cache", "--diff", ".")
+    tool(project, "ruff", "check", "--no-cache", ".")
 
 
 @pytest.mark.parametrize("style", Style)

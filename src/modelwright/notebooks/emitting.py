@@ -1,5 +1,6 @@
 """A plan into the modules of a project: a package of functions, a command line, a scoring script and a pipeline."""
 
+import textwrap
 from collections.abc import Sequence
 
 from modelwright.notebooks import arranging, calling, importing, picturing, wrapping
@@ -24,7 +25,7 @@ def modules(plan: Plan, layout: Layout) -> dict[str, str]:
     for module in list(texts):
         folder = module.rpartition(".")[0]
         while folder:
-            texts.setdefault(folder, f'"""{_package_purpose(plan, layout, folder)}"""\n')
+            texts.setdefault(folder, f"{_docstring(_package_purpose(plan, layout, folder))}\n")
             folder = folder.rpartition(".")[0]
     return {layout.file(module): texts[module] for module in sorted(texts)}
 
@@ -60,7 +61,7 @@ def _train(plan: Plan, arranged: Arrangement, layout: Layout) -> str:
 
 def _score(plan: Plan, arranged: Arrangement, layout: Layout) -> str:
     purpose, imports, code = arranging.opened(plan.score)
-    return _module(purpose, [code], imports, arranged, layout, layout.score)
+    return _module(purpose, [wrapping.wrapped(code)], imports, arranged, layout, layout.score)
 
 
 def _pipeline(plan: Plan, arranged: Arrangement, layout: Layout) -> str:
@@ -110,7 +111,7 @@ def _module(
 ) -> str:
     """Return a module's text: what it is for, the imports that its code needs of those `given`, its code."""
     code = "\n\n\n".join(each for each in parts if each)
-    head = f'"""{purpose}"""'
+    head = _docstring(purpose)
     if "PROJECT" in arranging.unresolved(code):
         path, given = _path_class(code, given)
         # A path that is computed from the module's own holds in any folder.
@@ -121,6 +122,12 @@ def _module(
     is_block_first = code.startswith(("def ", "class ", "async ", "@"))
     head += "\n\n" + "\n".join(imports) if imports else ""
     return f"{head}\n\n\n{code}\n" if is_block_first else f"{head}\n\n{code}\n"
+
+
+def _docstring(purpose: str) -> str:
+    """Return what a module is for as its docstring, on several lines where one is too short."""
+    plain = f'"""{purpose}"""'
+    return plain if len(plain) <= wrapping.WIDTH else "\n".join(textwrap.wrap(plain[:-3], wrapping.WIDTH - 3)) + '\n"""'
 
 
 def _path_class(code: str, given: Sequence[str]) -> tuple[str, Sequence[str]]:

@@ -10,7 +10,7 @@ from typing import cast
 
 import libcst as cst
 
-from modelwright.notebooks import headings, seeds, sentences, shaping
+from modelwright.notebooks import headings, seeds, sentences, shaping, wrapping
 from modelwright.notebooks import names as naming
 from modelwright.notebooks.closures import Closures
 from modelwright.notebooks.dataflow import Flow
@@ -108,10 +108,10 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
     body += [_parsed(line) for line in extra]
     if measures_of(stage, known):
         inputs += [known.measured] if metrics_so_far else []
-        body.append(_parsed(f"return {', '.join([_metrics(stage, known, metrics_so_far=metrics_so_far), *outputs])}"))
+        body += _measured(stage, known, outputs, metrics_so_far=metrics_so_far)
         outputs = [known.measured, *outputs]
     elif outputs:
-        body.append(_parsed(f"return {', '.join(outputs)}"))
+        body.append(_returning(outputs))
     inputs += ["output_folder"] if _writes(body) else []
     given = (*stage.parameters, *([known.seed] if stage.seeds else []))
     defaults = [known.defaults[each] for each in given]
@@ -300,11 +300,30 @@ def literal(value: float | str) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
-def _metrics(stage: Stage, known: Context, *, metrics_so_far: bool) -> str:
-    entries = [f'"{each.name}": float({each.place})' for each in measures_of(stage, known)]
-    entries = [*([f"**{known.measured}"] if metrics_so_far else []), *entries]
-    plain = "{" + ", ".join(entries) + "}"
-    return plain if len(plain) < _WIDTH - 12 else "{\n" + "".join(f"        {each},\n" for each in entries) + "    }"
+def _measured(stage: Stage, known: Context, outputs: Sequence[str], *, metrics_so_far: bool) -> list[cst.BaseStatement]:
+    """Return the statements that return a stage's metrics, and then its outputs."""
+    new = [wrapping.parts(f'"{each.name}": float(', [each.place], ")", indent=8) for each in measures_of(stage, known)]
+    entries = [*([f"**{known.measured}"] if metrics_so_far else []), *("\n".join(each).lstrip() for each in new)]
+    whole = ", ".join(["{" + ", ".join(entries) + "}", *outputs])
+    if not outputs:
+        return [_parsed("\n".join(_unindented(wrapping.parts("return {", entries, "}"))))]
+    if len(f"    return {whole}") <= _WIDTH:
+        return [_parsed(f"return {whole}")]
+    bound = wrapping.parts(f"{known.measured} = {{", entries, "}")
+    return [_parsed("\n".join(_unindented(bound))), _returning([known.measured, *outputs])]
+
+
+def _returning(outputs: Sequence[str]) -> cst.BaseStatement:
+    """Return the statement that returns names, each on a line of its own where one line is too short."""
+    plain = f"return {', '.join(outputs)}"
+    if len(f"    {plain}") <= _WIDTH:
+        return _parsed(plain)
+    return _parsed("return (\n" + "".join(f"    {each},\n" for each in outputs) + ")")
+
+
+def _unindented(lines: Sequence[str]) -> list[str]:
+    """Return a statement's lines without the indentation that the body of its function gives them."""
+    return [each[4:] for line in lines for each in line.splitlines()]
 
 
 def _parsed(line: str) -> cst.SimpleStatementLine | cst.BaseCompoundStatement:

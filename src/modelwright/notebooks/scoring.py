@@ -19,6 +19,7 @@ from modelwright.notebooks import (
     replaying,
     slicing,
     vocabulary,
+    wrapping,
 )
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.replaying import Replay
@@ -31,9 +32,9 @@ _MODEL_FOLDER = '''def model_folder() -> str:
     return os.environ.get("AZUREML_MODEL_DIR", os.path.join(PROJECT, "outputs"))'''
 
 
+# So many characters of a sample request stand on a line.
+_PIECE = 80
 _TABLE_IMPORTS = {"pd": "import pandas as pd", "np": "import numpy as np"}
-# Longer lines are written an entry a line.
-_WIDTH = 88
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,15 @@ def default(model_file: str, loader: str, *, has_frames: bool = False) -> Script
 
     With `has_frames`, the rows get the names of the columns that the model learnt from, if it did from named ones.
     """
-    frame = 'data = pd.DataFrame(json.loads(raw_data)["data"], columns=getattr(model, "feature_names_in_", None))'
+    frame = [
+        'columns = getattr(model, "feature_names_in_", None)',
+        'data = pd.DataFrame(json.loads(raw_data)["data"], columns=columns)',
+    ]
     body = [
-        frame if has_frames else 'data = np.array(json.loads(raw_data)["data"])',
+        *(frame if has_frames else ['data = np.array(json.loads(raw_data)["data"])']),
         "result = model.predict(data)",
         'return {"result": result.tolist()}',
     ]
-    load = _load_line("model", model_file, loader)
     standard = ["import json", "import os", *(["import pickle"] if loader == "pickle" else [])]
     installed = [*(["import joblib"] if loader == "joblib" else [])]
     installed.append("import pandas as pd" if has_frames else "import numpy as np")
@@ -88,7 +91,7 @@ def default(model_file: str, loader: str, *, has_frames: bool = False) -> Script
         imports=(*standard, "", *installed),
         definitions="",
         global_names=["model"],
-        init=[_line(load)],
+        init=[_line(each) for each in _loading("model", model_file, loader)],
         run=[_line(each) for each in body],
         sample=None,
     )
@@ -108,19 +111,19 @@ def replayed(
     `outcome` is what trying the replay showed of its rows; `files` are the files of the names saved, with what loads
     each of them.
     """
-    loads = [_line(each) for name in (model, *replay.saved) for each in [_load_line(name, *files[name])]]
-    rows = _rows_of_request(outcome)
+    loads = [_line(each) for name in (model, *replay.saved) for each in _loading(name, *files[name])]
+    table = _table_of_request(outcome, replay.entry)
     run = [
         'data = json.loads(raw_data)["data"]',
-        *([f"{replay.entry} = {rows}"] if rows != "data" else []),
-        f"result = {model}.predict({replaying.PREPARE}({replay.entry if rows != 'data' else rows}))",
+        *table,
+        f"result = {model}.predict({replaying.PREPARE}({replay.entry if table else 'data'}))",
         'return {"result": result.tolist() if hasattr(result, "tolist") else result}',
     ]
-    constants_ = [f"COLUMNS = {_written(outcome['columns'])}"] if outcome["columns"] else []
+    constants_ = _constant("COLUMNS", outcome["columns"]) if outcome["columns"] else []
     added = outcome["added"]
     if added is not None:
         # The notebook's own lines take the column that is to be told out of the table again.
-        constants_.append(f"ALL_COLUMNS = {_written(added)}")
+        constants_ += _constant("ALL_COLUMNS", added)
     text = "\n".join([*run, replay.code, *constants_])
     read = {
         each.id for each in ast.walk(ast.parse("\n".join(run[:-1]) + "\n" + replay.code)) if isinstance(each, ast.Name)
@@ -144,31 +147,32 @@ def replayed(
     return Script(code, sample, {}, frozenset(importing.modules(imports)), (), ())
 
 
-def _rows_of_request(outcome: Mapping[str, Any]) -> str:
-    """Return the expression that makes of a request's data the table that the notebook started from."""
+def _table_of_request(outcome: Mapping[str, Any], entry: str) -> list[str]:
+    """Return the lines that make of a request's data the table `entry` that the notebook started from.
+
+    There are none where it started from the data as they are.
+    """
     dtype = f', dtype="{outcome["dtype"]}"' if outcome["dtype"] else ""
     if outcome["kind"] == "array":
-        return f"np.array(data{dtype})"
+        return [f"{entry} = np.array(data{dtype})"]
     if outcome["kind"] == "series":
-        return f"pd.Series(data{dtype})"
+        return [f"{entry} = pd.Series(data{dtype})"]
     if outcome["kind"] == "list":
-        return "data"
-    rows = "pd.DataFrame(data, columns=list(COLUMNS)).astype(COLUMNS)"
-    rows += '.fillna(float("nan"))' if outcome["has_missing"] else ""
-    return rows if outcome["added"] is None else f"{rows}.reindex(columns=ALL_COLUMNS)"
+        return []
+    lines = [f"{entry} = pd.DataFrame(data, columns=list(COLUMNS)).astype(COLUMNS)"]
+    lines += [f'{entry} = {entry}.fillna(float("nan"))'] if outcome["has_missing"] else []
+    return lines if outcome["added"] is None else [*lines, f"{entry} = {entry}.reindex(columns=ALL_COLUMNS)"]
 
 
-def _written(value: Mapping[str, str] | Sequence[str]) -> str:
-    """Return a dictionary or list as code, an entry a line where one line is too short."""
-    plain = json.dumps(value, ensure_ascii=False)
+def _constant(name: str, value: Mapping[str, str] | Sequence[str]) -> list[str]:
+    """Return the lines that give a dictionary or list a name."""
+    is_mapping = isinstance(value, Mapping)
+    entries = [json.dumps(each, ensure_ascii=False) for each in value]
     if isinstance(value, Mapping):
-        entries = [f"{json.dumps(key, ensure_ascii=False)}: {json.dumps(each)}" for key, each in value.items()]
-    else:
-        entries = [json.dumps(each, ensure_ascii=False) for each in value]
-    if len(plain) <= _WIDTH:
-        return plain
-    opening, closing = plain[0], plain[-1]
-    return f"{opening}\n" + "".join(f"    {each},\n" for each in entries) + closing
+        entries = [f"{entry}: {json.dumps(each)}" for entry, each in zip(entries, value.values(), strict=True)]
+    return wrapping.parts(
+        f"{name} = {{" if is_mapping else f"{name} = [", entries, "}" if is_mapping else "]", indent=0
+    )
 
 
 def from_notebook(notebook: Notebook, flow: Flow, files: Sequence[str]) -> Script | None:
@@ -228,11 +232,14 @@ def from_notebook(notebook: Notebook, flow: Flow, files: Sequence[str]) -> Scrip
     return Script(code, request.sample, names_of, frozenset(importing.modules(imports)), tuple(gone), (probe,))
 
 
-def _load_line(name: str, model_file: str, loader: str) -> str:
+def _loading(name: str, model_file: str, loader: str) -> list[str]:
+    """Return the statements that load a file of the model's folder."""
     path = f'os.path.join(model_folder(), "{model_file}")'
     if loader == "pickle":
-        return f'with open({path}, "rb") as file:\n    {name} = pickle.load(file)'
-    return f"{name} = joblib.load({path})"
+        opening = f'    with open({path}, "rb") as file:'
+        bound = [] if len(opening) <= wrapping.WIDTH else [f"path = {path}"]
+        return [*bound, f'with open({"path" if bound else path}, "rb") as file:\n    {name} = pickle.load(file)']
+    return [f"{name} = joblib.load({path})"]
 
 
 def _line(code: str) -> cst.SimpleStatementLine | cst.BaseCompoundStatement:
@@ -278,7 +285,17 @@ def _function(header: str, purpose: str, body: Sequence[cst.BaseStatement]) -> s
 def _try_it(sample: str | None) -> str:
     if sample is None:
         return ""
-    return f'if __name__ == "__main__":\n    init()\n    print(run({sample!r}, {{}}))'
+    opening = 'if __name__ == "__main__":\n    init()\n'
+    plain = f"    print(run({sample!r}, {{}}))"
+    if len(plain) <= wrapping.WIDTH:
+        return f"{opening}{plain}"
+    whole = f"    raw_data = {sample!r}"
+    if len(whole) > wrapping.WIDTH:
+        is_one_line = len(f"        {sample!r}") <= wrapping.WIDTH
+        length = len(sample) if is_one_line else _PIECE
+        pieces = [sample[start : start + length] for start in range(0, len(sample), length)]
+        whole = "    raw_data = (\n" + "".join(f"        {each!r}\n" for each in pieces) + "    )"
+    return f"{opening}{whole}\n    print(run(raw_data, {{}}))"
 
 
 # --- reading the notebook ---

@@ -1,9 +1,11 @@
 """The texts that generated tests are put together from."""
 
-CONFTEST = '''"""Puts what the functions are given, and what they gave in the notebook, within the tests' reach."""
+CONFTEST = '''"""What the functions are given, and what they gave in the notebook, within the tests' reach."""
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def golden():
-    """Return what was noted when the notebook was converted; `not tested` says what is not, and why."""
+    """Return what was noted at conversion; its `not tested` says what was not, and why."""
     return json.loads((HERE / "golden.json").read_text(encoding="utf-8"))
 
 
@@ -30,8 +32,24 @@ def steps(golden, tmp_path_factory):
 
 @pytest.fixture
 def given(steps):
-    """Return a function that gives copies of what one of the project's functions is given."""
+    """Return a function that gives copies of what one of the project's functions is given.
+
+    It also sets the shared random states to what they are when that function is called.
+    """
     return steps.given
+
+
+@pytest.fixture
+def printed_on_import(tmp_path):
+    """Return a function that imports a module in a fresh process and gives what that prints."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "src")}
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+
+    def imported(module):
+        command = [sys.executable, "-B", "-c", f"import {module}"]
+        return subprocess.run(command, check=True, **options).stdout
+
+    return imported
 
 
 @pytest.fixture(autouse=True)
@@ -42,22 +60,9 @@ def elsewhere(monkeypatch, tmp_path):
 
 TOLERANCE = "TOLERANCE = 1e-9\n"
 
-HEAD = f"""SOURCE = pathlib.Path(__file__).resolve().parents[1] / "src"
-{TOLERANCE}"""
-
 GIVES = """
 
 {header}
-{arrange}
-
-{act}
-
-{check}
-"""
-
-APART = """
-
-def test_{function}_keeps_test_rows_apart(given, golden):
 {arrange}
 
 {act}
@@ -82,12 +87,15 @@ def test_main_prints_what_the_notebook_did_and_saves_the_model(
 MAIN_PRINTED = """    assert difference(said(text), golden["main"]) <= TOLERANCE
 """
 
-MAIN_METRICS = """    printed = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+MAIN_METRICS = """
+    printed = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     metrics = {name: float(printed[name]) for name in golden["metrics"]}
     assert difference(metrics, golden["metrics"]) <= TOLERANCE
 """
 
-MAIN_PREDICTIONS = """    model = {load}
+MAIN_PREDICTIONS = """
+    saved = tmp_path / "outputs"
+{load}
     table = golden["rows"]
     rows = {rows}
     assert difference(plain(model.predict(rows)), golden["predictions"]) <= TOLERANCE
@@ -96,7 +104,9 @@ MAIN_PREDICTIONS = """    model = {load}
 MAIN_CERTAINTY = """    assert difference(certainty(model, rows), golden["certainty"]) <= TOLERANCE
 """
 
-MAIN_SAVES = """    assert (tmp_path / "outputs" / "{model_file}").stat().st_size > 0
+MAIN_SAVES = """
+    saved = tmp_path / "outputs"
+    assert (saved / "{model_file}").stat().st_size > 0
 """
 
 PIPELINE = """
@@ -113,18 +123,15 @@ def test_pipeline_gives_and_saves_the_same_as_its_steps(capsys, tmp_path, steps,
 
 IMPORT = """
 
-def test_import_of_{name}_does_nothing_else(tmp_path):
-    environment = {{**os.environ, "PYTHONPATH": str(SOURCE)}}
-    command = [sys.executable, "-B", "-c", "import {module}"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == ""
+def test_import_of_{name}_does_nothing_else(printed_on_import, tmp_path):
+{act}
+
+    assert printed == ""
     assert list(tmp_path.iterdir()) == []
 """
 
 SCORE = '''PROJECT = pathlib.Path(__file__).resolve().parents[1]
-SOURCE = PROJECT / "src"
+MODULE = "{module}"
 TOLERANCE = 1e-9
 
 
@@ -142,10 +149,10 @@ def model_folder(steps, tmp_path_factory):
 
 @pytest.fixture
 def fresh_score(monkeypatch, model_folder):
-    """Return score.py as a server sees it: just imported, with the model's folder in AZUREML_MODEL_DIR."""
+    """Return score.py as a server has it: just imported, AZUREML_MODEL_DIR set."""
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(model_folder))
-    monkeypatch.delitem(sys.modules, "{module}", raising=False)
-    return importlib.import_module("{module}")
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)
+    return importlib.import_module(MODULE)
 
 
 def test_answer_is_that_of_the_notebook(fresh_score, golden):
@@ -166,9 +173,11 @@ SCORE_REPEATS = """
 
 def test_second_answer_is_the_same(fresh_score, golden):
     fresh_score.init()
-    first = fresh_score.run(golden["request"], {})
 
-    assert fresh_score.run(golden["request"], {}) == first
+    first = fresh_score.run(golden["request"], {})
+    second = fresh_score.run(golden["request"], {})
+
+    assert second == first
 """
 
 SCORE_EARLY = """

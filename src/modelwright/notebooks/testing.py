@@ -17,7 +17,7 @@ from modelwright.records import Function, Plan
 # Modules beside the tests that every conversion brings as they are.
 COPIED = ("tests/describing.py", "tests/stepping.py")
 # What tests may import, and our own modules beside them.
-_IMPORTABLE = ["importlib", "joblib", "json", "numpy", "os", "pandas", "pathlib", "pickle", "pytest", "subprocess"]
+_IMPORTABLE = ["importlib", "joblib", "json", "numpy", "pandas", "pathlib", "pickle", "pytest"]
 _GIVEN = tuple(f"import {each}" for each in [*_IMPORTABLE, "sys"])
 _OURS = dict.fromkeys(("certainty", "describe", "difference", "overlaps", "plain", "said"), "describing")
 _RESERVED = frozenset(
@@ -31,11 +31,22 @@ _RESERVED = frozenset(
         "noted",
         "before",
         "first",
+        "second",
+        "result",
         "parts",
+        "inputs",
+        "found",
+        "expected",
         "TOLERANCE",
-        "SOURCE",
     }
 )
+# What a test of a function with a long name is said to show.
+_IN_SHORT = {
+    "gives_the_same_as_in_the_notebook": "gives_the_same",
+    "prints_the_same_as_in_the_notebook": "prints_the_same",
+    "gives_and_prints_the_same_as_in_the_notebook": "gives_and_prints_the_same",
+    "gives_the_same_again_and_leaves_its_inputs_alone": "gives_the_same_again",
+}
 
 
 def tests(plan: Plan, golden: Mapping[str, Any], layout: Layout) -> dict[str, str]:
@@ -79,7 +90,7 @@ def _file(purpose: str, code: str, homes: Mapping[str, str]) -> str:
 def _module_tests(
     plan: Plan, golden: Mapping[str, Any], functions: Sequence[Function], module: str, layout: Layout
 ) -> str:
-    text = templates.HEAD
+    text = templates.TOLERANCE
     for each in functions:
         noted = golden["gives"].get(each.name)
         if noted is not None:
@@ -89,7 +100,13 @@ def _module_tests(
             text += _heeds(each, parameter, other) if other is not None else ""
     if module == layout.train and golden["main"] is not None:
         text += templates.MAIN.format(check=_main_check(plan, golden))
-    return text + templates.IMPORT.format(name=module.rpartition(".")[2], module=module)
+    return text + _imports(module)
+
+
+def _imports(module: str) -> str:
+    """Return the test that importing a module does nothing else."""
+    act = wrapping.call("printed_on_import", [f'"{module}"'], targets=["printed"])
+    return templates.IMPORT.format(name=module.rpartition(".")[2], act="\n".join(act))
 
 
 # --- one function ---
@@ -125,10 +142,22 @@ def _fixtures(held: Mapping[str, Any]) -> list[str]:
 
 
 def _compared(one: str, other: str) -> list[str]:
-    return wrapping.parts("assert difference(", [one, other], ") <= TOLERANCE")
+    plain = f"    assert difference({one}, {other}) <= TOLERANCE"
+    if len(plain) <= wrapping.WIDTH:
+        return [plain]
+    return [f"    found = {one}", f"    expected = {other}", "    assert difference(found, expected) <= TOLERANCE"]
 
 
-def _header(name: str, fixtures: Sequence[str]) -> str:
+def _noted(kind: str, name: str) -> list[str]:
+    """Return the lines that look up what was noted of a function, or of it with another value of a parameter."""
+    plain = f'    noted = golden["{kind}"]["{name}"]'
+    return [plain] if len(plain) <= wrapping.WIDTH else [f'    noted = golden["{kind}"][', f'        "{name}"', "    ]"]
+
+
+def _header(function: str, does: str, fixtures: Sequence[str]) -> str:
+    """Return the first lines of a test of what a function does, in fewer words where its name is long."""
+    is_long = len(f"def test_{function}_{does}(") > wrapping.WIDTH
+    name = f"{function}_{_IN_SHORT.get(does, does) if is_long else does}"
     return "\n".join(wrapping.parts(f"def test_{name}(", fixtures, "):", indent=0))
 
 
@@ -139,18 +168,21 @@ def _gives(function: Function, noted: Mapping[str, Any], *, is_whole: bool) -> s
     if check:
         source = "in_the_notebook" if is_whole else "on_fewer_rows"
         text += templates.GIVES.format(
-            header=_header(f"{function.name}_{'_and_'.join(does)}_the_same_as_{source}", _fixtures(noted)),
+            header=_header(function.name, f"{'_and_'.join(does)}_the_same_as_{source}", _fixtures(noted)),
             arrange=_arrange(function),
             act=_act(function),
-            check="\n".join([f'    noted = golden["gives"]["{function.name}"]', *check]),
+            check="\n".join([*_noted("gives", function.name), *check]),
         )
     if noted["overlaps"]:
         names = zip(function.outputs, _local(function, function.outputs), strict=True)
         check = wrapping.parts("parts = {", [f'"{name}": {local}' for name, local in names], "}")
-        check.append(f'    noted = golden["gives"]["{function.name}"]')
+        check += _noted("gives", function.name)
         check.append('    assert overlaps(parts) == noted["overlaps"]')
-        text += templates.APART.format(
-            function=function.name, arrange=_arrange(function), act=_act(function), check="\n".join(check)
+        text += templates.GIVES.format(
+            header=_header(function.name, "keeps_test_rows_apart", ["given", "golden"]),
+            arrange=_arrange(function),
+            act=_act(function),
+            check="\n".join(check),
         )
     return text
 
@@ -159,23 +191,23 @@ def _again(function: Function, noted: Mapping[str, Any]) -> str:
     """Return a test that a function gives the same twice and changes nothing that it is given, as far as it is so."""
     if noted["changes"] or not (function.inputs or noted["repeats"]):
         return ""
-    inputs = _local(function, function.inputs)
-    call = f"{function.name}({', '.join(inputs)})"
-    whole = "(" + ", ".join(inputs) + ("," if len(inputs) == 1 else "") + ")"
-    arrange = [_arrange(function)]
-    check = []
-    if inputs:
-        arrange.append(f"    before = describe({whole})")
-        check.append(f"    assert difference(describe({whole}), before) == 0.0")
+    # Several inputs are compared, and handed on, as the tuple that they come in.
+    inputs = _local(function, function.inputs) if len(function.inputs) <= 1 else ["inputs"]
+    call = f"{function.name}({'*' if len(function.inputs) > 1 else ''}{''.join(inputs)})"
+    arrange = wrapping.call("given", [f'"{function.name}"'], targets=inputs)
+    act, check = [f"    {call}"], []
     is_described = noted["repeats"] and noted["outputs"]
-    act = [f"    first = describe({call})"] if is_described else [f"    {call}"]
     if is_described:
-        check.append(f"    assert difference(describe({call}), first) == 0.0")
+        act = [line for each in ("first", "second") for line in wrapping.call("describe", [call], targets=[each])]
+        check.append("    assert difference(second, first) == 0.0")
+    if inputs:
+        arrange.append(f"    before = describe({inputs[0]})")
+        check.append(f"    assert difference(describe({inputs[0]}), before) == 0.0")
     if not check:
         return ""
     does = [*(["gives_the_same_again"] if is_described else []), *(["leaves_its_inputs_alone"] if inputs else [])]
     return templates.GIVES.format(
-        header=_header(f"{function.name}_{'_and_'.join(does)}", ["given"]),
+        header=_header(function.name, "_and_".join(does), ["given"]),
         arrange="\n".join(arrange),
         act="\n".join(act),
         check="\n".join(check),
@@ -184,15 +216,13 @@ def _again(function: Function, noted: Mapping[str, Any]) -> str:
 
 def _heeds(function: Function, parameter: str, held: Mapping[str, Any]) -> str:
     value = held["value"]
-    act = _act(function, f"{parameter}={literal(value)}")
-    name = f"{function.name}_heeds_{parameter}"
     if "raises" in held:
         lines = wrapping.call(
             function.name, [*_local(function, function.inputs), f"{parameter}={literal(value)}"], indent=8
         )
         return (
             templates.GIVES.format(
-                header=_header(f"{function.name}_reads_the_file_of_{parameter}", ["given"]),
+                header=_header(function.name, f"reads_the_file_of_{parameter}", ["given"]),
                 arrange=_arrange(function),
                 act=f"    with pytest.raises({held['raises']}):\n" + "\n".join(lines),
                 check="",
@@ -200,10 +230,10 @@ def _heeds(function: Function, parameter: str, held: Mapping[str, Any]) -> str:
             + "\n"
         )
     return templates.GIVES.format(
-        header=_header(name, _fixtures(held)),
+        header=_header(function.name, f"heeds_{parameter}", _fixtures(held)),
         arrange=_arrange(function),
-        act=act,
-        check="\n".join([f'    noted = golden["with"]["{function.name}.{parameter}"]', *_check(function, held)]),
+        act=_act(function, f"{parameter}={literal(value)}"),
+        check="\n".join([*_noted("with", f"{function.name}.{parameter}"), *_check(function, held)]),
     )
 
 
@@ -214,11 +244,12 @@ def _main_check(plan: Plan, golden: Mapping[str, Any]) -> str:
     text = templates.MAIN_PRINTED + (templates.MAIN_METRICS if golden["metrics"] else "")
     if golden["predictions"] is None:
         return text + (templates.MAIN_SAVES.format(model_file=plan.model_file) if golden.get("is saved") else "")
-    path = f'tmp_path / "outputs" / "{plan.model_file}"'
-    load = f"joblib.load({path})" if plan.loader == "joblib" else f"pickle.loads(({path}).read_bytes())"
+    path = f'saved / "{plan.model_file}"'
+    read = path if plan.loader == "joblib" else f"({path}).read_bytes()"
+    load = wrapping.call("joblib.load" if plan.loader == "joblib" else "pickle.loads", [read], targets=["model"])
     has_columns = golden["rows"]["columns"] is not None
     rows = 'pandas.DataFrame(table["rows"], columns=table["columns"])' if has_columns else 'numpy.array(table["rows"])'
-    text += templates.MAIN_PREDICTIONS.format(load=load, rows=rows)
+    text += templates.MAIN_PREDICTIONS.format(load="\n".join(load), rows=rows)
     return text if golden["certainty"] is None else text + templates.MAIN_CERTAINTY
 
 
@@ -238,4 +269,4 @@ def _score_tests(golden: Mapping[str, Any], layout: Layout) -> str:
     text += templates.SCORE_REPEATS if noted["repeats"] else ""
     text += templates.SCORE_EARLY if noted["early"] == "NameError" else ""
     text += templates.SCORE_MISSING if noted["missing"] == "FileNotFoundError" else ""
-    return text + templates.IMPORT.format(name="score", module=layout.score)
+    return text + _imports(layout.score)

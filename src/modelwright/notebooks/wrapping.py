@@ -10,65 +10,93 @@ WIDTH = 100
 
 def call(function: str, arguments: Sequence[str], *, targets: Sequence[str] = (), indent: int = 4) -> list[str]:
     """Return the lines of a call whose result is given the names `targets`, indented by `indent` spaces."""
+    space = " " * indent
     bound = ", ".join(targets)
     opening = f"{bound} = {function}(" if bound else f"{function}("
-    if indent + len(opening) > WIDTH and len(targets) > 1:
-        *above, last = parts("(", targets, f") = {function}(", indent=indent, is_whole=False)
-        return [*above, *_from(last, parts("(", arguments, ")", indent=indent, is_whole=False))]
+    is_too_long = indent + len(f"{opening}{', '.join(arguments)})") > WIDTH
+    if is_too_long and bound and (not arguments or indent + len(opening) > WIDTH):
+        lines = [f"{space}{bound} = (", *call(function, arguments, indent=indent + 4), f"{space})"]
+        if all(len(each) <= WIDTH for each in lines):
+            return lines
+        if len(targets) > 1:
+            above = [f"{space}(", *(f"{space}    {each}," for each in targets)]
+            return [*above, *parts(f") = {function}(", arguments, ")", indent=indent)]
     return parts(opening, arguments, ")", indent=indent)
 
 
-def parts(opening: str, given: Sequence[str], closing: str, *, indent: int = 4, is_whole: bool = True) -> list[str]:
+def parts(opening: str, given: Sequence[str], closing: str, *, indent: int = 4) -> list[str]:
     """Return `opening`, what is `given` and `closing`: on one line, else on three, else with a line for each part.
 
-    Without `is_whole`, never on one line.
+    The entries of a dictionary or list, and the only argument of a definition, have a line of their own and a comma.
     """
     space = " " * indent
     whole = f"{space}{opening}{', '.join(given)}{closing}"
-    if not given or (is_whole and len(whole) <= WIDTH):
+    if not given or len(whole) <= WIDTH:
         return [whole]
     inner = f"{space}    {', '.join(given)}"
-    if len(inner) <= WIDTH:
+    is_entry = opening.endswith(("{", "[")) or (opening.startswith("def ") and len(given) == 1)
+    if not is_entry and (len(inner) <= WIDTH or len(given) == 1):
         return [f"{space}{opening}", inner, f"{space}{closing}"]
     return [f"{space}{opening}", *(f"{space}    {each}," for each in given), f"{space}{closing}"]
 
 
 def wrapped(code: str) -> str:
-    """Return code with its too long lines cut where they are a call and nothing else; all others are left alone."""
-    lines: list[str] = []
-    for line in code.splitlines():
-        lines += _cut(line) if len(line) > WIDTH else [line]
-    text = "\n".join(lines)
+    """Return code with its too long lines cut where they are a call, a list or a dictionary, and nothing else.
+
+    All others are left alone.
+    """
+    text = "\n".join(each for line in code.splitlines() for each in _cut(line))
     # What looks like a call may be a line of a text that goes over several.
     return text if ast.dump(ast.parse(text)) == ast.dump(ast.parse(code)) else code
 
 
 def _cut(line: str) -> list[str]:
-    """Return the lines of a statement that is a call, its result perhaps bound or returned; else the line itself."""
-    text = line.lstrip()
+    """Return the lines of what is only a call, list or dictionary, perhaps bound or returned; else the line itself."""
+    if len(line) <= WIDTH:
+        return [line]
+    text = line.strip().removesuffix(",")
+    start = len("return ") if text.startswith("return ") else 0
     try:
-        (statement,) = ast.parse(text if not text.startswith("return ") else f"{text[7:]}").body
+        (statement,) = ast.parse(text[start:]).body
         tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
     except (SyntaxError, ValueError, tokenize.TokenError):
         return [line]
     node: ast.AST | None = getattr(statement, "value", None)
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
-    is_call = isinstance(statement, ast.Assign | ast.Expr) and isinstance(node, ast.Call)
-    if not is_call or not text.isascii() or any(each.type == tokenize.COMMENT for each in tokens):
+    given = _given(node) if isinstance(statement, ast.Assign | ast.Expr) else []
+    if not given or not text.isascii() or any(each.type == tokenize.COMMENT for each in tokens):
         return [line]
-    assert isinstance(node, ast.Call)  # noqa: S101 - is_call says so
-    start = len("return ") if text.startswith("return ") else 0
-    given: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
-    given = sorted(given, key=lambda each: (each.lineno, each.col_offset))
-    if not given or any(isinstance(each, ast.GeneratorExp) for each in node.args):
-        return [line]
-    segments = [text[start + each.col_offset : start + (each.end_col_offset or 0)] for each in given]
-    opening = text[: start + given[0].col_offset]
-    closing = text[start + (node.end_col_offset or 0) - 1 :]
-    return parts(opening, segments, closing, indent=len(line) - len(text))
+    segments = [text[start + first : start + end] for first, end in given]
+    opening = text[: start + given[0][0]]
+    closing = text[start + (getattr(node, "end_col_offset", None) or 0) - 1 :]
+    indent = len(line) - len(line.lstrip())
+    bound, is_bound, function = opening.removesuffix("(").partition(" = ")
+    if is_bound and closing == ")" and "(" not in opening[:-1]:
+        found = call(function, segments, targets=bound.split(", "), indent=indent)
+    else:
+        found = parts(opening, segments, closing, indent=indent)
+    if line.endswith(","):
+        found[-1] += ","
+    return [each for one in found for each in _cut(one)] if len(found) > 1 else [line]
 
 
-def _from(last: str, following: Sequence[str]) -> list[str]:
-    """Return lines of which the first goes on where `last` ends."""
-    return [last, *following[1:]]
+def _given(node: ast.AST | None) -> list[tuple[int, int]]:
+    """Return where the arguments of a call, and the entries of a list or dictionary, start and end in their line."""
+    match node:
+        case ast.Call() if not any(isinstance(each, ast.GeneratorExp) for each in node.args):
+            arguments: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
+            places = [(each.col_offset, each.end_col_offset or 0) for each in arguments]
+        case ast.List():
+            places = [(each.col_offset, each.end_col_offset or 0) for each in node.elts]
+        case ast.Dict():
+            places = [
+                (key.col_offset, value.end_col_offset or 0)
+                for key, value in zip(node.keys, node.values, strict=True)
+                if key is not None
+            ]
+            # What is unpacked has no place of its own.
+            places = places if len(places) == len(node.keys) else []
+        case _:
+            places = []
+    return sorted(places)

@@ -392,7 +392,7 @@ def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict
     golden = _golden(studied, locked.environment, layout)
     files = emitting.modules(plan, layout) | testing.tests(plan, golden, layout)
     files |= scaffold.files(plan, layout, name=name, requirements=locked.requirements, lock=lock, copied=testing.COPIED)
-    files["README.md"] = scaffold.read_me(plan, layout, name=name)
+    files["README.md"] = scaffold.read_me(plan, layout, name=name, lock=lock)
     files[PARAMETERS_FILE] = scaffold.parameters_text(plan)
     sample = proof.sample_request(plan, studied.training_run)
     if sample:

@@ -1,5 +1,6 @@
 """The texts of the sample model that a new project begins with, and of its tests."""
 
+from modelwright.projects import scaffold
 from modelwright.records import Function, Goal, Metric, Parameter
 
 MODEL, METRICS, MODEL_FILE, LOADER = "model", "metrics", "model.joblib", "joblib"
@@ -292,19 +293,16 @@ TEST_IMPORTS = tuple(
     f"import {each}" for each in ("importlib", "joblib", "json", "numpy as np", "pathlib", "pytest", "sys")
 )
 
-README = """\
+README = (
+    """\
 # {name}
 
 A machine learning project with a sample model: ridge regression on scikit-learn's diabetes data. It trains, tests and
 serves as it is; put your own model in its place, a part at a time. It was made by `wright new`, from no notebook.
 
-## Set up
-
-```sh
-python -m venv .venv
-.venv/bin/pip install --no-deps --require-hashes -r {lock_file}
-.venv/bin/pip install --no-deps -e .
-```
+"""
+    + scaffold.SET_UP
+    + """\
 
 ## Put your model in
 
@@ -324,7 +322,9 @@ Run the tests after each part: they hold what is true of the sample, so change t
 | | |
 |---|---|
 | train, and save the model in `outputs/` | `python -m {train}` |
-| test | `pip install pytest`, then `pytest`; or `wright test` |
+| test | `pytest`; or `wright test` |
+| check the code | `ruff check .`, `mypy` |
 | train on the record; a gate compares with the best model so far | `wright run` |
 | register what a run made, and serve it | `wright model register RUN`, `wright endpoint deploy {name}` |
 """
+)

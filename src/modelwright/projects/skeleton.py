@@ -107,8 +107,8 @@ def _read_me(planned: Plan, layout: Layout, *, name: str, lock: Lock) -> str:
         planned,
         layout,
         name=name,
+        lock=lock,
         parts=scaffold.table(("replace", "in", "with"), rows),
         train_file=layout.file(layout.train),
         pipeline_file=layout.file(layout.pipeline),
-        python=".".join(lock.python_version.split(".")[:2]),
     )
