@@ -153,13 +153,16 @@ def _origins(tree: ast.stmt, flow: Flow) -> set[str]:
 
 
 def only_saves(index: int, flow: Flow) -> bool:
-    """Whether a statement only writes the figure to a file: by `savefig`, or by a function of the user's that does."""
+    """Whether a statement only writes the figure to a file, be it in a function of the user's, or closes it.
+
+    Whoever draws a report saves its figures, and closes them after that.
+    """
     tree = flow.statements[index].tree
     if not isinstance(tree, ast.Expr) or not isinstance(tree.value, ast.Call):
         return False
     called = tree.value.func
     if isinstance(called, ast.Attribute):
-        return called.attr == "savefig"
+        return called.attr == "savefig" or flow.names.origin(called) == "matplotlib.pyplot.close"
     own = next(
         (
             each.tree
