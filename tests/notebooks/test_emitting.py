@@ -141,7 +141,7 @@ def golden_of(plan) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("loader", "style"), [("joblib", Style.MODULES), ("pickle", Style.MLOPSPYTHON)])
-@pytest.mark.parametrize("length", [4, *range(10, 41, 5)])
+@pytest.mark.parametrize("length", [4, *range(10, 40, 5), 39, 40])
 def test_our_own_lines_are_laid_out_as_ruff_does_however_long_names_are(
     make, is_large, tmp_path: Path, length: int, loader: str, style: Style
 ) -> None:
@@ -152,7 +152,7 @@ def test_our_own_lines_are_laid_out_as_ruff_does_however_long_names_are(
         text = text.replace(f'"{name}.joblib")', f'open("{name}.pickle", "wb"))')
     (tmp_path / f"{name}.csv").write_text("a,y\n1,2\n")
     plan = planning.plan(make(text))
-    layout = layouts.layout(f"{name}_project", style)
+    layout = layouts.layout(f"{name}_{name}_project", style)
     project = written(plan, layout, tmp_path / "project")
     for path, content_ in testing.tests(plan, golden_of(plan), layout).items():
         (project / path).parent.mkdir(exist_ok=True)

@@ -131,7 +131,7 @@ def test_import_of_{name}_does_nothing_else(printed_on_import, tmp_path):
 """
 
 SCORE = '''PROJECT = pathlib.Path(__file__).resolve().parents[1]
-MODULE = "{module}"
+{module}
 TOLERANCE = 1e-9
 
 

@@ -265,7 +265,10 @@ def _pipeline_tests(golden: Mapping[str, Any]) -> str:
 
 def _score_tests(golden: Mapping[str, Any], layout: Layout) -> str:
     noted = golden["score"]
-    text = templates.SCORE.format(module=layout.score)
+    plain = f'MODULE = "{layout.score}"'
+    short = f'    "{layout.score}"'
+    is_cut = len(plain) > wrapping.WIDTH >= len(short)
+    text = templates.SCORE.format(module=f"MODULE = (\n{short}\n)" if is_cut else plain)
     text += templates.SCORE_REPEATS if noted["repeats"] else ""
     text += templates.SCORE_EARLY if noted["early"] == "NameError" else ""
     text += templates.SCORE_MISSING if noted["missing"] == "FileNotFoundError" else ""
