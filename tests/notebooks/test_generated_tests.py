@@ -13,10 +13,10 @@ import pytest
 DRAWN = '__import__("random").SystemRandom().random()'
 # Each mutant breaks one thing; named are the tests that must notice it.
 MUTANTS = {
-    "other alpha": ("train.py", "alpha=0.5)", "alpha=0.6)", {"train_model_gives"}),
+    "other alpha": ("train.py", "alpha: float = 0.5)", "alpha: float = 0.6)", {"train_model_gives"}),
     "alpha is ignored": ("train.py", "Ridge(alpha=alpha)", "Ridge(alpha=0.5)", {"heeds_alpha"}),
-    "other seed": ("train.py", "random_state=0)", "random_state=1)", {"split_data_gives"}),
-    "other test size": ("train.py", "test_size=0.2,", "test_size=0.3,", {"split_data_gives"}),
+    "other seed": ("train.py", "random_state: int = 0)", "random_state: int = 1)", {"split_data_gives"}),
+    "other test size": ("train.py", "test_size: float = 0.2,", "test_size: float = 0.3,", {"split_data_gives"}),
     "parts swapped": (
         "train.py",
         "X_train, X_test, y_train, y_test = ",

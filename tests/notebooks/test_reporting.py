@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwright.notebooks import deciding, emitting, layouts, planning, reporting, reviewing
+from modelwright.notebooks import deciding, emitting, layouts, planning, reporting, reviewing, testing
 from modelwright.notebooks.deciding import Fate
 from modelwright.notebooks.layouts import Style
 from modelwright.projects import scaffold
@@ -15,6 +15,7 @@ from modelwright.records import Comparison, Lock, Notebook, Plan, Proof
 from modelwright.settings import child_environment
 
 LAYOUT = layouts.layout("small")
+LOCK = Lock(text="", python_version="3.11.1", platform="here", digest="0" * 64)
 CODE = """
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,8 +58,8 @@ def plan(notebook: Notebook) -> Plan:
 
 
 def written(plan: Plan, folder: Path, layout: layouts.Layout = LAYOUT) -> Path:
-    lock = Lock(text="", python_version="3.11.1", platform="here", digest="0" * 64)
-    files = emitting.modules(plan, layout) | scaffold.files("small", layout, requirements=[], lock=lock)
+    files = emitting.modules(plan, layout)
+    files |= scaffold.files(plan, layout, name="small", requirements=[], lock=LOCK, copied=testing.COPIED)
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
@@ -121,8 +122,8 @@ def test_lines_of_the_report_are_decided_for_it(notebook: Notebook, plan: Plan) 
 
 
 def test_the_read_me_tells_of_a_report_that_is_there(plan: Plan) -> None:
-    assert "`python -m small.report`" in scaffold.read_me(plan, LAYOUT, name="small")
-    assert "report" not in scaffold.read_me(replace(plan, report=None), LAYOUT, name="small")
+    assert "`python -m small.report`" in scaffold.read_me(plan, LAYOUT, name="small", lock=LOCK)
+    assert "report" not in scaffold.read_me(replace(plan, report=None), LAYOUT, name="small", lock=LOCK)
 
 
 def test_a_report_is_run_in_a_process_of_its_own(plan: Plan, tmp_path: Path) -> None:

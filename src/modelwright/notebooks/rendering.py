@@ -149,6 +149,7 @@ def _purpose(stage: Stage, known: Context) -> str:
     if own and is_named_after and is_told and len(words) <= _HEADING_WIDTH:
         return f"{words[0].upper()}{words[1:]}."
     thing = "the model" if stage.name in shaping.PLAIN_NAMES or is_named_after or own == "model" else f"`{own}`"
+    thing = "the models" if re.fullmatch(r"models(_\d+)?", own) else thing
     if stage.role == EVALUATE:
         return (
             f"Measure {thing}; return its metrics by name."

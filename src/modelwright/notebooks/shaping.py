@@ -311,9 +311,16 @@ def _model_words(key: str, group: Sequence[int], runs: Sequence[tuple[int, str, 
 
 
 def heading_words(heading: str) -> str:
-    """Return a heading as a part of a function's name; nothing where it has no plain words."""
-    words = [each.lower() for each in re.findall(r"[A-Za-z][A-Za-z0-9]*", heading)]
-    return "_".join([each for each in words if each not in _STOP_WORDS][:_MOST_WORDS])
+    """Return a heading as a part of a function's name; nothing where it has no plain words.
+
+    Of "Example: feature selection" what follows the colon says more.
+    """
+    for text in (heading.rpartition(":")[2], heading):
+        words = [each.lower() for each in re.findall(r"[A-Za-z][A-Za-z0-9]*", text)]
+        telling = [each for each in words if each not in _STOP_WORDS][:_MOST_WORDS]
+        if telling:
+            return "_".join(telling)
+    return ""
 
 
 def _main_variable(group: Sequence[int], flow: Flow) -> list[str]:

@@ -23,7 +23,7 @@ IMPORTS = (
 )
 
 _LOAD = '''
-def load_data():
+def load_data() -> pd.DataFrame:
     """Load the data: a row for each patient, `Y` is what is to be predicted."""
     diabetes = load_diabetes()
     df = pd.DataFrame(data=diabetes.data, columns=diabetes.feature_names)
@@ -31,7 +31,7 @@ def load_data():
     return df
 '''
 _SPLIT = '''
-def split_data(df, test_size=0.2, random_state=0):
+def split_data(df: pd.DataFrame, test_size: float = 0.2, random_state: int = 0) -> dict:
     """Split the data into the rows to learn from and the rows to test with."""
     X = df.drop(columns="Y").values
     y = df["Y"].values
@@ -42,20 +42,20 @@ def split_data(df, test_size=0.2, random_state=0):
     return data
 '''
 _TRAIN = '''
-def train_model(data, alpha=0.5):
+def train_model(data: dict, alpha: float = 0.5) -> Ridge:
     """Train the model."""
     model = Ridge(alpha=alpha)
     model.fit(data["train"]["X"], data["train"]["y"])
     return model
 '''
 _EVALUATE = '''
-def evaluate_model(model, data):
+def evaluate_model(model: Ridge, data: dict) -> dict[str, float]:
     """Measure the model on the test rows; return its metrics by name."""
     predictions = model.predict(data["test"]["X"])
     return {"mse": float(mean_squared_error(data["test"]["y"], predictions))}
 '''
 _SAVE = '''
-def save_model(model, output_folder):
+def save_model(model: Ridge, output_folder: str) -> None:
     """Save the model in `output_folder`."""
     os.makedirs(output_folder, exist_ok=True)
     joblib.dump(model, os.path.join(output_folder, "model.joblib"))
@@ -78,18 +78,18 @@ import joblib
 import numpy as np
 
 
-def model_folder():
+def model_folder() -> str:
     """Return the folder of the model's files: the one served, else the last one trained here."""
     return os.environ.get("AZUREML_MODEL_DIR", os.path.join(PROJECT, "outputs"))
 
 
-def init():
+def init() -> None:
     """Load the model."""
     global model
     model = joblib.load(os.path.join(model_folder(), "model.joblib"))
 
 
-def run(raw_data, request_headers):
+def run(raw_data: str, request_headers: dict) -> dict:
     """Answer a request, whose body is JSON text: a prediction for each row of its `data`."""
     data = np.array(json.loads(raw_data)["data"])
     return {"result": model.predict(data).tolist()}

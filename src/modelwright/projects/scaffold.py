@@ -45,7 +45,8 @@ def files(
     return {
         ".gitignore": _GIT_IGNORE,
         ".github/workflows/ci.yml": _CI.format(python=_minor(lock), install=_install(lock)),
-        "pyproject.toml": _packaging(name, layout, requirements, lock, copied) + _checking(plan, layout),
+        "pyproject.toml": _packaging(name, layout, requirements, lock, copied)
+        + (_checking(plan, layout) if copied else _MYPY),
         "requirements.txt": "".join(f"{each}\n" for each in requirements),
         LOCK_FILE: lock.text,
     }
@@ -139,8 +140,8 @@ def _checking(plan: Plan, layout: Layout) -> str:
     has_stars = any(each.endswith("import *") for each in plan.imports)
     codes = [*_LOOSE_CODES, *(["name-defined"] if has_stars else [])]
     skipped = "".join(f'    "{each}.*",\n' for each in plan.modules)
-    settings = _MYPY.format(codes="".join(f'    "{each}",\n' for each in codes), pipeline=layout.pipeline)
-    return settings + (_SKIPPED.format(skipped) if skipped else "")
+    settings = _LOOSE.format(codes="".join(f'    "{each}",\n' for each in codes), pipeline=layout.pipeline)
+    return _MYPY + settings + (_SKIPPED.format(skipped) if skipped else "")
 
 
 def _minor(lock: Lock) -> str:
@@ -196,6 +197,9 @@ _MYPY = """\
 files = ["src"]
 mypy_path = "src"
 ignore_missing_imports = true
+"""
+
+_LOOSE = """\
 # The lines in functions are a notebook's: a name may become something else there.
 allow_redefinition = true
 disable_error_code = [
