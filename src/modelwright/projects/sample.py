@@ -73,9 +73,12 @@ SCORE = '''"""Score rows with the trained model: `init()` once, then `run()` for
 
 import json
 import os
+from typing import Any
 
 import joblib
 import numpy as np
+
+model: Any
 
 
 def model_folder() -> str:
