@@ -22,7 +22,7 @@ _FILE_SECONDS = 60.0
 _SEED_NAMES = ("seed", "random_seed", "random_state")
 
 
-def judge(entry: Entry, folder: Path, conversion: dict[str, Any], *, work: Path, has_mutants: bool) -> dict[str, Any]:
+def judge(entry: Entry, folder: Path, conversion: dict[str, Any], *, work: Path, mutant_count: int) -> dict[str, Any]:
     """Return the judgement of the project in `folder`, converted from the entry's notebook.
 
     `conversion` is what the conversion printed; used of it are the removals and what it claims.
@@ -45,9 +45,9 @@ def judge(entry: Entry, folder: Path, conversion: dict[str, Any], *, work: Path,
         found = _agreement(entry, project, conversion.get("removals", []), ran=ran, work=work)
         judged["agreement"] = {**asdict(found), "is_equal": found.is_equal}
     judged["tests"] = testing.run_tests(project, entry.python, work)
-    if has_mutants and judged["tests"]["is_green"]:
+    if mutant_count and judged["tests"]["is_green"]:
         judged["planted"] = mutating.plant(project, entry.python, work=work, ran=ran)
-        judged["mutants"] = mutating.score(project, entry.python, work=work, ran=ran)
+        judged["mutants"] = mutating.score(project, entry.python, mutant_count, work=work, ran=ran)
     return {**judged, **verdict(judged)}
 
 

@@ -18,7 +18,6 @@ from observing import Observation
 from projects import Project
 
 _HERE = Path(__file__).parent
-_MUTANTS = 30
 _BOX_SECONDS = 420.0
 _EACH_SECONDS = 90.0
 _TRIES = 3
@@ -28,7 +27,7 @@ _PLANTED: dict[str, Callable[[Project], list[Mutant]]] = {
     "split": mutants.splits,
 }
 # What the training program never runs: that it behaves the same says nothing of these.
-_NOT_TRAINED = {"score", "scoring", "pipeline"}
+_NOT_TRAINED = {"score", "scoring", "pipeline", "report"}
 
 
 def plant(project: Project, python: Path, *, work: Path, ran: Observation) -> dict[str, Any]:
@@ -51,15 +50,15 @@ def plant(project: Project, python: Path, *, work: Path, ran: Observation) -> di
     return found
 
 
-def score(project: Project, python: Path, *, work: Path, ran: Observation) -> dict[str, Any]:
-    """Return how many random mutants were tried, how many were killed, and which survived.
+def score(project: Project, python: Path, count: int, *, work: Path, ran: Observation) -> dict[str, Any]:
+    """Return how many of up to `count` random mutants were tried, how many were killed, and which survived.
 
     Survivors with which the training program does exactly the same are counted apart, as equivalent.
     """
-    chosen = mutants.sample(project, _MUTANTS)
+    chosen = mutants.sample(project, count)
     red = _try(project, chosen, python, work=work)
     survivors = [each for each, is_red in zip(chosen, red, strict=False) if not is_red]
-    checked = [each for each in survivors if each.file.stem not in _NOT_TRAINED][:_MUTANTS]
+    checked = [each for each in survivors if each.file.stem not in _NOT_TRAINED]
     is_quick = ran.seconds * len(checked) < _BOX_SECONDS
     same = [each for each in checked if is_quick and not is_effective(project, each, python, work=work, ran=ran)]
     left = [each for each in survivors if each not in same]

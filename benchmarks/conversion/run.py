@@ -1,6 +1,6 @@
 """Convert every notebook of the corpus with the installed command and judge what comes out.
 
-    python benchmarks/conversion/run.py --corpus INDEX.json [--only SLUG ...] [--jobs 2] [--no-mutants] [--again]
+    python benchmarks/conversion/run.py --corpus INDEX.json [--only SLUG ...] [--jobs 2] [--mutants 12] [--again]
 
 Results are kept one file a notebook in the --out folder: a run that was stopped goes on where it was, `--again` does
 all of them anew, `--only` those that it names. `--report` prints the table of what is there without running anything.
@@ -52,16 +52,16 @@ def _json(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def examine(entry: Entry, workspace: Path, *, has_mutants: bool) -> dict[str, Any]:
+def examine(entry: Entry, workspace: Path, *, mutant_count: int) -> dict[str, Any]:
     """Convert and judge one notebook; whatever happens is a result."""
     work = workspace / entry.slug
     work.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another run of the harness may be at the same notebook
-        return _examine(entry, work, has_mutants=has_mutants)
+        return _examine(entry, work, mutant_count=mutant_count)
 
 
-def _examine(entry: Entry, work: Path, *, has_mutants: bool) -> dict[str, Any]:
+def _examine(entry: Entry, work: Path, *, mutant_count: int) -> dict[str, Any]:
     done, answer, project = convert(entry, work)
     result: dict[str, Any] = {
         "slug": entry.slug,
@@ -75,7 +75,7 @@ def _examine(entry: Entry, work: Path, *, has_mutants: bool) -> dict[str, Any]:
     if is_traceback or not project.exists() or not answer or "removals" not in answer:
         return {**result, **judge.refusal(done, answer)}
     try:
-        return {**result, **judge.judge(entry, project, answer, work=work, has_mutants=has_mutants)}
+        return {**result, **judge.judge(entry, project, answer, work=work, mutant_count=mutant_count)}
     except Exception as error:  # noqa: BLE001 - one notebook that the judge stumbles over must not stop the others
         trace = traceback.format_exc()
         return {**result, "verdict": "judge failed", "cause": f"{type(error).__name__}: {error}", "trace": trace}
@@ -100,16 +100,16 @@ def main() -> None:
             each for each in entries if arguments.again or arguments.only or not (out / f"{each.slug}.json").exists()
         ]
         print(f"{len(waiting)} of {len(entries)} notebooks to convert; results in {out}", flush=True)
-        _run_all(waiting, workspace, out, jobs=arguments.jobs, has_mutants=not arguments.no_mutants)
+        _run_all(waiting, workspace, out, jobs=arguments.jobs, mutant_count=arguments.mutants)
     results = report.read(out, [each.slug for each in entries])
     print("\n" + report.render(results))
 
 
-def _run_all(entries: list[Entry], workspace: Path, out: Path, *, jobs: int, has_mutants: bool) -> None:
+def _run_all(entries: list[Entry], workspace: Path, out: Path, *, jobs: int, mutant_count: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     pool = ThreadPoolExecutor(jobs)
     try:
-        running = [pool.submit(examine, each, workspace, has_mutants=has_mutants) for each in entries]
+        running = [pool.submit(examine, each, workspace, mutant_count=mutant_count) for each in entries]
         for number, each in enumerate(as_completed(running), 1):
             result = each.result()
             (out / f"{result['slug']}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
@@ -130,7 +130,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workspace", type=Path, default=work / "work", help="where notebooks and projects run")
     parser.add_argument("--out", type=Path, default=work / "results", help="the folder of results")
     parser.add_argument("--again", action="store_true", help="run also what has a result")
-    parser.add_argument("--no-mutants", action="store_true", help="do not try the generated tests with mutants")
+    parser.add_argument(
+        "--mutants", type=int, default=12, help="how many mutants of each; 0: no planted defects either"
+    )
     parser.add_argument("--report", action="store_true", help="only print the table of the results that are there")
     return parser.parse_args()
 

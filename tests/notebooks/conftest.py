@@ -98,7 +98,7 @@ def _convert(training: Path, scoring: Path | None, work: Path) -> Converted:
     project = work / "project"
     layout = layouts.layout("small")
     files = emitting.modules(plan, layout)
-    around = scaffold.files(plan, layout, name="small", requirements=[], lock=_LOCK, copied=testing.COPIED)
+    around = scaffold.files(plan, layout, name="small", requirements=[], lock=_LOCK, copied=testing.copied(plan))
     files["pyproject.toml"] = around["pyproject.toml"]
     _write(project, files)
     for relative in plan.data_files:

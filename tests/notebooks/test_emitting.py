@@ -88,7 +88,7 @@ def is_large(monkeypatch: pytest.MonkeyPatch) -> None:
 def written(plan, layout, folder: Path) -> Path:
     lock = Lock(text="", python_version="3.11.1", platform="here", digest="0" * 64)
     files = emitting.modules(plan, layout)
-    files |= scaffold.files(plan, layout, name="small", requirements=[], lock=lock, copied=testing.COPIED)
+    files |= scaffold.files(plan, layout, name="small", requirements=[], lock=lock, copied=testing.copied(plan))
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")

@@ -59,7 +59,7 @@ def plan(notebook: Notebook) -> Plan:
 
 def written(plan: Plan, folder: Path, layout: layouts.Layout = LAYOUT) -> Path:
     files = emitting.modules(plan, layout)
-    files |= scaffold.files(plan, layout, name="small", requirements=[], lock=LOCK, copied=testing.COPIED)
+    files |= scaffold.files(plan, layout, name="small", requirements=[], lock=LOCK, copied=testing.copied(plan))
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")

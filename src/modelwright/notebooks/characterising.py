@@ -48,6 +48,7 @@ def trials(
         "train": layout.train,
         "score": layout.score,
         "pipeline": layout.pipeline,
+        "report": layout.report if plan.report else None,
         "left": {},
         "functions": _functions(plan, layout),
         "request": sample_request(plan, training_run),
@@ -74,6 +75,7 @@ def _trial(
 ) -> Noted:
     elsewhere = folder / "elsewhere"
     places = {"output_folder": "model/1", "empty_folder": "empty", "pipeline_folder": "pipeline"}
+    places["report_folder"] = "report"
     folders = {name: str((folder / place).absolute()) for name, place in places.items()}
     for each in (elsewhere, *map(Path, folders.values())):
         each.mkdir(parents=True, exist_ok=True)
@@ -153,6 +155,7 @@ def golden(
         "metrics": {name: value for name, value in training_run.metrics.items() if name in known},
         "main": None,
         "pipeline": None,
+        "report": None,
         "rows": rows,
         "predictions": _shown(training_run.predictions, rows),
         "certainty": _shown(training_run.certainty, rows),
@@ -208,6 +211,7 @@ class _Choosing:
         self._main()
         self._pipeline()
         self._score()
+        self._report()
 
     def _leave(self, what: str, reason: str) -> None:
         self.found["not tested"].append(f"{what}: {reason}")
@@ -309,6 +313,17 @@ class _Choosing:
             answer = None
         self.found["answer"] = answer
         self.found["score"] = {each: noted.get(each) for each in ("early", "missing", "repeats")}
+
+    def _report(self) -> None:
+        noted, again = (each.get("report", {"figures": {}}) for each in (self.first, self.second))
+        error = noted.get("error") or again.get("error")
+        if error:
+            self._leave("the report", error)
+        elif noted["figures"]:
+            kept = {name: each for name, each in noted["figures"].items() if _is_near(each, again["figures"].get(name))}
+            for name in noted["figures"].keys() - kept.keys():
+                self._leave(f"what {name} shows", "two runs draw different figures")
+            self.found["report"] = {"pictures": list(noted["figures"]), "figures": kept}
 
 
 def _plain(value: object) -> Any:

@@ -116,12 +116,16 @@ def _module(
         path, given = _path_class(code, given)
         # A path that is computed from the module's own holds in any folder.
         line = f"PROJECT = {path}(__file__).resolve().parents[{layout.depth(module)}]"
-        is_constant_first = not code.startswith(("def ", "class ", "async ", "@", "#"))
-        code = f"{line}\n{code}" if is_constant_first else f"{line}\n\n\n{code}"
+        code = f"{line}\n\n\n{code}" if _begins_with_block(code) or code.startswith("#") else f"{line}\n{code}"
     imports = arranging.import_lines(code, given=given, homes=arranged.homes, module=module)
-    is_block_first = code.startswith(("def ", "class ", "async ", "@"))
     head += "\n\n" + "\n".join(imports) if imports else ""
-    return f"{head}\n\n\n{code}\n" if is_block_first else f"{head}\n\n{code}\n"
+    return f"{head}\n\n\n{code}\n" if _begins_with_block(code) else f"{head}\n\n{code}\n"
+
+
+def _begins_with_block(code: str) -> bool:
+    """Whether code begins with a function or class, comments above it included."""
+    first = next((line for line in code.splitlines() if not line.startswith("#")), "")
+    return first.startswith(("def ", "class ", "async ", "@"))
 
 
 def _docstring(purpose: str) -> str:

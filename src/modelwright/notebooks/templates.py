@@ -4,8 +4,6 @@ CONFTEST = '''"""What the functions are given, and what they gave in the noteboo
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -37,19 +35,6 @@ def given(steps):
     It also sets the shared random states to what they are when that function is called.
     """
     return steps.given
-
-
-@pytest.fixture
-def printed_on_import(tmp_path):
-    """Return a function that imports a module in a fresh process and gives what that prints."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "src")}
-    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
-
-    def imported(module):
-        command = [sys.executable, "-B", "-c", f"import {module}"]
-        return subprocess.run(command, check=True, **options).stdout
-
-    return imported
 
 
 @pytest.fixture(autouse=True)
@@ -121,13 +106,40 @@ def test_pipeline_gives_and_saves_the_same_as_its_steps(capsys, tmp_path, steps,
 {check}
 """
 
-IMPORT = """
+IMPORTS = """SOURCE = {source}
+MODULES = [
+{modules}
+]
 
-def test_import_of_{name}_does_nothing_else(printed_on_import, tmp_path):
-{act}
 
-    assert printed == ""
+def test_imports_do_nothing_else(tmp_path):
+    command = [sys.executable, "-B", "-c", f"import {{', '.join(MODULES)}}"]
+    environment = {{**os.environ, "PYTHONPATH": str(SOURCE)}}
+
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+
+    assert done.stdout == b""
     assert list(tmp_path.iterdir()) == []
+"""
+
+REPORT = """TOLERANCE = 1e-9
+
+
+def test_main_draws_what_it_drew_at_conversion(monkeypatch, capsys, tmp_path, steps, golden):
+    monkeypatch.setattr(sys, "argv", ["report.py", "--output-folder", str(tmp_path)])
+    pyplot.plot([0, 1])  # a figure that something else left open is none of the report's
+    steps.restart()
+
+    with steps.fewer_rows(), depicted() as figures:
+        main()
+
+    noted = golden["report"]
+    found = {name: describe(figures[name]) for name in noted["figures"]}
+    others = [name for name in found if difference(found[name], noted["figures"][name]) > TOLERANCE]
+    assert list(figures) == noted["pictures"]
+    assert others == []
+    printed = capsys.readouterr().out.splitlines()
+    assert all(str(tmp_path / "report" / name) in printed for name in figures)
 """
 
 SCORE = '''PROJECT = pathlib.Path(__file__).resolve().parents[1]

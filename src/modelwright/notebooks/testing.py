@@ -14,12 +14,14 @@ from modelwright.notebooks.layouts import Layout
 from modelwright.notebooks.rendering import literal
 from modelwright.records import Function, Plan
 
-# Modules beside the tests that every conversion brings as they are.
-COPIED = ("tests/describing.py", "tests/stepping.py")
+# Modules beside the tests that every conversion brings as they are, and one that a report's tests need.
+_COPIED = ("tests/describing.py", "tests/stepping.py")
+_COPIED_FOR_REPORT = "tests/depicting.py"
 # What tests may import, and our own modules beside them.
-_IMPORTABLE = ["importlib", "joblib", "json", "numpy", "pandas", "pathlib", "pickle", "pytest"]
-_GIVEN = tuple(f"import {each}" for each in [*_IMPORTABLE, "sys"])
+_IMPORTABLE = ["importlib", "joblib", "json", "numpy", "os", "pandas", "pathlib", "pickle", "pytest", "subprocess"]
+_GIVEN = (*(f"import {each}" for each in [*_IMPORTABLE, "sys"]), "from matplotlib import pyplot")
 _OURS = dict.fromkeys(("certainty", "describe", "difference", "overlaps", "plain", "said"), "describing")
+_OURS |= {"depicted": "depicting"}
 _RESERVED = frozenset(
     {
         *_OURS,
@@ -49,10 +51,15 @@ _IN_SHORT = {
 }
 
 
+def copied(plan: Plan) -> tuple[str, ...]:
+    """Return the paths of the modules that a plan's tests bring as they are."""
+    return (_COPIED_FOR_REPORT, *_COPIED) if plan.report else _COPIED
+
+
 def tests(plan: Plan, golden: Mapping[str, Any], layout: Layout) -> dict[str, str]:
     """Return the project's test files by path, for what `golden` holds."""
     here = Path(__file__)
-    files = {each: here.with_name(Path(each).name).read_text(encoding="utf-8") for each in COPIED}
+    files = {each: here.with_name(Path(each).name).read_text(encoding="utf-8") for each in copied(plan)}
     files["tests/conftest.py"] = templates.CONFTEST
     files["tests/golden.json"] = _text(golden)
     modules = arranging.arrange(plan, layout).functions
@@ -67,6 +74,11 @@ def tests(plan: Plan, golden: Mapping[str, Any], layout: Layout) -> dict[str, st
     if golden["answer"] is not None:
         code = _score_tests(golden, layout)
         files["tests/test_score.py"] = _file("Tests of the scoring script.", code, homes)
+    if golden["report"]:
+        files["tests/test_report.py"] = _file("Tests of report.py.", templates.REPORT, {"main": layout.report})
+    named = [layout.pipeline, *([layout.score] if plan.score else []), *([layout.report] if plan.report else [])]
+    code = _imports(sorted({*modules, layout.train, *named}), layout)
+    files["tests/test_imports.py"] = _file("Tests of importing the modules.", code, {})
     return files
 
 
@@ -100,13 +112,15 @@ def _module_tests(
             text += _heeds(each, parameter, other) if other is not None else ""
     if module == layout.train and golden["main"] is not None:
         text += templates.MAIN.format(check=_main_check(plan, golden))
-    return text + _imports(module)
+    return text
 
 
-def _imports(module: str) -> str:
-    """Return the test that importing a module does nothing else."""
-    act = wrapping.call("printed_on_import", [f'"{module}"'], targets=["printed"])
-    return templates.IMPORT.format(name=module.rpartition(".")[2], act="\n".join(act))
+def _imports(modules: Sequence[str], layout: Layout) -> str:
+    """Return the test that importing the modules does nothing else."""
+    project = "pathlib.Path(__file__).resolve().parents[1]"
+    source = project if layout.source == "." else f'{project} / "{layout.source}"'
+    listed = "\n".join(f'    "{each}",' for each in modules)
+    return templates.IMPORTS.format(source=source, modules=listed)
 
 
 # --- one function ---
@@ -272,4 +286,4 @@ def _score_tests(golden: Mapping[str, Any], layout: Layout) -> str:
     text += templates.SCORE_REPEATS if noted["repeats"] else ""
     text += templates.SCORE_EARLY if noted["early"] == "NameError" else ""
     text += templates.SCORE_MISSING if noted["missing"] == "FileNotFoundError" else ""
-    return text + _imports(layout.score)
+    return text

@@ -16,6 +16,7 @@ from typing import Any
 _HERE = Path(__file__).resolve().parent
 _DESCRIBING = runpy.run_path(str(_HERE / "describing.py"))
 _STEPPING = runpy.run_path(str(_HERE / "stepping.py"))
+_DEPICTING = runpy.run_path(str(_HERE / "depicting.py"))
 describe, said = _DESCRIBING["describe"], _DESCRIBING["said"]
 # What a call may take to be made once more, or with other parameters.
 _AGAIN_SECONDS, _OTHER_SECONDS = 0.7, 1.5
@@ -110,6 +111,8 @@ def _tried(request: Any, functions: Any, most_rows: Any) -> Any:
     is_whole = len(functions) == len(request["functions"])
     noted["main"] = _main(request, steps) if is_whole else {"error": "it takes too long"}
     noted["pipeline"] = _pipeline(request, steps) if is_whole else {"error": "it takes too long"}
+    if request["report"]:
+        noted["report"] = _report(request, steps) if is_whole else {"error": "it takes too long"}
     return noted
 
 
@@ -176,6 +179,22 @@ def _pipeline(request: Any, steps: Any) -> Any:
         return dict(found, files=sorted(each.name for each in Path(request["pipeline_folder"]).iterdir()))
     except Exception as error:  # noqa: BLE001 - as above
         return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _report(request: Any, steps: Any) -> Any:
+    """Run the report; return what its figures show, by the names of their pictures."""
+    steps.restart()
+    sys.argv = ["report.py", "--output-folder", request["report_folder"]]
+    clock = _Clock()
+    try:
+        module = importlib.import_module(request["report"])
+        with contextlib.redirect_stdout(io.StringIO()), steps.fewer_rows(), _DEPICTING["depicted"]() as drawn:
+            module.main()
+        seconds = clock.seconds()
+        figures = {name: json.loads(json.dumps(describe(each))) for name, each in drawn.items()}
+    except Exception as error:  # noqa: BLE001 - as above
+        return {"error": f"{type(error).__name__}: {error}"}
+    return {"figures": figures} if seconds <= request["limit_seconds"] else {"error": f"it takes {seconds:.1f} s"}
 
 
 def _scored(request: Any) -> Any:

@@ -212,7 +212,9 @@ class _Attempt:
             environment=child_environment(),
             work_folder=self.work_folder / "report",
         )
-        return without_plots(studied, found.failures)
+        reviewed = without_plots(studied, found.failures)
+        _write(studied.draft_folder, emitting.modules(reviewed.plan, layouts.layout(_DRAFT)), [], {})
+        return reviewed
 
 
 def without_plots(studied: Study, causes: Mapping[str, str]) -> Study:
@@ -391,7 +393,8 @@ def _files(studied: Study, locked: Locked, *, name: str, layout: Layout) -> dict
     plan, lock = studied.plan, locked.environment.lock
     golden = _golden(studied, locked.environment, layout)
     files = emitting.modules(plan, layout) | testing.tests(plan, golden, layout)
-    files |= scaffold.files(plan, layout, name=name, requirements=locked.requirements, lock=lock, copied=testing.COPIED)
+    copied = testing.copied(plan)
+    files |= scaffold.files(plan, layout, name=name, requirements=locked.requirements, lock=lock, copied=copied)
     files["README.md"] = scaffold.read_me(plan, layout, name=name, lock=lock)
     files[PARAMETERS_FILE] = scaffold.parameters_text(plan)
     sample = proof.sample_request(plan, studied.training_run)
