@@ -27,7 +27,7 @@ def judge(entry: Entry, folder: Path, conversion: dict[str, Any], *, work: Path,
 
     `conversion` is what the conversion printed; used of it are the removals and what it claims.
     """
-    notebook, _ = watch_twice(entry, work)
+    notebook, again = watch_twice(entry, work)
     if not notebook.is_ok:
         return {"verdict": "not runnable", "cause": notebook.error[:300]}
     project = projects.find(folder)
@@ -42,7 +42,7 @@ def judge(entry: Entry, folder: Path, conversion: dict[str, Any], *, work: Path,
         "error": ran.error,
     }
     if ran.is_ok:
-        found = _agreement(entry, project, conversion.get("removals", []), ran=ran, work=work)
+        found = _agreement(entry, project, conversion.get("removals", []), (notebook, again), ran=ran, work=work)
         judged["agreement"] = {**asdict(found), "is_equal": found.is_equal}
     judged["tests"] = testing.run_tests(project, entry.python, work)
     if mutant_count and judged["tests"]["is_green"]:
@@ -52,16 +52,21 @@ def judge(entry: Entry, folder: Path, conversion: dict[str, Any], *, work: Path,
 
 
 def _agreement(
-    entry: Entry, project: Project, removals: list[dict[str, Any]], *, ran: Observation, work: Path
+    entry: Entry,
+    project: Project,
+    removals: list[dict[str, Any]],
+    seen: tuple[Observation, Observation],
+    *,
+    ran: Observation,
+    work: Path,
 ) -> Agreement:
-    """Return how project and notebook agree: as they run, and if the notebook is noisy from the same seed as well.
+    """Return how project and notebook, `seen` twice, agree: as they run, and if it is noisy from the same seed as well.
 
     With the same seed injected on both sides, that of the project's parameters if it has one, equal means equal; else
     what the notebook's own two runs leave open is left open.
     """
     sketches = comparing.FileSketches(lambda path: _sketch(path, entry.python, project))
-    notebook, again = watch_twice(entry, work)
-    found = comparing.compare(notebook, again, ran, removals=removals, sketches=sketches)
+    found = comparing.compare(*seen, ran, removals=removals, sketches=sketches)
     if not found.is_noisy:
         return found
     found.basis = "within the spread of two runs"

@@ -132,6 +132,7 @@ def golden_of(plan) -> dict[str, Any]:
         "metrics": {"mse": 0.0},
         "main": [],
         "pipeline": {"result": [], "printed": [], "files": [plan.model_file]},
+        "report": None,
         "rows": {"columns": ["a"], "rows": [[1.0]]},
         "predictions": [1.0],
         "certainty": [1.0],
