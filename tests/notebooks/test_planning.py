@@ -121,6 +121,14 @@ def test_literals_that_steer_become_parameters(make, cells: str, signature: str)
     assert signature in signatures(plan)
 
 
+def test_what_is_named_inside_an_assignment_is_assigned_before_it(make) -> None:
+    cells = "used = [n for each in names if (n := each)]\nmodel = (built := Ridge(alpha=2.0)).fit(X_train, y_train)"
+    plan = planning.plan(make(HEAD + "names = ['a']\n" + cells + TAIL + "\nprint(built.coef_, used)"))
+    code = "\n".join(each.code for each in plan.functions)
+    assert "    built = Ridge(alpha=alpha)\n    model = built.fit(X_train, y_train)\n" in code
+    assert "if (n := each)]" in code
+
+
 @pytest.mark.parametrize(
     ("cells", "metrics"),
     [

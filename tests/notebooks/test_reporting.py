@@ -176,3 +176,26 @@ def test_a_proof_tells_of_the_report_beside_what_it_compares() -> None:
     good = reviewing.with_comparison(replace(nothing, comparisons=(one,)), reviewing.Review(("plot_one",), {}))
     assert good.is_equal
     assert not reviewing.failures(good)
+
+
+@pytest.mark.slow
+def test_generated_tests_notice_a_figure_that_shows_something_else(convert_text) -> None:
+    project = convert_text(CODE).project
+    report = project / "src" / "small" / "report.py"
+    original = report.read_text(encoding="utf-8")
+    broken = {
+        "": "",
+        "model.coef_[order]": "model.coef_",
+        'title("Residuals")': 'title("Rest")',
+        "savefig(path": "savefig(path + 'x'",
+        "print(path)": "str(path)",
+        'plt.close("all")\n    with': "with",
+    }
+
+    def is_green(old: str, new: str) -> bool:
+        assert old in original
+        report.write_text(original.replace(old, new) if old else original, encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", project / "tests" / "test_report.py"]
+        return subprocess.run(command, cwd=project, capture_output=True, check=False).returncode == 0
+
+    assert [is_green(old, new) for old, new in broken.items()] == [True, *[False] * 5]

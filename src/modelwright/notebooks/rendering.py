@@ -224,18 +224,49 @@ def statement(one: Statement, known: Context) -> list[Syntax]:
     for each in shown:
         expression = one.syntax_of(each.expression)
         edited = cast("cst.BaseExpression", _edited(expression, edits))
-        parenthesised = (
-            edited if _is_one_line(edited) else edited.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
-        )
-        target = cst.AssignTarget(cst.Name(each.name))
-        lines.append(cst.SimpleStatementLine([cst.Assign([target], parenthesised)]))
+        lines.append(_assignment(cst.Name(each.name), edited))
         edits = {**edits, expression: each.name}
     if not shown or one.index in known.shows:
         lines.append(_printing(one, cast("Syntax", _edited(one.syntax, edits)), known))
     if one.is_displayed and one.index in known.shows and isinstance(one.tree, ast.Assign):
         lines.append(_parsed(f"print({ast.unparse(one.tree.targets[0])})"))
+    lines = [each for line in lines for each in _unwrapped(line)]
     lines[0] = lines[0].with_changes(leading_lines=_comments(one.syntax))
     return [cast("Syntax", known.closures.applied(each, one.index)) for each in lines]
+
+
+def _unwrapped(line: Syntax) -> list[Syntax]:
+    """Return a statement after those that give values a name which it names in the middle of an expression."""
+    if not isinstance(line, cst.SimpleStatementLine) or not isinstance(line.body[0], cst.Assign):
+        return [line]
+    inside = _Named()
+    rest = cast("Syntax", line.visit(inside))
+    return [*(_assignment(name, value) for name, value in inside.found), rest]
+
+
+def _assignment(target: cst.BaseExpression, value: cst.BaseExpression) -> Syntax:
+    is_whole = _is_one_line(value) or value.lpar
+    whole = value if is_whole else value.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+    return cst.SimpleStatementLine([cst.Assign([cst.AssignTarget(cast("cst.Name", target))], whole)])
+
+
+# What runs some of its expressions never, or more than once.
+_SOMETIMES = (cst.Lambda, cst.IfExp, cst.BooleanOperation, cst.BaseComp)
+
+
+class _Named(cst.CSTTransformer):
+    """Takes the values out that are given a name whenever the statement runs, and leaves the names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[cst.BaseExpression, cst.BaseExpression]] = []
+
+    def on_visit(self, node: cst.CSTNode) -> bool:
+        return not isinstance(node, _SOMETIMES) and super().on_visit(node)
+
+    def leave_NamedExpr(self, original_node: cst.NamedExpr, updated_node: cst.NamedExpr) -> cst.BaseExpression:
+        self.found.append((original_node.target, updated_node.value))
+        return original_node.target
 
 
 def prints(tree: ast.stmt) -> bool:
