@@ -33,7 +33,7 @@ def judge(entry: Entry, folder: Path, conversion: dict[str, Any], *, work: Path,
     project = projects.find(folder)
     if project is None:
         return {"verdict": "crash", "cause": "a conversion without a project"}
-    ran = watch(project, entry.python, work / "project-run")
+    ran, trained = watch(project, entry.python, work / "project-run")
     judged: dict[str, Any] = {
         "seconds": {"notebook": notebook.seconds, "project": ran.seconds},
         "claims": claim(conversion),
@@ -46,8 +46,8 @@ def judge(entry: Entry, folder: Path, conversion: dict[str, Any], *, work: Path,
         judged["agreement"] = {**asdict(found), "is_equal": found.is_equal}
     judged["tests"] = testing.run_tests(project, entry.python, work)
     if mutant_count and judged["tests"]["is_green"]:
-        judged["planted"] = mutating.plant(project, entry.python, work=work, ran=ran)
-        judged["mutants"] = mutating.score(project, entry.python, mutant_count, work=work, ran=ran)
+        judged["planted"] = mutating.plant(project, entry.python, work=work, ran=trained)
+        judged["mutants"] = mutating.score(project, entry.python, mutant_count, work=work, ran=trained)
     return {**judged, **verdict(judged)}
 
 
@@ -73,7 +73,7 @@ def _agreement(
     given = {name.lower(): value for name, value in project.parameters().items() if isinstance(value, int)}
     seed = next((given[name] for name in _SEED_NAMES if name in given), 0)
     notebook, again = watch_twice(entry, work, seed=seed)
-    seeded = watch(project, entry.python, work / "project-run-seeded", seed=seed)
+    seeded, _ = watch(project, entry.python, work / "project-run-seeded", seed=seed)
     if not (notebook.is_ok and seeded.is_ok):
         return found
     better = comparing.compare(notebook, again, seeded, removals=removals, sketches=sketches)
@@ -91,8 +91,8 @@ def watch_twice(entry: Entry, work: Path, *, seed: int | None = None) -> tuple[O
     return runs[0], runs[1]
 
 
-def watch(project: Project, python: Path, work: Path, *, seed: int | None = None) -> Observation:
-    """Return what the project does by its public entry, its report among it if it has one."""
+def watch(project: Project, python: Path, work: Path, *, seed: int | None = None) -> tuple[Observation, Observation]:
+    """Return what the project does by its public entry, with its report if it has one and without."""
     seen: list[Observation] = []
     for name in ("train", "report"):
         entry = project.entry(name)
@@ -106,7 +106,7 @@ def watch(project: Project, python: Path, work: Path, *, seed: int | None = None
         seen.append(ran)
     train, *others = seen
     stdout = "\n".join([train.stdout, *(each.stdout for each in others if each.is_ok)])
-    return Observation(**{**vars(train), "stdout": stdout})
+    return Observation(**{**vars(train), "stdout": stdout}), train
 
 
 def _sketch(path: Path, python: Path, project: Project) -> dict[str, Any]:

@@ -154,6 +154,7 @@ def golden(
         "with": {},
         "metrics": {name: value for name, value in training_run.metrics.items() if name in known},
         "main": None,
+        "files": None,
         "pipeline": None,
         "report": None,
         "rows": rows,
@@ -285,6 +286,10 @@ class _Choosing:
             self._leave("what main prints", "two runs print different texts")
             self.found |= {"metrics": {}, "predictions": None, "certainty": None}
         self.found["is saved"] = noted["is_saved"] and again["is_saved"]
+        if _is_near(noted["files"], again["files"]):
+            self.found["files"] = noted["files"]
+        else:
+            self._leave("what main saves", "two runs save different contents")
 
     def _pipeline(self) -> None:
         noted, again = self.first["pipeline"], self.second["pipeline"]

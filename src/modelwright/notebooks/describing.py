@@ -1,14 +1,17 @@
 """Values as plain data, and how far two of them are apart. Standard library only; also part of generated tests.
 
 Looking at a value never raises, draws no random number, and changes nothing: only what the best known libraries keep
-in known places is read, and generators, files and data sets are left alone.
+in known places is read, and generators, open files and data sets are left alone.
 """
 
+import importlib
 import inspect
 import math
+import pickle
 import re
 import sys
 import zlib
+from pathlib import Path
 from typing import Any
 
 # Rows and values that a description shows; enough to tell other rows, few enough to read.
@@ -26,6 +29,10 @@ NOISE = 1e-12
 # A sum this small beside what was added is rounding noise too.
 _CANCELLED = 1e-10
 _WEIGHTS = 997
+
+# Files that joblib or pickle reads, and those that are read as they are.
+_OBJECTS = (".joblib", ".pkl", ".pickle", ".sav")
+_TEXTS = (".csv", ".tsv", ".txt", ".json")
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
 # What tells of the clock, of memory or of the screen, and of no result.
@@ -120,6 +127,24 @@ def said(text: str) -> Any:
     if len(words) > SHOWN_TEXT:
         words = words[:SHOWN_TEXT] + f"… {zlib.crc32(words.encode('utf-8', 'replace'))}"
     return {"words": words, "numbers": numbers if len(numbers) <= SHOWN_ITEMS else _table(numbers)}
+
+
+def contents(folder: Any) -> Any:
+    """Return what the files of a folder hold, by name: objects that were saved, and texts; None for all others."""
+    return {each.name: _content(each) for each in sorted(Path(folder).iterdir())}
+
+
+def _content(file: Any) -> Any:
+    if file.suffix in _OBJECTS:
+        return describe(_loaded(file))
+    return said(file.read_text(encoding="utf-8", errors="replace")) if file.suffix in _TEXTS else None
+
+
+def _loaded(file: Any) -> Any:
+    try:
+        return importlib.import_module("joblib").load(file)
+    except ImportError:
+        return pickle.loads(file.read_bytes())  # noqa: S301 - what the project itself just saved
 
 
 # --- descriptions ---

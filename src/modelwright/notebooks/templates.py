@@ -78,8 +78,12 @@ MAIN_METRICS = """
     assert difference(metrics, golden["metrics"]) <= TOLERANCE
 """
 
-MAIN_PREDICTIONS = """
+MAIN_CONTENTS = """
     saved = tmp_path / "outputs"
+    assert difference(contents(saved), golden["files"]) <= TOLERANCE
+"""
+
+MAIN_PREDICTIONS = """
 {load}
     table = golden["rows"]
     rows = {rows}

@@ -20,7 +20,7 @@ _COPIED_FOR_REPORT = "tests/depicting.py"
 # What tests may import, and our own modules beside them.
 _IMPORTABLE = ["importlib", "joblib", "json", "numpy", "os", "pandas", "pathlib", "pickle", "pytest", "subprocess"]
 _GIVEN = (*(f"import {each}" for each in [*_IMPORTABLE, "sys"]), "from matplotlib import pyplot")
-_OURS = dict.fromkeys(("certainty", "describe", "difference", "overlaps", "plain", "said"), "describing")
+_OURS = dict.fromkeys(("certainty", "contents", "describe", "difference", "overlaps", "plain", "said"), "describing")
 _OURS |= {"depicted": "depicting"}
 _RESERVED = frozenset(
     {
@@ -256,8 +256,12 @@ def _heeds(function: Function, parameter: str, held: Mapping[str, Any]) -> str:
 
 def _main_check(plan: Plan, golden: Mapping[str, Any]) -> str:
     text = templates.MAIN_PRINTED + (templates.MAIN_METRICS if golden["metrics"] else "")
+    if golden["files"]:
+        text += templates.MAIN_CONTENTS
+    elif golden.get("is saved"):
+        text += templates.MAIN_SAVES.format(model_file=plan.model_file)
     if golden["predictions"] is None:
-        return text + (templates.MAIN_SAVES.format(model_file=plan.model_file) if golden.get("is saved") else "")
+        return text
     path = f'saved / "{plan.model_file}"'
     read = path if plan.loader == "joblib" else f"({path}).read_bytes()"
     load = wrapping.call("joblib.load" if plan.loader == "joblib" else "pickle.loads", [read], targets=["model"])
@@ -272,8 +276,7 @@ def _pipeline_tests(golden: Mapping[str, Any]) -> str:
     check = _compared("describe(result)", 'noted["result"]') if "result" in held else []
     check += _compared("said(capsys.readouterr().out)", 'noted["printed"]') if "printed" in held else []
     if held.get("files"):
-        check.append('    found = sorted(each.name for each in (tmp_path / "outputs").iterdir())')
-        check.append('    assert found == noted["files"]')
+        check += _compared('contents(tmp_path / "outputs")', 'noted["files"]')
     return templates.TOLERANCE + templates.PIPELINE.format(check="\n".join(check))
 
 

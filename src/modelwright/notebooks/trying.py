@@ -17,7 +17,7 @@ _HERE = Path(__file__).resolve().parent
 _DESCRIBING = runpy.run_path(str(_HERE / "describing.py"))
 _STEPPING = runpy.run_path(str(_HERE / "stepping.py"))
 _DEPICTING = runpy.run_path(str(_HERE / "depicting.py"))
-describe, said = _DESCRIBING["describe"], _DESCRIBING["said"]
+contents, describe, said = (_DESCRIBING[each] for each in ("contents", "describe", "said"))
 # What a call may take to be made once more, or with other parameters.
 _AGAIN_SECONDS, _OTHER_SECONDS = 0.7, 1.5
 _ALL_OTHERS_SECONDS = 8.0
@@ -161,6 +161,7 @@ def _main(request: Any, steps: Any) -> Any:
         found = {"printed": said(printed.getvalue())}
         file = Path(request["output_folder"], request["model_file"])
         found["is_saved"] = file.is_file() and file.stat().st_size > 0
+        found["files"] = json.loads(json.dumps(contents(request["output_folder"])))
     except Exception as error:  # noqa: BLE001 - it is then not tested, and said why
         return {"error": f"{type(error).__name__}: {error}"}
     if request["request"] is not None:
@@ -176,7 +177,7 @@ def _pipeline(request: Any, steps: Any) -> Any:
         with contextlib.redirect_stdout(printed), steps.fewer_rows():
             result = module.pipeline(output_folder=request["pipeline_folder"])
         found = {"printed": said(printed.getvalue()), "result": json.loads(json.dumps(describe(result)))}
-        return dict(found, files=sorted(each.name for each in Path(request["pipeline_folder"]).iterdir()))
+        return dict(found, files=json.loads(json.dumps(contents(request["pipeline_folder"]))))
     except Exception as error:  # noqa: BLE001 - as above
         return {"error": f"{type(error).__name__}: {error}"}
 
