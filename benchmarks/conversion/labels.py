@@ -9,6 +9,9 @@ counted among cells of code from one, its first and last line, "exploration", "k
 is what a fitted model that matters, a value that depends on a model's answer, or a written file needs, and these
 themselves; exploration is what shows shapes, heads, descriptions, plots and raw data, and what only that needs.
 Imports and magics are not labelled. Labels are made from the notebook alone, before any conversion of it was looked at.
+
+Removed is what is left out, and plots that are only in the optional report; not a line that prints a metric which the
+program prints in its own way.
 """
 
 import argparse
@@ -106,7 +109,7 @@ def score(entry: Entry, result: dict[str, Any]) -> dict[str, Any] | None:
         return None
     labels = json.loads((_LABELS / f"{entry.slug}.json").read_text(encoding="utf-8"))
     known = cells(entry.notebook)
-    removed = Removed(known, conversion["removals"])
+    removed = Removed(known, [each for each in conversion["decisions"] if _is_out_of_training(each)])
     run = {each.code_place: each.run for each in known}
     source = {(each.cell, each.first): each.source.splitlines()[0] for each in statements(entry.notebook)}
     both, wrong, missed = [], [], []
@@ -122,6 +125,12 @@ def score(entry: Entry, result: dict[str, Any]) -> dict[str, Any] | None:
         elif is_exploration:
             missed.append(text)
     return {"right": len(both), "removed_wrongly": wrong, "left_in": missed}
+
+
+def _is_out_of_training(decision: dict[str, Any]) -> bool:
+    """Say whether a statement is no part of training, nor what it prints."""
+    is_replaced = decision["reason"].endswith("main() prints it instead")
+    return decision["fate"] in {"removed", "report"} and not is_replaced
 
 
 def _score_all(entries: list[Entry], out: Path) -> None:

@@ -16,6 +16,7 @@ class Rehearsal:
     notebook: Notebook
     probe: tuple[ProbePoint, ...]
     original: Notebook
+    trace: Trace
     flow: Flow
     replays: tuple[Replay, ...]
     refusals: tuple[Refusal, ...]
@@ -23,9 +24,10 @@ class Rehearsal:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A notebook that saves what scoring needs, its scoring script, and what is to be said about it."""
+    """A notebook that saves what scoring needs, its trace and scoring script, and what is to be said about it."""
 
     notebook: Notebook
+    trace: Trace
     script: scoring.Script
     findings: tuple[Finding, ...]
 
@@ -47,6 +49,7 @@ def rehearsal(notebook: Notebook, plan: Plan, trace: Trace | None) -> Rehearsal 
         notebook=saving.hoisted(notebook, flow, found),
         probe=(*plan.training_probe, *tried),
         original=notebook,
+        trace=trace,
         flow=flow,
         replays=tuple(found),
         refusals=tuple(refused),
@@ -65,7 +68,8 @@ def candidates(rehearsed: Rehearsal, plan: Plan, run: NotebookRun) -> list[Candi
         notebook = saving.with_saved(rehearsed.original, rehearsed.flow, replay, model=plan.model)
         files = saving.files(notebook, replay, model=plan.model, otherwise=(plan.model_file, plan.loader))
         script = scoring.replayed(rehearsed.flow, replay, outcome, model=plan.model, files=files)
-        found.append(Candidate(notebook, script, tuple(_findings(rehearsed, outcomes, replay))))
+        trace = saving.with_trace(rehearsed.trace, rehearsed.flow, replay)
+        found.append(Candidate(notebook, trace, script, tuple(_findings(rehearsed, outcomes, replay))))
     return found
 
 

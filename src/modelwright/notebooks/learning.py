@@ -119,6 +119,7 @@ def _trains(tree: ast.stmt, names: Names, trainers: frozenset[str], transformers
 
 def _is_transformer(receiver: ast.expr, names: Names, transformers: frozenset[str]) -> bool:
     """Whether what is fitted turns rows into rows: a name used so, or a class known to."""
+    receiver = receiver.value if isinstance(receiver, ast.NamedExpr) else receiver
     if isinstance(receiver, ast.Call):
         return _class_of(receiver, names) in vocabulary.TRANSFORMERS
     name = root(receiver) or ""

@@ -9,7 +9,7 @@ from modelwright.notebooks import dataflow, results, statements
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.replaying import Replay
 from modelwright.notebooks.splicing import edited
-from modelwright.records import Cell, Notebook
+from modelwright.records import Cell, Notebook, Trace
 
 
 def hoisted(notebook: Notebook, flow: Flow, found: Sequence[Replay]) -> Notebook:
@@ -37,6 +37,22 @@ def with_saved(notebook: Notebook, flow: Flow, replay: Replay, *, model: str) ->
     code = "\n".join(["import joblib", "", *lines])
     last = Cell(number=max(each.number for each in notebook.cells) + 1, source=code, code=code)
     return replace(changed, cells=(*changed.cells, last))
+
+
+def with_trace(trace: Trace, flow: Flow, replay: Replay) -> Trace:
+    """Return the trace of a notebook as that of `with_saved`, which has other objects change than the notebook has."""
+    gone: dict[int, set[str]] = {}
+    for index, hoists in replay.hoists.items():
+        originals = flow.statements[index].renamed.variables
+        for node, code in hoists:
+            left = {originals.get(each, each) for each in _names(node) - _names(ast.parse(code))}
+            gone.setdefault(index, set()).update(left)
+    seen = [replace(each, mutated=each.mutated - gone.get(each.index, set())) for each in trace.statements]
+    return replace(trace, statements=tuple(seen))
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
 
 
 def saved_file(name: str, *, model: str) -> str:

@@ -143,7 +143,7 @@ class _Attempt:
             run = self.run("rehearsed", notebook=rehearsed.notebook, probe=rehearsed.probe, watch={})
             candidates = deriving.candidates(rehearsed, first, run)
             for each in candidates[:_MOST_CANDIDATES]:
-                plan = planning.plan(each.notebook, trace=traced.trace, derived=each.script)
+                plan = planning.plan(each.notebook, trace=each.trace, derived=each.script)
                 yield replace(plan, findings=(*plan.findings, *each.findings)), run
             first = replace(first, findings=(*first.findings, *deriving.findings(rehearsed, run)))
         yield first, run
