@@ -13,6 +13,8 @@ from observing import Fit, Observation, Shown
 from removals import Removed
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
+# The time of day is no result.
+_CLOCK = re.compile(r"\b\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?\b")
 # An object that shows itself by its address or its class has no result in what it shows.
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}|<[A-Za-z_][^<>\n]*>")
 _ESTIMATOR = re.compile(r"^([A-Z]\w+)\(")
@@ -122,7 +124,7 @@ class _Number:
 
 def _numbers(text: str) -> list[_Number]:
     found = []
-    for each in _NUMBER.findall(_ADDRESS.sub("", text)):
+    for each in _NUMBER.findall(_CLOCK.sub("", _ADDRESS.sub("", text))):
         mantissa, _, exponent = each.lower().partition("e")
         decimals = len(mantissa.partition(".")[2])
         unit = 10.0 ** (int(exponent or 0) - decimals)

@@ -122,28 +122,38 @@ def tried(make, text: str, tmp_path: Path):
     plan = planning.plan(notebook, trace=traced.trace)
     rehearsed = deriving.rehearsal(notebook, plan, traced.trace)
     run = execution.execute(rehearsed.notebook, folder=tmp_path / ".tried", probe=rehearsed.probe, **options)
-    return rehearsed, plan, run, traced.trace
+    return rehearsed, plan, run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", PROVEN.values(), ids=PROVEN)
 def test_raw_rows_give_the_predictions_of_the_notebook(make, tmp_path: Path, text: str) -> None:
-    rehearsed, plan, run, trace = tried(make, text, tmp_path)
+    rehearsed, plan, run = tried(make, text, tmp_path)
     rawest = deriving.candidates(rehearsed, plan, run)[0]
     assert rehearsed.replays[0].entry == "df"
     assert run.replays["replay.0"]["is_equal"], run.replays["replay.0"]
     assert ("weight" if "np.log" in text else "rich") not in run.replays["replay.0"]["columns"]
     assert rawest.findings == ()
-    final = planning.plan(rawest.notebook, trace=trace, derived=rawest.script)
+    final = planning.plan(rawest.notebook, trace=rawest.trace, derived=rawest.script)
     compile(final.score, "score.py", "exec")
     saving = "".join(each.code for each in final.functions)
     assert all(f'"{saved_file(name, model="model")}"' in saving for name in rehearsed.replays[0].saved)
 
 
 @pytest.mark.slow
+def test_encoders_that_are_named_for_scoring_only_prepare_rows(make, tmp_path: Path) -> None:
+    text = PROVEN["one encoder for several columns"].replace("X = df", "print(df.head())\nX = df")
+    rehearsed, first, run = tried(make, text, tmp_path)
+    each = deriving.candidates(rehearsed, first, run)[0]
+    plan = planning.plan(each.notebook, trace=each.trace, derived=each.script)
+    code = "\n".join(one.code for one in plan.functions)
+    assert "sex_encoder = LabelEncoder()\n    df['sex'] = sex_encoder.fit_transform(df['sex'])\n" in code
+    assert "print(df.head())" not in code
+
+
 def test_what_mixes_rows_is_not_repeated_and_says_so(make, tmp_path: Path) -> None:
     text = "df['place'] = df['height'].rank()\nX = df[['height', 'place']]\ny = df['rich']\n" + SPLIT + FIT
-    rehearsed, plan, run, _ = tried(make, text, tmp_path)
+    rehearsed, plan, run = tried(make, text, tmp_path)
     candidate = deriving.candidates(rehearsed, plan, run)[0]
     assert [(each.code, each.line) for each in candidate.findings] == [("scoring-step-not-replayed", 11)]
     assert "def prepare_rows(X):" in candidate.script.code
@@ -157,7 +167,7 @@ both['age'] = both['age'].fillna(0)
 X_train, X_test = both[['height', 'age']][:90], both[['height', 'age']][90:]
 y_train, y_test = both['rich'][:90], both['rich'][90:]
 """
-    rehearsed, plan, run, _ = tried(make, text + FIT, tmp_path)
+    rehearsed, plan, run = tried(make, text + FIT, tmp_path)
     assert deriving.candidates(rehearsed, plan, run) == []
     assert "one below the other" in deriving.findings(rehearsed, run)[0].message
 
