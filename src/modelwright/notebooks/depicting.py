@@ -35,6 +35,7 @@ def _axes(axes: Any) -> Any:
         "texts": [axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), *(each.get_text() for each in axes.texts)],
         "legend": [each.get_text() for each in legend.get_texts()] if legend else [],
         "scales": [axes.get_xscale(), axes.get_yscale()],
+        "aspect": str(axes.get_aspect()),
         "limits": [*axes.get_xlim(), *axes.get_ylim()],
         "ticks": [each.get_text() for one in (axes.xaxis, axes.yaxis) for each in one.get_ticklabels()],
         "grid": any(each.get_visible() for one in (axes.xaxis, axes.yaxis) for each in one.get_gridlines()),

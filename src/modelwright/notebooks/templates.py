@@ -144,6 +144,7 @@ def test_main_draws_what_it_drew_at_conversion(monkeypatch, capsys, tmp_path, st
     assert others == []
     printed = capsys.readouterr().out.splitlines()
     assert all(str(tmp_path / "report" / name) in printed for name in figures)
+    assert pyplot.get_fignums() == []
 """
 
 SCORE = '''PROJECT = pathlib.Path(__file__).resolve().parents[1]
