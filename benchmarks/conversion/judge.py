@@ -25,7 +25,7 @@ _SEED_NAMES = ("seed", "random_seed", "random_state")
 def judge(entry: Entry, folder: Path, conversion: dict[str, Any], *, work: Path, mutant_count: int) -> dict[str, Any]:
     """Return the judgement of the project in `folder`, converted from the entry's notebook.
 
-    `conversion` is what the conversion printed; used of it are the removals and what it claims.
+    `conversion` is what the conversion printed; used of it are the removals, what only the report has, and its claim.
     """
     notebook, again = watch_twice(entry, work)
     if not notebook.is_ok:
@@ -42,7 +42,9 @@ def judge(entry: Entry, folder: Path, conversion: dict[str, Any], *, work: Path,
         "error": ran.error,
     }
     if ran.is_ok:
-        found = _agreement(entry, project, conversion.get("removals", []), (notebook, again), ran=ran, work=work)
+        drawn = [each for each in conversion.get("decisions", []) if each["fate"] == "report"]
+        excused = [*conversion.get("removals", []), *drawn]
+        found = _agreement(entry, project, excused, (notebook, again), ran=ran, work=work)
         judged["agreement"] = {**asdict(found), "is_equal": found.is_equal}
     judged["tests"] = testing.run_tests(project, entry.python, work)
     if mutant_count and judged["tests"]["is_green"]:

@@ -149,13 +149,11 @@ def _purpose(stage: Stage, known: Context) -> str:
     if own and is_named_after and is_told and len(words) <= _HEADING_WIDTH:
         return f"{words[0].upper()}{words[1:]}."
     thing = "the model" if stage.name in shaping.PLAIN_NAMES or is_named_after or own == "model" else f"`{own}`"
-    thing = "the models" if re.fullmatch(r"models(_\d+)?", own) else thing
+    are_several = bool(re.fullmatch(r"models(_\d+)?", own))
+    thing = "the models" if are_several else thing
     if stage.role == EVALUATE:
-        return (
-            f"Measure {thing}; return its metrics by name."
-            if measures_of(stage, known)
-            else f"Look at what {thing} gives."
-        )
+        measured = f"Measure {thing}; return {'their' if are_several else 'its'} metrics by name."
+        return measured if measures_of(stage, known) else f"Look at what {thing} {'give' if are_several else 'gives'}."
     return f"Train {thing}." if stage.role == TRAIN else _PURPOSE[stage.role]
 
 
