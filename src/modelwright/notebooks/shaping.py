@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from modelwright.notebooks import constants, names, vocabulary
+from modelwright.notebooks import constants, vocabulary
 from modelwright.notebooks.cutting import cut
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.effects import RANDOM
@@ -61,8 +61,9 @@ def stages(flow: Flow, kept: Slice, results: Results, parameters: Parameters) ->
 
     A stage that is the first to draw from a random state that the notebook never seeded has it among its `seeds`.
     """
-    body = _sunk(flow, sorted(kept.body - set(parameters.constants.values())))
-    runs = _runs(flow, body, results)
+    plain = _plain(flow)
+    body = _sunk(flow, sorted(kept.body - set(parameters.constants.values())), plain)
+    runs = _runs(flow, body, results, plain)
     model = results.model
     if model and not any(role == SAVE for role, _, _ in runs):
         runs.append((SAVE, model, []))
@@ -92,7 +93,7 @@ def _with_seeds(shaped: Sequence[Stage], flow: Flow) -> list[Stage]:
 # --- order ---
 
 
-def _sunk(flow: Flow, body: Sequence[int]) -> list[int]:
+def _sunk(flow: Flow, body: Sequence[int], plain: frozenset[int]) -> list[int]:
     """Return the statements with plain ones moved down to the first that must come after them."""
     order = list(body)
     moved: set[int] = set()
@@ -101,7 +102,7 @@ def _sunk(flow: Flow, body: Sequence[int]) -> list[int]:
         follower = next((at for at in range(place + 1, len(order)) if index in flow.conflicts[order[at]]), None)
         if follower is None or follower == place + 1:
             continue
-        if _is_plain(flow, index) or (_splits(flow, order[follower]) and _selects(flow, index)):
+        if index in plain or (_splits(flow, order[follower]) and _selects(flow, index)):
             while order[follower - 1] in moved:
                 follower -= 1  # those moved before stay behind it, as they were
             order.insert(follower, index)
@@ -113,9 +114,9 @@ def _sunk(flow: Flow, body: Sequence[int]) -> list[int]:
 # --- roles ---
 
 
-def _runs(flow: Flow, body: Sequence[int], results: Results) -> list[tuple[int, str, list[int]]]:
+def _runs(flow: Flow, body: Sequence[int], results: Results, plain: frozenset[int]) -> list[tuple[int, str, list[int]]]:
     """Return the runs of statements that become functions: role, model, statements."""
-    roles = _filled(flow, body, _roles(flow, body, results))
+    roles = _filled(flow, body, _roles(flow, body, results, plain), plain)
     keys = _models(flow, body, roles, results)
     measured: dict[int, set[str]] = {}
     for each in results.measures:
@@ -133,7 +134,7 @@ def _runs(flow: Flow, body: Sequence[int], results: Results) -> list[tuple[int, 
     return [(role, key, part) for role, key, group in runs for part in cut(flow, group)]
 
 
-def _roles(flow: Flow, body: Sequence[int], results: Results) -> dict[int, int]:
+def _roles(flow: Flow, body: Sequence[int], results: Results, plain: frozenset[int]) -> dict[int, int]:
     """Return the role of each statement that has one of its own."""
     learning = results.learning
     inside = set(body)
@@ -160,13 +161,18 @@ def _roles(flow: Flow, body: Sequence[int], results: Results) -> dict[int, int]:
             roles[index] = TRAIN
         elif index in after_split and _transforms(flow, index, learning.transformers):
             roles[index] = PREPARE
-        elif _brings_rows(flow, index, inside):
+        elif index not in plain and _brings_rows(flow, index, inside):
             roles[index] = LOAD
     return roles
 
 
-def _filled(flow: Flow, body: Sequence[int], roles: Mapping[int, int]) -> dict[int, int]:
+def _filled(flow: Flow, body: Sequence[int], own: Mapping[int, int], plain: frozenset[int]) -> dict[int, int]:
     """Return a role for every statement: that of what uses it next, or else of what stands before it."""
+    roles = dict(own)
+    for place, index in reversed(list(enumerate(body))):
+        user = next((each for each in body[place + 1 :] if index in flow.sources[each]), None)
+        if index in plain and index not in roles and user in roles:
+            roles[index] = roles[user]
     found: dict[int, int] = {}
     cleaning = 0
     for place, index in enumerate(body):
@@ -174,9 +180,7 @@ def _filled(flow: Flow, body: Sequence[int], roles: Mapping[int, int]) -> dict[i
         role = roles.get(index)
         user = next((each for each in body[place + 1 :] if index in flow.sources[each]), None)
         next_role = roles.get(user) if user is not None else None
-        if role is None and next_role is not None and _is_plain(flow, index):
-            role = next_role
-        elif role is None and SPLIT in {before, next_role} and _selects(flow, index):
+        if role is None and SPLIT in {before, next_role} and _selects(flow, index):
             role = SPLIT
         elif role is None and before in {LOAD, PREPARE}:
             cleaning += flow.statements[index].end_line - flow.statements[index].line + 1
@@ -213,7 +217,7 @@ def _brings_rows(flow: Flow, index: int, body: set[int]) -> bool:
     seen = flow.seen.get(index)
     if seen is not None and seen.read:
         return True
-    return not (flow.data_sources[index] & body) and not _is_plain(flow, index)
+    return not flow.data_sources[index] & body
 
 
 def _splits(flow: Flow, index: int) -> bool:
@@ -236,14 +240,16 @@ def _transforms(flow: Flow, index: int, transformers: frozenset[str]) -> bool:
     return bool((known.reads | known.changes) & transformers)
 
 
-def _is_plain(flow: Flow, index: int) -> bool:
-    """Whether a statement only binds literals, seeds, or objects that are configured rather than fed."""
-    known = flow.effects[index]
-    literals = {
-        name for name, place in constants.bound_once(flow).items() if names.is_literal(flow.statements[place].tree)
-    }
-    reads = known.reads - flow.names.imports.keys() - _PLAIN_CALLS - literals
-    return not reads and not known.changes - RANDOM and not _reads_rows(flow, index)
+def _plain(flow: Flow) -> frozenset[int]:
+    """Return the statements that only bind literals, seeds, or objects that are configured rather than fed."""
+    once = constants.bound_once(flow)
+    settled = set(_PLAIN_CALLS | flow.names.imports.keys())
+    found = set()
+    for index, known in enumerate(flow.effects):
+        if not known.reads - settled and not known.changes - RANDOM and not _reads_rows(flow, index):
+            found.add(index)
+            settled |= {name for name in known.binds if once.get(name) == index}
+    return frozenset(found)
 
 
 def _reads_rows(flow: Flow, index: int) -> bool:
