@@ -36,6 +36,7 @@ IMPORTS = "import numpy as np\nimport pandas as pd\nimport matplotlib.pyplot as 
         ("len(a)", "a len", "", ""),
         ("del a", "a", "", "a"),
         ("(d := b)", "b", "d", ""),
+        ("d = a.query('x < @b')", "a b", "d", ""),
         ("setattr(a, 'x', b)", "a b setattr", "", "a"),
         ("np.random.seed(1)", "np", "<numpy random>", ""),
         ("d = np.random.rand()", "np <numpy random>", "d", "<numpy random>"),

@@ -121,6 +121,14 @@ def test_literals_that_steer_become_parameters(make, cells: str, signature: str)
     assert signature in signatures(plan)
 
 
+def test_a_call_whose_result_nothing_uses_is_only_called(make) -> None:
+    cells = "model = Ridge(alpha=2.0)\nagain = model.fit(X_train, y_train)\nfound = sum([1])\nprint(model.coef_)"
+    plan = planning.plan(make(HEAD + cells + TAIL))
+    code = "\n".join(each.code for each in plan.functions)
+    assert "\n    model.fit(X_train, y_train)\n" in code
+    assert "found" not in code
+
+
 def test_what_is_named_inside_an_assignment_is_assigned_before_it(make) -> None:
     cells = "used = [n for each in names if (n := each)]\nmodel = (built := Ridge(alpha=2.0)).fit(X_train, y_train)"
     plan = planning.plan(make(HEAD + "names = ['a']\n" + cells + TAIL + "\nprint(built.coef_, used)"))
@@ -300,7 +308,7 @@ print(sample)
 model = RandomForestRegressor(n_estimators=3)
 model.fit(X, y)
 """
-    assert "sample = np.random.choice(len(X), 5)" in train_module(planning.plan(make(text)))
+    assert "\n    np.random.choice(len(X), 5)\n" in train_module(planning.plan(make(text)))
 
 
 def test_users_function_that_only_plots_goes_with_its_calls(make) -> None:

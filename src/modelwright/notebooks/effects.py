@@ -6,6 +6,7 @@ settings and files are changed rather than named.
 
 import ast
 import builtins
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -367,6 +368,8 @@ class _Collector(ast.NodeVisitor):
 
     def _method_call(self, node: ast.Call, method: ast.Attribute) -> None:
         receiver = root(method.value)
+        if method.attr in {"query", "eval"}:
+            self.state.reads |= {name for each in node.args for name in _queried(each)}
         if method.attr in vocabulary.PLOT_METHODS or _is_plot_accessor(method):
             self._draw(FIGURE)
         elif method.attr in vocabulary.FITTING_METHODS:
@@ -461,6 +464,12 @@ def _is_display(origin: str) -> bool:
 def _is_plot_accessor(method: ast.Attribute) -> bool:
     """Whether a method is `….plot.bar` or the like."""
     return isinstance(method.value, ast.Attribute) and method.value.attr == "plot"
+
+
+def _queried(text: ast.expr) -> list[str]:
+    """Return the variables that the text of a query of pandas names: `"price < @most"`."""
+    texts = [each.value for each in ast.walk(text) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return [name for each in texts for name in re.findall(r"@(\w+)", each)]
 
 
 def _is_in_place(node: ast.Call) -> bool:

@@ -4,7 +4,7 @@ import ast
 import builtins
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -123,8 +123,45 @@ def function(stage: Stage, known: Context, *, extra: Sequence[str] = (), metrics
     header = signature(stage.name, inputs, defaults, types=types, returns=returns)
     role = shaping.ROLE_NAMES[stage.role]
     places = tuple((known.flow.statements[each].cell, known.flow.statements[each].line) for each in stage.statements)
-    code = _definition(header, body)
+    code = _without_unused(_definition(header, body))
     return Function(stage.name, tuple(inputs), tuple(outputs), given, code, role, places, types, returns)
+
+
+def _without_unused(code: str) -> str:
+    """Return a function's code without the variables that only held what a call returns."""
+    while True:
+        below_purpose = cast("ast.FunctionDef", ast.parse(code).body[0]).body[1:]
+        shorter = cst.parse_module(code).visit(_Unused(_read_in(below_purpose))).code
+        if shorter == code:
+            return code
+        code = shorter
+
+
+def _read_in(body: Iterable[ast.stmt]) -> set[str]:
+    """Return the names that statements read, change or delete, and those in their texts: some query tables."""
+    found: set[str] = set()
+    for each in (node for one in body for node in ast.walk(one)):
+        match each:
+            case ast.Name(id=name, ctx=ast.Load() | ast.Del()) | ast.AugAssign(target=ast.Name(id=name)):
+                found.add(name)
+            case ast.Constant(value=str(text)):
+                found.update(re.findall(r"\w+", text))
+    return found
+
+
+class _Unused(cst.CSTTransformer):
+    """Turns assignments of calls to names that nothing reads into calls."""
+
+    def __init__(self, read: Collection[str]) -> None:
+        super().__init__()
+        self.read = read
+
+    def leave_Assign(self, original_node: cst.Assign, updated_node: cst.Assign) -> cst.BaseSmallStatement:
+        target = original_node.targets[0].target
+        is_one = len(original_node.targets) == 1 and isinstance(target, cst.Name) and target.value not in self.read
+        if is_one and isinstance(original_node.value, cst.Call):
+            return cst.Expr(updated_node.value)
+        return updated_node
 
 
 def types_of(parameters: Sequence[Parameter]) -> dict[str, str]:

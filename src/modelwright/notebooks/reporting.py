@@ -5,10 +5,8 @@ The plots are cut off from training: they are given what its functions return, a
 
 import ast
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import libcst as cst
 
 from modelwright.notebooks import arranging, closures, figures, importing, names, rendering, slicing, supplying
 from modelwright.notebooks.closures import Closures
@@ -240,18 +238,13 @@ def _functions(found: Sequence[_Figure], known: Training, context: Context, take
         named += [(f"{named[0][0]}_{number}", named[0][1]) for number in range(2, 1000)]
         name, purpose = next(candidate for candidate in named if candidate[0] not in taken)
         taken.add(name)
-        function = _drawing(Stage(name, REPORT, one.statements, one.inputs, (), one.parameters), context)
+        function = rendering.function(Stage(name, REPORT, one.statements, one.inputs, (), one.parameters), context)
         # What only writes the figure to a file is done by whoever calls the function.
         saving = [index for index in each.group if figures.only_saves(index, flow)]
         places = tuple((flow.statements[index].cell, flow.statements[index].line) for index in saving)
         code = _with_opening(function.code, purpose, one.copied)
         functions.append(replace(function, code=code, places=(*function.places, *places)))
     return functions
-
-
-def _drawing(stage: Stage, context: Context) -> Function:
-    function = rendering.function(stage, context)
-    return replace(function, code=_without_unused(function.code))
 
 
 def _with_opening(code: str, purpose: str, copied: Sequence[tuple[str, bool]]) -> str:
@@ -271,38 +264,8 @@ def _style(found: Sequence[_Figure], known: Training, context: Context) -> Funct
     statements = figures.style(known.flow, known.kept, taken)
     if not statements:
         return None
-    function = _drawing(Stage(STYLE, REPORT, tuple(statements), (), (), ()), context)
+    function = rendering.function(Stage(STYLE, REPORT, tuple(statements), (), (), ()), context)
     return replace(function, code=_with_opening(function.code, "Set how all figures look.", ()))
-
-
-def _without_unused(code: str) -> str:
-    """Return a function's code without the variables that only held what a call that draws returns."""
-    while True:
-        module = cst.parse_module(code)
-        read = {
-            each.id
-            for each in ast.walk(ast.parse(code))
-            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)
-        }
-        shorter = module.visit(_Unused(read)).code
-        if shorter == code:
-            return code
-        code = shorter
-
-
-class _Unused(cst.CSTTransformer):
-    """Turns assignments of calls to names that nothing reads into calls."""
-
-    def __init__(self, read: Collection[str]) -> None:
-        super().__init__()
-        self.read = read
-
-    def leave_Assign(self, original_node: cst.Assign, updated_node: cst.Assign) -> cst.BaseSmallStatement:
-        target = original_node.targets[0].target
-        is_one = len(original_node.targets) == 1 and isinstance(target, cst.Name) and target.value not in self.read
-        if is_one and isinstance(original_node.value, cst.Call):
-            return cst.Expr(updated_node.value)
-        return updated_node
 
 
 def _needs(one: Supplied, known: Training, context: Context, functions: Sequence[Function]) -> tuple[int, ...]:

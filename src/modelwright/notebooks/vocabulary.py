@@ -15,7 +15,7 @@ PURE_METHODS = frozenset(
     factorize fillna filter flatten format ge get get_dummies get_feature_names_out get_params groupby gt head idxmax
     idxmin info interpolate isin isna isnull items iteritems iterrows itertuples join keys kurt le lower lstrip lt map
     mask max mean median melt memory_usage merge min mode mul ne nlargest notna notnull nsmallest nunique pct_change
-    pivot pivot_table pow predict predict_log_proba predict_proba prod quantile rank rename replace reset_index
+    pivot pivot_table pow predict predict_log_proba predict_proba prod quantile query rank rename replace reset_index
     resample rolling round rstrip score score_samples select_dtypes set_index shift skew sort_index sort_values split
     splitlines stack startswith std strip sub sum swapaxes tail to_dict to_list to_numpy to_string tolist transform
     transpose truncate unique unstack upper value_counts values var where zfill endswith index find encode decode
