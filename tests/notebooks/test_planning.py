@@ -121,6 +121,12 @@ def test_literals_that_steer_become_parameters(make, cells: str, signature: str)
     assert signature in signatures(plan)
 
 
+def test_that_an_assigned_value_is_shown_is_told_of_as_removed(make) -> None:
+    config = "%config InteractiveShell.ast_node_interactivity = 'last_expr_or_assign'\n# ---\n"
+    plan = planning.plan(make(config + HEAD + "sizes = X.shape\nmodel = Ridge(alpha=sizes[1])" + TAIL))
+    assert ("model", "shows the data") in [(each.source, each.reason) for each in plan.removals]
+
+
 def test_a_call_whose_result_nothing_uses_is_only_called(make) -> None:
     cells = "model = Ridge(alpha=2.0)\nagain = model.fit(X_train, y_train)\nfound = sum([1])\nprint(model.coef_)"
     plan = planning.plan(make(HEAD + cells + TAIL))

@@ -251,7 +251,7 @@ def _object(node: ast.expr) -> ast.expr:
 def removals(
     notebook: Notebook, flow: Flow, kept: Slice, *, absorbed: frozenset[int], results: Results
 ) -> list[Removal]:
-    """Return all that goes. `absorbed` statements live on as parameters."""
+    """Return all that goes, be it only that an assigned value is shown. `absorbed` statements live on as parameters."""
     metrics = {each.place.partition("[")[0] for each in results.measures}
     found = list(notebook.removals)
     for each in flow.statements:
@@ -260,6 +260,8 @@ def removals(
             found += [_removal(notebook, each, "unused import", _import_source(each, name)) for name in unused]
         elif each.index not in kept.body | kept.settings | kept.definitions | absorbed:
             found.append(_removal(notebook, each, _reason(each, flow, metrics), each.source))
+        elif each.is_displayed and isinstance(each.tree, ast.Assign) and each.index not in results.shows:
+            found.append(_removal(notebook, each, "shows the data", ast.unparse(each.tree.targets[0])))
     return sorted(found, key=lambda each: (each.cell, each.line))
 
 
