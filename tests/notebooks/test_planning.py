@@ -127,6 +127,25 @@ def test_that_an_assigned_value_is_shown_is_told_of_as_removed(make) -> None:
     assert ("model", "shows the data") in [(each.source, each.reason) for each in plan.removals]
 
 
+def test_that_drawn_rows_are_shown_is_told_of_as_removed_though_the_draw_stays(make) -> None:
+    cells = "import pandas as pd\npd.DataFrame(X).sample(5)\n# ---\nmodel = SGDRegressor().fit(X, y)"
+    plan = planning.plan(make(HEAD.replace("Ridge", "SGDRegressor") + cells + TAIL))
+    assert ("display(pd.DataFrame(X).sample(5))", "shows the data") in [
+        (one.source, one.reason) for one in plan.removals
+    ]
+    assert "    pd.DataFrame(X).sample(5)\n" in train_module(plan)
+
+
+def test_what_a_later_model_is_given_is_prepared_before_the_next_one(make) -> None:
+    cells = (
+        "first = Ridge(alpha=1.0)\nfirst.fit(X_train, y_train)\nprint(first.score(X_test, y_test))\n# ---\n"
+        "X_late = [row[:3] for row in X_train]\n# ---\nmiddle = Ridge(alpha=2.0)\nmiddle.fit(X_train, y_train)\n"
+        "model = Ridge(alpha=3.0)\nmodel.fit(X_late, y_train)\nprint(middle.coef_)"
+    )
+    plan = planning.plan(make(HEAD + cells + TAIL))
+    assert {each.role for each in plan.functions if "X_late" in each.outputs} == {"prepare"}
+
+
 def test_a_call_whose_result_nothing_uses_is_only_called(make) -> None:
     cells = "model = Ridge(alpha=2.0)\nagain = model.fit(X_train, y_train)\nfound = sum([1])\nprint(model.coef_)"
     plan = planning.plan(make(HEAD + cells + TAIL))

@@ -116,7 +116,8 @@ def _sunk(flow: Flow, body: Sequence[int], plain: frozenset[int]) -> list[int]:
 
 def _runs(flow: Flow, body: Sequence[int], results: Results, plain: frozenset[int]) -> list[tuple[int, str, list[int]]]:
     """Return the runs of statements that become functions: role, model, statements."""
-    roles = _filled(flow, body, _roles(flow, body, results, plain), plain)
+    fits = {index for index, _ in results.learning.fits}
+    roles = _filled(flow, body, _roles(flow, body, results, plain), plain, fits)
     keys = _models(flow, body, roles, results)
     measured: dict[int, set[str]] = {}
     for each in results.measures:
@@ -166,7 +167,9 @@ def _roles(flow: Flow, body: Sequence[int], results: Results, plain: frozenset[i
     return roles
 
 
-def _filled(flow: Flow, body: Sequence[int], own: Mapping[int, int], plain: frozenset[int]) -> dict[int, int]:
+def _filled(
+    flow: Flow, body: Sequence[int], own: Mapping[int, int], plain: frozenset[int], fits: set[int]
+) -> dict[int, int]:
     """Return a role for every statement: that of what uses it next, or else of what stands before it."""
     roles = dict(own)
     for place, index in reversed(list(enumerate(body))):
@@ -188,7 +191,10 @@ def _filled(flow: Flow, body: Sequence[int], own: Mapping[int, int], plain: froz
         elif role is None and user is None:
             role = before
         elif role is None:
-            role = PREPARE if next_role in {None, LOAD, SAVE} else next_role
+            # What a later model than the next one is given is no part of training that.
+            next_fit = next((each for each in body[place + 1 :] if each in fits), user)
+            is_for_later = next_role == TRAIN and user in fits and user != next_fit
+            role = PREPARE if next_role in {None, LOAD, SAVE} or is_for_later else next_role
         found[index] = role
     return found
 

@@ -260,9 +260,17 @@ def removals(
             found += [_removal(notebook, each, "unused import", _import_source(each, name)) for name in unused]
         elif each.index not in kept.body | kept.settings | kept.definitions | absorbed:
             found.append(_removal(notebook, each, _reason(each, flow, metrics), each.source))
-        elif each.is_displayed and isinstance(each.tree, ast.Assign) and each.index not in results.shows:
-            found.append(_removal(notebook, each, "shows the data", ast.unparse(each.tree.targets[0])))
+        elif each.is_displayed and each.index not in results.shows and (shown := _only_shown(each, flow)):
+            found.append(_removal(notebook, each, "shows the data", shown))
     return sorted(found, key=lambda each: (each.cell, each.line))
+
+
+def _only_shown(statement: Statement, flow: Flow) -> str:
+    """Return what a kept statement shows beside what it is kept for: the value assigned, the rows drawn."""
+    if isinstance(statement.tree, ast.Assign):
+        return ast.unparse(statement.tree.targets[0])
+    changes = flow.effects[statement.index].changes
+    return f"display({statement.source})" if changes and changes <= RANDOM else ""
 
 
 def _removal(notebook: Notebook, statement: Statement, reason: str, source: str) -> Removal:
