@@ -121,6 +121,24 @@ def test_literals_that_steer_become_parameters(make, cells: str, signature: str)
     assert signature in signatures(plan)
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "print(f'{mean_squared_error(y_test, model.predict(X_test)):.1%}')",
+        "print('{:.1%}'.format(mean_squared_error(y_test, model.predict(X_test))))",
+    ],
+)
+def test_a_percentage_is_printed_as_it_is(make, cells: str) -> None:
+    plan = planning.plan(make(HEAD + "model = Ridge().fit(X_train, y_train)\n" + cells + TAIL))
+    assert cells.replace("mean_squared_error(y_test, model.predict(X_test))", "mse") in train_module(plan)
+
+
+def test_a_loss_that_gradients_are_asked_of_is_shown(make) -> None:
+    text = "import torch\n# ---\nw = torch.ones(3, requires_grad=True)\nloss = (w * 2).sum()\n"
+    text += "loss.backward()\nprint(loss)\n"
+    assert "    print(loss)\n" in train_module(planning.plan(make(text)))
+
+
 def test_that_an_assigned_value_is_shown_is_told_of_as_removed(make) -> None:
     config = "%config InteractiveShell.ast_node_interactivity = 'last_expr_or_assign'\n# ---\n"
     plan = planning.plan(make(config + HEAD + "sizes = X.shape\nmodel = Ridge(alpha=sizes[1])" + TAIL))
@@ -171,6 +189,7 @@ def test_what_is_named_inside_an_assignment_is_assigned_before_it(make) -> None:
         ("print('m: %.2f' % mean_squared_error(y_test, model.predict(X_test)))", [("mse", Goal.MINIMIZE)]),
         ("print('m: {}'.format(mean_squared_error(y_test, model.predict(X_test))))", [("mse", Goal.MINIMIZE)]),
         ("print('m: ' + str(mean_squared_error(y_test, model.predict(X_test))))", [("mse", Goal.MINIMIZE)]),
+        ("print(f'{mean_squared_error(y_test, model.predict(X_test)):.1%}')", [("mse", Goal.MINIMIZE)]),
         ("mean_squared_error(y_test, model.predict(X_test))", [("mse", Goal.MINIMIZE)]),
         ("mean_squared_error(y_test, model.predict(X_test)) ** 0.5", [("rmse", Goal.MINIMIZE)]),
         ("model.score(X_test, y_test)", [("score", Goal.MAXIMIZE)]),

@@ -35,6 +35,7 @@ _OBJECTS = (".joblib", ".pkl", ".pickle", ".sav")
 _TEXTS = (".csv", ".tsv", ".txt", ".json")
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
+_BLANKS = re.compile(r"(?<=\S)[ \t]+|[ \t]+(?=\n)")
 # What tells of the clock, of memory or of the screen, and of no result.
 _PASSING = (
     re.compile(r"0x[0-9a-fA-F]+"),
@@ -119,11 +120,14 @@ def width(table: Any) -> int:
 
 
 def said(text: str) -> Any:
-    """Return the words and the numbers of a text that was printed, without those of clocks and addresses."""
+    """Return the words and the numbers of a text that was printed, without those of clocks and addresses.
+
+    Of blanks, those that a line begins with count.
+    """
     for each in _PASSING:
         text = each.sub("@", text)
     numbers = [float(each) for each in _NUMBER.findall(text)]
-    words = " ".join(_NUMBER.sub("#", text).split())
+    words = _BLANKS.sub(" ", _NUMBER.sub("#", text)).strip()
     if len(words) > SHOWN_TEXT:
         words = words[:SHOWN_TEXT] + f"… {zlib.crc32(words.encode('utf-8', 'replace'))}"
     return {"words": words, "numbers": numbers if len(numbers) <= SHOWN_ITEMS else _table(numbers)}

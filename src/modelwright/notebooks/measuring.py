@@ -16,6 +16,7 @@ from modelwright.notebooks.statements import Statement
 # How names tell which rows they hold.
 _ROWS = {"train": r"train|_tr\b|_tr_", "valid": r"valid|_val\b|_dev\b", "test": r"test|_te\b"}
 _PLACE_OF_VALUE = re.compile(r"\{[^{}]*\}|%[-+ #0-9.]*[a-zA-Z]")
+_PERCENT = re.compile(r"\{[^{}]*%\}")
 _NUMBER_IN_WORDS = re.compile(r"(?<![\w.])\d")
 # What the scores of several folds are summed up with.
 _SUMMARIES = frozenset({"mean", "std", "max", "min", "median"})
@@ -67,6 +68,7 @@ class _Measuring:
         self.numbers: dict[str, str] = {}  # where a metric is to be had, with the function that gave it
         self.folds: set[str] = set()  # names of arrays that hold a score for each fold
         self.fitted = _fitted_names(flow, learning)
+        self.losses = _losses(flow)
         self.variables = {name for each in flow.effects for name in each.binds | each.reads}
 
     def run(self) -> Measures:
@@ -105,7 +107,7 @@ class _Measuring:
                 model = subject(self.flow, self.learning, one.index)
                 name = _free_name(_shown_name(expression, function), expression, taken, model)
                 self.found.append(Measure(one.index, name, expression, function, name, is_bound=False))
-        return is_told and bool(_shown(one)) and not _says_numbers(one.tree)
+        return is_told and bool(_shown(one)) and not _says_numbers(one.tree) and not _says_percents(one.tree)
 
     def _function(self, node: ast.expr) -> str | None:
         return _metric_function(node, self.flow.names, self.numbers, self.fitted, self.folds)
@@ -128,6 +130,7 @@ class _Measuring:
         """Whether a statement shows something that depends on a model and is no plot."""
         learning, tree = self.learning, one.tree
         depends = one.index in learning.dependent | learning.training or _shows_learnt(tree, self.fitted)
+        depends = depends or bool(self.flow.effects[one.index].reads & self.losses)
         if not depends or not _is_shown(one, self.flow):
             return False
         if FIGURE in self.flow.effects[one.index].changes and not _prints(tree):
@@ -161,6 +164,13 @@ def _says_numbers(tree: ast.stmt) -> bool:
     return any(_NUMBER_IN_WORDS.search(each) for each in texts)
 
 
+def _says_percents(tree: ast.stmt) -> bool:
+    """Whether a statement writes a number as a percentage, which is another number: `f"{score:.1%}"`."""
+    specs = [each.format_spec for each in ast.walk(tree) if isinstance(each, ast.FormattedValue) and each.format_spec]
+    texts = [each.value for each in ast.walk(tree) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return any(ast.unparse(each).endswith("%'") for each in specs) or any(map(_PERCENT.search, texts))
+
+
 def _is_shown(one: Statement, flow: Flow) -> bool:
     """Whether a statement shows anything: as it was seen to, or else as its text says."""
     if one.index in flow.seen:
@@ -178,6 +188,13 @@ def _last(node: ast.Call) -> str:
 
 def _owner(place: str) -> str:
     return place.partition("[")[0]
+
+
+def _losses(flow: Flow) -> set[str]:
+    """Return the names of what gradients were asked of: `loss.backward()`."""
+    called = [each.func for one in flow.statements for each in ast.walk(one.tree) if isinstance(each, ast.Call)]
+    found = (root(each.value) for each in called if isinstance(each, ast.Attribute) and each.attr == "backward")
+    return {each for each in found if each}
 
 
 def _fitted_names(flow: Flow, learning: Learning) -> set[str]:
