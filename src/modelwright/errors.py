@@ -302,6 +302,15 @@ class InterpreterUnreadable(ModelwrightError):
     remedy = "{python} --version, or choose another with --python"
 
 
+class InterpreterDiffers(ModelwrightError):
+    """An interpreter has other versions than those that a project was made with, so that comparing says nothing."""
+
+    code = "interpreter-differs"
+    status = 409
+    problem = 'Python "{python}" has {found}, but the project was made with {wanted}'
+    remedy = "wright prove --python PATH, of an environment that the notebook ran in"
+
+
 class ModuleNotInstalled(ModelwrightError):
     """The code imports a module that the interpreter does not have."""
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from modelwright.environments.inspection import Inspection, closure, inspect, requirements_for
+from modelwright.environments.inspection import Inspection, check_versions, closure, inspect, requirements_for
 from modelwright.errors import (
     DistributionEditable,
+    InterpreterDiffers,
     InterpreterUnreadable,
     ModuleNotDistributed,
     ModuleNotInstalled,
@@ -125,6 +126,16 @@ def test_the_closure_follows_markers_and_extras_and_leaves_out_what_is_absent(tm
 def test_a_requirement_that_is_not_installed_is_refused(ours: Inspection) -> None:
     with pytest.raises(ModuleNotInstalled, match="no-such-thing"):
         closure([Requirement("no-such-thing", "1")], ours)
+
+
+def test_other_versions_than_a_project_was_made_with_are_refused(ours: Inspection) -> None:
+    pytest_here = ours.distributions["pytest"].version
+    check_versions([Requirement("pytest", pytest_here)], python=ours.python)
+    wanted = [Requirement("pytest", "0.1"), Requirement("no-such-thing", "1")]
+    with pytest.raises(InterpreterDiffers) as refused:
+        check_versions(wanted, python=ours.python)
+    assert f"has pytest {pytest_here}, no no-such-thing, but" in str(refused.value)
+    assert "with pytest 0.1, no-such-thing 1" in str(refused.value)
 
 
 def test_what_is_no_python_is_refused_with_its_own_words(tmp_path: Path) -> None:

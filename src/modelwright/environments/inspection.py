@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from modelwright import processes, settings
 from modelwright.errors import (
     DistributionEditable,
+    InterpreterDiffers,
     InterpreterUnreadable,
     ModuleNotDistributed,
     ModuleNotInstalled,
@@ -102,6 +103,17 @@ def inspect(python: Path, modules: Iterable[str] = ()) -> Inspection:
         distributions={canonicalize_name(each["name"]): _distribution(each) for each in answer["distributions"]},
         modules={name: _module_origin(each) for name, each in answer["modules"].items()},
     )
+
+
+def check_versions(requirements: Iterable[Requirement], *, python: Path) -> None:
+    """Find out that `python` has the distributions in these versions. Raises InterpreterDiffers."""
+    installed = inspect(python).distributions
+    found = {each: installed.get(canonicalize_name(each.name)) for each in requirements}
+    others = {each: one for each, one in found.items() if one is None or one.version != each.version}
+    if others:
+        told = [f"{each.name} {one.version}" if one else f"no {each.name}" for each, one in others.items()]
+        wanted = [f"{each.name} {each.version}" for each in others]
+        raise InterpreterDiffers(python=python, found=", ".join(told), wanted=", ".join(wanted))
 
 
 def requirements_for(

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from modelwright.environments import inspection
 from modelwright.environments.locking import pins
 from modelwright.errors import (
     CommandTimedOut,
@@ -23,7 +24,7 @@ from modelwright.notebooks.layouts import Style
 from modelwright.projects import conversion, testing
 from modelwright.projects.code import code_digest
 from modelwright.projects.conversion import Study
-from modelwright.projects.manifest import Manifest, read_lock
+from modelwright.projects.manifest import Manifest, read_lock, read_requirements
 from modelwright.records import (
     BuiltEnvironment,
     DeploymentStatus,
@@ -141,10 +142,12 @@ def convert(session: Session, order: Order) -> Verified:
 def prove(session: Session, manifest: Manifest, *, python: Path | None = None) -> Proof:
     """Run the project's notebooks and the project, compare their results, and record the proof, equal or not.
 
-    Raises ProjectWithoutNotebook, and ProofDiffers when a result is not equal.
+    Raises ProjectWithoutNotebook, InterpreterDiffers when `python` has other versions than the project, and
+    ProofDiffers when a result is not equal.
     """
     if manifest.training is None:
         raise ProjectWithoutNotebook(project=manifest.name, folder=manifest.folder)
+    inspection.check_versions(read_requirements(manifest), python=interpreter(python))
     environment = training.environment_of(session.store, read_lock(manifest), python=python)
     with claims.scratch_folder(session.store) as work_folder:
         with session.stage("notebook", f"running {manifest.training.name} in a fresh kernel") as stage:

@@ -1,6 +1,7 @@
 """The project manifest `wright.toml`: where the project came from, what the gate decides on, its environment."""
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 from modelwright.errors import ProjectInvalid, ProjectMissing
 from modelwright.notebooks import layouts
 from modelwright.notebooks.layouts import Layout, Style
-from modelwright.records import Goal, Lock, LockSource, Wishes
+from modelwright.records import Goal, Lock, LockSource, Requirement, Wishes
 
 MANIFEST_FILE = "wright.toml"
 PARAMETERS_FILE = "parameters.toml"
 LOCK_FILE = "requirements.lock"
+REQUIREMENTS_FILE = "requirements.txt"
 PAGE_FILE = "conversion.html"
 FORMAT_VERSION = 1
 # Projects of before there were packages have their modules in the project's folder.
@@ -124,6 +126,14 @@ def read_parameters(folder: Path) -> dict[str, object]:
     """Return the values of `parameters.toml`; an absent file has none. Raises ProjectInvalid."""
     path = folder / PARAMETERS_FILE
     return _read_toml(path) if path.is_file() else {}
+
+
+def read_requirements(manifest: Manifest) -> tuple[Requirement, ...]:
+    """Return what the project says that it needs in exactly one version; nothing where it says nothing."""
+    path = manifest.folder / REQUIREMENTS_FILE
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    pairs = [line.split("==") for line in lines if re.fullmatch(r"[\w.-]+==[\w.+!-]+", line)]
+    return tuple(Requirement(name, version) for name, version in pairs)
 
 
 def read_lock(manifest: Manifest) -> Lock:

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 
 from modelwright.notebooks.layouts import Layout
-from modelwright.projects.manifest import LOCK_FILE, PAGE_FILE, PARAMETERS_FILE, toml_literal
+from modelwright.projects.manifest import LOCK_FILE, PAGE_FILE, PARAMETERS_FILE, REQUIREMENTS_FILE, toml_literal
 from modelwright.records import Function, Lock, LockSource, Plan, Requirement
 
 # The request that scoring is tried with.
@@ -47,7 +47,7 @@ def files(
         ".github/workflows/ci.yml": _CI.format(python=_minor(lock), install=_install(lock)),
         "pyproject.toml": _packaging(name, layout, requirements, lock, copied)
         + (_checking(plan, layout) if copied else _MYPY),
-        "requirements.txt": "".join(f"{each}\n" for each in requirements),
+        REQUIREMENTS_FILE: "".join(f"{each}\n" for each in requirements),
         LOCK_FILE: lock.text,
     }
 
@@ -152,7 +152,7 @@ def _install(lock: Lock) -> str:
     """Return the arguments of pip that install what the project needs."""
     # A lock of remade wheels names files that only the machine that it was made on has.
     is_found = lock.source is not LockSource.WHEELS
-    return f"install --no-deps --require-hashes -r {LOCK_FILE}" if is_found else "install -r requirements.txt"
+    return f"install --no-deps --require-hashes -r {LOCK_FILE}" if is_found else f"install -r {REQUIREMENTS_FILE}"
 
 
 _PYPROJECT = """\
