@@ -11,6 +11,7 @@ import pytest
 from modelwright.errors import ProjectRaised
 from modelwright.notebooks import layouts, proof
 from modelwright.notebooks.describing import difference
+from modelwright.records import Comparison
 from modelwright.settings import child_environment
 
 FLAT = Path(__file__).parents[1] / "formats" / "flat_project"
@@ -129,3 +130,13 @@ def test_small_notebooks_are_proven_equal_and_their_tests_pass(convert_text, cor
 def test_difference_is_relative_and_strict_about_shape(one, other, apart) -> None:
     assert difference(one, other) == apart
     assert difference(other, one) == apart
+
+
+def test_what_differs_is_told_by_the_part_that_does() -> None:
+    one = {"all": {"type": "Ridge", "parameters": {"alpha": 0.5}, "learnt": {"coef_": [1.0, 2.0]}}}
+    other = {"all": {"type": "Ridge", "parameters": {"alpha": 0.5}, "learnt": {"coef_": [1.0, 3.0]}}}
+    model = Comparison("train_model.model", "value", one, other, is_equal=False, difference=0.3, place="cell 4")
+    told = "train_model.model (cell 4) at all.learnt.coef_[1] is 3.0 where the notebook has 2.0"
+    assert proof.in_one_line(model) == told
+    lost = Comparison("mse", "metric", 2.0, None, is_equal=False, difference=1.0)
+    assert proof.in_one_line(lost) == "mse is nothing where the notebook has 2.0"

@@ -21,6 +21,7 @@ from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
 from modelwright.notebooks import reviewing
 from modelwright.notebooks.layouts import Style
+from modelwright.notebooks.proof import in_one_line
 from modelwright.projects import conversion, testing
 from modelwright.projects.code import code_digest
 from modelwright.projects.conversion import Study
@@ -38,6 +39,9 @@ from modelwright.records import (
 from modelwright.serving import deployments
 from modelwright.settings import interpreter
 from modelwright.store import claims, endpoints, environments, models, projects
+
+# So many of the results that differ are told of.
+_MOST_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -320,10 +324,8 @@ def _told_of(proof: Proof) -> str:
     return f"equal to the notebook: {agreeing}" + (f"; different: {differing}" if differing else "")
 
 
-def _differences(proof: Proof) -> str:
-    told = [
-        f"{each.name} is {each.project!r} where the notebook has {each.notebook!r}"
-        for each in proof.comparisons
-        if not each.is_equal
-    ]
-    return "; ".join(told) or "there was nothing to compare"
+def _differences(found: Proof) -> str:
+    """Return the first differences in the order of the project's functions, and how many more there are."""
+    others = [each for each in found.comparisons if not each.is_equal]
+    more = [f"{len(others) - _MOST_TOLD} more"] if len(others) > _MOST_TOLD else []
+    return "; ".join([*map(in_one_line, others[:_MOST_TOLD]), *more]) or "there was nothing to compare"

@@ -123,6 +123,30 @@ def prove(
     )
 
 
+def in_one_line(comparison: Comparison) -> str:
+    """Return what differs: the result, its cell, and the first part of it that is not the same."""
+    path, notebook, project = _first_apart(comparison.notebook, comparison.project)
+    place = f" ({comparison.place})" if comparison.place else ""
+    part = f" at {path}" if path else ""
+    return f"{comparison.name}{place}{part} is {_brief(project)} where the notebook has {_brief(notebook)}"
+
+
+def _first_apart(one: Any, other: Any, path: str = "") -> tuple[str, Any, Any]:
+    """Return the path of the first entry in which two values differ, and what both have there."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        pairs = [(f"{path}.{key}", one.get(key), other.get(key)) for key in {**one, **other}]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = [(f"{path}[{place}]", *pair) for place, pair in enumerate(zip(one, other, strict=True))]
+    else:
+        return path.lstrip("."), one, other
+    found = (_first_apart(first, second, place) for place, first, second in pairs if difference(first, second))
+    return next(found, (path.lstrip("."), one, other))
+
+
+def _brief(value: Any) -> str:
+    return "nothing" if value is None else _short(repr(value))
+
+
 def _noise(plan: Plan, one: NotebookRun, other: NotebookRun | None) -> dict[tuple[str, str], float]:
     """Return how far two runs of the notebook are apart, by kind and name of each result that differs."""
     if other is None:
