@@ -134,6 +134,7 @@ def golden_of(plan) -> dict[str, Any]:
         "files": {plan.model_file: {}},
         "pipeline": {"result": [], "printed": [], "files": {plan.model_file: {}}},
         "report": None,
+        "calls": [{}],
         "rows": {"columns": ["a"], "rows": [[1.0]]},
         "predictions": [1.0],
         "certainty": [1.0],

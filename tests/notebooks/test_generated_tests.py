@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from modelwright.notebooks import characterising, testing
+from modelwright.settings import child_environment
+
 DRAWN = '__import__("random").SystemRandom().random()'
 # Each mutant breaks one thing; named are the tests that must notice it.
 MUTANTS = {
@@ -125,6 +128,35 @@ def test_running_them_writes_nothing_into_the_project(diabetes, untouched) -> No
         *(f"src/small/{name}.py" for name in ("__init__", "pipeline", "score", "train")),
         *(f"tests/{name}" for name in (*names, *tests)),
     }
+
+
+@pytest.mark.slow
+def test_of_what_is_too_slow_the_calls_are_tested(diabetes, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(diabetes.project, project)
+    plan, layout = diabetes.plan, diabetes.layout
+    noted = characterising.trials(
+        plan,
+        diabetes.training_run,
+        project=project,
+        layout=layout,
+        python=Path(sys.executable),
+        environment=child_environment(),
+        work_folder=tmp_path / "trials",
+    )
+    quick = {name: each for name, each in noted[1]["functions"].items() if name != "train_model"}
+    noted[1] = {**noted[1], "left": {"train_model": "it took long"}, "functions": quick}
+    golden = characterising.golden(plan, diabetes.training_run, diabetes.scoring_run, noted=noted, layout=layout)
+    assert "train_model: it took long" in golden["not tested"]
+    for path, text in testing.tests(plan, golden, layout).items():
+        (project / path).write_text(text, encoding="utf-8")
+    assert outcomes(project, tmp_path / "elsewhere", named="calls_each_step") == {
+        "test_main_calls_each_step_with_what_it_needs": True,
+        "test_pipeline_calls_each_step_with_what_it_needs": True,
+    }
+    train = project / "src" / "small" / "train.py"
+    train.write_text(train.read_text().replace("alpha=arguments.alpha", "alpha=1.0"))
+    assert not all(outcomes(project, tmp_path / "elsewhere", named="main_calls_each_step").values())
 
 
 @pytest.mark.slow

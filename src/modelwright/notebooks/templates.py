@@ -147,6 +147,55 @@ def test_main_draws_what_it_drew_at_conversion(monkeypatch, capsys, tmp_path, st
     assert pyplot.get_fignums() == []
 """
 
+CALLS = '''TRAIN = "{train}"
+PIPELINE = "{pipeline}"
+MEASURED = "{measured}"
+
+
+@pytest.fixture
+def mocked(monkeypatch, golden):
+    """Return a function that puts a mock in the place of each step that a module calls.
+
+    It gives the mocks, each with the call that is to come.
+    """
+
+    def mocked_in(module):
+        values, found = {{"output_folder": "elsewhere"}}, []
+        for step in golden["calls"]:
+            inputs = [values[name] for name in step["inputs"]]
+            outputs = [
+                {{"metric": 1.0}} if name == MEASURED else f"{{step['name']}} {{name}}"
+                for name in step["outputs"]
+            ]
+            result = outputs[0] if len(outputs) == 1 else tuple(outputs)
+            function = mock.Mock(return_value=result)
+            monkeypatch.setattr(module, step["name"], function)
+            found.append((function, mock.call(*inputs, **step["parameters"])))
+            values.update(zip(step["outputs"], outputs))
+        return found
+
+    return mocked_in
+
+
+def test_main_calls_each_step_with_what_it_needs(mocked, monkeypatch):
+    module = importlib.import_module(TRAIN)
+    steps = mocked(module)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--output-folder", "elsewhere"])
+
+    module.main()
+
+    assert [each.call_args_list for each, _ in steps] == [[call] for _, call in steps]
+
+
+def test_pipeline_calls_each_step_with_what_it_needs(mocked):
+    module = importlib.import_module(PIPELINE)
+    steps = mocked(module)
+
+    module.pipeline(output_folder="elsewhere")
+
+    assert [each.call_args_list for each, _ in steps] == [[call] for _, call in steps]
+'''
+
 SCORE = '''PROJECT = pathlib.Path(__file__).resolve().parents[1]
 {module}
 TOLERANCE = 1e-9

@@ -19,7 +19,11 @@ _COPIED = ("tests/describing.py", "tests/stepping.py")
 _COPIED_FOR_REPORT = "tests/depicting.py"
 # What tests may import, and our own modules beside them.
 _IMPORTABLE = ["importlib", "joblib", "json", "numpy", "os", "pandas", "pathlib", "pickle", "pytest", "subprocess"]
-_GIVEN = (*(f"import {each}" for each in [*_IMPORTABLE, "sys"]), "from matplotlib import pyplot")
+_GIVEN = (
+    *(f"import {each}" for each in [*_IMPORTABLE, "sys"]),
+    "from matplotlib import pyplot",
+    "from unittest import mock",
+)
 _OURS = dict.fromkeys(("certainty", "contents", "describe", "difference", "overlaps", "plain", "said"), "describing")
 _OURS |= {"depicted": "depicting"}
 _RESERVED = frozenset(
@@ -71,6 +75,9 @@ def tests(plan: Plan, golden: Mapping[str, Any], layout: Layout) -> dict[str, st
     if golden["pipeline"]:
         code = _pipeline_tests(golden)
         files["tests/test_pipeline.py"] = _file("Tests of pipeline.py.", code, {"pipeline": layout.pipeline})
+    if golden["calls"]:
+        code = templates.CALLS.format(train=layout.train, pipeline=layout.pipeline, measured=plan.measured)
+        files["tests/test_calls.py"] = _file("Tests of what main and pipeline call: some steps take long.", code, {})
     if golden["answer"] is not None:
         code = _score_tests(golden, layout)
         files["tests/test_score.py"] = _file("Tests of the scoring script.", code, homes)
