@@ -147,9 +147,7 @@ def test_main_draws_what_it_drew_at_conversion(monkeypatch, capsys, tmp_path, st
     assert pyplot.get_fignums() == []
 """
 
-CALLS = '''TRAIN = "{train}"
-PIPELINE = "{pipeline}"
-MEASURED = "{measured}"
+CALLS = '''{constants}
 
 
 @pytest.fixture

@@ -76,15 +76,16 @@ def tests(plan: Plan, golden: Mapping[str, Any], layout: Layout) -> dict[str, st
         code = _pipeline_tests(golden)
         files["tests/test_pipeline.py"] = _file("Tests of pipeline.py.", code, {"pipeline": layout.pipeline})
     if golden["calls"]:
-        code = templates.CALLS.format(train=layout.train, pipeline=layout.pipeline, measured=plan.measured)
+        named = {"TRAIN": layout.train, "PIPELINE": layout.pipeline, "MEASURED": plan.measured}
+        code = templates.CALLS.format(constants="\n".join(_constant(name, text) for name, text in named.items()))
         files["tests/test_calls.py"] = _file("Tests of what main and pipeline call: some steps take long.", code, {})
     if golden["answer"] is not None:
         code = _score_tests(golden, layout)
         files["tests/test_score.py"] = _file("Tests of the scoring script.", code, homes)
     if golden["report"]:
         files["tests/test_report.py"] = _file("Tests of report.py.", templates.REPORT, {"main": layout.report})
-    named = [layout.pipeline, *([layout.score] if plan.score else []), *([layout.report] if plan.report else [])]
-    code = _imports(sorted({*modules, layout.train, *named}), layout)
+    more = [layout.pipeline, *([layout.score] if plan.score else []), *([layout.report] if plan.report else [])]
+    code = _imports(sorted({*modules, layout.train, *more}), layout)
     files["tests/test_imports.py"] = _file("Tests of importing the modules.", code, {})
     return files
 
@@ -289,11 +290,14 @@ def _pipeline_tests(golden: Mapping[str, Any]) -> str:
 
 def _score_tests(golden: Mapping[str, Any], layout: Layout) -> str:
     noted = golden["score"]
-    plain = f'MODULE = "{layout.score}"'
-    short = f'    "{layout.score}"'
-    is_cut = len(plain) > wrapping.WIDTH >= len(short)
-    text = templates.SCORE.format(module=f"MODULE = (\n{short}\n)" if is_cut else plain)
+    text = templates.SCORE.format(module=_constant("MODULE", layout.score))
     text += templates.SCORE_REPEATS if noted["repeats"] else ""
     text += templates.SCORE_EARLY if noted["early"] == "NameError" else ""
     text += templates.SCORE_MISSING if noted["missing"] == "FileNotFoundError" else ""
     return text
+
+
+def _constant(name: str, text: str) -> str:
+    """Return the line or lines that give a text a name."""
+    plain, short = f'{name} = "{text}"', f'    "{text}"'
+    return f"{name} = (\n{short}\n)" if len(plain) > wrapping.WIDTH >= len(short) else plain
