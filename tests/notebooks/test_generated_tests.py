@@ -93,14 +93,14 @@ MUTANTS = {
 }
 
 
-def outcomes(project: Path, folder: Path, *, named: str = "") -> dict[str, bool]:
+def outcomes(project: Path, folder: Path, *, tests: str = "tests", named: str = "") -> dict[str, bool]:
     """Return whether each generated test passed, by name, run as its user runs it, from another folder.
 
     `named` narrows them to those that a pytest expression names.
     """
     folder.mkdir(exist_ok=True)
     options = ["-q", "-rA", "--no-header", "-p", "no:cacheprovider", "-k", named]
-    command = [sys.executable, "-m", "pytest", *options, project / "tests"]
+    command = [sys.executable, "-m", "pytest", *options, project / tests]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     found = re.findall(r"^(PASSED|FAILED|ERROR) \S+::(\w+)", done.stdout, flags=re.MULTILINE)
@@ -169,7 +169,8 @@ def test_each_dies_of_a_mutation_that_it_watches_for(diabetes, untouched, tmp_pa
         text = module.read_text()
         assert old in text, name
         module.write_text(text.replace(old, new))
-        found = outcomes(project, tmp_path / "elsewhere", named=" or ".join(watching))
+        tests = "tests/test_imports.py" if watching == {"imports_do_nothing"} else f"tests/test_{file}"
+        found = outcomes(project, tmp_path / "elsewhere", tests=tests, named=" or ".join(watching))
         return {test for test, passed in found.items() if not passed}
 
     with ThreadPoolExecutor(2) as pool:
