@@ -325,7 +325,8 @@ def _told_of(proof: Proof) -> str:
 
 
 def _differences(found: Proof) -> str:
-    """Return the first differences in the order of the project's functions, and how many more there are."""
+    """Return the first differences in the order of the project's functions, and the names of the others."""
     others = [each for each in found.comparisons if not each.is_equal]
-    more = [f"{len(others) - _MOST_TOLD} more"] if len(others) > _MOST_TOLD else []
+    names = ", ".join(each.name for each in others[_MOST_TOLD:])
+    more = [f"also other: {names}"] if names else []
     return "; ".join([*map(in_one_line, others[:_MOST_TOLD]), *more]) or "there was nothing to compare"
