@@ -151,6 +151,7 @@ def test_encoders_that_are_named_for_scoring_only_prepare_rows(make, tmp_path: P
     assert "print(df.head())" not in code
 
 
+@pytest.mark.slow
 def test_what_mixes_rows_is_not_repeated_and_says_so(make, tmp_path: Path) -> None:
     text = "df['place'] = df['height'].rank()\nX = df[['height', 'place']]\ny = df['rich']\n" + SPLIT + FIT
     rehearsed, plan, run = tried(make, text, tmp_path)

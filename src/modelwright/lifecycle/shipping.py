@@ -328,5 +328,5 @@ def _differences(found: Proof) -> str:
     """Return the first differences in the order of the project's functions, and the names of the others."""
     others = [each for each in found.comparisons if not each.is_equal]
     names = ", ".join(each.name for each in others[_MOST_TOLD:])
-    more = [f"also other: {names}"] if names else []
+    more = [f"also different: {names}"] if names else []
     return "; ".join([*map(in_one_line, others[:_MOST_TOLD]), *more]) or "there was nothing to compare"

@@ -21,6 +21,7 @@ _TRYING = Path(__file__).with_name("trying.py")
 # All functions together, and each of them, may take so long in a test run; otherwise fewer rows are loaded.
 _LIMIT_SECONDS = 5.0
 _LIMIT_EACH_SECONDS = 2.0
+# What was quick enough once is, whatever else the machine is doing the second time.
 _AGAIN_SECONDS = 60.0
 _MOST_ROWS = (None, 3000, 600, 150)
 # Two trials, in which sets of texts lie in other orders.
@@ -67,7 +68,6 @@ def trials(
         if "failure" in noted:
             break
         most_rows = (noted["most_rows"],)
-        # What was quick enough once is, whatever else the machine is doing the second time.
         request |= {"left": noted["left"], "limit_seconds": _AGAIN_SECONDS, "limit_each_seconds": _AGAIN_SECONDS}
     return found
 
@@ -76,8 +76,12 @@ def _trial(
     request: Mapping[str, Any], folder: Path, python: Path, environment: Mapping[str, str], timeout_seconds: float
 ) -> Noted:
     elsewhere = folder / "elsewhere"
-    places = {"output_folder": "model/1", "empty_folder": "empty", "pipeline_folder": "pipeline"}
-    places["report_folder"] = "report"
+    places = {
+        "output_folder": "model/1",
+        "empty_folder": "empty",
+        "pipeline_folder": "pipeline",
+        "report_folder": "report",
+    }
     folders = {name: str((folder / place).absolute()) for name, place in places.items()}
     for each in (elsewhere, *map(Path, folders.values())):
         each.mkdir(parents=True, exist_ok=True)
