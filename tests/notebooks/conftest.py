@@ -12,12 +12,14 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from modelwright.notebooks import characterising, emitting, execution, layouts, planning, reading, testing
 from modelwright.notebooks.layouts import Layout
+from modelwright.notebooks.proof import ProjectRun
 from modelwright.projects import scaffold
 from modelwright.records import Lock, Notebook, NotebookRun, Plan
 from modelwright.settings import child_environment
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "diabetes"
 CORPUS = Path(__file__).with_name("corpus")
+NOTHING_SLOW = ProjectRun({"rows": {}, "seconds": {}}, Path(), Path())
 _LOCK = Lock(text="", python_version="3.11.1", platform="here", digest="0" * 64)
 
 
@@ -105,7 +107,14 @@ def _convert(training: Path, scoring: Path | None, work: Path) -> Converted:
         (project / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(training.parent / relative, project / relative)
     noted = characterising.trials(
-        plan, run, project=project, layout=layout, python=python, environment=environment, work_folder=work
+        plan,
+        run,
+        project=project,
+        layout=layout,
+        python=python,
+        environment=environment,
+        work_folder=work,
+        project_run=NOTHING_SLOW,
     )
     golden = characterising.golden(plan, run, scoring_run, noted=noted, layout=layout)
     _write(project, testing.tests(plan, golden, layout))

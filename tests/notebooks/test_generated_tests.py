@@ -12,6 +12,7 @@ import pytest
 
 from modelwright.notebooks import characterising, testing
 from modelwright.settings import child_environment
+from tests.notebooks.conftest import NOTHING_SLOW
 
 DRAWN = '__import__("random").SystemRandom().random()'
 # Each mutant breaks one thing; named are the tests that must notice it.
@@ -143,6 +144,7 @@ def test_of_what_is_too_slow_the_calls_are_tested(diabetes, tmp_path: Path) -> N
         python=Path(sys.executable),
         environment=child_environment(),
         work_folder=tmp_path / "trials",
+        project_run=NOTHING_SLOW,
     )
     quick = {name: each for name, each in noted[1]["functions"].items() if name != "train_model"}
     noted[1] = {**noted[1], "left": {"train_model": "it took long"}, "functions": quick}

@@ -14,7 +14,7 @@ from modelwright.errors import CommandTimedOut
 from modelwright.notebooks import arranging, paths, seeds
 from modelwright.notebooks.describing import difference
 from modelwright.notebooks.layouts import Layout
-from modelwright.notebooks.proof import TOLERANCE, expected_answer, sample_request
+from modelwright.notebooks.proof import TOLERANCE, ProjectRun, expected_answer, sample_request
 from modelwright.records import Function, NotebookRun, Parameter, Plan
 
 _TRYING = Path(__file__).with_name("trying.py")
@@ -23,7 +23,10 @@ _LIMIT_SECONDS = 5.0
 _LIMIT_EACH_SECONDS = 2.0
 # What was quick enough once is, whatever else the machine is doing the second time.
 _AGAIN_SECONDS = 60.0
-_MOST_ROWS = (None, 3000, 600, 150)
+_TIMEOUT_SECONDS = 600.0
+_FEWER_ROWS = (3000, 600, 150)
+# A function that needed so many times its limit when the whole project ran needs no trial with all rows.
+_SURELY = 1.5
 # Two trials, in which sets of texts lie in other orders.
 _HASH_SEEDS = ("0", "1")
 
@@ -39,12 +42,15 @@ def trials(
     python: Path,
     environment: Mapping[str, str],
     work_folder: Path,
-    timeout_seconds: float = 600.0,
+    project_run: ProjectRun,
 ) -> list[Noted]:
     """Try the project's functions in fresh processes of `python`; return what each trial noted.
 
-    A trial that broke off is noted as its `failure`.
+    `project_run` is an earlier run of the whole, which tells what is too slow. A trial that broke off is noted as its
+    `failure`.
     """
+    functions = _functions(plan, layout)
+    loaded = max((project_run.rows.get(each["name"], 0) for each in functions if each["role"] == "load"), default=0)
     request: dict[str, Any] = {
         "source": str((project / layout.source).absolute()),
         "train": layout.train,
@@ -52,29 +58,37 @@ def trials(
         "pipeline": layout.pipeline,
         "report": layout.report if plan.report else None,
         "left": {},
-        "functions": _functions(plan, layout),
+        "slow": _slow(project_run.seconds),
+        "functions": functions,
         "request": sample_request(plan, training_run),
         "model_file": plan.model_file,
         "limit_seconds": _LIMIT_SECONDS,
         "limit_each_seconds": _LIMIT_EACH_SECONDS,
     }
     found: list[Noted] = []
-    most_rows: Sequence[int | None] = _MOST_ROWS
+    most_rows: Sequence[int | None] = (None, *(each for each in _FEWER_ROWS if each < loaded))
     for hash_seed in _HASH_SEEDS:
         folder = work_folder / f"trial-{hash_seed}"
         variables = {**environment, **seeds.ENVIRONMENT, "PYTHONHASHSEED": hash_seed}
-        noted = _trial(request | {"most_rows": most_rows}, folder, python, variables, timeout_seconds)
+        noted = _trial(request | {"most_rows": most_rows}, folder, python, variables)
         found.append(noted)
         if "failure" in noted:
             break
         most_rows = (noted["most_rows"],)
-        request |= {"left": noted["left"], "limit_seconds": _AGAIN_SECONDS, "limit_each_seconds": _AGAIN_SECONDS}
+        request |= {"left": noted["left"], "slow": {}}
+        request |= {"limit_seconds": _AGAIN_SECONDS, "limit_each_seconds": _AGAIN_SECONDS}
     return found
 
 
-def _trial(
-    request: Mapping[str, Any], folder: Path, python: Path, environment: Mapping[str, str], timeout_seconds: float
-) -> Noted:
+def _slow(seconds: Mapping[str, float]) -> dict[str, str]:
+    """Return the functions that are surely too slow for tests, with the reason."""
+    found = {name for name, each in seconds.items() if each > _LIMIT_EACH_SECONDS * _SURELY}
+    if not found and sum(seconds.values()) > _LIMIT_SECONDS * _SURELY:
+        found = {max(seconds, key=lambda name: seconds[name])}
+    return {name: f"{name} takes {each:.1f} s" for name, each in seconds.items() if name in found}
+
+
+def _trial(request: Mapping[str, Any], folder: Path, python: Path, environment: Mapping[str, str]) -> Noted:
     elsewhere = folder / "elsewhere"
     places = {
         "output_folder": "model/1",
@@ -92,10 +106,10 @@ def _trial(
             [python, _TRYING, request_file.absolute(), answer_file.absolute()],
             folder=elsewhere,
             environment={**environment, "AZUREML_MODEL_DIR": folders["output_folder"]},
-            timeout_seconds=timeout_seconds,
+            timeout_seconds=_TIMEOUT_SECONDS,
         )
     except CommandTimedOut:
-        return {"failure": f"the functions take longer than {timeout_seconds:.0f} s"}
+        return {"failure": f"the functions take longer than {_TIMEOUT_SECONDS:.0f} s"}
     if done.returncode or not answer_file.exists():
         return {"failure": (done.stderr.strip().splitlines() or ["the process died"])[-1]}
     noted: dict[str, Any] = json.loads(answer_file.read_text(encoding="utf-8"))

@@ -46,6 +46,18 @@ class ProjectRun:
         found: dict[str, dict[str, list[Any]]] = self.seen["types"]
         return found
 
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """How many rows the longest table has that each function gave."""
+        found: dict[str, int] = self.seen["rows"]
+        return found
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """How long each function worked."""
+        found: dict[str, float] = self.seen["seconds"]
+        return found
+
 
 def run(  # noqa: PLR0913 - what is run, in which Python, where, and what is to be missing
     plan: Plan,

@@ -121,9 +121,7 @@ def fewer(value: Any, most: int) -> Any:
         return found
     if type(value) is tuple:
         return tuple(fewer(each, most) for each in value)
-    is_array = hasattr(value, "dtype") and len(getattr(value, "shape", ())) > 0
-    is_table = hasattr(value, "iloc") or is_array or isinstance(value, list)
-    stride = math.ceil(len(value) / most) if is_table else 1
+    stride = math.ceil(len(value) / most) if _is_table(value) else 1
     if stride <= 1:
         return value
     if not hasattr(value, "iloc"):
@@ -131,6 +129,20 @@ def fewer(value: Any, most: int) -> Any:
     is_numbered = type(value.index).__name__ == "RangeIndex"
     cut = value.iloc[::stride]
     return cut.reset_index(drop=True) if is_numbered else cut.copy()
+
+
+def rows(value: Any) -> int:
+    """Return how many rows the longest of a value's tables has, of those that `fewer` cuts; 0 without any."""
+    if isinstance(value, dict):
+        return max(map(rows, value.values()), default=0)
+    if type(value) is tuple:
+        return max(map(rows, value), default=0)
+    return len(value) if _is_table(value) else 0
+
+
+def _is_table(value: Any) -> bool:
+    is_array = hasattr(value, "dtype") and len(getattr(value, "shape", ())) > 0
+    return hasattr(value, "iloc") or is_array or isinstance(value, list)
 
 
 def random_states() -> Any:

@@ -273,10 +273,16 @@ def _main_check(plan: Plan, golden: Mapping[str, Any]) -> str:
     path = f'saved / "{plan.model_file}"'
     read = path if plan.loader == "joblib" else f"({path}).read_bytes()"
     load = wrapping.call("joblib.load" if plan.loader == "joblib" else "pickle.loads", [read], targets=["model"])
-    has_columns = golden["rows"]["columns"] is not None
-    rows = 'pandas.DataFrame(table["rows"], columns=table["columns"])' if has_columns else 'numpy.array(table["rows"])'
-    text += templates.MAIN_PREDICTIONS.format(load="\n".join(load), rows=rows)
+    text += templates.MAIN_PREDICTIONS.format(load="\n".join(load), rows=_table(golden["rows"]))
     return text if golden["certainty"] is None else text + templates.MAIN_CERTAINTY
+
+
+def _table(shown: Mapping[str, Any]) -> str:
+    """Return the expression that makes the rows shown again, as a frame or as an array like the notebook's."""
+    if shown["columns"] is not None:
+        return 'pandas.DataFrame(table["rows"], columns=table["columns"])'
+    texts = {isinstance(each, str) for row in shown["rows"] for each in (row if isinstance(row, list) else [row])}
+    return 'numpy.array(table["rows"], dtype=object)' if len(texts) > 1 else 'numpy.array(table["rows"])'
 
 
 def _pipeline_tests(golden: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ import io
 import json
 import runpy
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,69 +16,58 @@ _HERE = Path(__file__).resolve().parent
 _DESCRIBING = runpy.run_path(str(_HERE / "describing.py"))
 _STEPPING = runpy.run_path(str(_HERE / "stepping.py"))
 _DEPICTING = runpy.run_path(str(_HERE / "depicting.py"))
+_TIMING = runpy.run_path(str(_HERE / "timing.py"))
 contents, describe, said = (_DESCRIBING[each] for each in ("contents", "describe", "said"))
+Clock, TooSlow, limited = (_TIMING[each] for each in ("Clock", "TooSlow", "limited"))
 # What a call may take to be made once more, or with other parameters.
 _AGAIN_SECONDS, _OTHER_SECONDS = 0.7, 1.5
 _ALL_OTHERS_SECONDS = 8.0
-# On a busy machine, so many times as long as needed may pass.
-_MOST_WAITING = 4.0
-
-
-class _TooSlow(Exception):
-    """A function takes longer than tests may."""
-
-    def __init__(self, name: str, seconds: float) -> None:
-        super().__init__(f"{name} takes {seconds:.1f} s")
-        self.name = name
-
-
-class _Clock:
-    """Tells the time that a process needs, and not how long it waited for others on a busy machine."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic(), time.process_time()
-
-    def seconds(self) -> float:
-        """Return the seconds of work; those that passed where the work was done by other processes."""
-        passed, worked = time.monotonic() - self._began[0], time.process_time() - self._began[1]
-        return min(passed, max(worked, passed / _MOST_WAITING))
+# Calls that together make up the trial of one function.
+_MOST_CALLS = 4
 
 
 def try_project(request: Any) -> Any:
     """Try the project with all its rows, else with ever fewer until it is quick enough; return what was noted.
 
-    When it never is, the functions that are too slow are left out, with those that need what they give.
+    When it never is, the functions that are too slow are left out, with those that need what they give. Those that
+    the request knows to be slow are not tried with all rows.
     """
     sys.path[0] = request["source"]
     functions, left = request["functions"], dict(request["left"])
     functions = [each for each in functions if each["name"] not in left]
-    reason, slow = "", ""
+    slow: Any = dict(request["slow"])
+    reason = next(iter(slow.values()), "")
     for most_rows in request["most_rows"]:
+        if most_rows is None and slow:
+            continue
         try:
             return dict(_tried(request, functions, most_rows), most_rows=most_rows, left=left)
-        except _TooSlow as error:
-            reason, slow = reason or str(error), slow or error.name
+        except TooSlow as error:
+            reason = reason or str(error)
+            slow = slow or {error.name: reason}
         except Exception as error:  # noqa: BLE001 - fewer rows may be too few for the project
             reason = reason or f"{type(error).__name__}: {error}"
     while slow and functions:
-        left[slow] = reason
-        functions = _without(functions, slow, left)
+        for name, told in slow.items():
+            functions = _without(functions, name, told, left)
         try:
             return dict(_tried(request, functions, None), most_rows=None, left=left)
-        except _TooSlow as error:
-            reason, slow = str(error), error.name
+        except TooSlow as error:
+            slow = {error.name: str(error)}
         except Exception as error:  # noqa: BLE001 - then nothing is tested
-            reason, slow = f"{type(error).__name__}: {error}", ""
+            reason, slow = f"{type(error).__name__}: {error}", {}
     return {"failure": reason}
 
 
-def _without(functions: Any, slow: str, left: Any) -> Any:
+def _without(functions: Any, slow: str, reason: str, left: Any) -> Any:
     """Return the functions but for a slow one and those that need what it gives; note these among those left."""
     kept = []
     missing: Any = set()
     for each in functions:
         if each["name"] == slow or missing & set(each["inputs"]):
-            left.setdefault(each["name"], f"it needs what {slow} gives, which is too slow")
+            left.setdefault(
+                each["name"], reason if each["name"] == slow else f"it needs what {slow} gives, which is too slow"
+            )
             missing |= set(each["outputs"])
         else:
             missing -= set(each["outputs"])
@@ -89,25 +77,28 @@ def _without(functions: Any, slow: str, left: Any) -> Any:
 
 def _tried(request: Any, functions: Any, most_rows: Any) -> Any:
     steps = _STEPPING["Steps"](functions, request["output_folder"], most_rows)
-    clock = _Clock()
+    most_each = request["limit_each_seconds"]
+    clock = Clock()
     noted: Any = {"functions": {}, "others": {}}
     # Once through before anything else: whether it is quick enough shows soon.
     for each, after in zip(functions, functions[1:]):  # noqa: B905, RUF007 - Python 3.9 has neither
-        one = _Clock()
-        steps.given(after["name"])
-        if one.seconds() > request["limit_each_seconds"] or clock.seconds() > request["limit_seconds"]:
-            raise _TooSlow(each["name"], one.seconds())
+        with limited(each["name"], min(most_each, request["limit_seconds"] - clock.seconds())):
+            steps.given(after["name"])
     spent = 0.0
     for each in functions:
-        found = noted["functions"][each["name"]] = _called(steps, each)
-        if found["seconds"] > request["limit_each_seconds"]:
-            raise _TooSlow(each["name"], found["seconds"])
+        with limited(each["name"], most_each * _MOST_CALLS):
+            found = noted["functions"][each["name"]] = _called(steps, each)
+        if found["seconds"] > most_each:
+            raise TooSlow(each["name"], found["seconds"])
         if "error" in found or found["seconds"] > _OTHER_SECONDS:
             continue
         for parameter, value in each["others"].items():
-            if spent < _ALL_OTHERS_SECONDS:
-                other = noted["others"][f"{each['name']}.{parameter}"] = _called(steps, each, {parameter: value})
-                spent += other["seconds"]
+            if spent > _ALL_OTHERS_SECONDS:
+                break
+            one = Clock()
+            with contextlib.suppress(TooSlow), limited(each["name"], _ALL_OTHERS_SECONDS - spent):
+                noted["others"][f"{each['name']}.{parameter}"] = _called(steps, each, {parameter: value})
+            spent += one.seconds()
     is_whole = len(functions) == len(request["functions"])
     noted["main"] = _main(request, steps) if is_whole else {"error": "it takes too long"}
     noted["pipeline"] = _pipeline(request, steps) if is_whole else {"error": "it takes too long"}
@@ -122,7 +113,7 @@ def _called(steps: Any, function: Any, parameters: Any = None) -> Any:
     inputs = (given,) if len(function["inputs"]) == 1 else given
     before = [describe(each) for each in inputs]
     called = getattr(importlib.import_module(function["module"]), function["name"])
-    clock = _Clock()
+    clock = Clock()
     try:
         found = _outcome(called, inputs, function, parameters or {})
     except Exception as error:  # noqa: BLE001 - other parameters may be wrong ones
@@ -186,16 +177,15 @@ def _report(request: Any, steps: Any) -> Any:
     """Run the report; return what its figures show, by the names of their pictures."""
     steps.restart()
     sys.argv = ["report.py", "--output-folder", request["report_folder"]]
-    clock = _Clock()
+    quiet, depicted = contextlib.redirect_stdout(io.StringIO()), _DEPICTING["depicted"]()
     try:
-        module = importlib.import_module(request["report"])
-        with contextlib.redirect_stdout(io.StringIO()), steps.fewer_rows(), _DEPICTING["depicted"]() as drawn:
-            module.main()
-        seconds = clock.seconds()
-        figures = {name: json.loads(json.dumps(describe(each))) for name, each in drawn.items()}
+        with limited("it", request["limit_seconds"]), quiet, steps.fewer_rows(), depicted as drawn:
+            importlib.import_module(request["report"]).main()
+        return {"figures": {name: json.loads(json.dumps(describe(each))) for name, each in drawn.items()}}
+    except TooSlow as error:
+        return {"error": str(error)}
     except Exception as error:  # noqa: BLE001 - as above
         return {"error": f"{type(error).__name__}: {error}"}
-    return {"figures": figures} if seconds <= request["limit_seconds"] else {"error": f"it takes {seconds:.1f} s"}
 
 
 def _scored(request: Any) -> Any:

@@ -24,6 +24,8 @@ ROWS_SHOWN = 10
 _DESCRIBING = runpy.run_path(str(Path(__file__).resolve().with_name("describing.py")))
 _REHEARSING = runpy.run_path(str(Path(__file__).resolve().with_name("rehearsing.py")))
 _SPELLING = runpy.run_path(str(Path(__file__).resolve().with_name("spelling.py")))
+_STEPPING = runpy.run_path(str(Path(__file__).resolve().with_name("stepping.py")))
+_TIMING = runpy.run_path(str(Path(__file__).resolve().with_name("timing.py")))
 
 
 def look(namespace: Any, points: Any, folder: str) -> None:
@@ -97,7 +99,7 @@ def run_project(request: Any) -> Any:
     seen: Any = {"python_version": platform.python_version(), "predictions": None, "certainty": None, "answer": None}
     train = importlib.import_module(request["train"])
     spelled = _SPELLING["speller"](request["imports"], request["train"].partition(".")[0])
-    seen["parts"], seen["types"] = _looked_at(train, request["functions"], spelled)
+    seen |= _looked_at(train, request["functions"], spelled)
     sys.argv = ["train.py", "--output-folder", request["output_folder"]]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -121,19 +123,21 @@ def run_project(request: Any) -> Any:
 
 
 def _looked_at(train: Any, functions: Any, spelled: Any) -> Any:
-    """Let the functions that the module calls describe what they give; return where they note it, and the types."""
-    parts: Any = {}
-    types: Any = {}
+    """Let the functions that the module calls note what they give, its types and rows, and how long they take."""
+    noted: Any = {"parts": {}, "types": {}, "rows": {}, "seconds": {}}
 
     def looking(name: str, outputs: Any, function: Any) -> Any:
         @functools.wraps(function)
         def called(*given: Any, **named: Any) -> Any:
             taken = [spelled(each) for each in given]
+            clock = _TIMING["Clock"]()
             result = function(*given, **named)
+            noted["seconds"][name] = clock.seconds()
+            noted["rows"][name] = _STEPPING["rows"](result)
             values = result if len(outputs) > 1 else (result,)
-            types[name] = {"inputs": taken, "outputs": [spelled(each) for each in values]}
+            noted["types"][name] = {"inputs": taken, "outputs": [spelled(each) for each in values]}
             for output, value in zip(outputs, values):  # noqa: B905 - Python 3.9 has no strict
-                parts[name + "." + output] = _DESCRIBING["describe"](value)
+                noted["parts"][name + "." + output] = _DESCRIBING["describe"](value)
             return result
 
         return called
@@ -141,7 +145,7 @@ def _looked_at(train: Any, functions: Any, spelled: Any) -> Any:
     for name, outputs in functions.items():
         if hasattr(train, name):
             setattr(train, name, looking(name, outputs, getattr(train, name)))
-    return parts, types
+    return noted
 
 
 def _load(path: str, loader: str) -> Any:

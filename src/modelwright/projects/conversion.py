@@ -419,6 +419,7 @@ def _golden(studied: Study, environment: BuiltEnvironment, layout: Layout) -> di
         python=environment.python,
         environment=child_environment(building.variables(environment, draft)),
         work_folder=draft.with_name(f"{draft.name}-trials"),
+        project_run=studied.draft_run,
     )
     return characterising.golden(studied.plan, studied.training_run, studied.scoring_run, noted=noted, layout=layout)
 
