@@ -24,6 +24,7 @@ from modelwright.notebooks import (
     shaping,
     slicing,
     statements,
+    supplying,
     vocabulary,
 )
 from modelwright.notebooks.closures import Closures
@@ -65,7 +66,7 @@ def plan(
     findings += _unknown_calls(training, flow, kept)
     _stop_at_errors(findings)
     given = parameters.find(flow, kept, found)
-    shaped = shaping.stages(flow, kept, found, given)
+    shaped = supplying.completed(Training(flow, kept, found, given, shaping.stages(flow, kept, found, given)))
     model = found.model
     model_file, loader = _model_file(found, model)
     located = paths.paths(flow, kept, found)

@@ -31,7 +31,10 @@ _NAMES = {
 PLAIN_NAMES = frozenset(_NAMES.values())
 # Names of a stage that comes a second time, as when a model is fitted again on all rows after its evaluation.
 _AGAIN = {TRAIN: "refit_model", SAVE: "save_results"}
-_STOP_WORDS = frozenset("a an and the of in on for to with our s its is how".split())  # noqa: SIM905 - read as words
+_STOP_WORDS = frozenset(
+    """a an and the of in on for to with our s its is how i we you it this that let us did do does now here my will
+    be can""".split()  # noqa: SIM905 - read as words
+)
 _MOST_WORDS = 4
 # Calls that bring no rows in.
 _PLAIN_CALLS = frozenset({"numpy.random.seed", "random.seed", "torch.manual_seed", "dict", "list", "tuple", "set"}) | {
@@ -100,7 +103,7 @@ def _sunk(flow: Flow, body: Sequence[int], plain: frozenset[int]) -> list[int]:
     for index in reversed(body):
         place = order.index(index)
         follower = next((at for at in range(place + 1, len(order)) if index in flow.conflicts[order[at]]), None)
-        if follower is None or follower == place + 1:
+        if follower is None:
             continue
         if index in plain or (_splits(flow, order[follower]) and _selects(flow, index)):
             while order[follower - 1] in moved:
@@ -149,7 +152,7 @@ def _roles(flow: Flow, body: Sequence[int], results: Results, plain: frozenset[i
     for index in body:
         if index in saves:
             roles[index] = SAVE
-        elif index in splits:
+        elif index in splits and index not in learning.training:
             roles[index] = SPLIT
         elif index in learning.training:
             roles[index] = EVALUATE if index in shown and index not in {at for at, _ in learning.fits} else TRAIN

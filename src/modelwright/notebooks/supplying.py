@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from modelwright.notebooks import dataflow, figures, names, slicing
 from modelwright.notebooks.dataflow import Flow
@@ -50,6 +50,15 @@ class Unmade(Exception):
     """A figure cannot be drawn from what training gives; the text says why."""
 
 
+class _Unreturned(Unmade):
+    """Training makes what a figure needs, gives it to nobody, and must not make it again."""
+
+    def __init__(self, name: str, index: int, reason: str) -> None:
+        super().__init__(f'training makes "{name}" and does not return it; making it again {reason}')
+        self.name = name
+        self.index = index
+
+
 class _Clash(Unmade):
     """A name would stand for two values in the function that draws a figure."""
 
@@ -76,6 +85,34 @@ def supplied(group: Sequence[int], known: Training) -> Supplied:
     if best is None:
         raise error
     return best
+
+
+def completed(known: Training) -> list[Stage]:
+    """Return the stages of training, which also give what its figures need of them and nothing can make again."""
+    for group in figures.figures(known.flow, known.kept, known.results):
+        giving: Training | None = known
+        while giving:
+            try:
+                supplied(group, giving)
+                known = giving
+                break
+            except _Unreturned as error:
+                giving = _returning(error.name, error.index, giving)
+            except Unmade:
+                break
+    return list(known.stages)
+
+
+def _returning(name: str, index: int, known: Training) -> Training | None:
+    """Return the training whose stage with a statement also gives a variable as the statement left it, if it can."""
+    place = next((number for number, stage in enumerate(known.stages) if index in stage.statements), None)
+    if place is None or name in known.stages[place].outputs or index not in state(name, place, known):
+        return None
+    stage = known.stages[place]
+    if name not in stage.inputs and not any(name in known.flow.effects[each].binds for each in stage.statements):
+        return None
+    giving = replace(stage, outputs=(*stage.outputs, name))
+    return replace(known, stages=[*known.stages[:place], giving, *known.stages[place + 1 :]])
 
 
 def _found(group: Sequence[int], place: int, known: Training) -> Supplied:
@@ -230,8 +267,7 @@ class _Search:
         elif seen and seen.elapsed_seconds > _CHEAP_SECONDS:
             reason = "would take long"
         if reason:
-            message = f'training makes "{name}" and does not return it; making it again {reason}'
-            raise Unmade(message)
+            raise _Unreturned(name, index, reason)
 
     def _check(self, index: int) -> None:
         flow = self.known.flow
