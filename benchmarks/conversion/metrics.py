@@ -30,6 +30,8 @@ _ANSWERS = {
 _METRIC = re.compile(
     r"(_score|_error|_report|_matrix|_loss|_curve|accuracy|^auc|^rmse|^mse|^mae|^r2)$|^(accuracy|silhouette)",
 )
+# How much a column tells of another is looked at before there is a model.
+_OF_DATA = {"mutual_info_score"}
 _PLOTS = re.compile(r"^(plt|sns|ax\w*|fig\w*|axes|plot\w*|go|px|alt)$")
 _MAGIC = re.compile(r"^\s*[%!?]|\?\s*$")
 
@@ -74,7 +76,7 @@ def _answers(node: ast.AST, tainted: set[str]) -> bool:
             return True
         if isinstance(each, ast.Name) and (each.id in tainted or each.id in _ANSWERS):
             return True
-        if isinstance(each, ast.Call) and _METRIC.search(_called(each)):
+        if isinstance(each, ast.Call) and _called(each) not in _OF_DATA and _METRIC.search(_called(each)):
             return True
     return False
 

@@ -119,7 +119,14 @@ def test_ruff_and_mypy_find_nothing_in_the_example(diabetes, tmp_path: Path) -> 
 def golden_of(plan) -> dict[str, Any]:
     """Return golden values that make a test of everything that there are tests of."""
     held = [
-        {"outputs": each.outputs, "printed": [], "overlaps": {"X": 0}, "repeats": True, "changes": []}
+        {
+            "outputs": each.outputs,
+            "printed": [],
+            "overlaps": {"X": 0},
+            "repeats": True,
+            "changes": [],
+            "within": dict.fromkeys(each.outputs[:1], 3e-07),
+        }
         for each in plan.functions
     ]
     heeded = {f"{each.name}.{name}": each.outputs for each in plan.functions for name in each.parameters}
@@ -127,13 +134,16 @@ def golden_of(plan) -> dict[str, Any]:
         "most rows": None,
         "steps": [],
         "gives": {each.name: one for each, one in zip(plan.functions, held, strict=True)},
-        "with": {key: {"value": 0.5, "outputs": outputs, "printed": []} for key, outputs in heeded.items()}
+        "with": {
+            key: {"value": 0.5, "outputs": outputs, "printed": [], "within": {}} for key, outputs in heeded.items()
+        }
         | {key: {"value": "missing.csv", "raises": "FileNotFoundError"} for key in list(heeded)[:1]},
         "metrics": {"mse": 0.0},
         "main": [],
         "files": {plan.model_file: {}},
         "pipeline": {"result": [], "printed": [], "files": {plan.model_file: {}}},
         "report": None,
+        "within": {"files": 3e-07, "pipeline.result": 3e-07},
         "calls": [{}],
         "rows": {"columns": ["a"], "rows": [[1.0]]},
         "predictions": [1.0],

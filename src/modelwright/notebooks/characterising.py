@@ -5,6 +5,8 @@ tested, with the reason.
 """
 
 import json
+import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,8 +29,12 @@ _TIMEOUT_SECONDS = 600.0
 _FEWER_ROWS = (3000, 600, 150)
 # A function that needed so many times its limit when the whole project ran needs no trial with all rows.
 _SURELY = 1.5
-# Two trials, in which sets of texts lie in other orders.
+# Two trials, in which sets of texts lie in other orders, and sums of floats are cut among other numbers of threads.
 _HASH_SEEDS = ("0", "1")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# Floats that are no further apart in both are held loosely: within so many times as much.
+_MOST_APART = 1e-3
+_LOOSELY = 10.0
 
 Noted = Mapping[str, Any]
 
@@ -70,6 +76,8 @@ def trials(
     for hash_seed in _HASH_SEEDS:
         folder = work_folder / f"trial-{hash_seed}"
         variables = {**environment, **seeds.ENVIRONMENT, "PYTHONHASHSEED": hash_seed}
+        if found:
+            variables |= dict.fromkeys(_THREADS, "1" if (os.cpu_count() or 1) > 1 else "2")
         noted = _trial(request | {"most_rows": most_rows}, folder, python, variables)
         found.append(noted)
         if "failure" in noted:
@@ -178,6 +186,7 @@ def golden(
         "files": None,
         "pipeline": None,
         "report": None,
+        "within": {},
         "rows": rows,
         "predictions": _shown(training_run.predictions, rows),
         "certainty": _shown(training_run.certainty, rows),
@@ -255,6 +264,18 @@ class _Choosing:
     def _leave(self, what: str, reason: str) -> None:
         self.found["not tested"].append(f"{what}: {reason}")
 
+    @staticmethod
+    def _within(one: object, other: object) -> float | None:
+        """Return how near a test must come to what two trials noted; None where it cannot hold that."""
+        apart = difference(one, other)
+        if apart <= TOLERANCE:
+            return TOLERANCE
+        if apart > _MOST_APART:
+            return None
+        loose = apart * _LOOSELY
+        digit = 10.0 ** math.floor(math.log10(loose))
+        return float(f"{math.ceil(loose / digit) * digit:.0e}")
+
     def _function(self, function: Function) -> None:
         noted = self.first["functions"][function.name]
         again = self.second["functions"][function.name]
@@ -263,24 +284,28 @@ class _Choosing:
             self._leave(function.name, f"called by itself with copies of what it is given, it raises: {reason}")
             return
         kept: dict[str, Any] = {}
+        within: dict[str, float] = {}
         for name, value in noted["outputs"].items():
             part = f"{function.name}.{name}"
-            if not _is_near(value, again["outputs"].get(name)):
+            near = self._within(value, again["outputs"].get(name))
+            if near is None:
                 self._leave(part, "two runs give different values")
             elif self.is_whole and part in self.parts and not _is_near(value, _plain(self.parts[part])):
                 self._leave(part, "the notebook gave another value")
             else:
-                kept[name] = value
+                kept[name], within[name] = value, near
         entry: dict[str, Any] = {"outputs": kept, "printed": None, "overlaps": {}}
         if noted["printed"]["words"]:
-            if _is_near(noted["printed"], again["printed"]):
-                entry["printed"] = noted["printed"]
-            else:
+            near = self._within(noted["printed"], again["printed"])
+            if near is None:
                 self._leave(f"what {function.name} prints", "two runs print different texts")
+            else:
+                entry["printed"], within["printed"] = noted["printed"], near
         if _is_near(noted["overlaps"], again["overlaps"]):
             entry["overlaps"] = noted["overlaps"]
         entry["repeats"] = noted["repeats"] and again["repeats"]
         entry["changes"] = sorted({*noted["changes"], *again["changes"]})
+        entry["within"] = _loose(within)
         self.found["gives"][function.name] = entry
 
     def _parameter(self, function: Function, parameter: str) -> None:
@@ -295,16 +320,19 @@ class _Choosing:
             else:
                 self._leave(f"another {parameter} of {function.name}", f"it raises {noted['error']}")
         else:
+            pairs = {name: (value, again.get("outputs", {}).get(name)) for name, value in noted["outputs"].items()}
+            near = {name: self._within(*pair) for name, pair in pairs.items()}
             kept = {
                 name: value
                 for name, value in noted["outputs"].items()
-                if _is_near(value, again.get("outputs", {}).get(name)) and not _is_near(value, usual["outputs"][name])
+                if (most := near[name]) is not None and difference(value, usual["outputs"][name]) > most
             }
-            is_printed = _is_near(noted["printed"], again.get("printed")) and not _is_near(
-                noted["printed"], usual["printed"]
-            )
+            most = self._within(noted["printed"], again.get("printed"))
+            is_printed = most is not None and difference(noted["printed"], usual["printed"]) > most
             if kept or is_printed:
-                self.found["with"][key] = {"outputs": kept, "printed": noted["printed"] if is_printed else None}
+                within = {**{name: near[name] for name in kept}, "printed": most}
+                printed = noted["printed"] if is_printed else None
+                self.found["with"][key] = {"outputs": kept, "printed": printed, "within": _loose(within)}
             else:
                 self._leave(f"another {parameter} of {function.name}", "nothing that it gives changes, or not surely")
 
@@ -315,19 +343,23 @@ class _Choosing:
             self._leave("main", error)
             self.found |= {"answer": None, "metrics": {}, "predictions": None, "certainty": None}
             return
-        if not self.is_whole:
-            # What the notebook gave, it gave with all rows.
+        near = self._within(noted["printed"], again["printed"])
+        if not self.is_whole or near != TOLERANCE:
+            # What the notebook gave, it gave with all rows, and on its own machine.
             self.found |= {"metrics": {}, "predictions": None, "certainty": None}
-        if _is_near(noted["printed"], again["printed"]):
-            self.found["main"] = noted["printed"]
-        else:
+        if near is None:
             self._leave("what main prints", "two runs print different texts")
-            self.found |= {"metrics": {}, "predictions": None, "certainty": None}
-        self.found["is saved"] = noted["is_saved"] and again["is_saved"]
-        if _is_near(noted["files"], again["files"]):
-            self.found["files"] = noted["files"]
         else:
+            self.found["main"] = noted["printed"]
+        self.found["is saved"] = noted["is_saved"] and again["is_saved"]
+        near_files = self._within(noted["files"], again["files"])
+        if near_files is None:
             self._leave("what main saves", "two runs save different contents")
+        else:
+            self.found["files"] = noted["files"]
+        if near_files != TOLERANCE:
+            self.found |= {"predictions": None, "certainty": None}
+        self.found["within"] |= _loose({"main": near, "files": near_files})
 
     def _pipeline(self) -> None:
         noted, again = self.first["pipeline"], self.second["pipeline"]
@@ -335,10 +367,12 @@ class _Choosing:
         if error:
             self._leave("pipeline", error)
             return
-        kept = {key: noted[key] for key in noted if _is_near(noted[key], again[key])}
+        near = {key: self._within(noted[key], again[key]) for key in noted}
+        kept = {key: noted[key] for key in noted if near[key] is not None}
         for key in noted.keys() - kept.keys():
             self._leave(f"the {key} of pipeline", "two runs differ")
         self.found["pipeline"] = kept
+        self.found["within"] |= _loose({f"pipeline.{key}": each for key, each in near.items()})
 
     def _score(self) -> None:
         noted = self.first["main"].get("score")
@@ -348,13 +382,15 @@ class _Choosing:
             return
         error = noted.get("error") or again.get("error")
         answer = noted.get("answer")
-        if error or not _is_near(answer, again.get("answer")):
+        near = self._within(answer, again.get("answer"))
+        if error or near is None:
             self._leave("the scoring script", error or "two trainings answer differently")
             answer = None
         elif self.is_whole and self.found["answer"] is not None and not _is_near(answer, self.found["answer"]):
             self._leave("the scoring script", "the notebook answered otherwise")
             answer = None
         self.found["answer"] = answer
+        self.found["within"] |= _loose({"answer": near})
         self.found["score"] = {each: noted.get(each) for each in ("early", "missing", "repeats")}
 
     def _report(self) -> None:
@@ -363,10 +399,17 @@ class _Choosing:
         if error:
             self._leave("the report", error)
         elif noted["figures"]:
-            kept = {name: each for name, each in noted["figures"].items() if _is_near(each, again["figures"].get(name))}
+            near = {name: self._within(each, again["figures"].get(name)) for name, each in noted["figures"].items()}
+            kept = {name: each for name, each in noted["figures"].items() if near[name] is not None}
             for name in noted["figures"].keys() - kept.keys():
                 self._leave(f"what {name} shows", "two runs draw different figures")
             self.found["report"] = {"pictures": list(noted["figures"]), "figures": kept}
+            self.found["within"] |= _loose({"report": max((near[name] or 0.0 for name in kept), default=None)})
+
+
+def _loose(within: Mapping[str, float | None]) -> dict[str, float]:
+    """Return those tolerances that are not the usual one."""
+    return {name: each for name, each in within.items() if each is not None and each > TOLERANCE}
 
 
 def _plain(value: object) -> Any:
