@@ -1,7 +1,7 @@
 """Where a notebook learns: the statements that fit something, and those whose results depend on what was learnt."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from modelwright.notebooks import names as naming
@@ -101,6 +101,8 @@ def _trainers(flow: Flow) -> frozenset[str]:
 def _trains(tree: ast.stmt, names: Names, trainers: frozenset[str], transformers: frozenset[str]) -> bool:
     """Whether a statement, or a definition when it is called, learns what predicts."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.For | ast.While) and _descends(node):
+            return True
         if not isinstance(node, ast.Call):
             continue
         if names.origin(node.func) in vocabulary.TRAINING_FUNCTIONS | vocabulary.VALIDATING_FUNCTIONS:
@@ -115,6 +117,48 @@ def _trains(tree: ast.stmt, names: Names, trainers: frozenset[str], transformers
         if method.attr in vocabulary.FITTING_METHODS and not _is_transformer(method.value, names, transformers):
             return True
     return False
+
+
+def _descends(loop: ast.For | ast.While) -> bool:
+    """Whether a loop takes steps against what it computes of where it is, as a gradient descent written by hand does.
+
+    One of its variables has something subtracted from it, or a product added, that depends on the variable itself.
+    """
+    reads: dict[str, set[str]] = {}
+    steps: list[tuple[str, ast.expr]] = []
+    for node in ast.walk(loop):
+        if isinstance(node, ast.AugAssign):
+            one, operator, change = root(node.target), node.op, node.value
+        elif isinstance(node, ast.Assign):
+            targets = [each for target in node.targets for each in ast.walk(target) if isinstance(each, ast.Name)]
+            for each in targets:
+                reads.setdefault(each.id, set()).update(_names_in(node.value))
+            if not isinstance(node.value, ast.BinOp) or not isinstance(node.value.left, ast.Name):
+                continue
+            one, operator, change = node.value.left.id, node.value.op, node.value.right
+            if one not in {each.id for each in targets}:
+                continue
+        else:
+            continue
+        is_product = any(isinstance(each, ast.BinOp) and isinstance(each.op, ast.Mult) for each in ast.walk(change))
+        if one and (isinstance(operator, ast.Sub) or (isinstance(operator, ast.Add) and is_product)):
+            steps.append((one, change))
+    return any(one in _names_behind(change, {**reads, one: set()}) for one, change in steps)
+
+
+def _names_behind(value: ast.expr, reads: Mapping[str, set[str]]) -> set[str]:
+    """Return the names that a value is computed from, at any remove."""
+    found, waiting = set[str](), _names_in(value)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting |= reads.get(name, set())
+    return found
+
+
+def _names_in(value: ast.expr) -> set[str]:
+    return {each.id for each in ast.walk(value) if isinstance(each, ast.Name)}
 
 
 def _is_transformer(receiver: ast.expr, names: Names, transformers: frozenset[str]) -> bool:
