@@ -88,7 +88,7 @@ def test_a_missing_file_is_named_and_leaves_no_wheel(ours: Inspection, tmp_path:
     info.mkdir(parents=True)
     (info / "WHEEL").write_text("Tag: py3-none-any\n", encoding="utf-8")
     (info / "RECORD").write_text("gone.py,,\ngone-1.0.dist-info/WHEEL,,\n", encoding="utf-8")
-    distribution = Distribution("gone", "1.0", (), root, info.name, "pip", "", is_editable=False)
+    distribution = Distribution("gone", "1.0", (), (), root, info.name, "pip", "", is_editable=False)
     with pytest.raises(DistributionNotPacked, match=r'gone\.py" is gone'):
         remake(distribution, tmp_path / "wheels", inspection=ours)
     assert list((tmp_path / "wheels").iterdir()) == []
@@ -98,7 +98,7 @@ def test_a_legacy_install_without_a_wheel_file_is_refused(ours: Inspection, tmp_
     info = tmp_path / "root" / "old-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "RECORD").write_text("", encoding="utf-8")
-    distribution = Distribution("old", "1.0", (), info.parent, info.name, "pip", "", is_editable=False)
+    distribution = Distribution("old", "1.0", (), (), info.parent, info.name, "pip", "", is_editable=False)
     with pytest.raises(DistributionNotPacked, match="not installed from a wheel"):
         remake(distribution, tmp_path / "wheels", inspection=ours)
 
@@ -121,5 +121,5 @@ def test_the_wheel_is_named_for_the_same_places(
     info.mkdir(parents=True)
     (info / "WHEEL").write_text("".join(f"Tag: {tag}\n" for tag in tags), encoding="utf-8")
     (info / "RECORD").write_text("a_b-1.0.dist-info/WHEEL,,\n", encoding="utf-8")
-    distribution = Distribution("a.b", "1.0", (), info.parent, info.name, "pip", "", is_editable=False)
+    distribution = Distribution("a.b", "1.0", (), (), info.parent, info.name, "pip", "", is_editable=False)
     assert remake(distribution, tmp_path / "wheels", inspection=ours)[0].name == f"a_b-1.0-{expected}.whl"

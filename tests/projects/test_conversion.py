@@ -54,7 +54,7 @@ def studied(tmp_path: Path) -> Study:
         elapsed_seconds=0.0,
     )
     draft = Proof((), 1e-9, "", "", "3")
-    draft_run = ProjectRun({"modules": []}, folder, folder)
+    draft_run = ProjectRun({"modules": [], "rows": {}, "seconds": {}}, folder, folder)
     return Study(notebook, None, planning.plan(notebook), run, None, folder, draft_run, draft)
 
 

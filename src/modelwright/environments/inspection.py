@@ -40,12 +40,14 @@ _FAMOUS_NAMES = {
 class Distribution:
     """An installed distribution: `root` is the folder its RECORD is relative to, `info_folder` its metadata in there.
 
-    `url` is set when it was not installed from an index but from a file, a folder or a repository.
+    `import_names` are the top-level names of its modules. `url` is set when it was not installed from an index but from
+    a file, a folder or a repository.
     """
 
     name: str
     version: str
     requires: tuple[str, ...]
+    import_names: tuple[str, ...]
     root: Path
     info_folder: str
     installer: str
@@ -127,18 +129,33 @@ def requirements_for(
     Raises ModuleNotInstalled, ModuleNotDistributed, DistributionEditable and InterpreterUnreadable.
     """
     own = set(folder_modules)
-    inspection = inspect(python, [name for name in modules if name.partition(".")[0] not in own])
+    return _requirements(inspect(python, [name for name in modules if name.partition(".")[0] not in own]))
+
+
+def _requirements(inspection: Inspection) -> tuple[Requirement, ...]:
+    """Return the exact pins of what the inspected modules come from."""
     origins = {module: origin for module, origin in inspection.modules.items() if not origin.is_standard}
     missing = [module for module, origin in origins.items() if not origin.owners and not origin.origin]
     if missing:
         tops = dict.fromkeys(module.partition(".")[0] for module in missing)
         names = " ".join(_FAMOUS_NAMES.get(each, each) for each in tops)
-        raise ModuleNotInstalled(module='", "'.join(missing), python=python, distribution=names)
+        raise ModuleNotInstalled(module='", "'.join(missing), python=inspection.python, distribution=names)
     owners: set[str] = set()
     for module, origin in origins.items():
         owners.update(_owners(module, origin, inspection))
     found = [inspection.distributions[canonicalize_name(name)] for name in owners]
     return tuple(sorted((Requirement(canonicalize_name(each.name), each.version) for each in found), key=str))
+
+
+def spare_modules(modules: Iterable[str], *, python: Path) -> tuple[str, ...]:
+    """Return the import names of all that is installed and that what `modules` come from does not bring along.
+
+    Raises what `requirements_for` raises.
+    """
+    inspection = inspect(python, modules)
+    needed = closure(_requirements(inspection), inspection)
+    every = {name for each in inspection.distributions.values() for name in each.import_names}
+    return tuple(sorted(every.difference(*(each.import_names for each in needed))))
 
 
 def additions_for(
@@ -208,7 +225,14 @@ def _owners(module: str, origin: ModuleOrigin, inspection: Inspection) -> tuple[
 
 def _distribution(answer: Mapping[str, Any]) -> Distribution:
     """Return the record of one distribution in the guest's answer."""
-    return Distribution(**{**answer, "requires": tuple(answer["requires"]), "root": Path(answer["root"])})
+    return Distribution(
+        **{
+            **answer,
+            "requires": tuple(answer["requires"]),
+            "import_names": tuple(answer["import_names"]),
+            "root": Path(answer["root"]),
+        }
+    )
 
 
 def _module_origin(answer: Mapping[str, Any]) -> ModuleOrigin:

@@ -55,9 +55,16 @@ def described(distribution: metadata.Distribution, files: list[str]) -> dict[str
         "root": str(distribution.locate_file("")),
         "info_folder": next((path.partition("/")[0] for path in files if path.endswith(".dist-info/RECORD")), ""),
         "installer": (distribution.read_text("INSTALLER") or "").strip(),
+        "import_names": sorted(import_names(files)),
         "url": origin.get("url", ""),
         "is_editable": bool(origin.get("dir_info", {}).get("editable", False)),
     }
+
+
+def import_names(files: list[str]) -> set[str]:
+    """Return the top-level names that files can be imported by."""
+    names = {path.partition("/")[0] for path in files}
+    return {name.partition(".")[0] for name in names if name.partition(".")[0].isidentifier() and "-" not in name}
 
 
 def module_paths(files: list[str], wanted: set[str]) -> set[str]:

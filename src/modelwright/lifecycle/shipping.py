@@ -199,19 +199,13 @@ def _converted(session: Session, order: Order, work_folder: Path) -> Converted:
         )
         stage.recorded = str(order.into)
         stage.notes = tuple(map(_told, plan.findings))
-    return _laid_out(session, order, studied, work_folder)
+    return _laid_out(session, order, studied)
 
 
-def _laid_out(session: Session, order: Order, studied: Study, work_folder: Path) -> Converted:
+def _laid_out(session: Session, order: Order, studied: Study) -> Converted:
     python, folder = interpreter(order.python), session.store.folder
     with session.stage("lock", "the environment that the notebook ran in") as stage:
-        locked = conversion.lock(
-            studied,
-            python=python,
-            cache=folder / "environments",
-            wheels=folder / "wheels",
-            work_folder=work_folder,
-        )
+        locked = conversion.lock(studied, python=python, cache=folder / "environments", wheels=folder / "wheels")
         environment = locked.environment
         manifest = conversion.lay_out(
             studied,
@@ -251,7 +245,7 @@ def _proven(session: Session, order: Order, converted: Converted, work_folder: P
     if not failures:
         return converted, proof
     smaller = conversion.without_plots(converted.study, failures)
-    again = _laid_out(session, order, smaller, work_folder / "without-plots")
+    again = _laid_out(session, order, smaller)
     return again, _compared(session, again, work_folder / "without-plots")
 
 

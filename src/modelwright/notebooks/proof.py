@@ -25,11 +25,20 @@ _TRACEBACK_LINES = 12
 
 @dataclass(frozen=True)
 class ProjectRun:
-    """What a project gave in a fresh process, as its worker saw it, and where it left its files."""
+    """What a project gave in a fresh process, as its worker saw it, and where it left its files.
+
+    `is_alone` says that it ran with nothing but what its imports bring along.
+    """
 
     seen: Mapping[str, Any]
     output_folder: Path
     elsewhere: Path
+    is_alone: bool = False
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """The modules that the run asked for and that were kept from it."""
+        return tuple(self.seen["missed"])
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -77,7 +86,7 @@ def run(  # noqa: PLR0913 - what is run, in which Python, where, and what is to 
     """
     asked = _request(plan, training_run, project, layout, work_folder) | {"without": list(without)}
     seen = _project_run(asked, python, environment, work_folder, timeout_seconds)
-    return ProjectRun(seen, Path(asked["output_folder"]), work_folder / "elsewhere")
+    return ProjectRun(seen, Path(asked["output_folder"]), work_folder / "elsewhere", is_alone=bool(without))
 
 
 def prove(

@@ -81,10 +81,12 @@ class _Missing:
 
     def __init__(self, names: Any) -> None:
         self.names = frozenset(names)
+        self.asked: Any = set()
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:  # noqa: ARG002 - the import system's signature
         """Refuse the modules; leave all others to whoever comes next."""
         if name.partition(".")[0] in self.names:
+            self.asked.add(name)
             message = f"No module named {name!r}"
             raise ModuleNotFoundError(message, name=name)
 
@@ -92,7 +94,8 @@ class _Missing:
 def run_project(request: Any) -> Any:
     """Run the project's training and scoring as `request` says; return what they gave."""
     before = {name.partition(".")[0] for name in sys.modules}
-    sys.meta_path.insert(0, _Missing(request["without"]))
+    missing = _Missing(request["without"])
+    sys.meta_path.insert(0, missing)
     sys.path[0] = request["source"]
     os.environ["AZUREML_MODEL_DIR"] = request["output_folder"]
     plain = _DESCRIBING["plain"]
@@ -118,6 +121,7 @@ def run_project(request: Any) -> Any:
             seen["answer"] = plain(score.run(request["sample_request"], {}))
         except Exception as error:  # noqa: BLE001 - that it does not answer is what was seen
             seen["answer"] = type(error).__name__ + ": " + str(error)
+    seen["missed"] = sorted(missing.asked)
     seen["modules"] = sorted({name.partition(".")[0] for name in sys.modules} - before)
     return seen
 

@@ -182,25 +182,39 @@ class _Attempt:
         layout = layouts.layout(_DRAFT)
         beside = [self.training.path.parent, training_run.folder]
         _write(draft, emitting.modules(plan, layout), beside, _data_files(plan, layout))
-        project_run = proof.run(
-            plan,
-            training_run,
-            project=draft,
-            layout=layout,
-            python=self.python,
-            environment=child_environment(),
-            work_folder=self.work_folder / f"draft-{self.count}-run",
-        )
-        compared = partial(proof.prove, plan, training_run, scoring_run, project_run=project_run, project_digest="")
-        found = compared()
+        project_run = self._draft_run(plan, training_run, draft, is_alone=True)
+        compared = partial(proof.prove, plan, training_run, scoring_run, project_digest="")
+        found = compared(project_run=project_run)
+        if not found.is_equal and project_run.missed:
+            project_run = self._draft_run(plan, training_run, draft, is_alone=False)
+            found = compared(project_run=project_run)
         again = None
         if not found.is_equal:
             # Only what the notebook itself does not reproduce may differ.
             again = self.run(f"again-{self.count}", probe=plan.training_probe, watch={})
-            found = compared(again=again)
+            found = compared(project_run=project_run, again=again)
         plan = annotations.annotated(plan, project_run.types)
         _write(draft, emitting.modules(plan, layout), beside, {})
         return Study(self.training, self.scoring, plan, training_run, scoring_run, draft, project_run, found, again)
+
+    def _draft_run(self, plan: Plan, training_run: NotebookRun, draft: Path, *, is_alone: bool) -> ProjectRun:
+        """Run a draft, as if nothing else were installed than what it imports; if it cannot, with all there is."""
+        spare = inspection.spare_modules(plan.modules, python=self.python) if is_alone else ()
+        try:
+            return proof.run(
+                plan,
+                training_run,
+                project=draft,
+                layout=layouts.layout(_DRAFT),
+                python=self.python,
+                environment=child_environment(),
+                work_folder=draft.with_name(f"{draft.name}-run{'-alone' if spare else ''}"),
+                without=spare,
+            )
+        except ProjectRaised:
+            if not spare:
+                raise
+            return self._draft_run(plan, training_run, draft, is_alone=False)
 
     def reviewed(self, studied: Study) -> Study:
         """Return what is known once the draft's report ran too, without the plots that it cannot draw."""
@@ -222,15 +236,16 @@ def without_plots(studied: Study, causes: Mapping[str, str]) -> Study:
     return replace(studied, plan=reporting.without(studied.plan, causes))
 
 
-def lock(studied: Study, *, python: Path, cache: Path, wheels: Path, work_folder: Path) -> Locked:
+def lock(studied: Study, *, python: Path, cache: Path, wheels: Path) -> Locked:
     """Lock what the project needs, in the versions that the notebooks ran with in `python`, and build it.
 
-    What it needs is what its code imports; and when it does not run without them, also what running it was seen to
-    load beyond that.
+    What it needs is what its code imports; and where its draft did not run with that alone, also what running it was
+    seen to load beyond that.
     """
     imported = inspection.requirements_for(studied.plan.modules, python=python)
-    added = _needed_beyond(imported, studied, python=python, work_folder=work_folder)
-    requirements = tuple(sorted({*imported, *added}, key=str))
+    drafted = studied.draft_run
+    added = {} if drafted.is_alone else inspection.additions_for(drafted.modules, imported, python=python)
+    requirements = tuple(sorted({*imported, *added.values()}, key=str))
     environment = building.lock_and_build(requirements, python=python, cache=cache, wheels=wheels)
     return Locked(requirements, environment)
 
@@ -358,29 +373,6 @@ def _page(studied: Study, folder: Path, layout: Layout, *, proof: Proof | None =
         scoring=studied.scoring,
         elapsed_seconds=studied.training_run.elapsed_seconds,
     )
-
-
-def _needed_beyond(
-    imported: tuple[Requirement, ...], studied: Study, *, python: Path, work_folder: Path
-) -> Collection[Requirement]:
-    """Return what the draft loaded beyond `imported` if it does not run without it."""
-    added = inspection.additions_for(studied.draft_run.modules, imported, python=python)
-    if not added:
-        return ()
-    try:
-        proof.run(
-            studied.plan,
-            studied.training_run,
-            project=studied.draft_folder,
-            layout=layouts.layout(_DRAFT),
-            python=python,
-            environment=child_environment(),
-            work_folder=work_folder / "draft-without",
-            without=tuple(added),
-        )
-    except ProjectRaised:
-        return added.values()
-    return ()
 
 
 def _files_for_scoring(plan: Plan, training_run: NotebookRun) -> dict[str, Path]:
