@@ -19,7 +19,7 @@ _LIST = Path(__file__).with_name("corpus.toml")
 
 
 def lay_out(notebook: dict[str, Any], *, clones: Path, into: Path) -> dict[str, Any]:
-    """Write a notebook and the files that it reads; return its row of the index.
+    """Write a notebook, the files that it reads and the empty folders that it writes to; return its row of the index.
 
     Raises:
         subprocess.CalledProcessError: if the clone, its commit or a file is not there.
@@ -29,6 +29,8 @@ def lay_out(notebook: dict[str, Any], *, clones: Path, into: Path) -> dict[str, 
         target = into / folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(_git(clones / notebook["repository"], "show", f"{notebook['commit']}:{path}"))
+    for path in notebook.get("empty_folders", ()):
+        (into / folder / path).mkdir(parents=True, exist_ok=True)
     return {
         "folder": folder,
         "notebook": notebook["path"],
