@@ -1,8 +1,10 @@
 """Notebooks made from texts, and one conversion of the example that several tests look at."""
 
+import json
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from modelwright.settings import child_environment
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "diabetes"
 CORPUS = Path(__file__).with_name("corpus")
+Ask = Callable[..., int]
 NOTHING_SLOW = ProjectRun({"rows": {}, "seconds": {}}, Path(), Path())
 _LOCK = Lock(text="", python_version="3.11.1", platform="here", digest="0" * 64)
 
@@ -70,6 +73,26 @@ def convert_text(tmp_path: Path) -> Callable[..., Converted]:
 def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Converted:
     """Return the example, converted once."""
     return _convert(EXAMPLE / "training.ipynb", EXAMPLE / "scoring.ipynb", tmp_path_factory.mktemp("diabetes"))
+
+
+@pytest.fixture(scope="session")
+def ask() -> Iterator[Ask]:
+    """Return a function that has a notebook, a project or tests run in a fork of a process with libraries loaded."""
+    environment = child_environment({"MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"})
+    command = [sys.executable, str(Path(__file__).with_name("warm.py"))]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, bufsize=1
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        answers = process.stdout
+
+        def asked(**request: object) -> int:
+            print(json.dumps(request, default=str), file=process.stdin)
+            return int(answers.readline())
+
+        yield asked
+        process.stdin.close()
 
 
 def _written(path: Path, text: str) -> Path:

@@ -1,18 +1,19 @@
 """Generated tests pass, and each of them dies when the project is broken in the way that it watches for."""
 
+import copy
 import os
 import re
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from modelwright.notebooks import characterising, testing
 from modelwright.settings import child_environment
-from tests.notebooks.conftest import NOTHING_SLOW
+from tests.notebooks.conftest import NOTHING_SLOW, Ask, Converted
 
 DRAWN = '__import__("random").SystemRandom().random()'
 # Each mutant breaks one thing; named are the tests that must notice it.
@@ -94,18 +95,27 @@ MUTANTS = {
 }
 
 
-def outcomes(project: Path, folder: Path, *, tests: str = "tests", named: str = "") -> dict[str, bool]:
-    """Return whether each generated test passed, by name, run as its user runs it, from another folder.
+OPTIONS = ["-q", "-rA", "--no-header", "-p", "no:cacheprovider"]
 
-    `named` narrows them to those that a pytest expression names.
-    """
-    folder.mkdir(exist_ok=True)
-    options = ["-q", "-rA", "--no-header", "-p", "no:cacheprovider", "-k", named]
-    command = [sys.executable, "-m", "pytest", *options, project / tests]
+
+def outcomes(project: Path, folder: Path) -> dict[str, bool]:
+    """Return whether each generated test passed, by name, run as its user runs it, from another folder."""
+    command = [sys.executable, "-m", "pytest", *OPTIONS, project / "tests"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    found = re.findall(r"^(PASSED|FAILED|ERROR) \S+::(\w+)", done.stdout, flags=re.MULTILINE)
-    assert found, done.stdout + done.stderr
+    return _outcomes(done.stdout + done.stderr)
+
+
+def tried(ask: Ask, project: Path, named: str, tests: str = "") -> dict[str, bool]:
+    """Return whether each of the tests named passed, by name, run at once in a fork."""
+    options = [*OPTIONS, "-k", named, str(project / "tests" / tests)]
+    ask(tests=options, folder=project.parent, output=project / "said")
+    return _outcomes((project / "said").read_text())
+
+
+def _outcomes(said: str) -> dict[str, bool]:
+    found = re.findall(r"^(PASSED|FAILED|ERROR) \S+::(\w+)", said, flags=re.MULTILINE)
+    assert found, said
     return {name: state == "PASSED" for state, name in found}
 
 
@@ -131,53 +141,73 @@ def test_running_them_writes_nothing_into_the_project(diabetes, untouched) -> No
     }
 
 
-@pytest.mark.slow
-def test_of_what_is_too_slow_the_calls_are_tested(diabetes, tmp_path: Path) -> None:
-    project = tmp_path / "project"
-    shutil.copytree(diabetes.project, project)
-    plan, layout = diabetes.plan, diabetes.layout
-    noted = characterising.trials(
-        plan,
+@pytest.fixture(scope="module")
+def noted(diabetes, tmp_path_factory) -> list[Any]:
+    """Return what two trials of the example's functions noted."""
+    return characterising.trials(
+        diabetes.plan,
         diabetes.training_run,
-        project=project,
-        layout=layout,
+        project=diabetes.project,
+        layout=diabetes.layout,
         python=Path(sys.executable),
         environment=child_environment(),
-        work_folder=tmp_path / "trials",
+        work_folder=tmp_path_factory.mktemp("trials"),
         project_run=NOTHING_SLOW,
     )
-    quick = {name: each for name, each in noted[1]["functions"].items() if name != "train_model"}
-    noted[1] = {**noted[1], "left": {"train_model": "it took long"}, "functions": quick}
+
+
+def with_tests_of(noted: list[Any], diabetes: Converted, project: Path) -> dict[str, Any]:
+    """Make a copy of the example with the tests that follow from two trials; return their golden values."""
+    plan, layout = diabetes.plan, diabetes.layout
     golden = characterising.golden(plan, diabetes.training_run, diabetes.scoring_run, noted=noted, layout=layout)
-    assert "train_model: it took long" in golden["not tested"]
+    shutil.copytree(diabetes.project, project)
     for path, text in testing.tests(plan, golden, layout).items():
         (project / path).write_text(text, encoding="utf-8")
-    assert outcomes(project, tmp_path / "elsewhere", named="calls_each_step") == {
+    return golden
+
+
+def test_of_what_is_too_slow_the_calls_are_tested(noted, diabetes, ask: Ask, tmp_path: Path) -> None:
+    quick = {name: each for name, each in noted[1]["functions"].items() if name != "train_model"}
+    slow = [noted[0], {**noted[1], "left": {"train_model": "it took long"}, "functions": quick}]
+    golden = with_tests_of(slow, diabetes, tmp_path / "project")
+    assert "train_model: it took long" in golden["not tested"]
+    assert tried(ask, tmp_path / "project", "calls_each_step") == {
         "test_main_calls_each_step_with_what_it_needs": True,
         "test_pipeline_calls_each_step_with_what_it_needs": True,
     }
-    train = project / "src" / "small" / "train.py"
+    train = tmp_path / "project" / "src" / "small" / "train.py"
     train.write_text(train.read_text().replace("alpha=arguments.alpha", "alpha=1.0"))
-    assert not all(outcomes(project, tmp_path / "elsewhere", named="main_calls_each_step").values())
+    assert not all(tried(ask, tmp_path / "project", "main_calls_each_step").values())
 
 
-@pytest.mark.slow
-def test_each_dies_of_a_mutation_that_it_watches_for(diabetes, untouched, tmp_path: Path) -> None:
-    def killed_by(name: str) -> set[str]:
-        file, old, new, watching = MUTANTS[name]
+def test_what_other_numbers_of_threads_change_a_little_is_held_loosely(noted, diabetes, ask: Ask, tmp_path) -> None:
+    def changed(times: float) -> list[Any]:
+        other = copy.deepcopy(noted[1])
+        other["functions"]["train_model"]["outputs"]["reg_model"]["all"]["learnt"]["intercept_"] *= times
+        return [noted[0], other]
+
+    golden = with_tests_of(changed(1 + 2.5e-6), diabetes, tmp_path / "near")
+    assert golden["gives"]["train_model"]["within"] == {"reg_model": 3e-05}
+    assert "<= 3e-05" in (tmp_path / "near" / "tests" / "test_train.py").read_text()
+    assert tried(ask, tmp_path / "near", "train_model_gives") == {
+        "test_train_model_gives_the_same_as_in_the_notebook": True
+    }
+    golden = with_tests_of(changed(1.1), diabetes, tmp_path / "far")
+    assert "train_model.reg_model: two runs give different values" in golden["not tested"]
+
+
+def test_each_dies_of_a_mutation_that_it_watches_for(diabetes, untouched, ask: Ask, tmp_path: Path) -> None:
+    killed = {}
+    for name, (file, old, new, watching) in MUTANTS.items():
         project = tmp_path / name.replace(" ", "-")
         shutil.copytree(diabetes.project, project)
         module = project / "src" / "small" / file
         text = module.read_text()
         assert old in text, name
         module.write_text(text.replace(old, new))
-        tests = "tests/test_imports.py" if watching == {"imports_do_nothing"} else f"tests/test_{file}"
-        found = outcomes(project, tmp_path / "elsewhere", tests=tests, named=" or ".join(watching))
-        return {test for test, passed in found.items() if not passed}
-
-    with ThreadPoolExecutor(2) as pool:
-        killed = dict(zip(MUTANTS, pool.map(killed_by, MUTANTS), strict=True))
-    for name, (*_, watching) in MUTANTS.items():
+        tests = "test_imports.py" if watching == {"imports_do_nothing"} else f"test_{file}"
+        found = tried(ask, project, " or ".join(watching), tests)
+        killed[name] = {test for test, passed in found.items() if not passed}
         for part in watching:
             assert any(part in test for test in killed[name]), f"{name}: {part} lives, only {killed[name]} died"
     assert set().union(*killed.values()) == untouched.keys()

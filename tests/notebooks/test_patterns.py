@@ -18,9 +18,7 @@ import json
 import math
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +30,7 @@ from modelwright.errors import NotebookNotConvertible
 from modelwright.notebooks import dataflow, emitting, execution, layouts, planning, reading, seeds, statements
 from modelwright.records import Notebook, Plan, Trace
 from modelwright.settings import child_environment
+from tests.notebooks.conftest import Ask
 
 HERE = Path(__file__).parent
 PATTERNS = sorted(each.stem for each in (HERE / "patterns").glob("*.txt"))
@@ -41,8 +40,6 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 # Numbers are shown rounded by one side and in full by the other.
 MOST_DIGITS = 9
 
-Ask = Callable[..., int]
-
 
 @dataclass(frozen=True)
 class Pattern:
@@ -50,26 +47,6 @@ class Pattern:
 
     notebook: Notebook
     expected: dict[str, list[str]]
-
-
-@pytest.fixture(scope="module")
-def ask() -> Iterator[Ask]:
-    """Return a function that has a notebook or a project run in a fork of a process with the libraries loaded."""
-    environment = child_environment({"MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"})
-    command = [sys.executable, str(HERE / "warm.py")]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, bufsize=1
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        answers = process.stdout
-
-        def asked(**request: object) -> int:
-            print(json.dumps(request, default=str), file=process.stdin)
-            return int(answers.readline())
-
-        yield asked
-        process.stdin.close()
 
 
 @pytest.mark.parametrize("name", PATTERNS)

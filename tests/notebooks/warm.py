@@ -1,4 +1,4 @@
-"""A process with the libraries loaded, of which every notebook and every project gets a fork: fresh, and at once.
+"""A process with the libraries loaded, of which a notebook, a project or its tests get a fork: fresh, and at once.
 
 Run as a script, it takes requests as lines of JSON on standard input and answers each with a line: the exit code.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 _LIBRARIES = """numpy pandas matplotlib.pyplot joblib IPython.core.interactiveshell IPython.core.displaypub
 sklearn.cluster sklearn.compose sklearn.datasets sklearn.decomposition sklearn.ensemble sklearn.linear_model
 sklearn.metrics sklearn.model_selection sklearn.naive_bayes sklearn.neighbors sklearn.pipeline sklearn.preprocessing
-sklearn.svm sklearn.tree""".split()
+sklearn.svm sklearn.tree pytest""".split()
 _LIMIT_SECONDS = 60
 
 
@@ -27,7 +27,8 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     for line in sys.stdin:
         asked = json.loads(line)
-        print(_forked(run_notebook if "cells" in asked else run_project, asked), file=answers)
+        work = run_notebook if "cells" in asked else run_tests if "tests" in asked else run_project
+        print(_forked(work, asked), file=answers)
 
 
 def _forked(work: Callable[[dict[str, object]], None], asked: dict[str, object]) -> int:
@@ -80,6 +81,14 @@ def run_project(asked: dict[str, object]) -> None:
     sys.path.insert(0, str(asked["source"]))
     sys.argv = ["train.py", "--output-folder", str(Path(str(asked["folder"]), "outputs"))]
     runpy.run_module(str(asked["module"]), run_name="__main__")
+
+
+def run_tests(asked: dict[str, object]) -> None:
+    """Run tests with pytest, whose words are what the fork says."""
+    import pytest
+
+    options: list[str] = asked["tests"]  # type: ignore[assignment]
+    sys.exit(pytest.main(options))
 
 
 if __name__ == "__main__":

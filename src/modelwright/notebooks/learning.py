@@ -1,7 +1,7 @@
 """Where a notebook learns: the statements that fit something, and those whose results depend on what was learnt."""
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelwright.notebooks import names as naming
@@ -16,7 +16,7 @@ class Learning:
 
     `transformers` are the names fitted that only turn rows into rows. `training` are the statements that learn what
     predicts, or, when nothing in the notebook predicts, that learn or compute anything. `dependent` are the statements
-    that use, at any remove, a variable that a training statement gives.
+    that use, at any remove, a variable that a training statement gives, or what a test of a hypothesis says.
     """
 
     fits: Sequence[tuple[int, str]]
@@ -29,16 +29,15 @@ def learning(flow: Flow) -> Learning:
     """Return where the notebook's statements learn."""
     fits = [(each.index, name) for each in flow.statements for name in _fitted(each.tree, flow.names)]
     transformers = _transformers(flow)
-    trainers = _trainers(flow)
-    training = {
-        each.index
-        for each in flow.statements
-        if not naming.is_definition(each.tree) and _trains(each.tree, flow.names, trainers, transformers)
-    }
+    trainers = _calling(flow, lambda tree, known: _trains(tree, flow.names, known, frozenset()))
+    testers = _calling(flow, lambda tree, known: _tests(tree, flow.names, known))
+    done = [each for each in flow.statements if not naming.is_definition(each.tree)]
+    training = {each.index for each in done if _trains(each.tree, flow.names, trainers, transformers)}
+    tests = frozenset(each.index for each in done if _tests(each.tree, flow.names, testers))
     if not training:
         training = {index for index, _ in fits} or _computing(flow)
     starts = frozenset(training)
-    return Learning(fits, transformers, starts, flow.descendants(starts))
+    return Learning(fits, transformers, starts, flow.descendants(starts | tests) | tests)
 
 
 def _computing(flow: Flow) -> set[int]:
@@ -83,19 +82,25 @@ def _is_fit(node: ast.Call, names: Names) -> bool:
     return isinstance(node.func, ast.Attribute) and node.func.attr in vocabulary.FITTING_METHODS
 
 
-def _trainers(flow: Flow) -> frozenset[str]:
-    """Return the user's functions and classes that train something when they are called, directly or by one another."""
+def _calling(flow: Flow, is_it: Callable[[ast.stmt, frozenset[str]], bool]) -> frozenset[str]:
+    """Return the user's functions and classes that do something when called, directly or by one another."""
     bodies = {each.tree.name: each.tree for each in flow.statements if isinstance(each.tree, naming.Definition)}
-    found: set[str] = set()
+    found: frozenset[str] = frozenset()
     while True:
-        more = {
-            name
-            for name, tree in bodies.items()
-            if name not in found and _trains(tree, flow.names, frozenset(found), frozenset())
-        }
+        more = {name for name, tree in bodies.items() if name not in found and is_it(tree, found)}
         if not more:
-            return frozenset(found)
+            return found
         found |= more
+
+
+def _tests(tree: ast.stmt, names: Names, testers: frozenset[str]) -> bool:
+    """Whether a statement, or a definition when it is called, tests a hypothesis."""
+    return any(
+        names.origin(node.func) in vocabulary.TESTING_FUNCTIONS
+        or (isinstance(node.func, ast.Name) and node.func.id in testers)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+    )
 
 
 def _trains(tree: ast.stmt, names: Names, trainers: frozenset[str], transformers: frozenset[str]) -> bool:

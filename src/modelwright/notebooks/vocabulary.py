@@ -84,6 +84,21 @@ VALIDATING_FUNCTIONS = frozenset(
     sklearn.model_selection.validation_curve sklearn.model_selection.permutation_test_score""".split()
 )
 
+# Functions that test a hypothesis about data: what they say is a result, be it of rows that no model has seen.
+TESTING_FUNCTIONS = frozenset(
+    [
+        *(
+            f"scipy.stats.{name}"
+            for name in """ttest_1samp ttest_ind ttest_rel ttest_ind_from_stats chisquare chi2_contingency fisher_exact
+            f_oneway kruskal mannwhitneyu wilcoxon friedmanchisquare ks_1samp ks_2samp kstest shapiro normaltest
+            jarque_bera anderson levene bartlett binomtest permutation_test""".split()
+        ),
+        *(f"statsmodels.tsa.stattools.{name}" for name in "adfuller kpss coint grangercausalitytests".split()),
+        *(f"statsmodels.stats.{name}" for name in "proportion.proportions_ztest weightstats.ztest".split()),
+        *(f"statsmodels.stats.{name}" for name in "weightstats.ttest_ind diagnostic.acorr_ljungbox".split()),
+    ]
+)
+
 # Classes that turn rows into rows and predict nothing.
 TRANSFORMERS = frozenset(
     """StandardScaler MinMaxScaler MaxAbsScaler RobustScaler Normalizer PowerTransformer QuantileTransformer
