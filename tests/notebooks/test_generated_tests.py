@@ -189,7 +189,7 @@ def test_what_other_numbers_of_threads_change_a_little_is_held_loosely(noted, di
     golden = with_tests_of(changed(1 + 2.5e-6), diabetes, tmp_path / "near")
     assert golden["gives"]["train_model"]["within"] == {"reg_model": 3e-05}
     assert "<= 3e-05" in (tmp_path / "near" / "tests" / "test_train.py").read_text()
-    assert tried(ask, tmp_path / "near", "train_model_gives") == {
+    assert tried(ask, tmp_path / "near", "train_model_gives_the_same_as") == {
         "test_train_model_gives_the_same_as_in_the_notebook": True
     }
     golden = with_tests_of(changed(1.1), diabetes, tmp_path / "far")
