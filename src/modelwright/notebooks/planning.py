@@ -31,7 +31,7 @@ from modelwright.notebooks.closures import Closures
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.parameters import Parameters
 from modelwright.notebooks.results import Results
-from modelwright.notebooks.shaping import EVALUATE, SAVE, SPLIT, TRAIN, Stage
+from modelwright.notebooks.shaping import EVALUATE, PREPARE, SAVE, SPLIT, TRAIN, Stage
 from modelwright.notebooks.slicing import Slice
 from modelwright.notebooks.supplying import Training
 from modelwright.records import Finding, Function, Metric, Notebook, Plan, ProbePoint, Shown, Trace
@@ -431,7 +431,11 @@ def _prediction_points(flow: Flow, shaped: Sequence[Stage], found: Results, mode
 def _rows(flow: Flow, shaped: Sequence[Stage], model: str) -> tuple[int, ast.expr] | None:
     """Return the statement and expression of rows given to the model: those it is tested with, else learns from."""
     ordered = [
-        index for role in (EVALUATE, TRAIN) for stage in shaped if stage.role == role for index in stage.statements
+        index
+        for role in (EVALUATE, TRAIN, PREPARE)
+        for stage in shaped
+        if stage.role == role
+        for index in stage.statements
     ]
     wanted = [vocabulary.PREDICTING_METHODS, vocabulary.FITTING_METHODS]
     for methods in wanted:

@@ -185,13 +185,23 @@ def _purpose(stage: Stage, known: Context) -> str:
     is_told = is_first and bool(headings.headings(first.markdown if first else ""))
     if own and is_named_after and is_told and len(words) <= _HEADING_WIDTH:
         return f"{words[0].upper()}{words[1:]}."
-    thing = "the model" if stage.name in shaping.PLAIN_NAMES or is_named_after or own == "model" else f"`{own}`"
+    thing = "the model" if stage.name in shaping.PLAIN_NAMES or is_named_after else _thing(own, known.flow)
     are_several = bool(re.fullmatch(r"models(_\d+)?", own))
     thing = "the models" if are_several else thing
     if stage.role == EVALUATE:
         measured = f"Measure {thing}; return {'their' if are_several else 'its'} metrics by name."
         return measured if measures_of(stage, known) else f"Look at what {thing} {'give' if are_several else 'gives'}."
     return f"Train {thing}." if stage.role == TRAIN else _PURPOSE[stage.role]
+
+
+def _thing(own: str, flow: Flow) -> str:
+    """Return what a function works on that is named after a variable, or else after a class, and may have a number."""
+    variables = {name.lower(): name for each in flow.statements for name in shaping.stored(flow, each.index)}
+    for name in (own, re.sub(r"_\d+$", "", own)):
+        if name in variables and name != "model":
+            return f"`{variables[name]}`"
+    words = re.sub(r"_\d+$|_?model", "", own).replace("_", " ").strip()
+    return f"the {words} model" if words else "the model"
 
 
 def _text_above(stage: Stage, flow: Flow) -> str:

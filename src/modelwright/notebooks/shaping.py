@@ -135,7 +135,15 @@ def _runs(flow: Flow, body: Sequence[int], results: Results, plain: frozenset[in
             runs.append((role, key, [index]))
         else:
             last[2].append(index)
-    return [(role, key, part) for role, key, group in runs for part in cut(flow, group)]
+    estimators = {name for _, name in results.learning.fits}
+    teaching = {each for each in body if each in results.learning.training or _builds(flow, each, estimators)}
+    parts = [(role, key, part) for role, key, group in runs for part in cut(flow, group)]
+    # What uses one model to make rows for another trains none.
+    is_for_rows = [role == TRAIN and not teaching & set(part) for role, _, part in parts]
+    return [
+        (PREPARE, "", part) if is_preparing else (role, key, part)
+        for (role, key, part), is_preparing in zip(parts, is_for_rows, strict=True)
+    ]
 
 
 def _roles(flow: Flow, body: Sequence[int], results: Results, plain: frozenset[int]) -> dict[int, int]:
@@ -419,12 +427,12 @@ def _outputs(groups: Sequence[Sequence[int]], place: int, flow: Flow, model: str
         surely = set().union(*(flow.effects[index].binds for index in group)) if group else set()
         live = (live - surely) | set(_exposed(group, flow))
     made = list(dict.fromkeys(name for index in groups[place] for name in _write_order(flow, index)))
-    at_hand = set(inputs) | {name for index in groups[place] for name in _stored(flow, index)}
+    at_hand = set(inputs) | {name for index in groups[place] for name in stored(flow, index)}
     last_model = model in live and any(model in _written(flow, index) for index in groups[place])
     return [each for each in made if each in live and each in at_hand and (each != model or last_model)]
 
 
-def _stored(flow: Flow, index: int) -> set[str]:
+def stored(flow: Flow, index: int) -> set[str]:
     """Return the names that a statement assigns, be it only in a branch or a loop."""
     nodes = ast.walk(flow.statements[index].tree)
     stored = {each.id for each in nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
