@@ -15,13 +15,14 @@ class Learning:
     """The fits of a notebook, as pairs of a statement and the name fitted, and what follows from them.
 
     `transformers` are the names fitted that only turn rows into rows. `training` are the statements that learn what
-    predicts, or, when nothing in the notebook predicts, that learn or compute anything. `dependent` are the statements
-    that use, at any remove, a variable that a training statement gives, or what a test of a hypothesis says.
+    predicts, or, when nothing in the notebook predicts, that learn or compute anything. `tests` are those that test a
+    hypothesis. `dependent` are the statements that use, at any remove, a variable that either of them gives.
     """
 
     fits: Sequence[tuple[int, str]]
     transformers: frozenset[str]
     training: frozenset[int]
+    tests: frozenset[int]
     dependent: frozenset[int]
 
 
@@ -37,7 +38,7 @@ def learning(flow: Flow) -> Learning:
     if not training:
         training = {index for index, _ in fits} or _computing(flow)
     starts = frozenset(training)
-    return Learning(fits, transformers, starts, flow.descendants(starts | tests) | tests)
+    return Learning(fits, transformers, starts, tests, flow.descendants(starts | tests) | tests)
 
 
 def _computing(flow: Flow) -> set[int]:

@@ -185,6 +185,8 @@ def _purpose(stage: Stage, known: Context) -> str:
     is_told = is_first and bool(headings.headings(first.markdown if first else ""))
     if own and is_named_after and is_told and len(words) <= _HEADING_WIDTH:
         return f"{words[0].upper()}{words[1:]}."
+    if stage.name.startswith(shaping.TESTS_NAME):
+        return "Test hypotheses about the data."
     thing = "the model" if stage.name in shaping.PLAIN_NAMES or is_named_after else _thing(own, known.flow)
     are_several = bool(re.fullmatch(r"models(_\d+)?", own))
     thing = "the models" if are_several else thing

@@ -35,6 +35,9 @@ _MODEL_FOLDER = '''def model_folder() -> str:
 # So many characters of a sample request stand on a line.
 _PIECE = 80
 _TABLE_IMPORTS = {"pd": "import pandas as pd", "np": "import numpy as np"}
+# The types of the tables that raw rows are made into, and that models are given.
+_TABLES = {"array": "np.ndarray", "series": "pd.Series", "frame": "pd.DataFrame", "list": "list"}
+_GIVEN = {"numpy.ndarray": "np.ndarray", "pandas.DataFrame": "pd.DataFrame", "pandas.Series": "pd.Series"}
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,9 @@ def replayed(
     if added is not None:
         # The notebook's own lines take the column that is to be told out of the table again.
         constants_ += _constant("ALL_COLUMNS", added)
-    text = "\n".join([*run, replay.code, *constants_])
-    read = {
-        each.id for each in ast.walk(ast.parse("\n".join(run[:-1]) + "\n" + replay.code)) if isinstance(each, ast.Name)
-    }
+    prepare = _typed(replay, outcome)
+    text = "\n".join([*run, prepare, *constants_])
+    read = {each.id for each in ast.walk(ast.parse("\n".join(run[:-1]) + "\n" + prepare)) if isinstance(each, ast.Name)}
     used = read & flow.names.imports.keys()
     loaders = sorted({files[name][1] for name in (model, *replay.saved)})
     extra = [each for each in ("json", "os", *loaders) if each not in used]
@@ -136,15 +138,24 @@ def replayed(
     imports = list(importing.select([*imports, *standard], [*used, *extra, *_TABLE_IMPORTS]))
     code = _script(
         imports=imports,
-        definitions="\n".join(constants_),
+        constants_="\n".join(constants_),
+        definitions="",
         global_names=[model, *replay.saved],
         init=loads,
         run=[_line(each) for each in run],
         sample=None,
-        prepare=replay.code,
+        prepare=prepare,
     )
     sample = json.dumps({"data": outcome["data"]})
     return Script(code, sample, {}, frozenset(importing.modules(imports)), (), ())
+
+
+def _typed(replay: Replay, outcome: Mapping[str, Any]) -> str:
+    """Return the function that prepares rows with the types that it was seen to take and give."""
+    header = f"def {replaying.PREPARE}({replay.entry}"
+    gives = _GIVEN.get(outcome["gives"], "")
+    types = f"{header}: {_TABLES[outcome['kind']]}){f' -> {gives}' if gives else ''}:"
+    return replay.code.replace(f"{header}):", types, 1)
 
 
 def _table_of_request(outcome: Mapping[str, Any], entry: str) -> list[str]:
@@ -251,6 +262,7 @@ def _script(
     imports: Sequence[str],
     definitions: str,
     global_names: Sequence[str],
+    constants_: str = "",
     init: Sequence[cst.BaseStatement],
     run: Sequence[cst.BaseStatement],
     sample: str | None,
@@ -262,7 +274,7 @@ def _script(
     parts = [
         '"""Score rows with the trained model: `init()` once, then `run()` for each request."""\n\n'
         + "\n".join([*imports, *(["from typing import Any"] if declared else [])]),
-        declared,
+        "\n".join(each for each in (constants_, declared) if each),
         definitions.strip("\n"),
         _MODEL_FOLDER,
         prepare,

@@ -29,6 +29,8 @@ _NAMES = {
     SAVE: "save_model",
 }
 PLAIN_NAMES = frozenset(_NAMES.values())
+# What is evaluated before there is a model, or beside it.
+TESTS_NAME = "evaluate_hypotheses"
 # Names of a stage that comes a second time, as when a model is fitted again on all rows after its evaluation.
 _AGAIN = {TRAIN: "refit_model", SAVE: "save_results"}
 _STOP_WORDS = frozenset(
@@ -70,7 +72,7 @@ def stages(flow: Flow, kept: Slice, results: Results, parameters: Parameters) ->
     model = results.model
     if model and not any(role == SAVE for role, _, _ in runs):
         runs.append((SAVE, model, []))
-    stage_names = _stage_names(runs, flow)
+    stage_names = _stage_names(runs, flow, results.learning.tests)
     groups = [group for _, _, group in runs]
     shaped = [
         _stage(stage_names[place], role, groups, place, flow, parameters, model)
@@ -298,7 +300,7 @@ def _selects(flow: Flow, index: int) -> bool:
 # --- names ---
 
 
-def _stage_names(runs: Sequence[tuple[int, str, list[int]]], flow: Flow) -> list[str]:
+def _stage_names(runs: Sequence[tuple[int, str, list[int]]], flow: Flow, tests: frozenset[int]) -> list[str]:
     taken = set().union(*(each.binds | each.reads for each in flow.effects)) if flow.effects else set()
     models = {key for role, key, _ in runs if role == TRAIN}
     found: list[str] = []
@@ -306,7 +308,9 @@ def _stage_names(runs: Sequence[tuple[int, str, list[int]]], flow: Flow) -> list
         verb = ROLE_NAMES[role]
         plain = _NAMES[role]
         candidates = [plain]
-        if role in {TRAIN, EVALUATE} and len(models) > 1:
+        if role == EVALUATE and not key and tests & set(group):
+            candidates = [TESTS_NAME]
+        elif role in {TRAIN, EVALUATE} and len(models) > 1:
             candidates = [f"{verb}_{_model_words(key, group, runs, flow) if key else 'models'}"]
         elif role in _AGAIN:
             candidates = [plain, _AGAIN[role]]
