@@ -43,8 +43,9 @@ IMPORTS = "import numpy as np\nimport pandas as pd\nimport matplotlib.pyplot as 
         ("random.shuffle(a)", "random a <python random>", "", "a <python random>"),
         ("d = np.sum(a)", "np a", "d", ""),
         ("np.fill_diagonal(a, 1)", "np a", "", "a"),
-        ("plt.plot(a)", "plt a <figure>", "", "<figure>"),
-        ("a.plot.bar()", "a <figure>", "", "<figure>"),
+        ("plt.plot(a)", "plt a", "<figure>", "<figure>"),
+        ("a.plot.bar()", "a", "<figure>", "<figure>"),
+        ("plt.figure(); plt.plot(a)", "plt a <figure>", "", "<figure>"),
         ("pd.options.display.max_rows = 3", "pd", "", "<display>"),
     ],
 )

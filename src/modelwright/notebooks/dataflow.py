@@ -66,6 +66,7 @@ def flow(statements: Sequence[Statement], trace: Trace | None = None) -> Flow:
         else wide
         for number, (own, wide) in enumerate(zip(plain, widened, strict=True))
     ]
+    final = _with_figures_of_cells(final, statements)
     reaching = [givers(number, final) for number in range(len(final))]
     written = [_writers(number, seen) for number in range(len(final))]
     sources = [
@@ -180,6 +181,16 @@ def _with_shared_memory(plain: Sequence[Effects], literals: frozenset[str]) -> l
         reached &= bound
         widened.append(replace(own, changes=own.changes | (reached - own.binds)))
     return widened
+
+
+def _with_figures_of_cells(known: Sequence[Effects], statements: Sequence[Statement]) -> list[Effects]:
+    """Return the effects, where the first statement of a cell to draw begins a figure: notebooks close the others."""
+    drawn, found = set[int](), []
+    for own, statement in zip(known, statements, strict=True):
+        is_first = FIGURE in own.changes and statement.cell not in drawn
+        drawn |= {statement.cell} if is_first else set()
+        found.append(replace(own, reads=own.reads - {FIGURE}, binds=own.binds | {FIGURE}) if is_first else own)
+    return found
 
 
 def givers(number: int, known: Sequence[Effects]) -> dict[str, set[int]]:

@@ -370,7 +370,10 @@ class _Collector(ast.NodeVisitor):
         receiver = root(method.value)
         if method.attr in {"query", "eval"}:
             self.state.reads |= {name for each in node.args for name in _queried(each)}
-        if method.attr in vocabulary.PLOT_METHODS or _is_plot_accessor(method):
+        if receiver in self.names.canvases:
+            self._draw(FIGURE)
+            self._change(receiver)
+        elif method.attr in vocabulary.PLOT_METHODS or method.attr.startswith("plot_") or _is_plot_accessor(method):
             self._draw(FIGURE)
         elif method.attr in vocabulary.FITTING_METHODS:
             self._fit(receiver)

@@ -2,7 +2,7 @@
 
 import ast
 import symtable
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from modelwright.notebooks import vocabulary
@@ -32,6 +32,7 @@ class Names:
     constructors: Mapping[str, ast.Call]
     classes: frozenset[str] = frozenset()
     silent_methods: frozenset[str] = frozenset()
+    canvases: frozenset[str] = frozenset()
 
     def origin(self, node: ast.AST) -> str | None:
         """Return the dotted name of what an expression such as `np.random.seed` refers to, if it was imported."""
@@ -192,7 +193,53 @@ def build(trees: list[ast.stmt], summarise: Summarise) -> Names:
         if isinstance(tree, Definition):
             functions[tree.name] = summarise(tree, Names(imports, functions, constructors))
     own = [tree for tree in trees if isinstance(tree, ast.ClassDef)]
-    return Names(imports, functions, constructors, frozenset(each.name for each in own), _silent_methods(own))
+    return Names(
+        imports,
+        functions,
+        constructors,
+        frozenset(each.name for each in own),
+        _silent_methods(own),
+        _canvases(trees, Names(imports, {}, {})),
+    )
+
+
+def _canvases(trees: Iterable[ast.stmt], names: Names) -> frozenset[str]:
+    """Return the names that only ever hold figures and their parts, as libraries of plots give them."""
+    bound = [pair for tree in trees for node in ast.walk(tree) for pair in _bindings(node)]
+    found: set[str] = set()
+    while True:
+        drawn = {name for name, value in bound if _is_canvas(value, names, found)}
+        drawn -= {name for name, value in bound if name in drawn and not _is_canvas(value, names, found | drawn)}
+        if drawn <= found:
+            return frozenset(found)
+        found |= drawn
+
+
+def _is_canvas(value: ast.expr, names: Names, known: Collection[str]) -> bool:
+    if root(value) in known:
+        return True
+    called = value.func if isinstance(value, ast.Call) else value
+    library = (names.origin(called) or "").partition(".")[0]
+    if library in vocabulary.PLOT_LIBRARIES:
+        return isinstance(value, ast.Call)
+    return isinstance(called, ast.Attribute) and value is not called and called.attr in vocabulary.PLOT_METHODS
+
+
+def _bindings(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Give each name that a statement binds with what it is bound to, or with what that is a part of."""
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            pairs = [(each, value) for each in targets]
+        case ast.For(target=ast.Tuple(elts=parts), iter=ast.Call(func=ast.Name(id="zip"), args=given)):
+            pairs = list(zip(parts, given, strict=False))
+        case ast.For(target=ast.Tuple(elts=[_, part]), iter=ast.Call(func=ast.Name(id="enumerate"), args=[given, *_])):
+            pairs = [(part, given)]
+        case ast.For(target=target, iter=value):
+            pairs = [(target, value)]
+        case _:
+            pairs = []
+    for target, value in pairs:
+        yield from ((each.id, value) for each in ast.walk(target) if isinstance(each, ast.Name))
 
 
 def _silent_methods(classes: Iterable[ast.ClassDef]) -> frozenset[str]:
