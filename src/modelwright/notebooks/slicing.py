@@ -294,8 +294,8 @@ def _reason(statement: Statement, flow: Flow, metrics: set[str]) -> str:
         return "a plot"
     if effects.DISPLAY in known.changes:
         return "steers the display only"
-    if isinstance(tree, ast.Expr):
-        return _reason_of_expression(tree.value, metrics)
+    if isinstance(tree, ast.Expr) and (statement.is_displayed or isinstance(tree.value, ast.Call)):
+        return _reason_of_expression(statement, tree.value, metrics)
     if names.is_definition(tree):
         return "defines what nothing kept uses"
     if isinstance(tree, ast.Pass):
@@ -304,12 +304,14 @@ def _reason(statement: Statement, flow: Flow, metrics: set[str]) -> str:
     return f"nothing that is kept uses {_listed(bound)}" if bound else "nothing that is kept needs it"
 
 
-def _reason_of_expression(value: ast.expr, metrics: set[str]) -> str:
+def _reason_of_expression(statement: Statement, value: ast.expr, metrics: set[str]) -> str:
     read = {each.id for each in ast.walk(value) if isinstance(each, ast.Name)}
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in {"print", "display"}:
         if read & metrics:
             return "prints a metric; main() prints it instead"
         return "prints the shape" if _looks_at(value, "shape") else "prints only"
+    if not statement.is_displayed:
+        return "nothing that is kept needs it"
     if read & metrics:
         return "shows a metric; main() prints it instead"
     return "shows the data" if isinstance(value, ast.Call | ast.Name | ast.Attribute | ast.Subscript) else "shows only"
