@@ -42,15 +42,16 @@ class NotReplayable(Exception):
 class Replay:
     """A way from the `entry`, as statement `start` made it, to what the model is given.
 
-    `code` is a function that goes it. `saved` are the names that it takes from training, `hoists` what takes the place
-    of expressions there, by statement, so that they have them; `steps` are the statements repeated, each with the line
-    of `code` that it starts at. `targets` are columns that a request does not have. `splits` are the expressions of
-    all rows and of those taken of them, with the statement.
+    `code` is a function that goes it, and ends with the expression `given`. `saved` are the names that it takes from
+    training, `hoists` what takes the place of expressions there, by statement, so that they have them; `steps` are the
+    statements repeated, each with the line of `code` that it starts at. `targets` are columns that a request does not
+    have. `splits` are the expressions of all rows and of those taken of them, with the statement.
     """
 
     entry: str
     start: int
     code: str
+    given: str
     saved: tuple[str, ...] = ()
     hoists: Mapping[int, Sequence[tuple[ast.expr, str]]] = field(default_factory=dict)
     steps: Mapping[int, int] = field(default_factory=dict)
@@ -214,6 +215,10 @@ class _Walk:
         if not self.is_met:
             raise NotReplayable(self.start, NOT_ON_THE_WAY)
         body = [(index, line) for index, line in sorted(self.lines.items()) if line]
+        # A request is not split: what only names the rows taken says nothing.
+        while body and (same := re.fullmatch(rf"{re.escape(given)} = (\w+)", body[-1][1])):
+            given = same[1]
+            body.pop()
         steps, text = {}, [f"def {PREPARE}({self.entry}):", '    """Return what the model is given for raw rows."""']
         for index, line in body:
             steps[index] = len(text) + 1
@@ -223,6 +228,7 @@ class _Walk:
             entry=self.entry,
             start=self.start,
             code="\n".join(text) + "\n",
+            given=given,
             saved=tuple(self.saved),
             hoists=self.hoists,
             steps=steps,

@@ -116,10 +116,13 @@ def replayed(
     """
     loads = [_line(each) for name in (model, *replay.saved) for each in _loading(name, *files[name])]
     table = _table_of_request(outcome, replay.entry)
+    # What needs no statement of its own needs no function.
+    prepare = _typed(replay, outcome) if replay.steps else ""
+    rows = f"{replaying.PREPARE}({replay.entry if table else 'data'})" if prepare else replay.given
     run = [
         'data = json.loads(raw_data)["data"]',
-        *table,
-        f"result = {model}.predict({replaying.PREPARE}({replay.entry if table else 'data'}))",
+        *(table if table or prepare else [f"{replay.entry} = data"]),
+        f"result = {model}.predict({rows})",
         'return {"result": result.tolist() if hasattr(result, "tolist") else result}',
     ]
     constants_ = _constant("COLUMNS", outcome["columns"]) if outcome["columns"] else []
@@ -127,7 +130,6 @@ def replayed(
     if added is not None:
         # The notebook's own lines take the column that is to be told out of the table again.
         constants_ += _constant("ALL_COLUMNS", added)
-    prepare = _typed(replay, outcome)
     text = "\n".join([*run, prepare, *constants_])
     read = {each.id for each in ast.walk(ast.parse("\n".join(run[:-1]) + "\n" + prepare)) if isinstance(each, ast.Name)}
     used = read & flow.names.imports.keys()
