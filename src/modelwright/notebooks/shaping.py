@@ -318,7 +318,8 @@ def _stage_names(runs: Sequence[tuple[int, str, list[int]]], flow: Flow, tests: 
             candidates.append(f"{candidates[0]}_stage")
         words = heading_words(flow.statements[group[0]].heading) if group else ""
         candidates += [f"{verb}_{words}"] if words else []
-        candidates += [f"{verb}_{name}" for name in _main_variable(group, flow)]
+        if role != TRAIN or not key:
+            candidates += [f"{verb}_{name}" for name in _main_variable(group, flow)]
         candidates += [f"{candidates[0]}_{number}" for number in range(2, 1000)]
         found.append(next(each for each in candidates if each not in taken and each not in found))
     return found
