@@ -413,7 +413,7 @@ def _training_probe(
 
 def _prediction_points(flow: Flow, shaped: Sequence[Stage], found: Results, model: str) -> list[ProbePoint]:
     """Return where rows to predict on are put aside, and where the model as saved predicts on them."""
-    place = _rows(flow, shaped, model)
+    place = _rows(flow, shaped, found, model)
     fits = [index for index, name in found.learning.fits if name == model]
     saved = next((each for each in found.saves if isinstance(each.value, ast.Name) and each.value.id == model), None)
     final = saved.statement if saved else max(fits, default=-1)
@@ -428,8 +428,12 @@ def _prediction_points(flow: Flow, shaped: Sequence[Stage], found: Results, mode
     ]
 
 
-def _rows(flow: Flow, shaped: Sequence[Stage], model: str) -> tuple[int, ast.expr] | None:
-    """Return the statement and expression of rows given to the model: those it is tested with, else learns from."""
+def _rows(flow: Flow, shaped: Sequence[Stage], results: Results, model: str) -> tuple[int, ast.expr] | None:
+    """Return the statement and expression of rows given to the model: those it is tested with, else learns from.
+
+    A model that is fitted more than once may learn from other columns in the end.
+    """
+    last_fit = max((index for index, name in results.learning.fits if name == model), default=-1)
     ordered = [
         index
         for role in (EVALUATE, TRAIN, PREPARE)
@@ -450,6 +454,7 @@ def _rows(flow: Flow, shaped: Sequence[Stage], model: str) -> tuple[int, ast.exp
             and node.args
             and not isinstance(node.args[0], ast.Starred)
         ]
+        found = [each for each in found if each[0] >= last_fit] or found
         if found:
             return next((each for each in found if "test" in ast.unparse(each[1]).lower()), found[0])
     return None

@@ -67,7 +67,8 @@ def results(flow: Flow) -> Results:
 def _model(flow: Flow, saves: Sequence[Save], learning: Learning) -> str:
     """Return the variable that holds the model kept: the one saved, preferring one that predicts; else fitted last.
 
-    A variable that was given something else after its last fit holds no model at the end.
+    A variable that was given something else after its last fit holds no model at the end. What turns rows into rows
+    is the model of a notebook that learns nothing else.
     """
     saved = [each.value.id for each in saves if isinstance(each.value, ast.Name)]
     predicting = [each for each in saved if each not in learning.transformers]
@@ -75,7 +76,8 @@ def _model(flow: Flow, saves: Sequence[Save], learning: Learning) -> str:
     last_bound = {name: index for index, each in enumerate(flow.effects) for name in each.binds}
     held = [name for _, name in learning.fits if last_bound.get(name, -1) <= last_fit[name]]
     fitted = [name for index, name in learning.fits if name in held and index in learning.training]
-    fitted = [each for each in fitted if each not in learning.transformers] or held
+    only_transforms = learning.training <= {index for index, _ in learning.fits}
+    fitted = [each for each in fitted if each not in learning.transformers] or (held if only_transforms else [])
     ranked = [*(each for each in predicting if each in fitted), *predicting, *saved, *reversed(fitted)]
     return ranked[0] if ranked else ""
 
