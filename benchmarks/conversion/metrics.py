@@ -74,8 +74,7 @@ def _answers(node: ast.AST, tainted: set[str]) -> bool:
     for each in ast.walk(node):
         if isinstance(each, ast.Attribute) and each.attr in _ANSWERS:
             return True
-        is_read = isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)
-        if is_read and (each.id in tainted or each.id in _ANSWERS):
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load) and each.id in tainted | _ANSWERS:
             return True
         if isinstance(each, ast.Call) and _called(each) not in _OF_DATA and _METRIC.search(_called(each)):
             return True
