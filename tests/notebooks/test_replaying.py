@@ -1,5 +1,6 @@
 """Scoring derived from training notebooks: both sides run for real, from raw rows to predictions."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from modelwright.settings import child_environment
 HEAD = """import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import accuracy_score, mean_squared_error
@@ -149,6 +151,23 @@ def test_encoders_that_are_named_for_scoring_only_prepare_rows(make, tmp_path: P
     code = "\n".join(one.code for one in plan.functions)
     assert "sex_encoder = LabelEncoder()\n    df['sex'] = sex_encoder.fit_transform(df['sex'])\n" in code
     assert "print(df.head())" not in code
+
+
+@pytest.mark.slow
+def test_rows_may_be_dictionaries(make, tmp_path: Path) -> None:
+    text = """df['place'] = df['height'].rank()
+rows = df[['place', 'town']].to_dict(orient='records')
+y = df['rich']
+vectorizer = DictVectorizer()
+vectorizer.fit(rows)
+model = LogisticRegression().fit(vectorizer.transform(rows), y)
+X = vectorizer.transform(rows)
+model.score(X, y)
+"""
+    rehearsed, plan, run = tried(make, text, tmp_path)
+    script = deriving.candidates(rehearsed, plan, run)[0].script
+    assert json.loads(script.sample_request)["data"][0].keys() == {"place", "town"}
+    assert "X = vectorizer.transform(rows)" in script.code
 
 
 @pytest.mark.slow

@@ -200,6 +200,8 @@ def _plain(value: Any) -> Any:
     """Return a value as JSON has it: dates as text, missing values as null."""
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
+    if isinstance(value, dict) and all(isinstance(each, str) for each in value):
+        return {key: _plain(each) for key, each in value.items()}
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
