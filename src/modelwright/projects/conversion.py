@@ -112,7 +112,7 @@ def study(
             break
     if not tried:
         raise failures[0]
-    return attempt.reviewed(min(tried, key=_differences))
+    return min(tried, key=_differences)
 
 
 def _differences(studied: Study) -> float:
@@ -216,24 +216,15 @@ class _Attempt:
                 raise
             return self._draft_run(plan, training_run, draft, is_alone=False)
 
-    def reviewed(self, studied: Study) -> Study:
-        """Return what is known once the draft's report ran too, without the plots that it cannot draw."""
-        found = reviewing.review(
-            studied.plan,
-            studied.draft_folder,
-            layouts.layout(_DRAFT),
-            python=self.python,
-            environment=child_environment(),
-            work_folder=self.work_folder / "report",
-        )
-        reviewed = without_plots(studied, found.failures)
-        _write(studied.draft_folder, emitting.modules(reviewed.plan, layouts.layout(_DRAFT)), [], {})
-        return reviewed
-
 
 def without_plots(studied: Study, causes: Mapping[str, str]) -> Study:
-    """Return what is known without the plots of the report that have a cause to be left out."""
-    return replace(studied, plan=reporting.without(studied.plan, causes))
+    """Return what is known without the plots of the report that have a cause to be left out, nor are in its draft."""
+    plan = reporting.without(studied.plan, causes)
+    shutil.rmtree(studied.draft_folder)
+    beside = [studied.training.path.parent, studied.training_run.folder]
+    layout = layouts.layout(_DRAFT)
+    _write(studied.draft_folder, emitting.modules(plan, layout), beside, _data_files(plan, layout))
+    return replace(studied, plan=plan)
 
 
 def lock(studied: Study, *, python: Path, cache: Path, wheels: Path) -> Locked:
