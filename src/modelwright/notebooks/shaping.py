@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from modelwright.notebooks import constants, vocabulary
 from modelwright.notebooks.cutting import cut
 from modelwright.notebooks.dataflow import Flow
-from modelwright.notebooks.effects import RANDOM
+from modelwright.notebooks.effects import DISPLAY, RANDOM
 from modelwright.notebooks.measuring import subject
 from modelwright.notebooks.parameters import Parameters
 from modelwright.notebooks.results import Results
@@ -42,6 +42,8 @@ _MOST_WORDS = 4
 _PLAIN_CALLS = frozenset({"numpy.random.seed", "random.seed", "torch.manual_seed", "dict", "list", "tuple", "set"}) | {
     "range"
 }
+# What a dictionary of values to search through may call.
+_GRID_CALLS = re.compile(r"numpy\.(arange|linspace|logspace|geomspace)|scipy\.stats\.\w+")
 # Names that do not tell one model from another; the class does.
 _GENERIC_NAMES = re.compile(r"(model|clf|reg|est|estimator|classifier|regressor|m|lr|learner|pipe|pipeline)_?\d*")
 # As much cleaning belongs to the loading; more is a preparation of its own.
@@ -265,7 +267,7 @@ def _plain(flow: Flow) -> frozenset[int]:
     settled = set(_PLAIN_CALLS | flow.names.imports.keys())
     found = set()
     for index, known in enumerate(flow.effects):
-        if not known.reads - settled and not known.changes - RANDOM and not _reads_rows(flow, index):
+        if not known.reads - settled and not known.changes - RANDOM - {DISPLAY} and not _reads_rows(flow, index):
             found.add(index)
             settled |= {name for name in known.binds if once.get(name) == index}
     return frozenset(found)
@@ -273,10 +275,13 @@ def _plain(flow: Flow) -> frozenset[int]:
 
 def _reads_rows(flow: Flow, index: int) -> bool:
     """Whether a statement brings data in: it calls a function of a library that is no estimator and no seed."""
-    for node in ast.walk(flow.statements[index].tree):
+    tree = flow.statements[index].tree
+    is_grid = isinstance(tree, ast.Assign) and isinstance(tree.value, ast.Dict)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Call) and not flow.names.is_estimator(node):
             called = flow.names.origin(node.func) or (node.func.id if isinstance(node.func, ast.Name) else "")
-            if called not in _PLAIN_CALLS:
+            is_plain = called in _PLAIN_CALLS or called.startswith(vocabulary.PRINT_SETTINGS)
+            if not is_plain and not (is_grid and _GRID_CALLS.fullmatch(called)):
                 return True
     return False
 
