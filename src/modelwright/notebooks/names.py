@@ -1,6 +1,7 @@
 """What names stand for in a notebook: imports by their dotted origin, functions it defines, estimators it builds."""
 
 import ast
+import re
 import symtable
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -258,3 +259,10 @@ def _innermost(node: ast.expr) -> ast.expr:
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
         node = node.func.value
     return node
+
+
+def snake(name: str) -> str:
+    """Return a class's name as words of a function's: `SVC` is `svc`, `RandomForestClassifier` without its kind."""
+    kind = re.sub(r"^make_|(Classifier|Regressor|Regression)$", "", name) or name
+    kind = kind if len(kind) > 1 else name
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind).lower()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from modelwright.notebooks import constants, vocabulary
+from modelwright.notebooks import constants, names, vocabulary
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.results import Results
 from modelwright.notebooks.slicing import Slice
@@ -130,11 +130,11 @@ def _name(
     keyword: str, call_name: str, value: constants.Scalar, values: Mapping[str, constants.Scalar], taken: set[str]
 ) -> str:
     """Return the parameter's name: the keyword's, shared by equal values, with its owner's before it in a conflict."""
-    snake = "".join(f"_{each.lower()}" if each.isupper() else each for each in call_name).lstrip("_")
-    numbered = (f"{snake}_{keyword}_{number}" for number in itertools.count(2))
+    owner = names.snake(call_name)
+    numbered = (f"{owner}_{keyword}_{number}" for number in itertools.count(2))
 
     def is_free(name: str) -> bool:
         same = name in values and values[name] == value and type(values[name]) is type(value)
         return same or (name not in values and name not in taken)
 
-    return next(name for name in itertools.chain([keyword, f"{snake}_{keyword}"], numbered) if is_free(name))
+    return next(name for name in itertools.chain([keyword, f"{owner}_{keyword}"], numbered) if is_free(name))

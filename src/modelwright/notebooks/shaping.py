@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from modelwright.notebooks import constants, vocabulary
+from modelwright.notebooks import constants, names, vocabulary
 from modelwright.notebooks.cutting import cut
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.effects import DISPLAY, RANDOM
@@ -339,7 +339,7 @@ def _model_words(key: str, group: Sequence[int], runs: Sequence[tuple[int, str, 
     for index in sorted(trained, reverse=True):
         for node in ast.walk(flow.statements[index].tree):
             if isinstance(node, ast.Call) and flow.names.is_estimator(node):
-                return snake((flow.names.constructor(node) or "").rpartition(".")[2])
+                return names.snake((flow.names.constructor(node) or "").rpartition(".")[2])
     return key.lower()
 
 
@@ -359,13 +359,6 @@ def heading_words(heading: str) -> str:
 def _main_variable(group: Sequence[int], flow: Flow) -> list[str]:
     bound = [name for index in group for name in sorted(flow.effects[index].binds) if not name.startswith(("<", "_"))]
     return [bound[-1].lower()] if bound else []
-
-
-def snake(name: str) -> str:
-    """Return a class's name as words of a function's: `SVC` is `svc`, `RandomForestClassifier` without its kind."""
-    kind = re.sub(r"^make_|(Classifier|Regressor|Regression)$", "", name) or name
-    kind = kind if len(kind) > 1 else name
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind).lower()
 
 
 # --- what flows ---
