@@ -42,6 +42,8 @@ _MOST_WORDS = 4
 _PLAIN_CALLS = frozenset({"numpy.random.seed", "random.seed", "torch.manual_seed", "dict", "list", "tuple", "set"}) | {
     "range"
 }
+# What networks are put together from, and trained with.
+_NETWORKS = ("torch.nn.", "torch.optim.")
 # What a dictionary of values to search through may call.
 _GRID_CALLS = re.compile(r"numpy\.(arange|linspace|logspace|geomspace)|scipy\.stats\.\w+")
 # Names that do not tell one model from another; the class does.
@@ -264,7 +266,7 @@ def _transforms(flow: Flow, index: int, transformers: frozenset[str]) -> bool:
 def _plain(flow: Flow) -> frozenset[int]:
     """Return the statements that only bind literals, seeds, or objects that are configured rather than fed."""
     once = constants.bound_once(flow)
-    settled = set(_PLAIN_CALLS | flow.names.imports.keys())
+    settled = set(_PLAIN_CALLS | flow.names.imports.keys() | flow.names.classes)
     found = set()
     for index, known in enumerate(flow.effects):
         if not known.reads - settled and not known.changes - RANDOM - {DISPLAY} and not _reads_rows(flow, index):
@@ -280,7 +282,10 @@ def _reads_rows(flow: Flow, index: int) -> bool:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and not flow.names.is_estimator(node):
             called = flow.names.origin(node.func) or (node.func.id if isinstance(node.func, ast.Name) else "")
-            is_plain = called in _PLAIN_CALLS or called.startswith(vocabulary.PRINT_SETTINGS)
+            is_plain = called in _PLAIN_CALLS or called.startswith((*vocabulary.PRINT_SETTINGS, *_NETWORKS))
+            is_plain = is_plain or (
+                flow.names.is_own_class(node) and not (index in flow.seen and flow.seen[index].read)
+            )
             if not is_plain and not (is_grid and _GRID_CALLS.fullmatch(called)):
                 return True
     return False

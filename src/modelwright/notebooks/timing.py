@@ -35,13 +35,22 @@ class Clock:
         return min(passed, max(worked, passed / _MOST_WAITING))
 
 
+def _is_importing(frame: Any) -> bool:
+    """Whether a module is being imported, which cannot be begun again once it is broken off."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextlib.contextmanager
 def limited(name: str, most_seconds: float) -> Any:
     """Raise TooSlow once what is done here takes too long: at once where signals can interrupt it, else at its end."""
     clock = Clock()
 
-    def check(*_: object) -> None:
-        if clock.seconds() > most_seconds:
+    def check(_signal: object = None, frame: Any = None) -> None:
+        if clock.seconds() > most_seconds and not _is_importing(frame):
             raise TooSlow(name, clock.seconds())
 
     if not hasattr(signal, "setitimer"):  # Windows
