@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from modelwright.errors import KernelDied, KernelMissing, NotebookRaised, NotebookTimedOut, NotebookTooLarge
-from modelwright.notebooks import execution
+from modelwright.notebooks import execution, kernels
 from modelwright.records import ProbePoint
 from modelwright.settings import child_environment
 
@@ -140,3 +140,27 @@ def _told(pipe: Path) -> str:
     reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     assert select.select([reading], [], [], 60)[0], "the kernel never ran the cell"
     return os.read(reading, 100).decode()
+
+
+LOSES_A_REPLY = """
+from pathlib import Path
+if not Path({mark!r}).exists():
+    Path({mark!r}).touch()
+    session = get_ipython().kernel.session
+    send = session.send
+    session.send = lambda stream, kind, *a, **k: None if kind == "execute_reply" else send(stream, kind, *a, **k)
+"""
+
+
+def test_a_notebook_whose_kernel_loses_a_reply_runs_again(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(kernels, "_REPLY_SECONDS", 0.5)
+    mark = str(tmp_path / "mark")
+    found = run(LOSES_A_REPLY.format(mark=mark) + "\n# ---\nprint('once')\n")
+    assert found.outputs[1] == (2, "once\n")
+
+
+def test_a_kernel_that_loses_every_reply_is_told_of(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(kernels, "_REPLY_SECONDS", 0.5)
+    code = LOSES_A_REPLY.format(mark=str(tmp_path / "mark")).replace(".touch()", ".exists()")
+    with pytest.raises(KernelDied):
+        run(code)

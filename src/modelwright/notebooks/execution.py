@@ -1,14 +1,10 @@
 """Notebooks run from top to bottom in a fresh kernel, on a copy of their folder, with a look at chosen values."""
 
 import ast
-import contextlib
 import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,23 +12,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from modelwright import processes
 from modelwright.errors import (
-    CommandTimedOut,
     KernelDied,
-    KernelMissing,
     NotebookRaised,
     NotebookTimedOut,
     NotebookTooLarge,
 )
-from modelwright.notebooks import reading, seeds
+from modelwright.notebooks import kernels, reading, seeds
 from modelwright.records import Cell, Notebook, NotebookRun, ProbePoint, StatementTrace, Trace
 
 _WORKER = Path(__file__).with_name("worker.py")
 _TRACER = Path(__file__).with_name("tracing.py")
 # More than this is no folder of a notebook but a home or a disk of data.
 _COPY_LIMIT_BYTES = 2 * 1024**3
-_START_SECONDS = 120.0
 _FRAMES_SHOWN = 3
 # Texts that name something in a folder above the notebook's.
 _ABOVE = re.compile(r"""['"]((?:\.\./){1,3}[^'"\n{}]+)""")
@@ -58,42 +50,39 @@ def execute(
     Raises NotebookRaised, NotebookTimedOut, NotebookTooLarge, KernelMissing and KernelDied.
     """
     started = time.monotonic()
-    version = _kernel_version(python, folder=folder, environment=environment)
-    seen_folder = folder / "seen"
-    copy = _copied(notebook, folder / "notebook", skip=folder)
-    for relative, source in (files or {}).items():
-        (copy / relative).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, copy / relative)
-    seen_folder.mkdir(parents=True, exist_ok=True)
+    version = kernels.version(python, folder=folder, environment=environment)
     cells = _cells(notebook, probe)
-    with _kernel(python, copy, environment=environment, timeout_seconds=timeout_seconds) as client:
-        _run_unseen(client, seeds.code([each.code for each in notebook.cells]))
-        if probe or watch is not None:
-            _install(client, cells, seen_folder, watch)
-        outputs = tuple(
-            (cell.number, _run_code(client, sent["code"], cell, notebook) if sent["code"] else "")
-            for cell, sent in zip(notebook.cells, cells, strict=True)
-        )
-    return _gathered(notebook, version, outputs, seen_folder, copy, time.monotonic() - started)
-
-
-def _kernel_version(python: Path, *, folder: Path, environment: Mapping[str, str]) -> str:
-    """Return the Python version of `python`. Raises KernelMissing when it cannot start a kernel."""
-    folder.mkdir(parents=True, exist_ok=True)
-    # Found rather than imported: an import takes a second, and the kernel does it anyway.
-    code = "import platform, importlib.util as u; u.find_spec('ipykernel').name; print(platform.python_version())"
-    try:
-        done = processes.run(
-            [python, "-c", code], folder=folder, environment=environment, timeout_seconds=_START_SECONDS
-        )
-    except CommandTimedOut as error:
-        raise KernelMissing(python=python) from error
-    if done.returncode:
-        raise KernelMissing(python=python)
-    return done.stdout.strip()
+    for is_last in (False, True):
+        copy = _laid_out(notebook, folder, files or {})
+        try:
+            with kernels.kernel(python, copy, environment=environment, timeout_seconds=timeout_seconds) as client:
+                _run_unseen(client, seeds.code([each.code for each in notebook.cells]))
+                if probe or watch is not None:
+                    _install(client, cells, folder / "seen", watch)
+                outputs = tuple(
+                    (cell.number, _run_code(client, sent["code"], cell, notebook) if sent["code"] else "")
+                    for cell, sent in zip(notebook.cells, cells, strict=True)
+                )
+            break
+        except kernels.Stalled as error:
+            if is_last:
+                raise KernelDied(notebook=notebook.path.name, cell=error.cell) from error
+    return _gathered(notebook, version, outputs, folder / "seen", copy, time.monotonic() - started)
 
 
 # --- the copy ---
+
+
+def _laid_out(notebook: Notebook, folder: Path, files: Mapping[str, Path]) -> Path:
+    """Lay out a fresh copy of the notebook's folder with `files` in it, and an empty folder for what is seen."""
+    for each in ("notebook", "seen"):
+        shutil.rmtree(folder / each, ignore_errors=True)
+    (folder / "seen").mkdir(parents=True)
+    copy = _copied(notebook, folder / "notebook", skip=folder)
+    for relative, source in files.items():
+        (copy / relative).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, copy / relative)
+    return copy
 
 
 def _copied(notebook: Notebook, target: Path, *, skip: Path) -> Path:
@@ -159,58 +148,7 @@ def _belongs(folder: Path) -> bool:
     return not folder.name.startswith(".") and folder.name not in {"__pycache__", "node_modules"} and not is_foreign
 
 
-# --- the kernel ---
-
-
-@contextlib.contextmanager
-def _kernel(python: Path, folder: Path, *, environment: Mapping[str, str], timeout_seconds: float) -> Iterator[Any]:
-    """Start a kernel that ends with us; give the client that runs cells in it."""
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
-    from nbclient import NotebookClient
-    from nbformat.v4 import new_notebook
-
-    command: list[str | Path] = [python, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    # The guard ends the kernel when this pipe's writing end closes, as it does when we die.
-    reading, writing = os.pipe()
-    with tempfile.TemporaryDirectory(prefix="wright-kernel-") as private:
-        # Sockets in a private folder rather than TCP ports: nobody else on the machine can talk to the kernel.
-        manager = AsyncKernelManager(
-            connection_file=str(Path(private, "kernel.json")), transport="ipc", ip=str(Path(private, "ipc"))
-        )
-        manager._kernel_spec = KernelSpec(  # noqa: SLF001 - the manager looks up installed specs only; ours is not
-            argv=processes.guarded(command), display_name="Python 3", language="python"
-        )
-        client = NotebookClient(
-            new_notebook(),
-            km=manager,
-            timeout_func=lambda _cell: timeout_seconds,
-            kernel_name="python3",
-            startup_timeout=int(_START_SECONDS),
-        )
-        # The user's own start-up files and history must not take part, nor be written to.
-        variables = {**environment, "IPYTHONDIR": private, "PYTHONHASHSEED": str(seeds.SEED)}
-        variables["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-        group = 0
-        try:
-            with client.setup_kernel(
-                stdin=reading,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=str(folder),
-                env=variables,
-                cleanup_kc=True,
-            ):
-                provisioned: Any = manager.provisioner
-                group = os.getpgid(provisioned.pid)
-                yield client
-        finally:
-            # Asked to end above; a kernel that could not, being busy, is made to, with what it started.
-            with contextlib.suppress(ProcessLookupError):
-                if group:
-                    os.killpg(group, signal.SIGKILL)
-            os.close(reading)
-            os.close(writing)
+# --- the cells ---
 
 
 def _cells(notebook: Notebook, probe: Sequence[ProbePoint]) -> list[dict[str, Any]]:
@@ -281,6 +219,9 @@ def _run_code(client: Any, code: str, cell: Cell, notebook: Notebook) -> str:
         ) from error
     except DeadKernelError as error:
         raise KernelDied(notebook=notebook.path.name, cell=cell.number) from error
+    except kernels.Stalled as error:
+        error.cell = cell.number
+        raise
     return "".join(_printed(each) for each in executed.outputs)
 
 
