@@ -55,6 +55,8 @@ def _totals(results: Sequence[Result]) -> str:
         ("generated tests green", _share(green, len(projects)), "100 %"),
         ("planted defects noticed", _planted(projects), "100 %"),
         ("mutants killed", _killed(projects), "80 %"),
+        ("derived scoring proven, from raw rows", _scored(projects, without="scoring-"), "60 %"),
+        ("derived scoring proven, in any form", _scored(projects, without="scoring-takes"), ""),
         ("lines of a function, median of medians", f"{statistics.median(medians):g}" if medians else "-", "25"),
         ("projects with `global`, but for `init` of score", str(sum(_globals(each) for each in projects)), "0"),
         ("hoisted parameters, median", _median(projects, lambda each: each["structure"]["parameters"]), ""),
@@ -82,6 +84,24 @@ def _killed(projects: Sequence[Result]) -> str:
     scores = [each["mutants"] for each in projects if each.get("mutants")]
     killed = sum(each["killed"] for each in scores)
     return _share(killed, sum(each["tried"] - each["equivalent"] for each in scores))
+
+
+def _scored(projects: Sequence[Result], *, without: str) -> str:
+    """Return the share of equal answers, without a finding of such a code, among projects with a model to ask."""
+    asked = [each for each in projects if _compared(each, "predictions")]
+    proven = [
+        each
+        for each in asked
+        if all(one["is_equal"] for one in _compared(each, "scores"))
+        and _compared(each, "scores")
+        and not any(one["code"].startswith(without) for one in each["conversion"]["findings"])
+    ]
+    return _share(len(proven), len(asked))
+
+
+def _compared(result: Result, kind: str) -> list[dict[str, Any]]:
+    proof = result["conversion"]["proof"] or {}
+    return [each for each in proof.get("comparisons", ()) if each["kind"] == kind]
 
 
 def _globals(result: Result) -> bool:
