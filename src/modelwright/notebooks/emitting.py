@@ -2,12 +2,13 @@
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 
 from modelwright.notebooks import arranging, calling, importing, picturing, wrapping
 from modelwright.notebooks.arranging import Arrangement
 from modelwright.notebooks.layouts import Layout
 from modelwright.notebooks.rendering import signature, types_of
-from modelwright.records import Parameter, Plan
+from modelwright.records import Function, Parameter, Plan
 
 
 def modules(plan: Plan, layout: Layout) -> dict[str, str]:
@@ -70,7 +71,7 @@ def _pipeline(plan: Plan, arranged: Arrangement, layout: Layout) -> str:
     results = [f'"model": {plan.model}'] if plan.model else []
     results += [f'"metrics": {plan.measured}'] if any(plan.measured in each.outputs for each in plan.functions) else []
     lines = ['    """Train, measure and save the model."""']
-    for each in plan.functions:
+    for each in _heard(plan):
         lines += calling.call(each, {name: name for name in (*each.inputs, *each.parameters)})
     lines += wrapping.parts("return {", results, "}")
     header = signature("pipeline", [], parameters, types=types_of(parameters), returns="dict")
@@ -88,7 +89,7 @@ def _main(plan: Plan) -> str:
     lines.append(f'    {parser}.add_argument("--output-folder", default="outputs")')
     lines.append(f"    {arguments} = {parser}.parse_args()")
     measuring = [each.name for each in plan.functions if plan.measured in each.outputs][-1:]
-    for function in plan.functions:
+    for function in _heard(plan):
         given = {each: each for each in function.inputs} | {each: f"{arguments}.{each}" for each in function.parameters}
         if "output_folder" in given:
             given["output_folder"] = f"{arguments}.output_folder"
@@ -98,6 +99,16 @@ def _main(plan: Plan) -> str:
             lines.append(f'        print(f"{{{name}}}: {{{value}!r}}")')
     purpose = "Train with the parameters of the command line, print the metrics, save the model."
     return "\n".join(["def main() -> None:", f'    """{purpose}"""', *lines])
+
+
+def _heard(plan: Plan) -> list[Function]:
+    """Return the functions as they are called one after the other: without outputs where nothing after takes any."""
+    wanted = {plan.model, plan.measured}
+    found = []
+    for each in reversed(plan.functions):
+        found.append(each if wanted & set(each.outputs) else replace(each, outputs=()))
+        wanted |= set(each.inputs)
+    return found[::-1]
 
 
 def _parts(arranged: Arrangement, module: str) -> list[str]:

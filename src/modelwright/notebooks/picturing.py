@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from modelwright.notebooks import arranging, calling, wrapping
+from modelwright.notebooks import arranging, calling, importing, wrapping
 from modelwright.records import Function, Plan, Report
 
 FOLDER = "report"
@@ -47,8 +47,10 @@ def parts(plan: Plan) -> list[str]:
 def imports(plan: Plan) -> list[str]:
     """Return the import lines for the code of a plan's report."""
     own = [f"import {each}" for each in ("argparse", "contextlib", "copy", "functools", "itertools", "os", "pathlib")]
-    own += ["from unittest import mock"]
-    return [*plan.imports, *_report(plan).imports, *own, f"import matplotlib.pyplot as {_report(plan).pyplot}"]
+    given = [*plan.imports, *_report(plan).imports, *own, "from unittest import mock"]
+    pyplot = _report(plan).pyplot
+    is_given = any(pyplot in importing.names_bound(each) for each in given)
+    return given if is_given else [*given, f"import matplotlib.pyplot as {pyplot}"]
 
 
 def _report(plan: Plan) -> Report:
