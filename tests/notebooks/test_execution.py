@@ -153,14 +153,14 @@ if not Path({mark!r}).exists():
 
 
 def test_a_notebook_whose_kernel_loses_a_reply_runs_again(run, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(kernels, "_REPLY_SECONDS", 0.5)
+    monkeypatch.setattr(kernels, "_REPLY_SECONDS", 0.05)
     mark = str(tmp_path / "mark")
     found = run(LOSES_A_REPLY.format(mark=mark) + "\n# ---\nprint('once')\n")
     assert found.outputs[1] == (2, "once\n")
 
 
 def test_a_kernel_that_loses_every_reply_is_told_of(run, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(kernels, "_REPLY_SECONDS", 0.5)
+    monkeypatch.setattr(kernels, "_REPLY_SECONDS", 0.05)
     code = LOSES_A_REPLY.format(mark=str(tmp_path / "mark")).replace(".touch()", ".exists()")
     with pytest.raises(KernelDied):
         run(code)

@@ -16,8 +16,10 @@ from modelwright.errors import CommandTimedOut, KernelMissing
 from modelwright.notebooks import seeds
 
 _START_SECONDS = 120.0
-# A reply comes at once when the kernel has told that it is done.
-_REPLY_SECONDS = 20.0
+# A reply comes at once when the kernel has told that it is done. Where it does not, it is looked for so often: what is
+# sent to a widget meanwhile can hide from the event loop that a message has arrived.
+_REPLY_SECONDS = 1.0
+_MOST_LOOKS = 20
 
 
 class Stalled(Exception):
@@ -50,17 +52,18 @@ def _client_class() -> Any:
     class Client(NotebookClient):
         async def _async_poll_for_reply(self, *asked: Any) -> Any:
             task_poll_output_msg, task_poll_kernel_alive = asked[-2:]
-            waiting = super()._async_poll_for_reply(*asked)
-            reply = asyncio.ensure_future(waiting)
-            try:
-                await asyncio.wait({reply, task_poll_output_msg}, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.wait({reply}, timeout=_REPLY_SECONDS)
-                if reply.done():
-                    return reply.result()
-                task_poll_kernel_alive.cancel()
-                raise Stalled
-            finally:
-                reply.cancel()
+            for _ in range(_MOST_LOOKS):
+                reply = asyncio.ensure_future(super()._async_poll_for_reply(*asked))
+                try:
+                    await asyncio.wait({reply, task_poll_output_msg}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({reply}, timeout=_REPLY_SECONDS)
+                    if reply.done():
+                        return reply.result()
+                finally:
+                    reply.cancel()
+                await asyncio.wait({reply})
+            task_poll_kernel_alive.cancel()
+            raise Stalled
 
     return Client
 
