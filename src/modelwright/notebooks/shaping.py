@@ -44,6 +44,7 @@ _PLAIN_CALLS = frozenset({"numpy.random.seed", "random.seed", "torch.manual_seed
 }
 # What networks are put together from, and trained with.
 _NETWORKS = ("torch.nn.", "torch.optim.")
+_NETWORK = re.compile(r"torch\.nn\.|__main__\.")
 # What a dictionary of values to search through may call.
 _GRID_CALLS = re.compile(r"numpy\.(arange|linspace|logspace|geomspace)|scipy\.stats\.\w+")
 # Names that do not tell one model from another; the class does.
@@ -82,7 +83,28 @@ def stages(flow: Flow, kept: Slice, results: Results, parameters: Parameters) ->
         _stage(stage_names[place], role, groups, place, flow, parameters, model)
         for place, (role, _, _) in enumerate(runs)
     ]
+    shaped = [_with_taught(each, flow, results) if each.role == TRAIN else each for each in shaped]
     return _with_seeds(shaped, flow) if flow.seen else shaped
+
+
+def _with_taught(stage: Stage, flow: Flow, results: Results) -> Stage:
+    """Return a stage of training that gives all that it teaches: what nothing after asks for is proven, too."""
+    inside = [flow.statements[index].tree for index in stage.statements]
+    loops = [each.target for tree in inside for each in ast.walk(tree) if isinstance(each, ast.For)]
+    passing = {each.id for target in loops for each in ast.walk(target) if isinstance(each, ast.Name)}
+    at_hand = {name for index in stage.statements for name in flow.effects[index].binds} | {*stage.inputs}
+    taught = [name for index, name in results.learning.fits if index in stage.statements]
+    for index in results.learning.training.intersection(stage.statements, flow.seen):
+        mutated = sorted(flow.seen[index].mutated)
+        taught += [each for each in mutated if _NETWORK.match(_kind(each, index, flow))]
+    more = [each for each in dict.fromkeys(taught) if each in at_hand - passing and each not in stage.outputs]
+    return replace(stage, outputs=(*stage.outputs, *more))
+
+
+def _kind(name: str, index: int, flow: Flow) -> str:
+    """Return the type of what a variable holds at a statement, as it was seen when the variable was bound."""
+    before = [flow.seen[each] for each in range(index, -1, -1) if each in flow.seen]
+    return next((each.kinds[name] for each in before if name in each.kinds), "")
 
 
 def _with_seeds(shaped: Sequence[Stage], flow: Flow) -> list[Stage]:
