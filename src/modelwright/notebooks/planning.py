@@ -74,7 +74,7 @@ def plan(
     closed = closures.closures(flow, kept)
     findings += _impossible_definitions(training, flow, closed)
     _stop_at_errors(findings)
-    known = rendering.context(flow, found, given, paths=located.edits, closures=closed)
+    known = rendering.context(flow, found, given, paths=located.edits, closures=closed, draws=kept.draws)
     functions = _functions(shaped, known, model=model, model_file=model_file)
     saved = _saved_files(found, model_file)
     script, more_findings = (

@@ -24,6 +24,7 @@ from modelwright.records import Function, Parameter
 _WIDTH = 100
 _HEADING_WIDTH = 70
 METRICS = "dict[str, float]"
+_DRAWS = "# Only for the random numbers that it draws: those below come after them."
 _PURPOSE = {
     LOAD: "Load the data.",
     SPLIT: "Split the data into the rows to learn from and the rows to test with.",
@@ -39,7 +40,8 @@ _PURPOSE = {
 class Context:
     """What the rendering of every statement needs: edits of expressions by statement, and the metrics.
 
-    `hidden` are the names of Python's own that are others in the notebook.
+    `hidden` are the names of Python's own that are others in the notebook, `draws` the statements that stay only for
+    the random numbers that they draw.
     """
 
     flow: Flow
@@ -51,6 +53,7 @@ class Context:
     closures: Closures = field(default_factory=Closures)
     seed: str = "seed"
     hidden: frozenset[str] = frozenset()
+    draws: frozenset[int] = frozenset()
 
     def can_say(self, annotation: str) -> bool:
         """Whether the names in a type mean what they say: a notebook may have a variable called `list`."""
@@ -64,6 +67,7 @@ def context(
     *,
     paths: Mapping[int, Sequence[tuple[ast.expr, str]]],
     closures: Closures,
+    draws: frozenset[int],
 ) -> Context:
     """Return the context. `paths` are the expressions of file paths with what takes their place, by statement."""
     edits: dict[int, list[tuple[ast.expr, str]]] = {}
@@ -90,6 +94,7 @@ def context(
         closures,
         seed,
         frozenset(hidden & vars(builtins).keys()),
+        draws,
     )
 
 
@@ -278,7 +283,8 @@ def statement(one: Statement, known: Context) -> list[Syntax]:
     if one.is_displayed and one.index in known.shows and isinstance(one.tree, ast.Assign):
         lines.append(_parsed(f"print({ast.unparse(one.tree.targets[0])})"))
     lines = [each for line in lines for each in _unwrapped(line)]
-    lines[0] = lines[0].with_changes(leading_lines=_comments(one.syntax))
+    told = [cst.EmptyLine(comment=cst.Comment(_DRAWS))] if one.index in known.draws else []
+    lines[0] = lines[0].with_changes(leading_lines=[*_comments(one.syntax), *told])
     return [cast("Syntax", known.closures.applied(each, one.index)) for each in lines]
 
 

@@ -20,13 +20,15 @@ _SETTING_WORDS = ("set_", "seterr", "manual_seed", "enable_", "disable_", "use_"
 class Slice:
     """Statements kept, by index: `body` flows into functions, `settings` and `definitions` stand in the module.
 
-    `imports` are the names of those imported that are used.
+    `imports` are the names of those imported that are used. `draws` are those of the body that nothing needs but the
+    random numbers drawn after them.
     """
 
     body: frozenset[int]
     settings: frozenset[int]
     definitions: frozenset[int]
     imports: frozenset[str]
+    draws: frozenset[int] = frozenset()
 
 
 def keep(flow: Flow, results: Results, *, caution: int = 0) -> Slice:
@@ -45,7 +47,9 @@ def keep(flow: Flow, results: Results, *, caution: int = 0) -> Slice:
     roots |= {each.index for each in flow.statements if is_unknown_call(each, flow)}
     roots |= {each.index for each in flow.statements if each.is_wished or (caution and _stays(each, flow, caution))}
     kept = closure(flow, roots, settings)
-    return replace(kept, body=kept.body - _naming_files(flow, kept.body, results))
+    spare = kept.body - closure(replace(flow, sources=flow.data_sources), roots, settings).body
+    draws = frozenset(index for index in spare if flow.effects[index].changes & RANDOM)
+    return replace(kept, body=kept.body - _naming_files(flow, kept.body, results), draws=draws)
 
 
 def _steers_printing(statement: Statement, flow: Flow) -> bool:
