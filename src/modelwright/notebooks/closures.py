@@ -21,21 +21,27 @@ class Closures:
     """What definitions are given, by their final name, and the final names of definitions, by statement.
 
     `impossible` are the statements of definitions that cannot be given what they read, each with that name.
+    `variables` are the names of definitions that stand for something else by a statement, to which it was assigned.
     """
 
     given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lives: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     impossible: Sequence[tuple[int, str]] = ()
+    variables: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
     def applied(self, syntax: cst.CSTNode, statement: int) -> cst.CSTNode:
         """Return a statement with its definitions' parameters, and its calls' arguments."""
-        lives = self.lives.get(statement, {})
-        if not (self.given or lives):
+        others = self.variables.get(statement, frozenset())
+        lives = {name: final for name, final in self.lives.get(statement, {}).items() if name not in others}
+        given = {name: handed for name, handed in self.given.items() if name not in others}
+        if not (given or lives):
             return syntax
-        return syntax.visit(_Handing(self.given, lives))  # type: ignore[return-value]
+        return syntax.visit(_Handing(given, lives))  # type: ignore[return-value]
 
     def read(self, name: str, statement: int) -> tuple[str, ...]:
         """Return the variables that using a definition's name in a statement takes."""
+        if name in self.variables.get(statement, ()):
+            return ()
         return self.given.get(self.lives.get(statement, {}).get(name, name), ())
 
 
@@ -66,7 +72,23 @@ def closures(flow: Flow, kept: Slice) -> Closures:
         for variable in sorted(given[name])
         if _cannot_be_given(flow.statements[index].tree, variable)
     ]
-    return Closures({name: tuple(sorted(found)) for name, found in given.items() if found}, lives, impossible)
+    known = {name: tuple(sorted(found)) for name, found in given.items() if found}
+    return Closures(known, lives, impossible, _assigned_over(flow, kept))
+
+
+def _assigned_over(flow: Flow, kept: Slice) -> dict[int, frozenset[str]]:
+    """Return the names of definitions that hold what was assigned to them last, by statement."""
+    defined = {_name(flow, index) for index in _definitions(flow, kept)}
+    others: set[str] = set()
+    found = {}
+    for each in flow.statements:
+        if names.is_definition(each.tree):
+            others -= {_name(flow, each.index)}
+            continue
+        found[each.index] = frozenset(others)
+        bound = flow.effects[each.index].binds & defined
+        others = others - bound if names.is_import(each.tree) else others | bound
+    return found
 
 
 def _definitions(flow: Flow, kept: Slice) -> list[int]:

@@ -121,7 +121,7 @@ def fewer(value: Any, most: int) -> Any:
         return found
     if type(value) is tuple:
         return tuple(fewer(each, most) for each in value)
-    stride = math.ceil(len(value) / most) if _is_table(value) else 1
+    stride = math.ceil(_length(value) / most) if _is_table(value) else 1
     if stride <= 1:
         return value
     if not hasattr(value, "iloc"):
@@ -137,7 +137,13 @@ def rows(value: Any) -> int:
         return max(map(rows, value.values()), default=0)
     if type(value) is tuple:
         return max(map(rows, value), default=0)
-    return len(value) if _is_table(value) else 0
+    return _length(value) if _is_table(value) else 0
+
+
+def _length(table: Any) -> int:
+    # Sparse ones have no length.
+    shape = getattr(table, "shape", None)
+    return int(shape[0]) if shape else len(table)
 
 
 def _is_table(value: Any) -> bool:
