@@ -63,7 +63,7 @@ def style(flow: Flow, kept: Slice, taken: Collection[int]) -> list[int]:
         if each.index not in kept.body | kept.settings | kept.definitions | set(taken)
         and isinstance(each.tree, ast.Expr | ast.Assign)
         and any(_STYLE.fullmatch(origin) for origin in _origins(each.tree, flow))
-        and not flow.effects[each.index].binds
+        and not flow.effects[each.index].binds - {FIGURE}
         and all(names.is_import(flow.statements[source].tree) for source in flow.data_sources[each.index])
     ]
 
