@@ -175,7 +175,7 @@ def test_what_mixes_rows_is_not_repeated_and_says_so(make, tmp_path: Path) -> No
     text = "df['place'] = df['height'].rank()\nX = df[['height', 'place']]\ny = df['rich']\n" + SPLIT + FIT
     rehearsed, plan, run = tried(make, text, tmp_path)
     candidate = deriving.candidates(rehearsed, plan, run)[0]
-    assert [(each.code, each.line) for each in candidate.findings] == [("scoring-step-not-replayed", 11)]
+    assert [(each.code, each.line) for each in candidate.findings] == [("scoring-step-not-replayed", 12)]
     assert "prepare_rows" not in candidate.script.code
     assert "model.predict(X)" in candidate.script.code
 
