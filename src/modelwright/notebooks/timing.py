@@ -11,6 +11,8 @@ from typing import Any
 # On a busy machine, so many times as long as needed may pass.
 _MOST_WAITING = 4.0
 _LOOKS_EACH_SECONDS = 0.5
+# Importing so many takes more time than a function may, and happens once.
+MANY_MODULES = 100
 
 
 class TooSlow(BaseException):

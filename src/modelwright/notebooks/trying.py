@@ -22,8 +22,6 @@ Clock, TooSlow, limited = (_TIMING[each] for each in ("Clock", "TooSlow", "limit
 # What a call may take to be made once more, or with other parameters.
 _AGAIN_SECONDS, _OTHER_SECONDS = 0.7, 1.5
 _ALL_OTHERS_SECONDS = 8.0
-# Importing so many takes more time than a function may, and happens once.
-_MANY_MODULES = 100
 # Calls that together make up the trial of one function.
 _MOST_CALLS = 4
 
@@ -83,7 +81,7 @@ def _tried_warm(request: Any, functions: Any, most_rows: Any) -> Any:
     try:
         return _tried(request, functions, most_rows)
     except TooSlow:
-        if len(sys.modules) < known + _MANY_MODULES:
+        if len(sys.modules) < known + _TIMING["MANY_MODULES"]:
             raise
     return _tried(request, functions, most_rows)
 

@@ -20,7 +20,6 @@ from typing import Any
 # Rows put aside from the model's own test rows: enough to tell two models apart, cheap to keep.
 ROWS_KEPT = 100
 ROWS_SHOWN = 10
-_MANY_MODULES = 100
 
 _DESCRIBING = runpy.run_path(str(Path(__file__).resolve().with_name("describing.py")))
 _REHEARSING = runpy.run_path(str(Path(__file__).resolve().with_name("rehearsing.py")))
@@ -138,7 +137,7 @@ def _looked_at(train: Any, functions: Any, spelled: Any) -> Any:
             clock, known = _TIMING["Clock"](), len(sys.modules)
             result = function(*given, **named)
             # What libraries import on their first use takes no time the next.
-            noted["seconds"][name] = clock.seconds() if len(sys.modules) < known + _MANY_MODULES else 0.0
+            noted["seconds"][name] = clock.seconds() if len(sys.modules) < known + _TIMING["MANY_MODULES"] else 0.0
             noted["rows"][name] = _STEPPING["rows"](result)
             values = result if len(outputs) > 1 else (result,)
             noted["types"][name] = {"inputs": taken, "outputs": [spelled(each) for each in values]}
