@@ -33,6 +33,6 @@ def recover(session: Session) -> Recovered:
 
     def reachable() -> set[str]:
         with store.reader.connect() as connection:
-            return models.blob_digests(connection)
+            return models.blob_digests(connection) | runs.blob_digests(connection)
 
     return Recovered(killed, undone, store.blobs.sweep(reachable))

@@ -25,7 +25,7 @@ from modelwright.records.notebooks import (
 )
 from modelwright.records.projects import GitState, Project
 from modelwright.records.proofs import Comparison, Proof
-from modelwright.records.runs import Artifact, Run, Status, StepRun
+from modelwright.records.runs import Artifact, Kind, Point, Run, Status, StepRun
 from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
 from modelwright.records.traces import StatementTrace, Trace
 
@@ -47,6 +47,7 @@ __all__ = [
     "Function",
     "GitState",
     "Goal",
+    "Kind",
     "Lock",
     "LockSource",
     "Metric",
@@ -57,6 +58,7 @@ __all__ = [
     "Parameter",
     "Plan",
     "Plot",
+    "Point",
     "ProbePoint",
     "Project",
     "Proof",

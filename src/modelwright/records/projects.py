@@ -21,3 +21,5 @@ class GitState:
 
     commit: str
     is_dirty: bool
+    branch: str | None = None
+    repository: str | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from modelwright.datasets import versions
 from modelwright.errors import ProjectInvalid, RunCancelled, StepFailed
 from modelwright.projects.code import code_files, copy_code
-from modelwright.records import Artifact, Run, Status
+from modelwright.records import Artifact, Point, Run, Status, StepRun
 from modelwright.runs.pipelines import Argument, Pipeline, Step
 from modelwright.runs.workers import Worker
 from modelwright.store import claims, runs
@@ -121,15 +121,15 @@ def execute(
     for position, step in enumerate(pipeline.steps, start=1):
         on_step(step.name)
         with change(active.store, actor=active.actor) as opened:
-            runs.add_step(opened, active.run.id, name=step.name, position=position)
+            runs.start_step(opened, active.run.id, name=step.name, position=position, key=None)
         numbers = call(active, step)
         digests = {name: digest_of(active.value(name)) for name in step.outputs}
         found = numbers.get(pipeline.results.get("metrics", ""), {})
         metrics |= found
         with change(active.store, actor=active.actor) as opened:
-            runs.finish_step(
-                opened, active.run.id, name=step.name, status=Status.SUCCEEDED, outputs=digests, metrics=found
-            )
+            ended = StepRun(step.name, position, Status.SUCCEEDED, digests, opened.at, opened.at)
+            runs.finish_step(opened, active.run.id, ended)
+            runs.log_points(opened, active.run.id, [Point(name, 0, value, opened.at) for name, value in found.items()])
     sources = {name: active.value(name) for name in pipeline.sources()}
     if sources:
         version = versions.pin(active.store, dataset, files=sources, actor=active.actor)

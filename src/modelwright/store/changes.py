@@ -33,6 +33,11 @@ class Change:
             self.connection.execute(table.insert(), list(rows))
             self._unrecorded += 1
 
+    def append(self, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+        """Add what a recorded thing gathers while it lives, such as a run's metrics: its own records speak for it."""
+        if rows:
+            self.connection.execute(table.insert(), list(rows))
+
     def update(self, table: sa.Table, where: sa.ColumnElement[bool], **values: object) -> int:
         """Change the rows that `where` picks; return how many."""
         self._unrecorded += 1

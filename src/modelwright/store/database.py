@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceTooNew
 from modelwright.store.blobs import Blobs
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 
 # Long enough for a burst of writers on a slow disk; a lock that lasts longer is a fault to report.
 _BUSY_TIMEOUT_MILLISECONDS = 30_000
@@ -91,9 +91,17 @@ def _bring_up_to_date(folder: Path, writer: sa.Engine) -> None:
     known = {each.revision for each in script.ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
         raise WorkspaceTooNew(folder=folder, found=found, known=SCHEMA_VERSION)
-    with writer.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    with writer.connect() as connection:
+        _check_links(connection, is_on=False)  # SQLite changes a table by making it anew, which its links would forbid
+        with connection.begin():
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        _check_links(connection, is_on=True)
+
+
+def _check_links(connection: sa.Connection, *, is_on: bool) -> None:
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"PRAGMA foreign_keys={'ON' if is_on else 'OFF'}")
 
 
 def _schema_version(writer: sa.Engine) -> str | None:

@@ -125,9 +125,8 @@ def list_versions(store: Store, *, model: str | None = None) -> list[ModelVersio
 
 
 def blob_digests(connection: sa.Connection) -> set[str]:
-    """Return the digests that version files and artifacts name."""
-    query = sa.union(sa.select(schema.version_files.c.digest), sa.select(schema.run_artifacts.c.digest))
-    return set(connection.execute(query).scalars())
+    """Return the digests of all blobs that versions' files refer to."""
+    return set(connection.execute(sa.select(schema.version_files.c.digest)).scalars())
 
 
 def _pairs(version_id: str, values: Mapping[str, object]) -> list[dict[str, object]]:

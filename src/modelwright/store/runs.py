@@ -2,29 +2,40 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
 from modelwright.errors import RunMissing
-from modelwright.records import Artifact, DatasetVersion, GitState, Run, Status, StepRun
+from modelwright.records import Artifact, DatasetVersion, GitState, Kind, Point, Run, Status, StepRun
 from modelwright.store import datasets, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 
 
-def add_run(change: Change, run: Run, *, project_id: str) -> None:
-    """Record a run that begins, with its parameters."""
+def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
+    """Record a run that begins, with its parameters and tags."""
     change.insert(
         schema.runs,
         {
             "id": run.id,
             "project_id": project_id,
+            "kind": run.kind,
+            "experiment": run.experiment or run.project,
+            "parent_id": run.parent_id,
+            "pipeline_version_id": run.pipeline_version_id,
             "status": run.status,
             "reason": run.reason,
-            "environment_digest": run.environment_digest,
-            "code_digest": run.code_digest,
+            "note": run.note,
+            "environment_digest": run.environment_digest or None,
+            "code_digest": run.code_digest or None,
             "git_commit": run.git.commit if run.git else None,
             "git_is_dirty": run.git.is_dirty if run.git else None,
+            "git_branch": run.git.branch if run.git else None,
+            "git_repository": run.git.repository if run.git else None,
+            "seed": run.seed,
+            "machine": run.machine,
+            "actor": change.actor,
             "started_at": run.started_at,
         },
     )
@@ -32,45 +43,98 @@ def add_run(change: Change, run: Run, *, project_id: str) -> None:
         schema.run_parameters,
         *({"run_id": run.id, "name": name, "value": value} for name, value in run.parameters.items()),
     )
+    set_tags(change, run.id, run.tags)
     change.record("run.started", f"runs/{run.id}", after={"project": run.project, "parameters": run.parameters})
 
 
-def add_step(change: Change, run_id: str, *, name: str, position: int) -> None:
-    """Record a step that begins."""
-    change.insert(
-        schema.run_steps,
-        {
-            "run_id": run_id,
-            "name": name,
-            "position": position,
-            "status": Status.RUNNING,
-            "outputs": {},
-            "started_at": change.at,
-        },
-    )
+def start_step(change: Change, run_id: str, *, name: str, position: int, key: str | None) -> None:
+    """Record a step that begins, or begins again in a run that is resumed."""
+    table = schema.run_steps
+    is_this = (table.c.run_id == run_id) & (table.c.name == name)
+    begun = {"status": Status.RUNNING, "reason": "", "key": key, "started_at": change.at, "finished_at": None}
+    if not change.update(table, is_this, **begun):
+        change.insert(table, {"run_id": run_id, "name": name, "position": position, "outputs": {}} | begun)
     change.record("step.started", f"runs/{run_id}/steps/{name}")
 
 
-def finish_step(
-    change: Change, run_id: str, *, name: str, status: Status, outputs: Mapping[str, str], metrics: Mapping[str, float]
-) -> None:
-    """Record a step's end, the digests of its outputs and the metrics it gave."""
+def finish_step(change: Change, run_id: str, step: StepRun) -> None:
+    """Record a step's end: what became of it, the digests of its outputs and what it was seen to depend on."""
     table = schema.run_steps
-    change.update(
-        table,
-        (table.c.run_id == run_id) & (table.c.name == name),
-        status=status,
-        outputs=dict(outputs),
-        finished_at=change.at,
+    ended = {
+        "status": step.status,
+        "reason": step.reason,
+        "attempts": step.attempts,
+        "key": step.key,
+        "outputs": step.outputs,
+        "evidence": step.evidence,
+        "reused_from": step.reused_from,
+        "finished_at": step.finished_at or change.at,
+    }
+    if not change.update(table, (table.c.run_id == run_id) & (table.c.name == step.name), **ended):
+        begun = {"run_id": run_id, "name": step.name, "position": step.position, "started_at": step.started_at}
+        change.insert(table, begun | ended)
+    done = "reused" if step.reused_from else str(step.status)
+    change.record(f"step.{done}", f"runs/{run_id}/steps/{step.name}", after={"reason": step.reason})
+
+
+def find_results(store: Store, key: str, *, limit: int = 20) -> list[tuple[str, StepRun]]:
+    """Return the succeeded executions of steps with this key, each with its run's id, newest first.
+
+    Executions that were themselves reused are left out: what they reused is among the others.
+    """
+    table = schema.run_steps
+    query = (
+        table.select()
+        .where(table.c.key == key, table.c.status == Status.SUCCEEDED, table.c.reused_from.is_(None))
+        .order_by(table.c.finished_at.desc())
+        .limit(limit)
     )
-    change.insert(
+    with store.reader.connect() as connection:
+        return [(row.run_id, _step(row)) for row in connection.execute(query)]
+
+
+def log_points(change: Change, run_id: str, points: Sequence[Point]) -> None:
+    """Add points to a run's metrics; the last one of each name is the metric's value in lists and searches."""
+    change.append(
         schema.run_metrics,
-        *(
-            {"run_id": run_id, "name": metric, "step": 0, "value": value, "recorded_at": change.at}
-            for metric, value in metrics.items()
-        ),
+        [
+            {
+                "run_id": run_id,
+                "name": each.name,
+                "step": each.step,
+                "value": each.value,
+                "recorded_at": each.recorded_at,
+            }
+            for each in points
+        ],
     )
-    change.record(f"step.{status}", f"runs/{run_id}/steps/{name}", after={"metrics": dict(metrics)})
+    table = schema.run_summaries
+    for each in {point.name: point for point in points}.values():
+        is_this = (table.c.run_id == run_id) & (table.c.name == each.name)
+        values: dict[str, Any] = {"step": each.step, "value": each.value}
+        found = change.connection.execute(table.update().where(is_this).values(**values)).rowcount
+        if not found:
+            change.append(table, [{"run_id": run_id, "name": each.name} | values])
+
+
+def list_points(store: Store, run_id: str, *, after: int = 0) -> list[tuple[int, Point]]:
+    """Return the points of a run that were logged after the one with sequence number `after`, in their order."""
+    table = schema.run_metrics
+    query = table.select().where(table.c.run_id == run_id, table.c.sequence > after).order_by(table.c.sequence)
+    with store.reader.connect() as connection:
+        return [
+            (row.sequence, Point(row.name, row.step, row.value, row.recorded_at)) for row in connection.execute(query)
+        ]
+
+
+def set_tags(change: Change, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run; those that it has under these names are replaced."""
+    table = schema.run_tags
+    if not tags:
+        return
+    change.delete(table, (table.c.run_id == run_id) & table.c.name.in_(list(tags)))
+    change.insert(table, *({"run_id": run_id, "name": name, "value": value} for name, value in tags.items()))
+    change.record("run.tagged", f"runs/{run_id}", after=dict(tags))
 
 
 def add_artifacts(change: Change, run_id: str, *, artifacts: Sequence[Artifact]) -> None:
@@ -126,51 +190,108 @@ def get_run(store: Store, run_id: str) -> Run:
         ).all()
     return replace(
         run[0],
-        steps=tuple(
-            StepRun(row.name, row.position, Status(row.status), row.outputs, row.started_at, row.finished_at)
-            for row in step_rows
-        ),
+        steps=tuple(map(_step, step_rows)),
         artifacts=tuple(Artifact(row.path, row.digest, row.size_bytes) for row in artifact_rows),
         datasets=tuple(datasets.to_record(row.dataset, row) for row in dataset_rows),
     )
 
 
-def list_runs(store: Store, *, status: Status | None = None) -> list[Run]:
-    """Return all runs, newest first, without their steps and artifacts."""
-    where = sa.true() if status is None else schema.runs.c.status == status
+def list_runs(
+    store: Store,
+    *,
+    status: Status | None = None,
+    experiment: str | None = None,
+    parent_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> list[Run]:
+    """Return the runs that answer to all that is given, newest first, without their steps and artifacts."""
+    table, labels = schema.runs, schema.run_tags
+    wanted = [
+        *([table.c.status == status] if status else []),
+        *([table.c.experiment == experiment] if experiment else []),
+        *([table.c.parent_id == parent_id] if parent_id else []),
+        *(
+            table.c.id.in_(sa.select(labels.c.run_id).where(labels.c.name == name, labels.c.value == value))
+            for name, value in (tags or {}).items()
+        ),
+    ]
     with store.reader.connect() as connection:
-        return _runs(connection, where)
+        return _runs(connection, sa.and_(sa.true(), *wanted))
+
+
+def blob_digests(connection: sa.Connection) -> set[str]:
+    """Return the digests of all blobs that steps, runs, dataset versions and published pipelines refer to."""
+    tables = (schema.run_artifacts, schema.dataset_files, schema.pipeline_files)
+    found = {row.digest for table in tables for row in connection.execute(sa.select(table.c.digest))}
+    steps = schema.run_steps
+    for row in connection.execute(sa.select(steps.c.outputs, steps.c.evidence)):
+        found |= set(row.outputs.values()) | set(row.evidence.get("blobs", []))
+    return found
+
+
+def _step(row: sa.Row[Any]) -> StepRun:
+    return StepRun(
+        name=row.name,
+        position=row.position,
+        status=Status(row.status),
+        outputs=row.outputs,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        reason=row.reason,
+        attempts=row.attempts,
+        key=row.key,
+        evidence=row.evidence,
+        reused_from=row.reused_from,
+    )
 
 
 def _runs(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[Run]:
-    table, parameters, metrics, projects = schema.runs, schema.run_parameters, schema.run_metrics, schema.projects
+    table, projects = schema.runs, schema.projects
     query = (
         sa.select(table, projects.c.name.label("project"))
-        .join(projects, projects.c.id == table.c.project_id)
+        .outerjoin(projects, projects.c.id == table.c.project_id)
         .where(where)
         .order_by(table.c.id.desc())
     )
     rows = connection.execute(query).all()
     wanted = [row.id for row in rows]
-    values: dict[str, dict[str, object]] = {run_id: {} for run_id in wanted}
-    numbers: dict[str, dict[str, float]] = {run_id: {} for run_id in wanted}
-    for row in connection.execute(parameters.select().where(parameters.c.run_id.in_(wanted))):
-        values[row.run_id][row.name] = row.value
-    for row in connection.execute(metrics.select().where(metrics.c.run_id.in_(wanted)).order_by(metrics.c.step)):
-        numbers[row.run_id][row.name] = row.value
+    parameters = _named(connection, schema.run_parameters, wanted)
+    metrics = _named(connection, schema.run_summaries, wanted)
+    tags = _named(connection, schema.run_tags, wanted)
     return [
         Run(
             id=row.id,
-            project=row.project,
+            project=row.project or "",
             status=Status(row.status),
             reason=row.reason,
-            environment_digest=row.environment_digest,
-            code_digest=row.code_digest,
-            git=GitState(row.git_commit, row.git_is_dirty) if row.git_commit else None,
+            environment_digest=row.environment_digest or "",
+            code_digest=row.code_digest or "",
+            git=GitState(row.git_commit, row.git_is_dirty, row.git_branch, row.git_repository)
+            if row.git_commit
+            else None,
             started_at=row.started_at,
             finished_at=row.finished_at,
-            parameters=values[row.id],
-            metrics=numbers[row.id],
+            parameters=parameters[row.id],
+            metrics=metrics[row.id],
+            tags=tags[row.id],
+            kind=Kind(row.kind),
+            experiment=row.experiment,
+            parent_id=row.parent_id,
+            pipeline_version_id=row.pipeline_version_id,
+            note=row.note,
+            seed=row.seed,
+            machine=row.machine,
+            actor=row.actor,
         )
         for row in rows
     ]
+
+
+def _named(connection: sa.Connection, table: sa.Table, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the values of a table of names and values for each of the runs."""
+    found: dict[str, dict[str, Any]] = {run_id: {} for run_id in run_ids}
+    for start in range(0, len(run_ids), 500):  # a statement of SQLite takes only so many values
+        some = run_ids[start : start + 500]
+        for row in connection.execute(table.select().where(table.c.run_id.in_(some)).order_by(table.c.name)):
+            found[row.run_id][row.name] = row.value
+    return found

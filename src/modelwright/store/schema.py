@@ -108,7 +108,17 @@ datasets = sa.Table(
     metadata,
     _column("id", primary_key=True),
     _column("name", unique=True),
+    _column("description", server_default=""),
     _column("created_at", Timestamp),
+)
+
+dataset_tags = sa.Table(
+    "dataset_tags",
+    metadata,
+    _link("dataset_id", "datasets.id", primary_key=True),
+    _column("name", primary_key=True),
+    _column("value"),
+    sa.Index(None, "name", "value"),
 )
 
 dataset_versions = sa.Table(
@@ -118,25 +128,104 @@ dataset_versions = sa.Table(
     _link("dataset_id", "datasets.id"),
     _column("version", sa.Integer),
     _column("digest"),
-    _column("size_bytes", sa.Integer),
+    _column("size_bytes", sa.BigInteger),
+    _column("kind", server_default="values"),
+    _column("storage", server_default="copy"),
+    _column("source", sa.JSON, server_default="{}"),
+    _column("timestamp_column", nullable=True),
+    _column("profile", sa.JSON, nullable=True),
     _column("created_at", Timestamp),
     sa.UniqueConstraint("dataset_id", "version"),
     sa.UniqueConstraint("dataset_id", "digest"),
+)
+
+dataset_files = sa.Table(
+    "dataset_files",
+    metadata,
+    _link("version_id", "dataset_versions.id", primary_key=True),
+    _column("path", primary_key=True),
+    _column("digest", index=True),
+    _column("size_bytes", sa.BigInteger),
+    _column("location", nullable=True),
+)
+
+environment_versions = sa.Table(
+    "environment_versions",
+    metadata,
+    _column("name", primary_key=True),
+    _column("version", sa.Integer, primary_key=True),
+    _link("environment_digest", "environments.digest", index=True),
+    _column("source", sa.JSON),
+    _column("findings", sa.JSON),
+    _column("created_at", Timestamp),
+)
+
+pipelines = sa.Table(
+    "pipelines",
+    metadata,
+    _column("name", primary_key=True),
+    _column("is_enabled", sa.Boolean),
+    _column("created_at", Timestamp),
+)
+
+pipeline_versions = sa.Table(
+    "pipeline_versions",
+    metadata,
+    _column("id", primary_key=True),
+    _link("pipeline", "pipelines.name"),
+    _column("version", sa.Integer),
+    _column("description"),
+    _link("project_id", "projects.id", index=True),
+    _column("code_digest"),
+    _column("parameters", sa.JSON),
+    _link("environment_digest", "environments.digest"),
+    _link("parent_id", "pipeline_versions.id", nullable=True, index=True),
+    _column("is_enabled", sa.Boolean),
+    _column("created_at", Timestamp),
+    sa.UniqueConstraint("pipeline", "version"),
+)
+
+pipeline_files = sa.Table(
+    "pipeline_files",
+    metadata,
+    _link("version_id", "pipeline_versions.id", primary_key=True),
+    _column("path", primary_key=True),
+    _column("digest", index=True),
+    _column("size_bytes", sa.BigInteger),
 )
 
 runs = sa.Table(
     "runs",
     metadata,
     _column("id", primary_key=True),
-    _link("project_id", "projects.id", index=True),
+    _link("project_id", "projects.id", nullable=True, index=True),
+    _column("kind", server_default="pipeline"),
+    _column("experiment", server_default="", index=True),
+    _link("parent_id", "runs.id", nullable=True, index=True),
+    _link("pipeline_version_id", "pipeline_versions.id", nullable=True, index=True),
     _column("status"),
     _column("reason"),
-    _link("environment_digest", "environments.digest"),
-    _column("code_digest"),
+    _column("note", server_default=""),
+    _link("environment_digest", "environments.digest", nullable=True),
+    _column("code_digest", nullable=True),
     _column("git_commit", nullable=True),
     _column("git_is_dirty", sa.Boolean, nullable=True),
+    _column("git_branch", nullable=True),
+    _column("git_repository", nullable=True),
+    _column("seed", sa.BigInteger, nullable=True),
+    _column("machine", sa.JSON, server_default="{}"),
+    _column("actor", server_default=""),
     _column("started_at", Timestamp, index=True),
     _column("finished_at", Timestamp, nullable=True),
+)
+
+run_tags = sa.Table(
+    "run_tags",
+    metadata,
+    _link("run_id", "runs.id", primary_key=True),
+    _column("name", primary_key=True),
+    _column("value"),
+    sa.Index(None, "name", "value"),
 )
 
 run_steps = sa.Table(
@@ -146,7 +235,12 @@ run_steps = sa.Table(
     _column("name", primary_key=True),
     _column("position", sa.Integer),
     _column("status"),
+    _column("reason", server_default=""),
+    _column("attempts", sa.Integer, server_default="1"),
+    _column("key", nullable=True, index=True),
     _column("outputs", sa.JSON),
+    _column("evidence", sa.JSON, server_default="{}"),
+    _link("reused_from", "runs.id", nullable=True, index=True),
     _column("started_at", Timestamp),
     _column("finished_at", Timestamp, nullable=True),
 )
@@ -159,14 +253,28 @@ run_parameters = sa.Table(
     _column("value", sa.JSON, nullable=True),
 )
 
+# Every point that a run logged, in its order; a name may be logged many times, at the same step too.
 run_metrics = sa.Table(
     "run_metrics",
     metadata,
-    _link("run_id", "runs.id", primary_key=True),
-    _column("name", primary_key=True),
-    _column("step", sa.Integer, primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    _link("run_id", "runs.id"),
+    _column("name"),
+    _column("step", sa.BigInteger),
     _column("value", Number, nullable=True),
     _column("recorded_at", Timestamp),
+    sa.Index(None, "run_id", "name", "step"),
+)
+
+# The last value of each metric of each run: what lists show and searches ask for.
+run_summaries = sa.Table(
+    "run_summaries",
+    metadata,
+    _link("run_id", "runs.id", primary_key=True),
+    _column("name", primary_key=True),
+    _column("step", sa.BigInteger),
+    _column("value", Number, nullable=True),
+    sa.Index(None, "name", "value"),
 )
 
 run_artifacts = sa.Table(
@@ -175,7 +283,7 @@ run_artifacts = sa.Table(
     _link("run_id", "runs.id", primary_key=True),
     _column("path", primary_key=True),
     _column("digest", index=True),
-    _column("size_bytes", sa.Integer),
+    _column("size_bytes", sa.BigInteger),
 )
 
 run_datasets = sa.Table(
@@ -184,6 +292,50 @@ run_datasets = sa.Table(
     _link("run_id", "runs.id", primary_key=True),
     _link("dataset_version_id", "dataset_versions.id", primary_key=True),
     _column("role", primary_key=True),
+)
+
+sweeps = sa.Table(
+    "sweeps",
+    metadata,
+    _link("run_id", "runs.id", primary_key=True),
+    _column("specification", sa.JSON),
+    _column("created_at", Timestamp),
+)
+
+trials = sa.Table(
+    "trials",
+    metadata,
+    _link("sweep_id", "sweeps.run_id", primary_key=True),
+    _column("number", sa.Integer, primary_key=True),
+    _link("run_id", "runs.id", nullable=True, index=True),
+    _column("status"),
+    _column("parameters", sa.JSON),
+    _column("value", Number, nullable=True),
+)
+
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    _column("name", primary_key=True),
+    _link("pipeline", "pipelines.name", index=True),
+    _column("version", sa.Integer, nullable=True),
+    _column("trigger", sa.JSON),
+    _column("parameters", sa.JSON),
+    _column("missed"),
+    _column("is_enabled", sa.Boolean),
+    _column("state", sa.JSON),
+    _column("next_at", Timestamp, nullable=True, index=True),
+    _column("created_at", Timestamp),
+)
+
+schedule_ticks = sa.Table(
+    "schedule_ticks",
+    metadata,
+    _link("schedule", "schedules.name", primary_key=True),
+    _column("due_at", Timestamp, primary_key=True),
+    _link("run_id", "runs.id", nullable=True, index=True),
+    _column("outcome"),
+    _column("taken_at", Timestamp),
 )
 
 models = sa.Table(
@@ -217,6 +369,18 @@ version_files = sa.Table(
     _column("digest", index=True),
     _column("size_bytes", sa.Integer),
     _column("is_executable", sa.Boolean),
+)
+
+reproductions = sa.Table(
+    "reproductions",
+    metadata,
+    _column("id", primary_key=True),
+    _link("version_id", "model_versions.id", index=True),
+    _link("run_id", "runs.id", nullable=True, index=True),
+    _column("verdict"),
+    _column("cause"),
+    _column("comparisons", sa.JSON),
+    _column("created_at", Timestamp),
 )
 
 version_metrics = sa.Table(
