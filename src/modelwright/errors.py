@@ -266,6 +266,42 @@ class RunCancelled(ModelwrightError):
     remedy = "wright run {folder}"
 
 
+class EnvironmentMissing(ModelwrightError):
+    """No environment of that name, or no such version of it."""
+
+    code = "environment-missing"
+    status = 404
+    problem = 'no environment "{reference}"; a reference is NAME or NAME:VERSION'
+    remedy = "wright environment list"
+
+
+class RunStopped(RunCancelled):
+    """Somebody, or a step of the run itself, asked for its end."""
+
+    code = "run-stopped"
+    status = 409
+    problem = "{run} was cancelled: {reason}"
+    remedy = "wright run resume {run}"
+
+
+class RunNotResumable(ModelwrightError):
+    """A run that cannot go on: it succeeded, is running, or is of a kind that has no steps."""
+
+    code = "run-not-resumable"
+    status = 409
+    problem = "{run} cannot be resumed: {reason}"
+    remedy = "wright run show {run}"
+
+
+class RunNotRunning(ModelwrightError):
+    """A run that is to be cancelled and has ended."""
+
+    code = "run-not-running"
+    status = 409
+    problem = "{run} is {status}: there is nothing to cancel"
+    remedy = "wright run show {run}"
+
+
 class NotBetter(RunCancelled):
     """The gate's verdict: the new model does not beat the champion."""
 

@@ -54,6 +54,11 @@ def actor() -> str:
         return f"uid-{os.getuid()}"
 
 
+def variable(name: str) -> str | None:
+    """Return the environment variable that the user's code says it depends on; None when it is not set."""
+    return os.environ.get(name)
+
+
 def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the variables for a process in another Python environment: ours without those that steer Python."""
     kept = {name: value for name, value in os.environ.items() if name not in _PYTHON_VARIABLES}

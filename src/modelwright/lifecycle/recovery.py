@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Deployment, Run, Status
-from modelwright.runs import execution
+from modelwright.runs import active
 from modelwright.serving import deployments
 from modelwright.store import claims, models, runs
 from modelwright.store.changes import change
@@ -27,7 +27,7 @@ def recover(session: Session) -> Recovered:
         reason = "its process was killed"
         with change(store, actor=session.actor, why=reason) as opened:
             runs.finish_run(opened, run.id, status=Status.FAILED, reason=reason)
-        execution.discard_values(store, run.id)
+        active.discard_values(store, run.id)
     claims.clear(store)
     undone = deployments.reconcile(store, actor=session.actor)
 

@@ -1,23 +1,25 @@
 """Trains a project's model on the record, lets the gate decide, and registers what passed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelwright import records
 from modelwright.environments import building
-from modelwright.errors import GateWithoutMetric
-from modelwright.lifecycle.sessions import Session
+from modelwright.errors import GateWithoutMetric, RunNotResumable
+from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.models import gates, registry
 from modelwright.models.gates import Gate, Verdict
 from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest
-from modelwright.records import BuiltEnvironment, Lock, ModelVersion, Run, Status
-from modelwright.runs import execution, pipelines, snapshots, workers
-from modelwright.runs.execution import ActiveRun
+from modelwright.records import BuiltEnvironment, Kind, Lock, ModelVersion, Run, Status
+from modelwright.runs import definitions, execution, pipelines, snapshots, workers
+from modelwright.runs.active import ActiveRun, recorded, restore_code
+from modelwright.runs.closures import Code
+from modelwright.runs.execution import Execution, Progress, Rules
 from modelwright.runs.pipelines import Pipeline
 from modelwright.settings import interpreter
-from modelwright.store import environments, projects, runs
+from modelwright.store import claims, environments, projects, runs
 from modelwright.store.database import Store
 
 
@@ -27,6 +29,22 @@ class Trained:
 
     run: Run
     verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run comes from: what it is of, the run that it belongs to, the published version, its experiment.
+
+    `project` is the user's folder when the manifest is that of a copy.
+    """
+
+    kind: Kind = Kind.PIPELINE
+    parent_id: str | None = None
+    pipeline_version_id: str | None = None
+    experiment: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    seed: int = 0
+    project: Path | None = None
 
 
 def environment_of(store: Store, lock: Lock, *, python: Path | None = None) -> BuiltEnvironment:
@@ -44,21 +62,27 @@ def gate_of(manifest: Manifest) -> Gate:
 
 
 def train(
-    session: Session, manifest: Manifest, *, overrides: dict[str, object] | None = None, is_gated: bool = True
+    session: Session,
+    manifest: Manifest,
+    *,
+    overrides: dict[str, object] | None = None,
+    is_gated: bool = True,
+    rules: Rules | None = None,
+    origin: Origin | None = None,
 ) -> Trained:
     """Run the project's pipeline and its gate against the champion of the model of the project's name.
 
     Parameters come from `overrides`, else `parameters.toml`, else the pipeline's defaults. Raises StepFailed,
     ParameterUnknown, ProjectInvalid; MetricMissing and NotBetter, after which nothing may be registered.
     """
-    pipeline = pipelines.read_pipeline(manifest.pipeline)
+    origin = origin or Origin()
+    pipeline = pipeline_of(manifest)
     given = manifests.read_parameters(manifest.folder) | (overrides or {})
     parameters = pipeline.bind(given, folder=manifest.folder)
     parameters.pop(execution.OUTPUT_FOLDER, None)
-    gate = gate_of(manifest) if is_gated else None
     environment = environment_of(session.store, manifests.read_lock(manifest))
     with session.change() as opened:
-        project_id = projects.ensure_project(opened, manifest.name, folder=manifest.folder)
+        project_id = projects.ensure_project(opened, manifest.name, folder=origin.project or manifest.folder)
         environments.ensure_environment(opened, environment.lock)
     run = Run(
         id=records.new_id("run"),
@@ -70,26 +94,49 @@ def train(
         git=snapshots.git_state(manifest.folder),
         started_at=records.now(),
         parameters=parameters,
+        kind=origin.kind,
+        experiment=origin.experiment or manifest.name,
+        parent_id=origin.parent_id,
+        pipeline_version_id=origin.pipeline_version_id,
+        tags=origin.tags,
+        seed=origin.seed,
     )
-    verdict = None
-    recorded = execution.recorded(
-        session.store, run, project_id=project_id, project=manifest.folder, actor=session.actor
-    )
-    with (
-        recorded as folder,
-        workers.started(
-            environment,
-            project=folder / "code",
-            source=folder / "code" / manifest.layout.source,
-            modules=pipeline.modules,
-            log=folder / "logs" / "worker.log",
-        ) as worker,
-    ):
-        active = ActiveRun(session.store, run, manifest.folder, worker, session.actor)
-        metrics = _executed(session, active, pipeline)
-        if gate:
-            verdict = _decided(session, active, pipeline, gate=gate, metrics=metrics)
+    active = ActiveRun(session.store, run, manifest.folder, manifest.layout.source, environment, actor=session.actor)
+    gate = gate_of(manifest) if is_gated else None
+    with recorded(active, project_id=project_id):
+        verdict = _performed(session, active, pipeline, gate=gate, rules=rules)
     return Trained(runs.get_run(session.store, run.id), verdict)
+
+
+def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules | None = None) -> Trained:
+    """Let a run go on that failed, was cancelled or killed: with its code and parameters, without its finished steps.
+
+    Raises RunMissing, RunNotResumable, and what `train` raises.
+    """
+    store = session.store
+    run = runs.get_run(store, run_id)
+    if claims.is_claimed(store, run_id):
+        raise RunNotResumable(run=run_id, reason="it is running")
+    if run.status is Status.SUCCEEDED:
+        raise RunNotResumable(run=run_id, reason="it succeeded")
+    if not any(each.path.startswith("code/") for each in run.artifacts):
+        raise RunNotResumable(run=run_id, reason="it ended before its code was kept")
+    manifest = manifests.read_manifest(restore_code(store, run))
+    pipeline = pipeline_of(manifest)
+    environment = environment_of(store, environments.get_environment(store, run.environment_digest))
+    known = projects.find_project(store, run.project)
+    assert known is not None  # noqa: S101 - the run's row refers to it
+    active = ActiveRun(store, run, known.folder, manifest.layout.source, environment, actor=session.actor)
+    gate = gate_of(manifest) if is_gated else None
+    with recorded(active, project_id=known.id, is_resumed=True):
+        verdict = _performed(session, active, pipeline, gate=gate, rules=rules)
+    return Trained(runs.get_run(store, run_id), verdict)
+
+
+def pipeline_of(manifest: Manifest) -> Pipeline:
+    """Return the project's pipeline, checked against the functions that it calls. Raises ProjectInvalid."""
+    code = Code(manifest.folder / manifest.layout.source)
+    return definitions.checked(pipelines.read_pipeline(manifest.pipeline), code)
 
 
 def register(
@@ -113,26 +160,60 @@ def register(
     )
 
 
-def _executed(session: Session, active: ActiveRun, pipeline: Pipeline) -> dict[str, float]:
-    with session.stage("run", active.run.id) as stage:
+def _performed(
+    session: Session, active: ActiveRun, pipeline: Pipeline, *, gate: Gate | None, rules: Rules | None
+) -> Verdict | None:
+    """Execute the steps, then the gate if there is one, and return its verdict."""
+    with workers.started(
+        project=active.code,
+        source=active.code / active.source,
+        modules=pipeline.modules,
+        log=active.folder / "logs" / "worker.log",
+    ) as pool:
+        with session.stage("run", active.run.id) as stage:
+            counts = {"ran": 0, "reused": 0}
 
-        def tell(step: str) -> None:
-            stage.doing = step
-            session.report(stage)
+            def tell(progress: Progress) -> None:
+                if progress.status is Status.SUCCEEDED:
+                    counts["reused" if progress.reused_from else "ran"] += 1
+                session.report(_step_stage(progress))
 
-        metrics = execution.execute(active, pipeline, dataset=active.run.project, on_step=tell)
-        shown = ", ".join(f"{name} {value!r}" for name, value in metrics.items())
-        stage.decided = f"{len(pipeline.steps)} steps ran, {shown}"
-        stage.recorded = active.run.id
-    return metrics
+            performing = Execution(
+                active,
+                pipeline,
+                pool,
+                rules=rules,
+                environments=_named_environments(session.store, pipeline),
+                on_step=tell,
+            )
+            metrics = performing.run(dataset=active.run.project)
+            shown = ", ".join(f"{name} {value!r}" for name, value in metrics.items())
+            told = [f"{count} steps {what}" for what, count in counts.items() if count]
+            stage.decided = ", ".join([*told, *([shown] if shown else [])])
+            stage.recorded = active.run.id
+        return _decided(session, performing, gate=gate, metrics=metrics) if gate else None
 
 
-def _decided(
-    session: Session, active: ActiveRun, pipeline: Pipeline, *, gate: Gate, metrics: dict[str, float]
-) -> Verdict:
+def _step_stage(progress: Progress) -> Stage:
+    if progress.status in {Status.RUNNING, Status.QUEUED}:
+        return Stage("step", " ".join(filter(None, [progress.step, progress.reason])))
+    if progress.reused_from:
+        return Stage("step", decided=progress.step, recorded=f"reused from {progress.reused_from}", elapsed_seconds=0.0)
+    told = progress.step if progress.status is Status.SUCCEEDED else f"{progress.step} {progress.status}"
+    return Stage("step", decided=told, recorded=progress.reason, elapsed_seconds=progress.seconds)
+
+
+def _named_environments(store: Store, pipeline: Pipeline) -> dict[str, BuiltEnvironment]:
+    """Return the environments that steps name, built."""
+    named = {each.options.environment for each in pipeline.steps if each.options.environment}
+    return {name: environment_of(store, environments.find_environment(store, name)) for name in named}
+
+
+def _decided(session: Session, performing: Execution, *, gate: Gate, metrics: dict[str, float]) -> Verdict:
+    run = performing.active.run
     with session.stage("gate", f"comparing {gate.metric} with the champion's") as stage:
-        verdict = gates.decide(active, pipeline, gate=gate, metrics=metrics, model=active.run.project)
-        stage.recorded = active.run.id
+        verdict = gates.decide(performing, gate=gate, metrics=metrics, model=run.project)
+        stage.recorded = run.id
         if verdict.champion is None:
             stage.decided = f"passed: the first model, {verdict.metric} {verdict.new!r}"
         else:

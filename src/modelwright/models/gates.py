@@ -1,13 +1,11 @@
 """The gate: a new model must beat the champion on the same data, or its run is cancelled."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from modelwright.errors import MetricMissing, ModelMissing, NotBetter, ProjectInvalid
 from modelwright.models import packages
 from modelwright.records import Goal, ModelVersion
-from modelwright.runs.execution import ActiveRun, call
-from modelwright.runs.pipelines import Pipeline
+from modelwright.runs.execution import Execution
 from modelwright.store import models
 from modelwright.store.database import Store
 
@@ -40,21 +38,23 @@ def find_champion(store: Store, model: str) -> ModelVersion | None:
         return None
 
 
-def decide(active: ActiveRun, pipeline: Pipeline, *, gate: Gate, metrics: dict[str, float], model: str) -> Verdict:
+def decide(execution: Execution, *, gate: Gate, metrics: dict[str, float], model: str) -> Verdict:
     """Pass the new model or raise NotBetter, which cancels the run.
 
-    The champion is evaluated again, now, by this run's own evaluation step on this run's own data; equal is not
-    better, and neither is NaN. The first model passes. Raises MetricMissing when the metric was not recorded.
+    The champion is evaluated by this run's own evaluation step on this run's own data; equal is not better, and neither
+    is NaN. The first model passes. Raises MetricMissing when the metric was not recorded.
     """
+    active = execution.active
+    manifest = active.project / "wright.toml"
     if gate.metric not in metrics:
-        raise MetricMissing(metric=gate.metric, source=active.run.id, manifest=active.project / "wright.toml")
+        raise MetricMissing(metric=gate.metric, source=active.run.id, manifest=manifest)
     new = metrics[gate.metric]
     champion = find_champion(active.store, model)
     if champion is None:
         return Verdict(gate.metric, new, None, None)
-    old = _evaluate(active, pipeline, champion).get(gate.metric)
+    old = _evaluate(execution, champion).get(gate.metric)
     if old is None:
-        raise MetricMissing(metric=gate.metric, source=champion.reference, manifest=active.project / "wright.toml")
+        raise MetricMissing(metric=gate.metric, source=champion.reference, manifest=manifest)
     is_better = new < old if gate.goal is Goal.MINIMIZE else new > old
     if not is_better:
         raise NotBetter(
@@ -63,13 +63,14 @@ def decide(active: ActiveRun, pipeline: Pipeline, *, gate: Gate, metrics: dict[s
     return Verdict(gate.metric, new, champion.reference, old)
 
 
-def _evaluate(active: ActiveRun, pipeline: Pipeline, champion: ModelVersion) -> dict[str, float]:
+def _evaluate(execution: Execution, champion: ModelVersion) -> dict[str, float]:
     """Return the champion's metrics on this run's data."""
+    pipeline = execution.pipeline
     metrics_name, model_name = pipeline.results.get("metrics"), pipeline.results.get("model")
     step = next((each for each in pipeline.steps if metrics_name in each.outputs), None)
-    if step is None or model_name is None or not any(each.name == model_name for each in step.arguments):
+    if step is None or model_name is None or model_name not in step.inputs:
         raise ProjectInvalid(path=pipeline.file, reason='the step that gives "metrics" must take the "model"')
-    folder = packages.restore(active.store, champion) / packages.MODEL_FOLDER
+    folder = packages.restore(execution.active.store, champion) / packages.MODEL_FOLDER
     model_file = next(path for path in sorted(folder.rglob("*")) if path.is_file())
-    numbers = call(active, step, replaced={model_name: Path(model_file)}, into="champion")
-    return numbers[str(metrics_name)]
+    name = f"{step.name} of {champion.reference}"
+    return execution.evaluate(step, given={model_name: model_file}, name=name)[str(metrics_name)]

@@ -1,178 +1,439 @@
-"""Executes a pipeline: every step in a process of its own, in the project's built environment, on the record."""
+"""Executes a pipeline on the record: each step in a process of its own, or not at all when its outputs are known.
+
+Steps begin as soon as what they take is there, so independent branches run at the same time. What they give is what one
+process running them in order would have given: random draws of the whole process go on from step to step, and a step
+that drew before it was known where the ones above it had left them runs again.
+"""
 
 import contextlib
 import json
+import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from modelwright import records
 from modelwright.datasets import versions
-from modelwright.errors import ProjectInvalid, RunCancelled, StepFailed
-from modelwright.projects.code import code_files, copy_code
-from modelwright.records import Artifact, Point, Run, Status, StepRun
+from modelwright.errors import RunStopped, StepFailed
+from modelwright.records import BuiltEnvironment, Status, StepRun
+from modelwright.runs import collecting, reuse
+from modelwright.runs.active import ActiveRun
+from modelwright.runs.closures import Code
 from modelwright.runs.pipelines import Argument, Pipeline, Step
-from modelwright.runs.workers import Worker
-from modelwright.store import claims, runs
-from modelwright.store.blobs import digest_of
+from modelwright.runs.reuse import Evidence, Places
+from modelwright.runs.workers import Ended, Pool
+from modelwright.settings import variable
+from modelwright.store import runs
 from modelwright.store.changes import change
-from modelwright.store.database import Store
 
 OUTPUT_FOLDER = "output_folder"
 
-# The parts of a run's folder that its artifacts take the place of.
-_PASSING = ("code", "outputs", "values")
+# How long a step's death, a request to cancel or a time limit may go unnoticed.
+_TICK_SECONDS = 0.05
+_FLUSH_SECONDS = 0.5
+_CANCELLED = 86  # the exit code of a step that cancels its run: see recording.py
 
 
 @dataclass(frozen=True)
-class ActiveRun:
-    """A run of `project` while it is running.
+class Rules:
+    """How to execute: `is_fresh` reuses nothing, `is_thorough` lets other branches finish when a step fails."""
 
-    Its folder holds the copy of the project's code that really runs, the outputs, the values that pass between the
-    steps, and the logs.
-    """
+    is_fresh: bool = False
+    is_thorough: bool = False
+    cpus: int = field(default_factory=lambda: os.cpu_count() or 1)
 
-    store: Store
-    run: Run
-    project: Path
-    worker: Worker
-    actor: str
+
+@dataclass
+class _State:
+    """Where one step stands."""
+
+    step: Step
+    position: int
+    key: str = ""
+    status: Status = Status.QUEUED
+    begun_at: float = 0.0
+    begun: Any = None
+    attempts: int = 0
+    not_before: float = 0.0
+    drew_from: str | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+    outputs: dict[str, str] = field(default_factory=dict)
+    files_before: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    is_settled: bool = False
+    is_late: bool = False
+    cancels: str | None = None
 
     @property
-    def folder(self) -> Path:
-        """Where this run's files are until they are kept as artifacts."""
-        return run_folder(self.store, self.run.id)
-
-    @property
-    def code(self) -> Path:
-        """The copy of the project's code, which stays as it is whatever the user edits."""
-        return self.folder / "code"
-
-    @property
-    def outputs(self) -> Path:
-        """Where the run's own files go; they become its artifacts."""
-        return self.folder / "outputs"
-
-    def value(self, name: str) -> Path:
-        """Return the file that holds the value a step called `name`."""
-        return self.folder / "values" / f"{name}.pickle"
+    def uses_outputs(self) -> bool:
+        """Whether it is given the output folder, so that such steps go one after another."""
+        return OUTPUT_FOLDER in self.step.inputs
 
 
-def run_folder(store: Store, run_id: str) -> Path:
-    """Return the folder of a run's logs and, while it runs, of its values."""
-    return store.folder / "runs" / run_id
+@dataclass(frozen=True)
+class Progress:
+    """What became of a step: its status, why, how long it took, and whose outputs were reused."""
+
+    step: str
+    status: Status
+    seconds: float = 0.0
+    reused_from: str | None = None
+    reason: str = ""
 
 
-@contextlib.contextmanager
-def recorded(store: Store, run: Run, *, project_id: str, project: Path, actor: str) -> Iterator[Path]:
-    """Record `run` as running for as long as the block lasts, and its end however the block ends; give its folder.
+class Execution:
+    """One execution of a pipeline in an active run."""
 
-    The project's code is copied there first; ProjectInvalid when it is no longer what the run's code digest says.
-    A RunCancelled (the gate's verdict) or Ctrl-C ends it `cancelled`, any other exception `failed`.
-    """
-    folder = run_folder(store, run.id)
-    with claims.claim(store, run.id):
-        with change(store, actor=actor) as opened:
-            runs.add_run(opened, run, project_id=project_id)
-        for part in _PASSING:
-            (folder / part).mkdir(parents=True)
-        (folder / "logs").mkdir()
-        status, reason = Status.FAILED, "ended unexpectedly"
+    def __init__(
+        self,
+        active: ActiveRun,
+        pipeline: Pipeline,
+        pool: Pool,
+        *,
+        rules: Rules | None = None,
+        environments: Mapping[str, BuiltEnvironment] | None = None,
+        on_step: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        """Take the run, the checked pipeline and the workers; `environments` are those that steps name."""
+        self.active = active
+        self.pipeline = pipeline
+        self.rules = rules or Rules()
+        self._pool = pool
+        self._environments = environments or {}
+        self._on_step = on_step
+        self._code = Code(active.code / active.source)
+        self._places = Places({"outputs": active.outputs, "code": active.code})
+        self._states = [_State(step, position) for position, step in enumerate(pipeline.steps, start=1)]
+        self._known = {each.name: each for each in runs.get_run(active.store, active.run.id).steps}
+        self._random: str | None = None  # where the draws stand after the steps that are settled in order
+        self._settled = 0
+        self._given: Mapping[str, tuple[str, Path]] = {}
+        self._failure: StepFailed | None = None
+        self._flushed_at = 0.0
+        self._records = collecting.Records(active.store, active.run.id, actor=active.actor)
+
+    # --- the whole ---
+
+    def run(self, *, dataset: str) -> dict[str, float]:
+        """Execute every step and return the pipeline's metrics.
+
+        What enters the pipeline from outside becomes a version of `dataset`. Raises StepFailed for the first step that
+        failed, and RunCancelled when the run was cancelled, from outside or by a step.
+        """
+        with self._ending():
+            self._loop(self._states)
+        self._records.flush()
+        metrics: dict[str, float] = {}
+        name = self.pipeline.results.get("metrics", "")
+        for state in self._states:
+            metrics |= state.evidence.numbers.get(name, {})
+        self._keep_sources(dataset)
+        return metrics
+
+    def evaluate(self, step: Step, *, given: Mapping[str, Path], name: str) -> dict[str, dict[str, float]]:
+        """Execute a step once more, under another name and with files in the place of values; return its numbers."""
+        state = _State(replace(step, name=name), len(self._states) + 1)
+        self._given = {value: (reuse.content_digest(path), path) for value, path in given.items()}
+        self._settled = len(self._states)
+        with self._ending():
+            self._loop([state])
+        return state.evidence.numbers
+
+    @contextlib.contextmanager
+    def _ending(self) -> Any:
+        """End the steps that still run when the block raises, and say what became of them."""
         try:
-            _fix_code(project, folder / "code", run=run)
-            yield folder
-            status, reason = Status.SUCCEEDED, ""
-        except RunCancelled as verdict:
-            status, reason = Status.CANCELLED, str(verdict)
+            yield
+        except BaseException as error:
+            for state in self._states:
+                if state.status is Status.RUNNING:
+                    self._pool.kill(self._id(state))
+                    self._record(state, Status.CANCELLED, reason=str(error) or "interrupted")
             raise
-        except KeyboardInterrupt:
-            status, reason = Status.CANCELLED, "interrupted from the keyboard"
-            raise
-        except Exception as error:
-            reason = str(error)
-            raise
-        finally:
-            with change(store, actor=actor, why=reason) as opened:
-                runs.finish_run(opened, run.id, status=status, reason=reason)
-            discard_values(store, run.id)
 
+    def _loop(self, states: list[_State]) -> None:
+        while True:
+            for state in states:
+                if self._can_begin(state, states):
+                    self._begin(state)
+            running = [each for each in states if each.status is Status.RUNNING]
+            waiting = [each for each in states if each.status is Status.QUEUED and each.not_before > time.monotonic()]
+            if not running and not waiting:
+                if any(self._can_begin(each, states) for each in states):
+                    continue
+                break
+            for ended in self._pool.wait(_TICK_SECONDS):
+                self._finish(next(each for each in running if self._id(each) == ended.id), ended)
+            self._look_after([each for each in running if each.status is Status.RUNNING])
+            if self._failure and not self.rules.is_thorough:
+                raise self._failure
+        if self._failure:
+            raise self._failure
 
-def _fix_code(project: Path, copy: Path, *, run: Run) -> None:
-    if copy_code(project, copy) != run.code_digest:
-        raise ProjectInvalid(path=project, reason="it was edited while the run was starting; run it again")
+    # --- one step ---
 
+    def _can_begin(self, state: _State, states: list[_State]) -> bool:
+        if state.status is not Status.QUEUED or state.not_before > time.monotonic():
+            return False
+        before = [each for each in self._states if each.position < state.position]
+        makers = {name: each for each in before for name in each.step.outputs}
+        if any(not makers[name].is_settled for name in state.step.inputs if name in makers):
+            return False
+        if state.uses_outputs and any(each.uses_outputs and not each.is_settled for each in before):
+            return False
+        if state.is_late and self._settled < state.position - 1:
+            return False
+        busy = sum(each.step.options.cpus for each in states if each.status is Status.RUNNING)
+        return busy == 0 or busy + state.step.options.cpus <= self.rules.cpus
 
-def discard_values(store: Store, run_id: str) -> None:
-    """Delete what a run needs only while it is running; its logs stay."""
-    for name in _PASSING:
-        shutil.rmtree(run_folder(store, run_id) / name, ignore_errors=True)
+    def _begin(self, state: _State) -> None:
+        state.begun_at, state.begun = time.monotonic(), records.now()
+        inputs = self._inputs(state.step)
+        environment = self._environment(state.step)
+        state.key = reuse.key(
+            state.step,
+            code=self._code.digest(state.step.module, state.step.function),
+            inputs={name: digest for name, (digest, _) in inputs.items()},
+            parameters=self._parameters(),
+            environment=environment.lock.digest,
+            variables={name: variable(name) for name in state.step.options.variables},
+        )
+        state.drew_from = self._random
+        if self._reuse(state):
+            return
+        if state.is_late and self._settled < state.position - 1:
+            return  # it draws random numbers, so it waits for the steps above it
+        self._start(state, inputs, environment)
 
+    def _start(self, state: _State, inputs: Mapping[str, tuple[str, Path]], environment: BuiltEnvironment) -> None:
+        state.status, state.attempts = Status.RUNNING, state.attempts + 1
+        folder = self._folder(state)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        state.files_before = _listing(self.active.outputs) if state.uses_outputs else {}
+        with change(self.active.store, actor=self.active.actor) as opened:
+            runs.start_step(opened, self.active.run.id, name=state.step.name, position=state.position, key=state.key)
+        self._on_step(Progress(state.step.name, Status.RUNNING))
+        parameters = self._parameters() | {OUTPUT_FOLDER: str(self.active.outputs)}
 
-def execute(
-    active: ActiveRun, pipeline: Pipeline, *, dataset: str, on_step: Callable[[str], None] = lambda _: None
-) -> dict[str, float]:
-    """Run every step in order and return the pipeline's metrics.
+        def described(argument: Argument) -> dict[str, object]:
+            if argument.name is not None and argument.name in inputs:
+                return {"keyword": argument.keyword, "path": str(inputs[argument.name][1]), "value": None}
+            value = parameters[argument.name] if argument.name else argument.value
+            return {"keyword": argument.keyword, "path": None, "value": value}
 
-    The values that enter the pipeline from outside become a version of `dataset`. Afterwards the files that the steps
-    wrote and the project's code are artifacts of the run. Raises StepFailed.
-    """
-    metrics: dict[str, float] = {}
-    for position, step in enumerate(pipeline.steps, start=1):
-        on_step(step.name)
-        with change(active.store, actor=active.actor) as opened:
-            runs.start_step(opened, active.run.id, name=step.name, position=position, key=None)
-        numbers = call(active, step)
-        digests = {name: digest_of(active.value(name)) for name in step.outputs}
-        found = numbers.get(pipeline.results.get("metrics", ""), {})
-        metrics |= found
-        with change(active.store, actor=active.actor) as opened:
-            ended = StepRun(step.name, position, Status.SUCCEEDED, digests, opened.at, opened.at)
-            runs.finish_step(opened, active.run.id, ended)
-            runs.log_points(opened, active.run.id, [Point(name, 0, value, opened.at) for name, value in found.items()])
-    sources = {name: active.value(name) for name in pipeline.sources()}
-    if sources:
-        version = versions.pin(active.store, dataset, files=sources, actor=active.actor)
-        with change(active.store, actor=active.actor) as opened:
-            runs.link_dataset(opened, active.run.id, dataset=version, role="training data")
-    _keep_artifacts(active)
-    return metrics
+        random = self.active.store.blobs.path(state.drew_from) if state.drew_from else None
+        self._pool.submit(
+            environment,
+            {
+                "id": self._id(state),
+                "module": state.step.module,
+                "function": state.step.function,
+                "arguments": [described(argument) for argument in state.step.arguments],
+                "outputs": state.step.outputs,
+                "is_unpacked": state.step.is_unpacked,
+                "folder": str(folder),
+                "records": str(folder / "records.jsonl"),
+                "log": str(self._log(state)),
+                "random": str(random) if random else None,
+                "seed": self.active.run.seed or 0,
+            },
+        )
 
+    def _reuse(self, state: _State) -> bool:
+        """Take the recorded outputs of an execution that this one would repeat; say whether there is one."""
+        mine = self._known.get(state.step.name)
+        done = (
+            [(self.active.run.id, mine)] if mine and mine.status is Status.SUCCEEDED and mine.key == state.key else []
+        )
+        if state.step.options.cache and not self.rules.is_fresh:
+            done += runs.find_results(self.active.store, state.key)
+        for run_id, found in done:
+            evidence = Evidence.from_json(found.evidence)
+            has_drawn = evidence.left_random is not None
+            if has_drawn and self._settled < state.position - 1:
+                state.is_late = True
+                continue
+            if has_drawn and evidence.drew_from != self._random:
+                continue
+            if not reuse.holds(found, evidence, places=self._places, blobs=self.active.store.blobs):
+                continue
+            self._take(state, found, evidence, run_id=run_id)
+            return True
+        return False
 
-def call(
-    active: ActiveRun, step: Step, *, replaced: dict[str, Path] | None = None, into: str = "values"
-) -> dict[str, dict[str, float]]:
-    """Run one step and return its outputs that are dictionaries of numbers, by name.
+    def _take(self, state: _State, found: StepRun, evidence: Evidence, *, run_id: str) -> None:
+        """Let a recorded execution stand for this one, with all that it left and told."""
+        for name, digest in evidence.files.items():
+            self.active.store.blobs.export(digest, self.active.outputs / name)
+        state.evidence, state.outputs, state.attempts = evidence, found.outputs, found.attempts
+        if run_id == self.active.run.id:  # a run that is resumed has recorded it before
+            state.status = Status.SUCCEEDED
+            self._on_step(Progress(state.step.name, state.status, reused_from=run_id))
+        else:
+            if evidence.told:
+                told = self.active.store.blobs.path(evidence.told).read_text(encoding="utf-8")
+                self._records.take(told.splitlines())
+            self._record(state, Status.SUCCEEDED, reused_from=run_id)
+        self._settle(state)
 
-    `replaced` puts other files in the place of values, so that a step can be asked about another model.
-    Raises StepFailed with the end of the user's traceback; the whole is in the step's log.
-    """
-    replaced = replaced or {}
-    folder = active.folder / into
-    folder.mkdir(exist_ok=True)
-    values = {path.stem for path in (active.folder / "values").glob("*.pickle")}
-    parameters = active.run.parameters | {OUTPUT_FOLDER: str(active.outputs)}
+    def _finish(self, state: _State, ended: Ended) -> None:
+        self._read_records(state)
+        if state.cancels is not None or ended.code == _CANCELLED:
+            reason = state.cancels or "a step cancelled it"
+            self._record(state, Status.CANCELLED, reason=reason)
+            raise RunStopped(run=self.active.run.id, reason=reason, folder=self.active.project)
+        if ended.code != 0:
+            self._fail(state, _reason(ended.code, self._log(state)))
+            return
+        with self.active.store.blobs.batch() as batch:
+            folder = self._folder(state)
+            facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+            state.outputs = {name: batch.take(folder / f"{name}.value") for name in state.step.outputs}
+            told = folder / "records.jsonl"
+            state.evidence = replace(
+                reuse.seen(facts, places=self._places, ignored=(self.active.store.folder / "blobs", folder)),
+                drew_from=state.drew_from,
+                left_random=batch.take(folder / "random.states") if facts["has_drawn"] else None,
+                files=self._written(state, batch.add),
+                told=batch.take(told) if told.exists() else None,
+            )
+            self._record(state, Status.SUCCEEDED)
+        self._settle(state)
 
-    def described(argument: Argument) -> dict[str, object]:
-        path = replaced.get(argument.name or "") or (active.value(argument.name) if argument.name in values else None)
-        value = parameters[argument.name] if argument.name and not path else argument.value
-        return {"keyword": argument.keyword, "path": str(path) if path else None, "value": value}
+    def _written(self, state: _State, add: Callable[[Path], str]) -> dict[str, str]:
+        """Keep the files that the step wrote to the output folder; return their digests by path."""
+        if not state.uses_outputs:
+            return {}
+        now = _listing(self.active.outputs)
+        changed = (name for name, stamp in now.items() if state.files_before.get(name) != stamp)
+        return {name: add(self.active.outputs / name) for name in changed}
 
-    log = active.folder / "logs" / f"{step.name}.log"
-    code = active.worker.run(
-        {
-            "module": step.module,
-            "function": step.function,
-            "arguments": [described(argument) for argument in step.arguments],
-            "outputs": step.outputs,
-            "is_unpacked": step.is_unpacked,
-            "folder": str(folder),
-            "log": str(log),
+    def _fail(self, state: _State, reason: str) -> None:
+        options = state.step.options
+        if state.attempts <= options.retries:
+            wait = options.retry_seconds * 2 ** (state.attempts - 1)
+            state.status, state.not_before = Status.QUEUED, time.monotonic() + wait
+            told = f"{reason}; attempt {state.attempts} of {options.retries + 1}, the next in {wait:g} s"
+            self._on_step(Progress(state.step.name, Status.QUEUED, reason=told))
+            return
+        self._record(state, Status.FAILED, reason=reason)
+        failure = StepFailed(
+            step=state.step.name,
+            run=self.active.run.id,
+            reason=reason,
+            log=self._log(state),
+            folder=self.active.project,
+        )
+        self._failure = self._failure or failure
+
+    def _record(self, state: _State, status: Status, *, reason: str = "", reused_from: str | None = None) -> None:
+        state.status = status
+        ended = StepRun(
+            name=state.step.name,
+            position=state.position,
+            status=status,
+            outputs=state.outputs,
+            started_at=state.begun,
+            finished_at=records.now(),
+            reason=reason,
+            attempts=max(1, state.attempts),
+            key=state.key,
+            evidence=state.evidence.to_json(),
+            reused_from=reused_from,
+        )
+        metrics = state.evidence.numbers.get(self.pipeline.results.get("metrics", ""), {})
+        points = [records.Point(name, 0, value, ended.started_at) for name, value in metrics.items()]
+        is_mine = any(state is each for each in self._states)
+        with change(self.active.store, actor=self.active.actor) as opened:
+            runs.finish_step(opened, self.active.run.id, ended)
+            if status is Status.SUCCEEDED and is_mine:
+                runs.log_points(opened, self.active.run.id, points)
+        seconds = time.monotonic() - state.begun_at
+        self._on_step(Progress(state.step.name, status, seconds, reused_from, reason))
+
+    # --- what all of them share ---
+
+    def _settle(self, state: _State) -> None:
+        """Let what waits for the step go on, once its result is the one that it would have had in order."""
+        has_drawn = state.evidence.left_random is not None
+        if state.position > len(self._states):
+            return
+        state.is_settled = not has_drawn
+        while self._settled < len(self._states):
+            each = self._states[self._settled]
+            if each.status is not Status.SUCCEEDED:
+                return
+            if each.evidence.left_random is not None:
+                if not each.is_settled and each.evidence.drew_from != self._random:
+                    # It drew from where the draws stood before the steps above it had ended.
+                    each.status, each.is_late, each.attempts = Status.QUEUED, True, 0
+                    return
+                self._random = each.evidence.left_random
+            each.is_settled = True
+            self._settled += 1
+
+    def _look_after(self, running: list[_State]) -> None:
+        """Read what running steps record, hold them to their time limits, and heed a request to cancel."""
+        for state in running:
+            self._read_records(state)
+            limit = state.step.options.timeout_seconds
+            if limit is not None and time.monotonic() - state.begun_at > limit:
+                self._pool.kill(self._id(state))
+        if time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
+            self._records.flush()
+            self._flushed_at = time.monotonic()
+        reason = self.active.cancel_reason()
+        if reason is not None:
+            raise RunStopped(run=self.active.run.id, reason=reason, folder=self.active.project)
+
+    def _read_records(self, state: _State) -> None:
+        lines = self._records.read(self._folder(state) / "records.jsonl")
+        state.cancels = self._records.take(lines) or state.cancels
+
+    def _keep_sources(self, dataset: str) -> None:
+        """Link the values that enter the pipeline from outside, as a version of the dataset."""
+        digests = {name: digest for each in self._states for name, digest in each.outputs.items()}
+        sources = {
+            name: self.active.store.blobs.path(digests[name]) for name in self.pipeline.sources() if name in digests
         }
-    )
-    if code != 0:
-        raise StepFailed(step=step.name, run=active.run.id, reason=_reason(code, log), log=log, folder=active.project)
-    found: dict[str, dict[str, float]] = json.loads((folder / "numbers.json").read_text(encoding="utf-8"))
+        if sources:
+            version = versions.pin(self.active.store, dataset, files=sources, actor=self.active.actor)
+            with change(self.active.store, actor=self.active.actor) as opened:
+                runs.link_dataset(opened, self.active.run.id, dataset=version, role="training data")
+
+    def _inputs(self, step: Step) -> dict[str, tuple[str, Path]]:
+        """Return the digests and files of the values that the step takes."""
+        digests = {name: digest for each in self._states for name, digest in each.outputs.items()}
+        values = {name: (digest, self.active.store.blobs.path(digest)) for name, digest in digests.items()}
+        return {name: found for name, found in {**values, **self._given}.items() if name in step.inputs}
+
+    def _parameters(self) -> dict[str, object]:
+        return self.active.run.parameters | {OUTPUT_FOLDER: OUTPUT_FOLDER}
+
+    def _environment(self, step: Step) -> BuiltEnvironment:
+        named = step.options.environment
+        return self._environments[named] if named else self.active.environment
+
+    def _folder(self, state: _State) -> Path:
+        return self.active.folder / "steps" / state.step.name
+
+    def _log(self, state: _State) -> Path:
+        return self.active.folder / "logs" / f"{state.step.name}.log"
+
+    def _id(self, state: _State) -> str:
+        return f"{state.step.name}#{state.attempts}"
+
+
+def _listing(folder: Path) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            stat = path.stat()
+            found[path.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
     return found
 
 
@@ -182,16 +443,3 @@ def _reason(code: int, log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
     has_raised = any(line.startswith("Traceback (most recent call last)") for line in lines)
     return lines[-1] if has_raised else f"exit code {code}"
-
-
-def _keep_artifacts(active: ActiveRun) -> None:
-    written = {f"outputs/{path.relative_to(active.outputs)}": path for path in sorted(active.outputs.rglob("*"))}
-    code = {f"code/{name}": path for name, path in code_files(active.code).items()}
-    with active.store.blobs.batch() as batch:
-        artifacts = [
-            Artifact(path=name, digest=batch.add(path), size_bytes=path.stat().st_size)
-            for name, path in (written | code).items()
-            if path.is_file()
-        ]
-        with change(active.store, actor=active.actor) as opened:
-            runs.add_artifacts(opened, active.run.id, artifacts=artifacts)

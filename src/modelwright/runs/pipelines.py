@@ -1,7 +1,7 @@
 """Reads a project's pipeline, a Python file, into a graph of steps, before anything runs."""
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelwright.errors import ParameterUnknown, ProjectInvalid
@@ -17,6 +17,23 @@ class Argument:
 
 
 @dataclass(frozen=True)
+class Options:
+    """What `@step(…)` says of a function; by default, nothing.
+
+    `cpus` is how many processors it needs, `environment` the named one that it runs in instead of the project's, and
+    `variables` are the environment variables that its outputs depend on.
+    """
+
+    cache: bool = True
+    retries: int = 0
+    retry_seconds: float = 1.0
+    timeout_seconds: float | None = None
+    cpus: int = 1
+    environment: str | None = None
+    variables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Step:
     """One call of a function of the project; `outputs` are the names that its result, or the parts of it, are given."""
 
@@ -26,6 +43,13 @@ class Step:
     arguments: tuple[Argument, ...]
     outputs: tuple[str, ...]
     is_unpacked: bool
+    line: int = 0
+    options: Options = field(default_factory=Options)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the values and parameters that it takes."""
+        return tuple(each.name for each in self.arguments if each.name is not None)
 
 
 @dataclass(frozen=True)
@@ -86,12 +110,14 @@ def read_pipeline(path: Path) -> Pipeline:
 class _Reader:
     path: Path
     modules: dict[str, tuple[str, str]]
+    later: dict[str, int] = field(default_factory=dict)
 
     def read(self, function: ast.FunctionDef) -> Pipeline:
         parameters = self._parameters(function)
         known = set(parameters)
         steps: list[Step] = []
         *body, last = [node for node in function.body if not _is_docstring(node)]
+        self.later = {name: node.lineno for node in body for name in _stored(node)}
         for node in body:
             step = self._step(node, known, taken={step.name for step in steps})
             steps.append(step)
@@ -135,10 +161,14 @@ class _Reader:
             ),
             outputs=targets,
             is_unpacked=is_unpacked,
+            line=node.lineno,
         )
 
     def _argument(self, node: ast.expr, keyword: str | None, known: set[str]) -> Argument:
         if isinstance(node, ast.Name):
+            if node.id not in known and self.later.get(node.id, 0) >= node.lineno:
+                rule = f'"{node.id}" is made only in line {self.later[node.id]}: a step takes what steps above it made'
+                raise self._invalid(node, rule)
             if node.id not in known:
                 raise self._invalid(node, f'"{node.id}" is neither a parameter nor the output of a step above')
             return Argument(keyword, node.id)
@@ -168,6 +198,10 @@ class _Reader:
 
     def _invalid(self, node: ast.AST, rule: str) -> ProjectInvalid:
         return ProjectInvalid(path=self.path, reason=f"line {getattr(node, 'lineno', 1)}: {rule}")
+
+
+def _stored(node: ast.stmt) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
 
 
 def _is_docstring(node: ast.stmt) -> bool:

@@ -1,29 +1,42 @@
 """Runs steps in the project's own environment. Standard library only; started by path, never imported by the host.
 
 `python worker.py SOURCE MODULE …` imports the project's modules from the folder SOURCE, once. Its standard output is a
-socket: for each line of JSON that comes from it, a step, it forks; the fork runs the step as a process of its own, and
-the exit code goes back as a line. Random draws go on from step to step as in one process. Every output is pickled to
-`<folder>/<name>.pickle`; dictionaries of numbers also go
-to `<folder>/numbers.json`.
+socket: for each line of JSON that comes from it, a step, it forks; the fork runs the step as a process of its own, any
+number at a time. `{"id": …, "pid": …}` goes back when a step has begun, and `{"id": …, "code": …}` when it has ended.
+
+A step gets its values as files and writes each output to `<folder>/<name>.value`; beside them, in `facts.json`, what it
+was seen to depend on: the files that it opened, whether it used the network, and whether it drew random numbers of the
+whole process, whose states go on from step to step as in one process.
 """
+
+from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import json
+import mmap
 import os
 import pickle
+import select
+import signal
+import struct
 import sys
 import traceback
 import warnings
 from pathlib import Path
 from typing import Any
 
-# The modules that draw from a state of the whole process, with the functions that get and set it.
+# The modules that draw from a state of the whole process: the functions that get, set and seed it.
 _RANDOM_STATES = {
-    "random": ("getstate", "setstate"),
-    "numpy.random": ("get_state", "set_state"),
-    "torch": ("get_rng_state", "set_rng_state"),
+    "random": ("getstate", "setstate", "seed"),
+    "numpy.random": ("get_state", "set_state", "seed"),
+    "torch": ("get_rng_state", "set_rng_state", "manual_seed"),
 }
+_MAGIC = b"WRIGHTV1"
+_ALIGNMENT = 64
+# Smaller buffers go into the pickle: a mapping of their own costs more than a copy.
+_SMALL_BYTES = 4096
 
 
 def main() -> None:
@@ -31,24 +44,21 @@ def main() -> None:
     sys.path[0] = sys.argv[1]
     channel = os.dup(1)
     os.dup2(2, 1)  # what the project prints while it is imported is no answer
+    _place_recording()
+    watch = Watch(sys.argv[1])
+    sys.addaudithook(watch.hear)
     _preload(sys.argv[2:])
-    with os.fdopen(os.dup(channel), encoding="utf-8") as requests:
-        for line in requests:
-            request = json.loads(line)
-            sys.stdout.flush()  # or every fork would print it again
-            child = os.fork()
-            if child == 0:
-                os.close(channel)
-                _write_to(request["log"])
-                run_step(request)
-                return
-            _, status = os.waitpid(child, 0)
-            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-            os.write(channel, b"%d\n" % code)
+    request = _Server(channel).serve()
+    if request is not None:
+        os.close(channel)
+        _write_to(request["log"])
+        run_step(request, watch)
 
 
-def run_step(request: dict[str, Any]) -> None:
-    """Run the step that the request describes; write its outputs."""
+def run_step(request: dict[str, Any], watch: Watch) -> None:
+    """Run the step that the request describes; write its outputs and what it was seen to do."""
+    folder = Path(request["folder"])
+    os.environ["WRIGHT_RECORDS"] = request["records"]
     positional = []
     keywords = {}
     for argument in request["arguments"]:
@@ -58,10 +68,11 @@ def run_step(request: dict[str, Any]) -> None:
         else:
             positional.append(value)
     function = getattr(importlib.import_module(request["module"]), request["function"])
-    random_states = Path(request["folder"], "random.states")
-    _restore(random_states)
+    before = _restore(request["random"], request["seed"])
+    watch.begin()
     result = function(*positional, **keywords)
-    _keep(random_states)
+    watch.end()
+    after = _random_states()
     names = request["outputs"]
     values = tuple(result) if request["is_unpacked"] else (result,) * len(names)
     if len(values) != len(names):
@@ -69,27 +80,233 @@ def run_step(request: dict[str, Any]) -> None:
         raise ValueError(message.format(request["function"], len(values), len(names)))
     numbers = {}
     for name, value in zip(names, values):  # noqa: B905 - Python 3.9 has no strict=; lengths were compared
-        with (Path(request["folder"]) / (name + ".pickle")).open("wb") as handle:
-            # Protocol 5 everywhere, so that the bytes do not depend on the interpreter's default.
-            pickle.dump(value, handle, protocol=5)
-        if isinstance(value, dict) and all(_is_number(each) for each in value.values()):
+        _keep(value, folder / (name + ".value"), name)
+        if isinstance(value, dict) and value and all(_is_number(each) for each in value.values()):
             numbers[name] = {str(key): float(each) for key, each in value.items()}
-    (Path(request["folder"]) / "numbers.json").write_text(json.dumps(numbers), encoding="utf-8")
+    has_drawn = after != before
+    if has_drawn:
+        (folder / "random.states").write_bytes(after)
+    facts = dict(watch.facts(), numbers=numbers, has_drawn=has_drawn)
+    (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _restore(file: Path) -> None:
-    """Let random draws go on where the step before this one left them."""
-    if file.exists():
-        for name, state in pickle.loads(file.read_bytes()).items():  # noqa: S301 - written by a step of this run
-            getattr(importlib.import_module(name), _RANDOM_STATES[name][1])(state)
+# --- values ---
 
 
-def _keep(file: Path) -> None:
-    """Note where random draws stand, of the modules that are in use."""
+def _keep(value: Any, file: Path, name: str) -> None:
+    """Write a value as its pickle with the large buffers behind it, each at a place where it can be used as it lies."""
+    buffers: list[pickle.PickleBuffer] = []
+
+    def take(buffer: pickle.PickleBuffer) -> bool:
+        if buffer.raw().nbytes < _SMALL_BYTES:
+            return True
+        buffers.append(buffer)
+        return False
+
+    try:
+        # Protocol 5 everywhere, so that the bytes do not depend on the interpreter's default.
+        body = pickle.dumps(value, protocol=5, buffer_callback=take)
+    except Exception as error:
+        message = 'the output "{}", a {}, cannot be passed on to another step: {}'
+        raise TypeError(message.format(name, type(value).__name__, error)) from error
+    places = []
+    end = len(_MAGIC) + 16 + 16 * len(buffers) + len(body)
+    for buffer in buffers:
+        start = -(-end // _ALIGNMENT) * _ALIGNMENT
+        end = start + buffer.raw().nbytes
+        places.append((start, buffer.raw().nbytes))
+    with file.open("wb") as handle:
+        handle.write(_MAGIC + struct.pack("<QQ", len(body), len(buffers)))
+        for place in places:
+            handle.write(struct.pack("<QQ", *place))
+        handle.write(body)
+        for (start, _), buffer in zip(places, buffers):  # noqa: B905 - as above
+            handle.write(b"\0" * (start - handle.tell()))
+            handle.write(buffer.raw())
+
+
+def _load(path: str) -> Any:
+    with Path(path).open("rb") as handle:
+        if handle.read(len(_MAGIC)) == _MAGIC:
+            # A private mapping: reading copies nothing, and a step that changes its input changes its own copy.
+            whole = memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY))
+            size, count = struct.unpack_from("<QQ", whole, len(_MAGIC))
+            start = len(_MAGIC) + 16
+            places = [struct.unpack_from("<QQ", whole, start + 16 * number) for number in range(count)]
+            body = start + 16 * count
+            buffers = [whole[place : place + length] for place, length in places]
+            return pickle.loads(whole[body : body + size], buffers=buffers)  # noqa: S301 - a value of this workspace
+        handle.seek(0)
+        with contextlib.suppress(ImportError):
+            from joblib import load  # reads its own files and plain pickles
+
+            return load(path)
+        return pickle.load(handle)  # noqa: S301 - a model of this workspace, verified
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, (str, bytes))
+
+
+# --- random numbers ---
+
+
+def _restore(states: str | None, seed: int) -> bytes:
+    """Let random draws go on where the step before this one left them, or begin from the run's seed."""
+    left = pickle.loads(Path(states).read_bytes()) if states else {}  # noqa: S301 - written by a step of this workspace
+    for name, (_, put, start) in _RANDOM_STATES.items():
+        module = sys.modules.get(name)
+        if module is not None and name in left:
+            getattr(module, put)(left[name])
+        elif module is not None:
+            getattr(module, start)(seed)
+    return _random_states()
+
+
+def _random_states() -> bytes:
+    """Return where random draws stand, of the modules that are in use."""
     states = {
-        name: getattr(sys.modules[name], get)() for name, (get, _) in _RANDOM_STATES.items() if name in sys.modules
+        name: getattr(sys.modules[name], get)() for name, (get, _, _) in _RANDOM_STATES.items() if name in sys.modules
     }
-    file.write_bytes(pickle.dumps(states, protocol=5))
+    return pickle.dumps(states, protocol=5)
+
+
+# --- what a step is seen to do ---
+
+
+class Watch:
+    """Hears what the interpreter reports of itself: files opened, folders listed, connections made."""
+
+    def __init__(self, source: str) -> None:
+        """Take the folder of the project's modules, whose code is known without looking."""
+        roots = [sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(os.__file__).parent), "/proc", "/dev", "/sys"]
+        roots += ["/etc", "/usr/lib", "/usr/share", "/lib", sys.pycache_prefix or sys.prefix]
+        home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
+        roots += [os.path.join(home, each) for each in (".cache/matplotlib", ".cache/fontconfig", ".config/matplotlib")]  # noqa: PTH118 - as above
+        known = {os.path.realpath(each) for each in roots} | set(roots)
+        self._ignored = tuple(each.rstrip("/") + "/" for each in known)
+        self._source = os.path.realpath(source)
+        self._read: dict[str, tuple[int, int] | None] = {}
+        self._written: set[str] = set()
+        self._has_connected = False
+        self._is_on = True  # what is read while the project is imported, every step depends on
+
+    def begin(self) -> None:
+        """Listen: the step begins."""
+        self._is_on = True
+
+    def end(self) -> None:
+        """Listen no more."""
+        self._is_on = False
+
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Take note of an event of the interpreter. Must never raise, and be quick."""
+        if not self._is_on or event not in {"open", "os.listdir", "os.scandir", "socket.connect"}:
+            return
+        with contextlib.suppress(Exception):
+            if event == "socket.connect":
+                address = arguments[1]
+                self._has_connected |= isinstance(address, tuple) and not str(address[0]).startswith(("127.", "::1"))
+                return
+            path = arguments[0] if arguments and arguments[0] is not None else "."
+            if isinstance(path, int):
+                return
+            place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - as quick as can be
+            if place.startswith(self._ignored) or self._is_code(place):
+                return
+            is_written = event == "open" and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+            if is_written:
+                self._written.add(place)
+            elif place not in self._written and place not in self._read:
+                self._read[place] = _stamp(place)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what was heard."""
+        return {"read": self._read, "written": sorted(self._written), "has_connected": self._has_connected}
+
+    def _is_code(self, place: str) -> bool:
+        return place.endswith((".py", ".pyc")) or place == self._source
+
+
+def _stamp(place: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(place)  # noqa: PTH116 - as quick as can be
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+# --- serving ---
+
+
+class _Server:
+    """Reads requests, forks for each, and tells when a fork has begun and ended."""
+
+    def __init__(self, channel: int) -> None:
+        self._channel = channel
+        self._children: dict[int, str] = {}
+        self._wakes, wake = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(self._wakes, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+
+    def serve(self) -> dict[str, Any] | None:
+        """Return the request in the fork that is to run it, and None when the socket has closed."""
+        left = b""
+        while True:
+            ready, _, _ = select.select([self._channel, self._wakes], [], [])
+            if self._wakes in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wakes, 4096)
+                self._reap()
+            if self._channel not in ready:
+                continue
+            got = os.read(self._channel, 1 << 16)
+            if not got:
+                return None
+            *lines, left = (left + got).split(b"\n")
+            for line in lines:
+                request: dict[str, Any] = json.loads(line)
+                if self._fork(request):
+                    return request
+
+    def _fork(self, request: dict[str, Any]) -> bool:
+        sys.stdout.flush()  # or every fork would print it again
+        child = os.fork()
+        if child == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            return True
+        self._children[child] = request["id"]
+        self._tell(id=request["id"], pid=child)
+        return False
+
+    def _reap(self) -> None:
+        for child, name in list(self._children.items()):
+            found, status = os.waitpid(child, os.WNOHANG)
+            if found:
+                del self._children[child]
+                code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                self._tell(id=name, code=code)
+
+    def _tell(self, **facts: Any) -> None:
+        os.write(self._channel, json.dumps(facts).encode() + b"\n")
+
+
+def _place_recording() -> None:
+    """Let `import modelwright` give the recording module, whether or not the environment has the package."""
+    place = Path(__file__).with_name("recording.py")
+    specification = importlib.util.spec_from_file_location("modelwright", str(place))
+    if specification is None or specification.loader is None:
+        raise ImportError(str(place))
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["modelwright"] = module
+    specification.loader.exec_module(module)
 
 
 def _preload(modules: list[str]) -> None:
@@ -105,28 +322,10 @@ def _preload(modules: list[str]) -> None:
 
 
 def _write_to(log: str) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-
-
-def _load(path: str) -> object:
-    if not path.endswith(".pickle"):
-        with contextlib.suppress(ImportError):
-            from joblib import load  # reads its own files and plain pickles
-
-            return load(path)
-    with Path(path).open("rb") as handle:
-        return pickle.load(handle)  # noqa: S301 - a value of this run, or a model of this workspace, verified
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(value, (str, bytes))
 
 
 if __name__ == "__main__":

@@ -137,8 +137,28 @@ def set_tags(change: Change, run_id: str, tags: Mapping[str, str]) -> None:
     change.record("run.tagged", f"runs/{run_id}", after=dict(tags))
 
 
+def add_parameters(change: Change, run_id: str, parameters: Mapping[str, object]) -> None:
+    """Record parameters that came up while the run was running; what it has under these names stays."""
+    table = schema.run_parameters
+    known = {row.name for row in change.rows(sa.select(table.c.name).where(table.c.run_id == run_id))}
+    new = {name: value for name, value in parameters.items() if name not in known}
+    if new:
+        change.insert(table, *({"run_id": run_id, "name": name, "value": value} for name, value in new.items()))
+        change.record("run.parameters_added", f"runs/{run_id}", after=new)
+
+
+def set_note(change: Change, run_id: str, note: str) -> None:
+    """Write the run's note over the one that it has."""
+    change.update(schema.runs, schema.runs.c.id == run_id, note=note)
+    change.record("run.noted", f"runs/{run_id}", after={"note": note})
+
+
 def add_artifacts(change: Change, run_id: str, *, artifacts: Sequence[Artifact]) -> None:
-    """Record the files that the run wrote; their blobs are in the store already."""
+    """Record files of the run, in the place of those with the same paths; their blobs are in the store already."""
+    table = schema.run_artifacts
+    known = {row.path for row in change.rows(sa.select(table.c.path).where(table.c.run_id == run_id))}
+    for path in known.intersection(each.path for each in artifacts):
+        change.delete(table, (table.c.run_id == run_id) & (table.c.path == path))
     change.insert(
         schema.run_artifacts,
         *(
@@ -153,6 +173,14 @@ def link_dataset(change: Change, run_id: str, *, dataset: DatasetVersion, role: 
     """Record that the run read this dataset version."""
     change.insert(schema.run_datasets, {"run_id": run_id, "dataset_version_id": dataset.id, "role": role})
     change.record("run.dataset_read", f"runs/{run_id}", after={"dataset": dataset.reference, "role": role})
+
+
+def resume_run(change: Change, run_id: str) -> None:
+    """Record that a run which had ended goes on."""
+    table = schema.runs
+    (before,) = change.rows(sa.select(table.c.status, table.c.reason).where(table.c.id == run_id))
+    change.update(table, table.c.id == run_id, status=Status.RUNNING, reason="", finished_at=None)
+    change.record("run.resumed", f"runs/{run_id}", before={"status": before.status, "reason": before.reason})
 
 
 def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> None:
