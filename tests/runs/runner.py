@@ -26,6 +26,7 @@ class Runner:
     project: Path
     environment: BuiltEnvironment
     progress: list[Progress] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
 
     @property
     def train(self) -> Path:
@@ -63,7 +64,7 @@ class Runner:
         manifest = read_manifest(active.code)
         code = Code(active.code / active.source)
         pipeline = definitions.checked(pipelines.read_pipeline(manifest.pipeline), code)
-        self.progress = []
+        self.progress, self.order = [], [each.name for each in pipeline.steps]
         with workers.started(
             project=active.code,
             source=active.code / active.source,
@@ -82,8 +83,16 @@ class Runner:
         return (self.store.folder / "runs" / run.id / "logs" / f"{step}.log").read_text()
 
     def ran(self) -> list[str]:
-        """Return the steps of the last run that really ran, in the order in which they ended."""
-        return [each.step for each in self.progress if each.status is Status.SUCCEEDED and not each.reused_from]
+        """Return the steps of the last run that really ran, in the pipeline's order."""
+        return self._ended(is_reused=False)
 
     def reused(self) -> list[str]:
-        return [each.step for each in self.progress if each.reused_from]
+        return self._ended(is_reused=True)
+
+    def _ended(self, *, is_reused: bool) -> list[str]:
+        ended = {
+            each.step
+            for each in self.progress
+            if each.status is Status.SUCCEEDED and bool(each.reused_from) is is_reused
+        }
+        return [name for name in self.order if name in ended]

@@ -23,8 +23,8 @@ class Records:
         self._places: dict[Path, int] = {}
         self._waiting: list[dict[str, Any]] = []
 
-    def read(self, file: Path) -> list[str]:
-        """Return the whole lines that have been written to a file since it was read last."""
+    def read(self, file: Path) -> list[dict[str, Any]]:
+        """Return what was written to a file since it was read last; artifacts are blobs by then."""
         try:
             with file.open("rb") as handle:
                 handle.seek(self._places.get(file, 0))
@@ -34,17 +34,22 @@ class Records:
             return []
         whole, newline, _ = new.rpartition(b"\n")
         self._places[file] = self._places.get(file, 0) + len(whole) + len(newline)
-        return whole.decode(errors="replace").splitlines()
+        told = [json.loads(line) for line in whole.decode(errors="replace").splitlines()]
+        for each in told:
+            if each["kind"] == "artifact":
+                path = Path(each.pop("path"))
+                with self._store.blobs.batch() as batch:
+                    each |= {"digest": batch.add(path), "size_bytes": path.stat().st_size}
+        return told
 
-    def take(self, lines: Iterable[str]) -> str | None:
-        """Take what the lines say; return why the run is to be cancelled, if one of them says so."""
+    def take(self, told: Iterable[dict[str, Any]]) -> str | None:
+        """Take what was read for the run; return why the run is to be cancelled, if that was said."""
         reason = None
-        for line in lines:
-            told = json.loads(line)
-            if told["kind"] == "cancel":
-                reason = str(told["value"])
+        for each in told:
+            if each["kind"] == "cancel":
+                reason = str(each["value"])
             else:
-                self._waiting.append(told)
+                self._waiting.append(each)
         return reason
 
     def flush(self) -> None:
@@ -55,7 +60,7 @@ class Records:
             by_kind.setdefault(each["kind"], []).append(each)
         if not by_kind:
             return
-        with self._store.blobs.batch() as batch, change(self._store, actor=self._actor) as opened:
+        with change(self._store, actor=self._actor) as opened:
             runs.log_points(opened, self._run_id, list(map(_point, by_kind.get("metric", []))))
             runs.set_tags(opened, self._run_id, {each["name"]: each["value"] for each in by_kind.get("tag", [])})
             runs.add_parameters(
@@ -63,13 +68,12 @@ class Records:
             )
             for each in by_kind.get("note", []):
                 runs.set_note(opened, self._run_id, each["value"])
-            artifacts = []
-            for each in by_kind.get("artifact", []):
-                path = Path(each["path"])
-                if path.exists():
-                    artifacts.append(Artifact(each["name"], batch.add(path), path.stat().st_size))
+            artifacts = {
+                each["name"]: Artifact(each["name"], each["digest"], each["size_bytes"])
+                for each in by_kind.get("artifact", [])
+            }
             if artifacts:
-                runs.add_artifacts(opened, self._run_id, artifacts=artifacts)
+                runs.add_artifacts(opened, self._run_id, artifacts=list(artifacts.values()))
 
 
 def _point(told: dict[str, Any]) -> Point:

@@ -66,6 +66,7 @@ class _State:
     is_settled: bool = False
     is_late: bool = False
     cancels: str | None = None
+    told: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def uses_outputs(self) -> bool:
@@ -209,7 +210,7 @@ class Execution:
         self._start(state, inputs, environment)
 
     def _start(self, state: _State, inputs: Mapping[str, tuple[str, Path]], environment: BuiltEnvironment) -> None:
-        state.status, state.attempts = Status.RUNNING, state.attempts + 1
+        state.status, state.attempts, state.told = Status.RUNNING, state.attempts + 1, []
         folder = self._folder(state)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -275,8 +276,7 @@ class Execution:
             self._on_step(Progress(state.step.name, state.status, reused_from=run_id))
         else:
             if evidence.told:
-                told = self.active.store.blobs.path(evidence.told).read_text(encoding="utf-8")
-                self._records.take(told.splitlines())
+                self._records.take(json.loads(self.active.store.blobs.path(evidence.told).read_bytes()))
             self._record(state, Status.SUCCEEDED, reused_from=run_id)
         self._settle(state)
 
@@ -293,13 +293,16 @@ class Execution:
             folder = self._folder(state)
             facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
             state.outputs = {name: batch.take(folder / f"{name}.value") for name in state.step.outputs}
-            told = folder / "records.jsonl"
+            told = folder / "told.json"
+            if state.told:
+                told.write_text(json.dumps(state.told), encoding="utf-8")
             state.evidence = replace(
                 reuse.seen(facts, places=self._places, ignored=(self.active.store.folder / "blobs", folder)),
                 drew_from=state.drew_from,
                 left_random=batch.take(folder / "random.states") if facts["has_drawn"] else None,
                 files=self._written(state, batch.add),
-                told=batch.take(told) if told.exists() else None,
+                told=batch.take(told) if state.told else None,
+                kept=[each["digest"] for each in state.told if each["kind"] == "artifact"],
             )
             self._record(state, Status.SUCCEEDED)
         self._settle(state)
@@ -391,8 +394,9 @@ class Execution:
             raise RunStopped(run=self.active.run.id, reason=reason, folder=self.active.project)
 
     def _read_records(self, state: _State) -> None:
-        lines = self._records.read(self._folder(state) / "records.jsonl")
-        state.cancels = self._records.take(lines) or state.cancels
+        told = self._records.read(self._folder(state) / "records.jsonl")
+        state.told += told
+        state.cancels = self._records.take(told) or state.cancels
 
     def _keep_sources(self, dataset: str) -> None:
         """Link the values that enter the pipeline from outside, as a version of the dataset."""

@@ -47,7 +47,7 @@ class Evidence:
 
     `read` maps the names of files and folders to their digests; `drew_from` and `left_random` are the random states
     before and after, None when it drew nothing. `numbers` are its outputs that are numbers by name, `files` what it
-    wrote to the output folder, and `told` the blob of what it recorded while it ran.
+    wrote to the output folder, and `told` the blob of what it recorded while it ran, which names the blobs `kept`.
     """
 
     read: dict[str, str] = field(default_factory=dict)
@@ -58,11 +58,12 @@ class Evidence:
     numbers: dict[str, dict[str, float]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     told: str | None = None
+    kept: list[str] = field(default_factory=list)
 
     @property
     def blobs(self) -> set[str]:
         """The digests of the blobs that it refers to."""
-        return {*self.files.values(), *(each for each in (self.left_random, self.told) if each)}
+        return {*self.files.values(), *self.kept, *(each for each in (self.left_random, self.told) if each)}
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
