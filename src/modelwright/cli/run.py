@@ -1,11 +1,18 @@
 """`wright run`: train, list, show."""
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from modelwright.cli import output
+
+if TYPE_CHECKING:
+    from modelwright.lifecycle.training import Trained
+    from modelwright.runs.execution import Rules
 
 
 class _DefaultGroup(click.Group):
@@ -25,26 +32,100 @@ def run() -> None:
     """
 
 
+def _execution_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how a pipeline is executed; the command gets them as `rules`."""
+
+    @functools.wraps(command)
+    def with_rules(*arguments: Any, fresh: bool, continue_on_failure: bool, **others: Any) -> None:
+        from modelwright.runs.execution import Rules
+
+        command(*arguments, rules=Rules(is_fresh=fresh, is_thorough=continue_on_failure), **others)
+
+    for option in (
+        output.json_option,
+        click.option("--no-gate", is_flag=True, help="Let the run succeed whether or not it beats the champion."),
+        click.option("--continue-on-failure", is_flag=True, help="When a step fails, let other branches finish."),
+        click.option("--fresh", is_flag=True, help="Run every step, whether or not its outputs are known."),
+    ):
+        with_rules = option(with_rules)
+    return with_rules
+
+
 @run.command()
 @click.argument("project", type=click.Path(path_type=Path), default=".")
 @click.option("--set", "assignments", metavar="NAME=VALUE", multiple=True, help="Override a parameter; repeatable.")
-@click.option("--no-gate", is_flag=True, help="Let the run succeed whether or not it beats the champion.")
-@output.json_option
-def start(project: Path, assignments: tuple[str, ...], *, no_gate: bool, as_json: bool) -> None:
-    """Run PROJECT's pipeline and its gate; exit 1 when the champion is not beaten."""
+@click.option(
+    "--seed", type=int, default=0, help="Where random draws begin that the code does not seed itself; else 0."
+)
+@click.option("--experiment", metavar="NAME", default="", help="The group of runs it belongs to; else the project's.")
+@click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="Give the run a tag; repeatable.")
+@_execution_options
+def start(
+    project: Path,
+    assignments: tuple[str, ...],
+    tags: tuple[str, ...],
+    *,
+    seed: int,
+    experiment: str,
+    rules: "Rules",
+    no_gate: bool,
+    as_json: bool,
+) -> None:
+    """Run PROJECT's pipeline and its gate; exit 1 when the champion is not beaten.
+
+    Steps whose code, inputs, parameters, environment and files have not changed are reused.
+    """
     from modelwright.lifecycle import recovery, training
     from modelwright.projects.manifest import read_manifest
 
     overrides = dict(map(_parsed, assignments))
+    origin = training.Origin(experiment=experiment, tags=dict(map(_tag, tags)), seed=seed)
     manifest = read_manifest(project.absolute())
     with output.session(is_made=True, is_silent=as_json) as session:
         recovery.recover(session)
-        trained = training.train(session, manifest, overrides=overrides, is_gated=not no_gate)
+        trained = training.train(
+            session,
+            manifest,
+            overrides=overrides,
+            is_gated=not no_gate,
+            rules=rules,
+            origin=origin,
+        )
+    _show_trained(trained, as_json=as_json)
+
+
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@_execution_options
+def resume(run_id: str, *, rules: "Rules", no_gate: bool, as_json: bool) -> None:
+    """Let RUN go on that failed, was cancelled or killed; its finished steps are not repeated.
+
+    It goes on with the code and the parameters that it was started with.
+    """
+    from modelwright.lifecycle import recovery, training
+
+    with output.session(is_silent=as_json) as session:
+        recovery.recover(session)
+        trained = training.resume(session, run_id, is_gated=not no_gate, rules=rules)
+    _show_trained(trained, as_json=as_json)
+
+
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--why", default="", help="Say why; it is kept with the run.")
+@output.json_option
+def cancel(run_id: str, *, why: str, as_json: bool) -> None:
+    """End RUN, which is running, with all its steps; `wright run resume` lets it go on."""
+    from modelwright.lifecycle import training
+    from modelwright.store import runs
+
+    with output.session(is_silent=True) as session:
+        training.cancel(session, run_id, why=why)
+        found = runs.get_run(session.store, run_id)
     if as_json:
-        output.show_json(trained.run)
+        output.show_json(found)
     else:
-        click.echo(trained.run.id)
-        click.echo(f"  next: wright model register {trained.run.id}")
+        click.echo(f"{run_id} {found.status}")
 
 
 @run.command("list")
@@ -103,6 +184,21 @@ def show(run_id: str, *, as_json: bool) -> None:
             *(("artifact", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.artifacts),
         ]
     )
+
+
+def _show_trained(trained: "Trained", *, as_json: bool) -> None:
+    if as_json:
+        output.show_json(trained.run)
+    else:
+        click.echo(trained.run.id)
+        click.echo(f"  next: wright model register {trained.run.id}")
+
+
+def _tag(assignment: str) -> tuple[str, str]:
+    name, separator, value = assignment.partition("=")
+    if not separator or not name:
+        raise output.not_an_assignment(assignment, "--tag")
+    return name, value
 
 
 def _parsed(assignment: str) -> tuple[str, object]:

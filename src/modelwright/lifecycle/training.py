@@ -1,11 +1,13 @@
 """Trains a project's model on the record, lets the gate decide, and registers what passed."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelwright import records
 from modelwright.environments import building
-from modelwright.errors import GateWithoutMetric, RunNotResumable
+from modelwright.errors import GateWithoutMetric, RunNotResumable, RunNotRunning
+from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.models import gates, registry
 from modelwright.models.gates import Gate, Verdict
@@ -14,13 +16,15 @@ from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest
 from modelwright.records import BuiltEnvironment, Kind, Lock, ModelVersion, Run, Status
 from modelwright.runs import definitions, execution, pipelines, snapshots, workers
-from modelwright.runs.active import ActiveRun, recorded, restore_code
+from modelwright.runs.active import ActiveRun, recorded, request_cancel, restore_code
 from modelwright.runs.closures import Code
 from modelwright.runs.execution import Execution, Progress, Rules
 from modelwright.runs.pipelines import Pipeline
 from modelwright.settings import interpreter
 from modelwright.store import claims, environments, projects, runs
 from modelwright.store.database import Store
+
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,18 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
     with recorded(active, project_id=known.id, is_resumed=True):
         verdict = _performed(session, active, pipeline, gate=gate, rules=rules)
     return Trained(runs.get_run(store, run_id), verdict)
+
+
+def cancel(session: Session, run_id: str, *, why: str) -> None:
+    """End a running run with all its steps and wait until it has ended. Raises RunMissing and RunNotRunning."""
+    store = session.store
+    run = runs.get_run(store, run_id)
+    if run.status is not Status.RUNNING:
+        raise RunNotRunning(run=run_id, status=run.status)
+    request_cancel(store, run_id, reason=why or f"{session.actor} cancelled it")
+    while claims.is_claimed(store, run_id):
+        time.sleep(_POLL_SECONDS)
+    recovery.recover(session)  # of a run that was killed before, nobody else says so
 
 
 def pipeline_of(manifest: Manifest) -> Pipeline:

@@ -65,6 +65,7 @@ class _State:
     files_before: dict[str, tuple[int, ...]] = field(default_factory=dict)
     is_settled: bool = False
     is_late: bool = False
+    is_overdue: bool = False
     cancels: str | None = None
     told: list[dict[str, Any]] = field(default_factory=list)
 
@@ -210,7 +211,7 @@ class Execution:
         self._start(state, inputs, environment)
 
     def _start(self, state: _State, inputs: Mapping[str, tuple[str, Path]], environment: BuiltEnvironment) -> None:
-        state.status, state.attempts, state.told = Status.RUNNING, state.attempts + 1, []
+        state.status, state.attempts, state.told, state.is_overdue = Status.RUNNING, state.attempts + 1, [], False
         folder = self._folder(state)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -287,7 +288,8 @@ class Execution:
             self._record(state, Status.CANCELLED, reason=reason)
             raise RunStopped(run=self.active.run.id, reason=reason, folder=self.active.project)
         if ended.code != 0:
-            self._fail(state, _reason(ended.code, self._log(state)))
+            limit = f"it took longer than {state.step.options.timeout_seconds:g} s" if state.is_overdue else ""
+            self._fail(state, limit or _reason(ended.code, self._log(state)))
             return
         with self.active.store.blobs.batch() as batch:
             folder = self._folder(state)
@@ -385,6 +387,7 @@ class Execution:
             self._read_records(state)
             limit = state.step.options.timeout_seconds
             if limit is not None and time.monotonic() - state.begun_at > limit:
+                state.is_overdue = True
                 self._pool.kill(self._id(state))
         if time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
             self._records.flush()
