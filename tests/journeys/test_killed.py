@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from journeys.terminal import Terminal, until
 from nbformat import v4
 
-from modelwright.store import database, models
+from modelwright.store import database, models, runs
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ def test_killed_at_every_stage_and_shipped_in_the_end(terminal: Terminal) -> Non
 def _nothing_dangles(terminal: Terminal) -> None:
     store = database.open_store(terminal.workspace)
     with store.reader.connect() as connection:
-        reachable = models.blob_digests(connection)
+        reachable = models.blob_digests(connection) | runs.blob_digests(connection)
         assert connection.execute(sa.text("PRAGMA foreign_key_check")).all() == []
     assert store.blobs.digests() == reachable
     store.close()
@@ -95,7 +95,7 @@ def _nothing_dangles(terminal: Terminal) -> None:
     assert list((terminal.workspace / "scratch").iterdir()) == []
     assert list((terminal.workspace / "claims").iterdir()) == []
     assert [path.name for path in (terminal.workspace / "packages" / "diabetes").iterdir()] == ["1"]
-    assert not list(terminal.workspace.glob("runs/*/values"))
+    assert not list(terminal.workspace.glob("runs/*/steps"))
     assert not list(terminal.folder.glob(".*.partial"))
 
 
