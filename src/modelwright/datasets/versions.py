@@ -18,5 +18,9 @@ def pin(store: Store, name: str, *, files: Mapping[str, Path], actor: str) -> Da
     for part, path in sorted(files.items()):
         whole.update(f"{part}\0{digest_of(path)}\0".encode())
     size_bytes = sum(path.stat().st_size for path in files.values())
-    with change(store, actor=actor) as opened:
-        return datasets.ensure_dataset_version(opened, name, digest=whole.hexdigest(), size_bytes=size_bytes)
+    with store.blobs.batch() as batch:
+        kept = {part: (batch.add(path), path.stat().st_size) for part, path in files.items()}
+        with change(store, actor=actor) as opened:
+            return datasets.ensure_dataset_version(
+                opened, name, digest=whole.hexdigest(), size_bytes=size_bytes, files=kept
+            )

@@ -108,7 +108,7 @@ def train(
     active = ActiveRun(session.store, run, manifest.folder, manifest.layout.source, environment, actor=session.actor)
     gate = gate_of(manifest) if is_gated else None
     with recorded(active, project_id=project_id):
-        verdict = _performed(session, active, pipeline, gate=gate, rules=rules)
+        verdict = perform(session, active, pipeline, gate=gate, rules=rules)
     return Trained(runs.get_run(session.store, run.id), verdict)
 
 
@@ -133,7 +133,7 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
     active = ActiveRun(store, run, known.folder, manifest.layout.source, environment, actor=session.actor)
     gate = gate_of(manifest) if is_gated else None
     with recorded(active, project_id=known.id, is_resumed=True):
-        verdict = _performed(session, active, pipeline, gate=gate, rules=rules)
+        verdict = perform(session, active, pipeline, gate=gate, rules=rules)
     return Trained(runs.get_run(store, run_id), verdict)
 
 
@@ -176,7 +176,7 @@ def register(
     )
 
 
-def _performed(
+def perform(
     session: Session, active: ActiveRun, pipeline: Pipeline, *, gate: Gate | None, rules: Rules | None
 ) -> Verdict | None:
     """Execute the steps, then the gate if there is one, and return its verdict."""
@@ -185,6 +185,7 @@ def _performed(
         source=active.code / active.source,
         modules=pipeline.modules,
         log=active.folder / "logs" / "worker.log",
+        threads=rules.threads if rules else None,
     ) as pool:
         with session.stage("run", active.run.id) as stage:
             counts = {"ran": 0, "reused": 0}

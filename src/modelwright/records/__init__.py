@@ -25,6 +25,7 @@ from modelwright.records.notebooks import (
 )
 from modelwright.records.projects import GitState, Project
 from modelwright.records.proofs import Comparison, Proof
+from modelwright.records.reproductions import Reproduction, Sameness
 from modelwright.records.runs import Artifact, Kind, Point, Run, Status, StepRun
 from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
 from modelwright.records.traces import StatementTrace, Trace
@@ -64,8 +65,10 @@ __all__ = [
     "Proof",
     "Removal",
     "Report",
+    "Reproduction",
     "Requirement",
     "Run",
+    "Sameness",
     "ScoringAnswer",
     "Shown",
     "StatementTrace",

@@ -115,13 +115,17 @@ def discard_values(store: Store, run_id: str) -> None:
         shutil.rmtree(run_folder(store, run_id) / name, ignore_errors=True)
 
 
-def restore_code(store: Store, run: Run) -> Path:
-    """Write the code that a run was started with to its folder, verified, and return where. Raises BlobDamaged."""
-    folder = run_folder(store, run.id) / "code"
+def restore_code(store: Store, run: Run, *, into: Path | None = None) -> Path:
+    """Write the code that a run was started with to a folder, by default the run's own, and return where.
+
+    Every byte is verified. Raises BlobDamaged.
+    """
+    folder = into or run_folder(store, run.id) / "code"
     shutil.rmtree(folder, ignore_errors=True)
     for each in run.artifacts:
-        if each.path.startswith("code/"):
-            store.blobs.export(each.digest, folder.parent / each.path)
+        root, _, path = each.path.partition("/")
+        if root == "code":
+            store.blobs.export(each.digest, folder / path)
     return folder
 
 

@@ -40,10 +40,14 @@ _CANCELLED = 86  # the exit code of a step that cancels its run: see recording.p
 
 @dataclass(frozen=True)
 class Rules:
-    """How to execute: `is_fresh` reuses nothing, `is_thorough` lets other branches finish when a step fails."""
+    """How to execute: `is_fresh` reuses nothing, `is_thorough` lets other branches finish when a step fails.
+
+    `threads` is how many the libraries of a step may use; None leaves it to them.
+    """
 
     is_fresh: bool = False
     is_thorough: bool = False
+    threads: int | None = None
     cpus: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 

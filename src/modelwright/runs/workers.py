@@ -16,6 +16,15 @@ from modelwright.settings import child_environment
 
 _WORKER = Path(__file__).with_name("worker.py")
 _KILLED = -9
+# What numerical libraries read the number of their threads from.
+_THREADS = (
+    "LOKY_MAX_CPU_COUNT",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +66,11 @@ class Worker:
 class Pool:
     """Workers by environment, each started when a first step needs it."""
 
-    def __init__(self, *, project: Path, source: Path, modules: tuple[str, ...], log: Path) -> None:
-        """Take the folder that steps run in, and the modules to import from `source`."""
+    def __init__(
+        self, *, project: Path, source: Path, modules: tuple[str, ...], log: Path, threads: int | None = None
+    ) -> None:
+        """Take the folder that steps run in, the modules to import from `source`, and how many threads they may use."""
+        self._variables = dict.fromkeys(_THREADS, str(threads)) if threads else {}
         self._project = project
         self._source = source
         self._modules = modules
@@ -113,7 +125,9 @@ class Pool:
                 [environment.python, _WORKER, self._source, *self._modules],
                 folder=self._project,
                 # The seed makes the order of sets, and so the bytes of values, the same in every run.
-                environment=child_environment(building.variables(environment, self._project) | {"PYTHONHASHSEED": "0"}),
+                environment=child_environment(
+                    building.variables(environment, self._project) | self._variables | {"PYTHONHASHSEED": "0"}
+                ),
                 stdout=theirs.fileno(),
                 stderr=lines,
             )
@@ -127,9 +141,11 @@ class Pool:
 
 
 @contextlib.contextmanager
-def started(*, project: Path, source: Path, modules: tuple[str, ...], log: Path) -> Iterator[Pool]:
+def started(
+    *, project: Path, source: Path, modules: tuple[str, ...], log: Path, threads: int | None = None
+) -> Iterator[Pool]:
     """Give a pool of workers that import the project's `modules` from `source`; they end with the block."""
-    pool = Pool(project=project, source=source, modules=modules, log=log)
+    pool = Pool(project=project, source=source, modules=modules, log=log, threads=threads)
     try:
         yield pool
     finally:

@@ -83,6 +83,8 @@ class Blobs:
     def export(self, digest: str, target: Path, *, is_executable: bool = False) -> None:
         """Write the blob to `target`, verified. Raises BlobDamaged when its bytes are not what its name says."""
         source = _place(self.folder, digest)
+        if not source.exists():
+            raise BlobDamaged(digest=digest, found="gone")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
         found = digest_of(target)

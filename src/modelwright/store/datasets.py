@@ -1,5 +1,6 @@
 """Dataset versions, numbered by content."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,9 @@ from modelwright.store import schema
 from modelwright.store.changes import Change
 
 
-def ensure_dataset_version(change: Change, name: str, *, digest: str, size_bytes: int) -> DatasetVersion:
+def ensure_dataset_version(
+    change: Change, name: str, *, digest: str, size_bytes: int, files: Mapping[str, tuple[str, int]]
+) -> DatasetVersion:
     """Return the version of dataset `name` with this content, adding the next number when the content is new."""
     table, versions = schema.datasets, schema.dataset_versions
     found = change.rows(sa.select(table.c.id).where(table.c.name == name))
@@ -41,6 +44,13 @@ def ensure_dataset_version(change: Change, name: str, *, digest: str, size_bytes
             "size_bytes": size_bytes,
             "created_at": change.at,
         },
+    )
+    change.insert(
+        schema.dataset_files,
+        *(
+            {"version_id": version.id, "path": path, "digest": blob, "size_bytes": size}
+            for path, (blob, size) in files.items()
+        ),
     )
     change.record(
         "dataset.registered", f"datasets/{version.reference}", after={"digest": digest, "size_bytes": size_bytes}
