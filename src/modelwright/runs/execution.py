@@ -68,6 +68,8 @@ class _State:
     outputs: dict[str, str] = field(default_factory=dict)
     files_before: dict[str, tuple[int, ...]] = field(default_factory=dict)
     is_settled: bool = False
+    makers: dict[str, "_State"] = field(default_factory=dict)
+    after: list["_State"] = field(default_factory=list)
     is_late: bool = False
     is_overdue: bool = False
     cancels: str | None = None
@@ -112,13 +114,15 @@ class Execution:
         self._on_step = on_step
         self._code = Code(active.code / active.source)
         self._places = Places({"outputs": active.outputs, "code": active.code})
-        self._states = [_State(step, position) for position, step in enumerate(pipeline.steps, start=1)]
+        self._states = _planned(pipeline)
         self._known = {each.name: each for each in runs.get_run(active.store, active.run.id).steps}
         self._random: str | None = None  # where the draws stand after the steps that are settled in order
         self._settled = 0
         self._given: Mapping[str, tuple[str, Path]] = {}
         self._failure: StepFailed | None = None
         self._flushed_at = 0.0
+        self._ended: list[StepRun] = []
+        self._points: list[records.Point] = []
         self._records = collecting.Records(active.store, active.run.id, actor=active.actor)
 
     # --- the whole ---
@@ -141,7 +145,8 @@ class Execution:
 
     def evaluate(self, step: Step, *, given: Mapping[str, Path], name: str) -> dict[str, dict[str, float]]:
         """Execute a step once more, under another name and with files in the place of values; return its numbers."""
-        state = _State(replace(step, name=name), len(self._states) + 1)
+        makers = {value: each for each in self._states for value in each.step.outputs if value in step.inputs}
+        state = _State(replace(step, name=name), len(self._states) + 1, makers=makers)
         self._given = {value: (reuse.content_digest(path), path) for value, path in given.items()}
         self._settled = len(self._states)
         with self._ending():
@@ -159,6 +164,8 @@ class Execution:
                     self._pool.kill(self._id(state))
                     self._record(state, Status.CANCELLED, reason=str(error) or "interrupted")
             raise
+        finally:
+            self._commit()
 
     def _loop(self, states: list[_State]) -> None:
         while True:
@@ -171,6 +178,7 @@ class Execution:
                 if any(self._can_begin(each, states) for each in states):
                     continue
                 break
+            self._commit()
             for ended in self._pool.wait(_TICK_SECONDS):
                 self._finish(next(each for each in running if self._id(each) == ended.id), ended)
             self._look_after([each for each in running if each.status is Status.RUNNING])
@@ -184,11 +192,7 @@ class Execution:
     def _can_begin(self, state: _State, states: list[_State]) -> bool:
         if state.status is not Status.QUEUED or state.not_before > time.monotonic():
             return False
-        before = [each for each in self._states if each.position < state.position]
-        makers = {name: each for each in before for name in each.step.outputs}
-        if any(not makers[name].is_settled for name in state.step.inputs if name in makers):
-            return False
-        if state.uses_outputs and any(each.uses_outputs and not each.is_settled for each in before):
+        if not all(each.is_settled for each in state.after):
             return False
         if state.is_late and self._settled < state.position - 1:
             return False
@@ -197,7 +201,7 @@ class Execution:
 
     def _begin(self, state: _State) -> None:
         state.begun_at, state.begun = time.monotonic(), records.now()
-        inputs = self._inputs(state.step)
+        inputs = self._inputs(state)
         environment = self._environment(state.step)
         state.key = reuse.key(
             state.step,
@@ -354,15 +358,24 @@ class Execution:
             evidence=state.evidence.to_json(),
             reused_from=reused_from,
         )
-        metrics = state.evidence.numbers.get(self.pipeline.results.get("metrics", ""), {})
-        points = [records.Point(name, 0, value, ended.started_at) for name, value in metrics.items()]
-        is_mine = any(state is each for each in self._states)
-        with change(self.active.store, actor=self.active.actor) as opened:
-            runs.finish_step(opened, self.active.run.id, ended)
-            if status is Status.SUCCEEDED and is_mine:
-                runs.log_points(opened, self.active.run.id, points)
+        is_counted = status is Status.SUCCEEDED and state.position <= len(self._states)
+        metrics = state.evidence.numbers.get(self.pipeline.results.get("metrics", ""), {}) if is_counted else {}
+        self._ended.append(ended)
+        self._points += [records.Point(name, 0, value, ended.started_at) for name, value in metrics.items()]
+        if reused_from is None:
+            self._commit()
         seconds = time.monotonic() - state.begun_at
         self._on_step(Progress(state.step.name, status, seconds, reused_from, reason))
+
+    def _commit(self) -> None:
+        """Write down the steps that have ended: at once when one ran, together when they were reused."""
+        ended, self._ended = self._ended, []
+        points, self._points = self._points, []
+        if ended:
+            with change(self.active.store, actor=self.active.actor) as opened:
+                for each in ended:
+                    runs.finish_step(opened, self.active.run.id, each)
+                runs.log_points(opened, self.active.run.id, points)
 
     # --- what all of them share ---
 
@@ -416,11 +429,11 @@ class Execution:
             with change(self.active.store, actor=self.active.actor) as opened:
                 runs.link_dataset(opened, self.active.run.id, dataset=version, role="training data")
 
-    def _inputs(self, step: Step) -> dict[str, tuple[str, Path]]:
+    def _inputs(self, state: _State) -> dict[str, tuple[str, Path]]:
         """Return the digests and files of the values that the step takes."""
-        digests = {name: digest for each in self._states for name, digest in each.outputs.items()}
-        values = {name: (digest, self.active.store.blobs.path(digest)) for name, digest in digests.items()}
-        return {name: found for name, found in {**values, **self._given}.items() if name in step.inputs}
+        digests = {name: maker.outputs[name] for name, maker in state.makers.items()}
+        made = {name: (digest, self.active.store.blobs.path(digest)) for name, digest in digests.items()}
+        return made | {name: given for name, given in self._given.items() if name in state.step.inputs}
 
     def _parameters(self) -> dict[str, object]:
         return self.active.run.parameters | {OUTPUT_FOLDER: OUTPUT_FOLDER}
@@ -437,6 +450,19 @@ class Execution:
 
     def _id(self, state: _State) -> str:
         return f"{state.step.name}#{state.attempts}"
+
+
+def _planned(pipeline: Pipeline) -> list[_State]:
+    """Return the steps, each with the makers of its values; those that use the output folder come one after another."""
+    states: list[_State] = []
+    makers: dict[str, _State] = {}
+    for position, step in enumerate(pipeline.steps, start=1):
+        state = _State(step, position, makers={name: makers[name] for name in step.inputs if name in makers})
+        others = [each for each in states if each.uses_outputs] if state.uses_outputs else []
+        state.after = [*state.makers.values(), *others]
+        states.append(state)
+        makers |= dict.fromkeys(step.outputs, state)
+    return states
 
 
 def _listing(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -11,7 +11,9 @@ whole process, whose states go on from step to step as in one process.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import importlib.util
 import json
@@ -22,10 +24,11 @@ import select
 import signal
 import struct
 import sys
+import threading
 import traceback
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 # The modules that draw from a state of the whole process: the functions that get, set and seed it.
 _RANDOM_STATES = {
@@ -48,11 +51,13 @@ def main() -> None:
     watch = Watch(sys.argv[1])
     sys.addaudithook(watch.hear)
     _preload(sys.argv[2:])
+    gc.freeze()  # the collector of a fork leaves alone what it shares with its parent
     request = _Server(channel).serve()
     if request is not None:
         os.close(channel)
         _write_to(request["log"])
         run_step(request, watch)
+        _leave()
 
 
 def run_step(request: dict[str, Any], watch: Watch) -> None:
@@ -319,6 +324,18 @@ def _preload(modules: list[str]) -> None:
             importlib.import_module(module)
         except Exception:  # noqa: BLE001 - the step that needs the module raises it again, into its own log
             traceback.clear_frames(sys.exc_info()[2])
+
+
+def _leave() -> NoReturn:
+    """End at once, after what programs do at their end.
+
+    The interpreter's own tidying up would touch, and so copy, all the memory that the fork shares with its parent.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - what the interpreter calls at its end
+    atexit._run_exitfuncs()  # noqa: SLF001 - as above
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _write_to(log: str) -> None:
