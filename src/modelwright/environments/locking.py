@@ -82,6 +82,11 @@ def said(finished: processes.Finished) -> str:
     return "; ".join(told[-4:]) or f"uv ended with exit code {finished.returncode}"
 
 
+def reason_of(finished: processes.Finished) -> str:
+    """Return why uv failed, without the words that say that it did."""
+    return re.split(r"error: |cause: |╰─▶ *", said(finished))[-1]
+
+
 def run_uv(arguments: Sequence[str | Path]) -> processes.Finished:
     """Run uv with these arguments, with the user's index settings but none of a project's."""
     environment = _PATIENCE | settings.child_environment()
