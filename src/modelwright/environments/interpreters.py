@@ -75,7 +75,7 @@ def interpreter_for(lock: Lock, *, named: Path | None = None) -> Path:
 
 def _spelled(rule: str) -> str:
     """Return a rule for the Python version as people say it."""
-    return f"Python {re.sub(r'^==([^,]*?)([.][*])?$', r'\1', rule)}"
+    return f"Python {rule.removeprefix('==').removesuffix('.*') if ',' not in rule else rule}"
 
 
 def _fits(inspection: Inspection, rule: str) -> bool:
