@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from environments.small import write_wheel
 
-from modelwright.environments import building
+from modelwright.environments import building, locking
 from modelwright.environments.inspection import Inspection
 from modelwright.environments.interpreters import fitting
 from modelwright.environments.locking import pins
@@ -17,7 +17,7 @@ from modelwright.environments.pinning import read_pins, text_of
 from modelwright.environments.resolving import Resolved, resolve
 from modelwright.environments.specifications import read_specification
 from modelwright.errors import EnvironmentNotResolved, InterpreterUnfit, SpecificationInvalid
-from modelwright.records import LockSource
+from modelwright.records import LockSource, Requirement
 
 if TYPE_CHECKING:
     from conftest import Index
@@ -72,6 +72,28 @@ def test_the_same_versions_are_the_same_lock_from_every_format(
         assert pins(found.lock) == {"alpha": "1.0", "beta": "1.0"}, name
         digests.add(found.lock.digest)
     assert len(digests) == 1
+
+
+def test_the_lock_of_a_project_is_taken_as_it_is(
+    index: "Index", click_pin: Requirement, ours: Inspection, tmp_path: Path
+) -> None:
+    for wheels, is_served in ((None, True), (tmp_path / "wheels", False)):
+        if not is_served:
+            index.close()
+        made = locking.lock([click_pin], python=ours.python, wheels=wheels)
+        found = locked(tmp_path / "requirements.lock", made.text, target=ours)
+        assert found.lock.digest == made.digest
+
+
+def test_an_environment_of_a_conda_file_runs(index: "Index", ours: Inspection, tmp_path: Path) -> None:
+    versions = {name: ours.distributions[name].version for name in ("click", "pytest")}
+    text = f"dependencies:\n- click={versions['click']}=pyhd8ed1ab_0\n- pip:\n  - pytest=={versions['pytest']}\n"
+    found = locked(tmp_path / "environment.yml", text, target=ours)
+    assert {each.code for each in found.findings} == set()
+    built = building.build(found.lock, cache=tmp_path / "cache", python=ours.python, wheels=None)
+    code = "import click, pytest, importlib.metadata as m; print(m.version('click'), pytest.__version__)"
+    told = subprocess.run([built.python, "-I", "-c", code], check=True, capture_output=True, text=True)
+    assert told.stdout.split() == [versions["click"], versions["pytest"]]
 
 
 def test_an_exact_file_that_contradicts_itself_is_refused(ours: Inspection, tmp_path: Path) -> None:

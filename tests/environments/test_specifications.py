@@ -88,6 +88,12 @@ alpha --config-settings=a=b
     assert "secret" not in str(found.findings)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_as_windows_writes_them_are_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "requirements.txt").write_bytes("alpha==1.0\r\nbeta\r\n".encode(encoding))
+    assert wanted(read_specification(tmp_path / "requirements.txt")) == ["alpha==1.0", "beta"]
+
+
 def test_files_that_name_each_other_are_read_once(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("-r requirements.txt\nbeta\n", encoding="utf-8")
     assert wanted(read(tmp_path, "requirements.txt", "alpha\n-r other.txt\n")) == ["alpha", "beta"]

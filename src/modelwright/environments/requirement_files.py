@@ -1,5 +1,6 @@
 """Reads pip's requirements files: every line becomes a requirement, a constraint or a finding."""
 
+import codecs
 import hashlib
 import re
 from collections.abc import Iterator
@@ -111,7 +112,7 @@ class Gathered:
             found(
                 "requirement-address",
                 f'"{shown(address.strip())}" is no package of an index',
-                fix="get or build its wheel, and name that file in this line",
+                fix="name its version on the index, as NAME==VERSION; or name the file of its wheel",
                 file=path.name,
                 line=number,
             )
@@ -122,7 +123,10 @@ class Gathered:
 def read_text(path: Path) -> str:
     """Return the text of a specification's file. Raises SpecificationMissing and SpecificationInvalid."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        # PowerShell's `pip freeze > requirements.txt` writes UTF-16.
+        is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if is_wide else "utf-8-sig")
     except FileNotFoundError as error:
         raise SpecificationMissing(path=path, place="", folder=path.parent) from error
     except (UnicodeDecodeError, OSError) as error:
