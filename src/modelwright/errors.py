@@ -452,7 +452,7 @@ class EnvironmentInUse(ModelwrightError):
     code = "environment-in-use"
     status = 409
     problem = 'environment "{reference}" is in use by {users}'
-    remedy = "{fix}"
+    remedy = "wright endpoint stop ENDPOINT, or wait for the run; then do it again"
 
 
 class FileInTheWay(ModelwrightError):

@@ -23,6 +23,13 @@ all = ["demo[fast]", "demo[all]"]
 test = ["pytest"]
 dev = ["ruff", {include-group = "test"}]
 """
+PYLOCK_OF_NOTHING = """
+lock-version = "1.0"
+[[packages]]
+name = "=1"
+version = "1"
+sdist = { hashes = { sha256 = "a" } }
+"""
 
 
 def read(folder: Path, name: str, text: str, **chosen: tuple[str, ...]) -> Specification:
@@ -111,7 +118,10 @@ def test_a_file_that_is_named_and_missing_is_told_with_its_place(tmp_path: Path)
         ("requirements.txt", "./gone-1.0-py3-none-any.whl\n", r", line 1,.*gone-1.0"),
         ("pyproject.toml", "[tool.poetry]\n", r"no \[project\] table"),
         ("pyproject.toml", "[project\n", r"does not say"),
+        ("pyproject.toml", '[project]\nname = "x"\nrequires-python = "^3.9"\n', r'requires-python is "\^3\.9"'),
+        ("pyproject.toml", '[project]\nname = "x"\ndependencies = ["x[y]"]\n', '"y" is none of its extras'),
         ("pylock.toml", 'lock-version = "9"\n', "lock-version is '9'"),
+        ("pylock.toml", PYLOCK_OF_NOTHING, '"=1==1" cannot be understood'),
         ("environment.yml", "name: x\n", 'no "dependencies"'),
         ("environment.yml", "dependencies: [\n", "does not say"),
         ("environment.yml", "dependencies: numpy\n", "line 1 is to be a list"),
@@ -199,12 +209,16 @@ CONDA = {
     "numpy>=1.20,<2": "numpy>=1.20,<2",
     "numpy >=1.20, <2.*": "numpy>=1.20,<2",
     "numpy[version='>=1.20']": "numpy>=1.20",
+    "numpy[version='1.26.4']": "numpy==1.26.4",
     "scikit_learn": "scikit-learn",
     "typing_extensions": "typing-extensions",
 }
 NOT_ALIKE = {
     "numpy=1.26.4=py311_0": ("numpy==1.26.4", "conda-build"),
     "numpy 1.26.4 py311_0": ("numpy==1.26.4", "conda-build"),
+    "numpy=1.26[build=py311_0]": ("numpy==1.26.*", "conda-build"),
+    "numpy[version='>=1.20',subdir=linux-64]": ("numpy>=1.20", "conda-build"),
+    "numpy[channel=nvidia]": ("numpy", "conda-channel"),
     "nvidia::numpy=1.26": ("numpy==1.26.*", "conda-channel"),
     "pytorch=2.1": ("torch==2.1.*", "conda-renamed"),
     "matplotlib-base": ("matplotlib", "conda-renamed"),

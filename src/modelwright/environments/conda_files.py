@@ -26,6 +26,8 @@ _PACKAGE = re.compile(r"(?:(?P<channel>\S+)::)?(?P<name>[\w.-]+)\s*(?P<rest>.*)"
 _BRACKET = re.compile(r"(\w+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^,\s\]]+))")
 _DEFAULT_CHANNELS = frozenset({"defaults", "conda-forge", "nodefaults", "main", "anaconda"})
 _WITHOUT_PACKAGES = frozenset({"name", "prefix", "channels", "dependencies"})
+_ENTRY_FIXES = {"variables": "set these variables where the pipeline is started"}
+_PIN_FIX = "write it as NAME=VERSION or with >=, <, !="
 
 
 @dataclass(frozen=True)
@@ -169,22 +171,17 @@ class _Reader:
         raise SpecificationInvalid(file=self.path, place="", reason=reason, fix=fix) from cause
 
 
-_PIN_FIX = "write it as NAME=VERSION or with >=, <, !="
-_ENTRY_FIXES = {"variables": "set these variables where the pipeline is started"}
-
-
 def _parsed(text: str) -> _Package | None:
     """Return the parts of an entry; None when it is none."""
     matched = _PACKAGE.fullmatch(text)
     if not matched:
         return None
-    rest = matched["rest"].strip()
-    rule, build = _rule_and_build(rest)
-    channel = matched["channel"] or ""
-    if rest.startswith("["):
-        named = {key: one or two or three for key, one, two, three in _BRACKET.findall(rest)}
-        rule, build, channel = named.get("version", ""), named.get("build", ""), named.get("channel", channel)
-    return _Package(matched["name"], channel, rule, _version(rule), build)
+    plain, _, bracket = matched["rest"].strip().partition("[")
+    rule, build = _rule_and_build(plain.strip())
+    named = {key: one or two or three for key, one, two, three in _BRACKET.findall(bracket)}
+    rule, channel = named.pop("version", rule), named.pop("channel", matched["channel"] or "")
+    # Whatever else narrows the choice to one of conda's files is as good as a build.
+    return _Package(matched["name"], channel, rule, _version(rule), " ".join([build, *named.values()]).strip())
 
 
 def _rule_and_build(rest: str) -> tuple[str, str]:
@@ -193,8 +190,8 @@ def _rule_and_build(rest: str) -> tuple[str, str]:
     if exact:
         return f"=={exact[1]}", exact[2]
     spaced = re.fullmatch(r"([^=<>!~,|\s]+)(?:\s+(\S+))?", rest)
-    if spaced:  # with a space before it, a bare version is that one alone
-        return (spaced[1] if "*" in spaced[1] else f"=={spaced[1]}"), spaced[2] or ""
+    if spaced:
+        return f"{'=' if '*' in spaced[1] else '=='}{spaced[1]}", spaced[2] or ""
     return rest.replace(" ", ""), ""
 
 
@@ -208,9 +205,10 @@ def _version(rule: str) -> str | None:
             continue
         if re.match(r"[<>!~]|==", clause):
             clauses.append(clause.removesuffix(".*") if clause[0] in "<>" else clause)
+        elif clause.startswith("=") or "*" in clause:  # the version and all that begin with it
+            clauses.append(f"=={clause.removeprefix('=').removesuffix('.*')}.*")
         else:
-            begin = clause.removeprefix("=").removesuffix(".*")
-            clauses.append(f"=={begin}.*")
+            clauses.append(f"=={clause}")
     joined = ",".join(clauses)
     try:
         SpecifierSet(joined)

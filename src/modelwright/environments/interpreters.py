@@ -25,8 +25,8 @@ class Fitting:
 def fitting(specification: Specification, *, named: Path | None) -> Fitting:
     """Return the interpreter to lock for: `named`, else the user's when it fits, else one that uv finds.
 
-    conda's files name a Python to the last digit and cannot be told another: there one of the same minor version is
-    taken, and one that is `named` in any case, with a finding.
+    conda's files name a Python to the last digit: there one of the same minor version is taken too, and one that is
+    `named` in any case, with a finding.
 
     Raises InterpreterUnfit and InterpreterUnreadable.
     """
@@ -34,13 +34,15 @@ def fitting(specification: Specification, *, named: Path | None) -> Fitting:
     if _fits(own, specification.python):
         return Fitting(own)
     is_conda = specification.kind is SpecificationKind.CONDA
-    rules = [specification.python, *([_minor(specification.python)] if is_conda else [])]
-    for rule in rules:
-        other = own if _fits(own, rule) else None if named else _found(rule)
-        if other is not None:
-            return Fitting(other, () if _fits(other, specification.python) else (_differs(specification, other),))
-    if is_conda and named:
+    other = None if named else _found(specification.python)
+    if other:
+        return Fitting(other)
+    minor = _minor(specification.python)
+    if is_conda and (named or _fits(own, minor)):
         return Fitting(own, (_differs(specification, own),))
+    other = _found(minor) if is_conda and not named else None
+    if other:
+        return Fitting(other, (_differs(specification, other),))
     raise InterpreterUnfit(
         wanted=_spelled(specification.python),
         file=specification.path,

@@ -44,13 +44,7 @@ def remove_from(store: Store, lock: Lock, *, reference: str) -> BuiltEnvironment
     """
     users = environments.list_users(store, lock.digest)
     if users:
-        name = users[0].split()[1]
-        fix = (
-            f"wright endpoint stop {name}"
-            if users[0].startswith("endpoint")
-            else f"wait for it: wright run show {name}"
-        )
-        raise EnvironmentInUse(reference=reference, users=", ".join(users), fix=fix)
+        raise EnvironmentInUse(reference=reference, users=", ".join(users))
     built = find_in(store, lock)
     if built:
         building.remove(built)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from modelwright.environments.findings import found
@@ -93,13 +94,18 @@ def read_pylock(path: Path, *, extras: Sequence[str] = (), groups: Sequence[str]
         _check_known(path, wished, content.get(kind, ()), noun=kind)
     gathered = Gathered()
     for package in content.get("packages", ()):
-        name, line = str(package["name"]), _line_of(text, f'name = "{package["name"]}"')
+        name = str(package.get("name", ""))
+        line = _line_of(text, f'name = "{name}"')
         hashes = sorted(_hashes(package))
         if not hashes or "version" not in package:
             gathered.findings.append(_elsewhere(name, path, line))
             continue
         marker = f" ; {package['marker']}" if "marker" in package else ""
-        gathered.wanted.append(Wanted(f"{name}=={package['version']}{marker}", path.name, line, tuple(hashes)))
+        stated = f"{name}=={package['version']}{marker}"
+        if not _name(stated):
+            reason = f'"{stated}" cannot be understood'
+            raise SpecificationInvalid(file=path, place=f", line {line},", reason=reason, fix="write the lock anew")
+        gathered.wanted.append(Wanted(stated, path.name, line, tuple(hashes)))
     chosen = {*groups, *content.get("default-groups", ())}
     return _specification(
         SpecificationKind.PYLOCK,
@@ -120,6 +126,11 @@ def _specification(
     extras: Sequence[str],
     groups: Sequence[str],
 ) -> Specification:
+    try:
+        SpecifierSet(python)
+    except InvalidSpecifier as error:
+        reason = f'its requires-python is "{python}"'
+        raise SpecificationInvalid(file=path, place="", reason=reason, fix='write it as ">=3.11"') from error
     return Specification(
         path=path,
         kind=kind,
@@ -137,30 +148,27 @@ def _stated(path: Path, content: dict[str, Any], extras: Sequence[str], groups: 
     """Give the project's requirements: its dependencies, and those of the extras and groups."""
     project = content["project"]
     optional, grouped = project.get("optional-dependencies", {}), content.get("dependency-groups", {})
-    _check_known(path, extras, optional, noun="extras")
-    _check_known(path, groups, grouped, noun="dependency-groups")
-    lists = {("extra", canonicalize_name(name)): each for name, each in optional.items()}
-    lists |= {("group", canonicalize_name(name)): each for name, each in grouped.items()}
+    lists = {("extras", canonicalize_name(name)): each for name, each in optional.items()}
+    lists |= {("dependency-groups", canonicalize_name(name)): each for name, each in grouped.items()}
     own = canonicalize_name(project.get("name", ""))
     waiting: list[Any] = [*project.get("dependencies", ())]
-    named = [("extra", name) for name in extras] + [("group", name) for name in groups]
+    named = [("extras", name) for name in extras] + [("dependency-groups", name) for name in groups]
     while waiting or named:
-        while named:
-            kind, name = named.pop(0)
-            waiting += lists.pop((kind, canonicalize_name(name)), [])  # taken once, so that circles end
-        if not waiting:
-            continue
-        stated = waiting.pop(0)
+        for noun, name in named:
+            _check_known(path, [name], optional if noun == "extras" else grouped, noun=noun)
+            waiting += lists.pop((noun, canonicalize_name(name)), [])  # taken once, so that circles end
+        named = []
+        stated = waiting.pop(0) if waiting else None
         if isinstance(stated, dict):
-            named = [("group", str(stated.get("include-group")))]
-        elif _name(stated) == own:  # an extra may be made of others, by naming the project itself with them
-            named = [("extra", extra) for extra in Requirement(stated).extras]
-        else:
+            named = [("dependency-groups", str(stated.get("include-group")))]
+        elif stated and _name(stated) == own:  # an extra may be made of others, by naming the project with them
+            named = [("extras", extra) for extra in Requirement(stated).extras]
+        elif stated:
             yield str(stated)
 
 
 def _name(stated: str) -> str:
-    """Return the name in a requirement; empty when it cannot be read, which is told when it is."""
+    """Return the name in a requirement; empty when it is none."""
     try:
         return canonicalize_name(Requirement(stated).name)
     except InvalidRequirement:

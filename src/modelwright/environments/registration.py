@@ -65,7 +65,7 @@ def add(
     digest = _digest(specification, chosen.inspection)
     known = None if is_upgrade else _known(store, digest)
     resolved = known or resolve(specification, target=chosen.inspection, wheels=store.folder / "wheels")
-    findings = (*specification.findings, *chosen.findings, *resolved.findings)
+    findings = _consistent((*specification.findings, *chosen.findings, *resolved.findings))
     source = EnvironmentSource(
         path=str(path.absolute()),
         kind=specification.kind,
@@ -133,6 +133,12 @@ def _lock_of_model(store: Store, reference: str) -> Lock:
     return environments.get_environment(store, models.find_version(store, reference).environment_digest)
 
 
+def _consistent(findings: Sequence[SpecificationFinding]) -> tuple[SpecificationFinding, ...]:
+    """Return the findings without those that say how something was taken over which, as another says, was not."""
+    absent = {(each.file, each.line) for each in findings if each.code == "conda-absent"}
+    return tuple(each for each in findings if not (each.is_honoured and (each.file, each.line) in absent))
+
+
 def _known(store: Store, specification_digest: str) -> Resolved | None:
     """Return what was locked for the same specification before."""
     before = environments.list_environment_versions(store, specification_digest=specification_digest)
@@ -152,7 +158,7 @@ def _digest(specification: Specification, target: Inspection) -> str:
         for line in sorted({_spelled(each) for each in group}):
             named.update(line.encode() + b"\0")
         named.update(b"\0")
-    chosen = ("".join(specification.extras), "".join(specification.groups), str(specification.is_exact))
+    chosen = (*specification.extras, "", *specification.groups, "", str(specification.is_exact))
     for part in (*chosen, target.python_version, target.platform):
         named.update(part.encode() + b"\0")
     return named.hexdigest()

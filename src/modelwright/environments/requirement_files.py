@@ -88,30 +88,28 @@ class Gathered:
     def _requirement(self, text: str, path: Path, number: int) -> Wanted | None:
         """Return the requirement; None, with a finding, when it cannot be locked."""
         if _ADDRESS.search(text.partition(";")[0].partition(" @ ")[0].strip()):
-            return self._at_address(text, path, number)
+            address, _, marker = text.partition(" ;")
+            return self._at_address(text, path, number, address=address.strip(), marker=marker.strip())
         try:
             parsed = Requirement(text)
         except InvalidRequirement as error:
             fix = f"write line {number} as NAME==VERSION"
-            reason = str(error).splitlines()[0]
-            raise SpecificationInvalid(
-                file=path, place=f", line {number},", reason=f'"{shown(text)}": {reason}', fix=fix
-            ) from error
+            reason = f'"{shown(text)}": {str(error).splitlines()[0]}'
+            raise SpecificationInvalid(file=path, place=f", line {number},", reason=reason, fix=fix) from error
         if parsed.url:
-            marker = f" ; {parsed.marker}" if parsed.marker else ""
-            return self._at_address(f"{parsed.url}{marker}", path, number)
+            marker = str(parsed.marker or "")
+            return self._at_address(text, path, number, address=parsed.url, marker=marker)
         return Wanted(text, path.name, number)
 
-    def _at_address(self, text: str, path: Path, number: int) -> Wanted | None:
+    def _at_address(self, text: str, path: Path, number: int, *, address: str, marker: str) -> Wanted | None:
         """Return the requirement of a wheel on this machine; None, with a finding, for any other address."""
-        address, _, marker = text.partition(" ;")
-        wheel = path.parent / address.strip().removeprefix("file://")
+        wheel = path.parent / address.removeprefix("file://")
         if wheel.suffix == ".whl" and "://" not in address.removeprefix("file://"):
-            return _wheel(wheel, marker.strip(), path, number)
+            return _wheel(wheel, marker, path, number)
         self.findings.append(
             found(
                 "requirement-address",
-                f'"{shown(address.strip())}" is no package of an index',
+                f'"{shown(text)}" is no package of an index',
                 fix="name its version on the index, as NAME==VERSION; or name the file of its wheel",
                 file=path.name,
                 line=number,

@@ -21,6 +21,8 @@ from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 
+_LONGEST_NUMBER = 9  # more digits than a column of whole numbers holds in every database
+
 
 def ensure_environment(change: Change, lock: Lock) -> None:
     """Record `lock` unless it is known."""
@@ -92,7 +94,7 @@ def find_environment_version(store: Store, reference: str) -> EnvironmentVersion
     name, _, number = reference.partition(":")
     query = _versions().where(table.c.name == name).order_by(table.c.version.desc()).limit(1)
     if number:
-        if not number.isdecimal():
+        if not number.isdecimal() or len(number) > _LONGEST_NUMBER:
             raise EnvironmentMissing(reference=reference)
         query = query.where(table.c.version == int(number))
     with store.reader.connect() as connection:
