@@ -266,15 +266,6 @@ class RunCancelled(ModelwrightError):
     remedy = "wright run {folder}"
 
 
-class EnvironmentMissing(ModelwrightError):
-    """No environment of that name, or no such version of it."""
-
-    code = "environment-missing"
-    status = 404
-    problem = 'no environment "{reference}"; a reference is NAME or NAME:VERSION'
-    remedy = "wright environment list"
-
-
 class RunStopped(RunCancelled):
     """Somebody, or a step of the run itself, asked for its end."""
 
@@ -399,6 +390,78 @@ class EnvironmentNotBuilt(ModelwrightError):
     status = 424
     problem = 'the environment "{folder}" could not be built: {reason}'
     remedy = "connect to the package index, then do it again; wright doctor looks for other causes"
+
+
+class SpecificationMissing(ModelwrightError):
+    """There is no file to make an environment of."""
+
+    code = "specification-missing"
+    status = 404
+    problem = 'there is no file "{path}" that could say what an environment is to have{place}'
+    remedy = "ls {folder}"
+
+
+class SpecificationInvalid(ModelwrightError):
+    """A file cannot be read as what an environment is to have."""
+
+    code = "specification-invalid"
+    status = 422
+    problem = '"{file}"{place} does not say what an environment is to have: {reason}'
+    remedy = "{fix}"
+
+
+class EnvironmentNotResolved(ModelwrightError):
+    """No set of exact versions satisfies what a file asks for."""
+
+    code = "environment-not-resolved"
+    status = 422
+    problem = '"{file}" cannot be locked for Python {python_version} on {platform}: {reason}'
+    remedy = "{fix}"
+
+
+class InterpreterUnfit(ModelwrightError):
+    """What a file asks for needs another Python version than those found."""
+
+    code = "interpreter-unfit"
+    status = 424
+    problem = '{wanted} is asked for by "{file}", but "{python}" is Python {found}'
+    remedy = "{fix}"
+
+
+class EnvironmentMissing(ModelwrightError):
+    """No such environment, version or digest."""
+
+    code = "environment-missing"
+    status = 404
+    problem = 'no environment "{reference}"; a reference is NAME, NAME:VERSION or the beginning of a digest'
+    remedy = "wright environment list"
+
+
+class EnvironmentAmbiguous(ModelwrightError):
+    """A reference means several environments."""
+
+    code = "environment-ambiguous"
+    status = 409
+    problem = '"{reference}" means several environments: {meanings}'
+    remedy = "{fix}"
+
+
+class EnvironmentInUse(ModelwrightError):
+    """A built environment that something runs in may not be removed."""
+
+    code = "environment-in-use"
+    status = 409
+    problem = 'environment "{reference}" is in use by {users}'
+    remedy = "wright endpoint stop ENDPOINT, or wait for the run; then do it again"
+
+
+class FileInTheWay(ModelwrightError):
+    """Something would be written over a file of the user's."""
+
+    code = "file-in-the-way"
+    status = 409
+    problem = '"{path}" is there already; it is not written over'
+    remedy = "choose another place, or: rm {path}"
 
 
 # --- notebooks -------------------------------------------------------------------------------------------------------

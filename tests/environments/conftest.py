@@ -9,6 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from environments.small import write_wheel
 
 from modelwright.environments.inspection import Inspection, closure, inspect
 from modelwright.environments.wheels import remake
@@ -121,6 +122,26 @@ def _newcomers_uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def index(wheel_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     """Serve the wheels as uv's only index."""
     served = Index(wheel_folder)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", served.url)
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """Serve small distributions in several versions as uv's only index: alpha needs beta, torch is a tiny one."""
+    folder = tmp_path / "shelf"
+    for name, version, requires in (
+        ("alpha", "1.0", ("beta>=1",)),
+        ("alpha", "1.1", ("beta>=1",)),
+        ("beta", "1.0", ()),
+        ("beta", "2.0", ()),
+        ("gamma", "1.0", ()),
+        ("torch", "2.1.0", ()),
+        ("numpy", "1.26.4", ()),
+    ):
+        write_wheel(folder, name, version, requires=requires)
+    served = Index(folder)
     monkeypatch.setenv("UV_DEFAULT_INDEX", served.url)
     yield served
     served.close()

@@ -54,6 +54,7 @@ class LazyGroup(click.Group):
         "prove": ("project", "Run notebook and project and compare their results."),
         "test": ("project", "Run a project's tests in its own environment."),
         "run": ("run", "Train a project's model on the record; list and show runs."),
+        "environment": ("environment", "Lock, name, build and compare environments."),
         "model": ("model", "Register, list and show model versions."),
         "reproduce": ("reproduce", "Make a model version again from the record, and say how like it the new one is."),
         "endpoint": ("endpoint", "Deploy, score, stop and look at endpoints."),

@@ -43,6 +43,27 @@ def build(lock: Lock, *, cache: Path, python: Path, wheels: Path | None) -> Buil
     return built
 
 
+def find_built(lock: Lock, *, cache: Path) -> BuiltEnvironment | None:
+    """Return the environment of `lock` below `cache`; None when it is not built there, or its Python is gone."""
+    built = BuiltEnvironment(lock, cache.absolute() / lock.digest)
+    return built if _is_complete(built.folder, built.python) else None
+
+
+def remove(built: BuiltEnvironment) -> None:
+    """Delete what was built, with its byte code; whoever builds it at the same time comes before or after.
+
+    Raises FolderNotWritable.
+    """
+    try:
+        with FileLock(built.folder.with_name(f"{built.folder.name}.lock")):
+            # The marker first: what a killed process leaves is then no environment, and the next build clears it away.
+            (built.folder / _MARKER).unlink(missing_ok=True)
+            shutil.rmtree(built.folder)
+            shutil.rmtree(built.bytecode, ignore_errors=True)
+    except OSError as error:
+        raise FolderNotWritable(folder=built.folder, reason=error.strerror or error, option="--workspace") from error
+
+
 def place(folder: Path, make: Callable[[Path], None], *, key_file: Path) -> None:
     """Have `make` fill `folder`, once, whole or not at all, however many processes ask and whenever they are killed.
 
@@ -125,7 +146,8 @@ def _file_sources(lock: Lock, wheels: Path | None) -> list[Sequence[str | Path]]
     from_wheels: list[Sequence[str | Path]] = [["--no-index", *remade]] if remade else []
     if lock.source is LockSource.WHEELS:
         return from_wheels
-    return [["--offline"], [], *from_wheels]
+    # Some may be the index's and some wheels that the specification named.
+    return [["--offline", *remade], remade, *from_wheels]
 
 
 def _verify(built: BuiltEnvironment, interpreter: Path) -> None:

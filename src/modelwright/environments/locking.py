@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from modelwright import processes, settings
 from modelwright.environments.inspection import Distribution, Inspection, closure, inspect
+from modelwright.environments.pinning import read_pins
 from modelwright.environments.wheels import remake
 from modelwright.errors import DistributionEditable, EnvironmentNotLocked
 from modelwright.records import Lock, LockSource, Requirement
@@ -21,7 +22,6 @@ from modelwright.records import Lock, LockSource, Requirement
 # uv itself waits 10 s for each connection and asks four times: too long for whoever is offline. What the user has set
 # stays.
 _PATIENCE = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "5"}
-_PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)", re.MULTILINE)
 
 
 def lock(requirements: Iterable[Requirement], *, python: Path, wheels: Path | None) -> Lock:
@@ -64,7 +64,7 @@ def lock_distributions(
 
 def pins(lock: Lock) -> dict[str, str]:
     """Return the versions that the lock names, by canonical name."""
-    return {canonicalize_name(found["name"]): found["version"] for found in _PIN.finditer(lock.text)}
+    return {each.name: each.version for each in read_pins(lock)}
 
 
 def read_lock(text: str, *, python_version: str, platform: str, source: LockSource = LockSource.INDEX) -> Lock:
@@ -80,6 +80,11 @@ def said(finished: processes.Finished) -> str:
     lines = [line.strip() for line in finished.stderr.splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("hint:", "Resolved", "Using ", "Creating "))]
     return "; ".join(told[-4:]) or f"uv ended with exit code {finished.returncode}"
+
+
+def reason_of(finished: processes.Finished) -> str:
+    """Return why uv failed, without the words that say that it did."""
+    return re.split(r"error: |cause: |╰─▶ *", said(finished))[-1]
 
 
 def run_uv(arguments: Sequence[str | Path]) -> processes.Finished:

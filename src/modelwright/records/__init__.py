@@ -2,7 +2,21 @@
 
 from modelwright.records.datasets import DatasetVersion
 from modelwright.records.endpoints import Deployment, DeploymentStatus, Endpoint
-from modelwright.records.environments import BuiltEnvironment, Lock, LockSource, Requirement
+from modelwright.records.environments import (
+    BuiltEnvironment,
+    EnvironmentDifference,
+    EnvironmentSource,
+    EnvironmentVersion,
+    Lock,
+    LockSource,
+    Pin,
+    Requirement,
+    Specification,
+    SpecificationFinding,
+    SpecificationKind,
+    VersionChange,
+    Wanted,
+)
 from modelwright.records.ids import new_id, now
 from modelwright.records.models import ModelVersion, PackageFile
 from modelwright.records.notebooks import (
@@ -42,6 +56,9 @@ __all__ = [
     "Deployment",
     "DeploymentStatus",
     "Endpoint",
+    "EnvironmentDifference",
+    "EnvironmentSource",
+    "EnvironmentVersion",
     "Finding",
     "FrontLimits",
     "FrontStatus",
@@ -57,6 +74,7 @@ __all__ = [
     "NotebookRun",
     "PackageFile",
     "Parameter",
+    "Pin",
     "Plan",
     "Plot",
     "Point",
@@ -71,10 +89,15 @@ __all__ = [
     "Sameness",
     "ScoringAnswer",
     "Shown",
+    "Specification",
+    "SpecificationFinding",
+    "SpecificationKind",
     "StatementTrace",
     "Status",
     "StepRun",
     "Trace",
+    "VersionChange",
+    "Wanted",
     "Wishes",
     "WorkerSpec",
     "new_id",
