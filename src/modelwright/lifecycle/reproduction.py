@@ -12,7 +12,8 @@ from pathlib import Path
 
 from modelwright import records
 from modelwright.environments import building
-from modelwright.errors import BlobDamaged, EnvironmentNotBuilt, RunNotRegistrable, StepFailed
+from modelwright.environments.interpreters import interpreter_for
+from modelwright.errors import BlobDamaged, EnvironmentNotBuilt, InterpreterUnfit, RunNotRegistrable, StepFailed
 from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
@@ -22,7 +23,6 @@ from modelwright.runs import reuse
 from modelwright.runs.active import ActiveRun, recorded, restore_code
 from modelwright.runs.execution import Rules
 from modelwright.runs.reuse import Evidence
-from modelwright.settings import interpreter
 from modelwright.store import claims, environments, models, projects, reproductions, runs
 from modelwright.store.blobs import digest_of
 from modelwright.store.database import Store
@@ -115,10 +115,10 @@ def reproduce(session: Session, reference: str) -> Reproduction:
             lock = environments.get_environment(store, origin.environment_digest)
             try:
                 environment = building.build(
-                    lock, cache=scratch / "environments", python=interpreter(), wheels=store.folder / "wheels"
+                    lock, cache=scratch / "environments", python=interpreter_for(lock), wheels=store.folder / "wheels"
                 )
-            except EnvironmentNotBuilt as error:
-                cause = f"a dependency is not available: {error.facts['reason']}"
+            except (EnvironmentNotBuilt, InterpreterUnfit) as error:
+                cause = f"a dependency is not available: {error}"
                 return _recorded(session, version, _verdict(Sameness.DIFFERS, "environment", [cause]))
             stage.decided = f"built anew from the lock {lock.digest[:12]}"
         try:

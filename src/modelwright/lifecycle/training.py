@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelwright import records
-from modelwright.environments import building
+from modelwright.environments import placing
 from modelwright.errors import GateWithoutMetric, RunNotResumable, RunNotRunning
 from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session, Stage
@@ -20,7 +20,6 @@ from modelwright.runs.active import ActiveRun, recorded, request_cancel, restore
 from modelwright.runs.closures import Code
 from modelwright.runs.execution import Execution, Progress, Rules
 from modelwright.runs.pipelines import Pipeline
-from modelwright.settings import interpreter
 from modelwright.store import claims, environments, projects, runs
 from modelwright.store.database import Store
 
@@ -53,9 +52,7 @@ class Origin:
 
 def environment_of(store: Store, lock: Lock, *, python: Path | None = None) -> BuiltEnvironment:
     """Return the environment of `lock` in this workspace, built unless it is built already."""
-    return building.build(
-        lock, cache=store.folder / "environments", python=interpreter(python), wheels=store.folder / "wheels"
-    )
+    return placing.build_in(store, lock, named=python)
 
 
 def gate_of(manifest: Manifest) -> Gate:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
-from modelwright.environments import building
+from modelwright.environments import placing
 from modelwright.errors import DeploymentFailed, EndpointNotRunning, EndpointRunning
 from modelwright.models import packages
 from modelwright.records import (
@@ -20,7 +20,7 @@ from modelwright.records import (
 )
 from modelwright.serving import front
 from modelwright.serving.versions import agree
-from modelwright.settings import interpreter, runtime_folder, scoring_timeout_ms
+from modelwright.settings import runtime_folder, scoring_timeout_ms
 from modelwright.store import claims, endpoints, environments, models
 from modelwright.store.changes import change
 from modelwright.store.database import Store
@@ -208,12 +208,7 @@ def _serve_what_is_healthy(store: Store, endpoint: str) -> None:
 
 
 def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec:
-    environment = building.build(
-        environments.get_environment(store, version.environment_digest),
-        cache=store.folder / "environments",
-        python=interpreter(),
-        wheels=store.folder / "wheels",
-    )
+    environment = placing.build_in(store, environments.get_environment(store, version.environment_digest))
     return WorkerSpec(
         version=version.reference,
         python=environment.python,
