@@ -103,7 +103,15 @@ def read_pipeline(path: Path) -> Pipeline:
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "pipeline"]
     if len(functions) != 1:
         raise ProjectInvalid(path=path, reason='it must define one function called "pipeline"')
-    return _Reader(path, modules).read(functions[0])
+    return read_function(functions[0], file=path, modules=modules)
+
+
+def read_function(function: ast.FunctionDef, *, file: Path, modules: dict[str, tuple[str, str]]) -> Pipeline:
+    """Return the pipeline that a function's lines describe; `modules` says where the names that it calls come from.
+
+    Raises ProjectInvalid, with the line in `file`.
+    """
+    return _Reader(file, modules).read(function)
 
 
 @dataclass

@@ -67,17 +67,17 @@ def run_step(request: dict[str, Any], watch: Watch) -> None:
     positional = []
     keywords = {}
     for argument in request["arguments"]:
-        value = _load(argument["path"]) if argument["path"] else argument["value"]
+        value = read_value(argument["path"]) if argument["path"] else argument["value"]
         if argument["keyword"]:
             keywords[argument["keyword"]] = value
         else:
             positional.append(value)
     function = getattr(importlib.import_module(request["module"]), request["function"])
-    before = _restore(request["random"], request["seed"])
+    before = restore_random(request["random"], request["seed"])
     watch.begin()
     result = function(*positional, **keywords)
     watch.end()
-    after = _random_states()
+    after = random_states()
     names = request["outputs"]
     values = tuple(result) if request["is_unpacked"] else (result,) * len(names)
     if len(values) != len(names):
@@ -85,7 +85,7 @@ def run_step(request: dict[str, Any], watch: Watch) -> None:
         raise ValueError(message.format(request["function"], len(values), len(names)))
     numbers = {}
     for name, value in zip(names, values):  # noqa: B905 - Python 3.9 has no strict=; lengths were compared
-        _keep(value, folder / (name + ".value"), name)
+        write_value(value, folder / (name + ".value"), name)
         if isinstance(value, dict) and value and all(_is_number(each) for each in value.values()):
             numbers[name] = {str(key): float(each) for key, each in value.items()}
     has_drawn = after != before
@@ -98,7 +98,7 @@ def run_step(request: dict[str, Any], watch: Watch) -> None:
 # --- values ---
 
 
-def _keep(value: Any, file: Path, name: str) -> None:
+def write_value(value: Any, file: Path, name: str) -> None:
     """Write a value as its pickle with the large buffers behind it, each at a place where it can be used as it lies."""
     buffers: list[pickle.PickleBuffer] = []
 
@@ -130,7 +130,8 @@ def _keep(value: Any, file: Path, name: str) -> None:
             handle.write(buffer.raw())
 
 
-def _load(path: str) -> Any:
+def read_value(path: str) -> Any:
+    """Return a value that `write_value` wrote, or a model as joblib or pickle wrote it."""
     with Path(path).open("rb") as handle:
         if handle.read(len(_MAGIC)) == _MAGIC:
             # A private mapping: reading copies nothing, and a step that changes its input changes its own copy.
@@ -160,19 +161,25 @@ def _is_number(value: Any) -> bool:
 # --- random numbers ---
 
 
-def _restore(states: str | None, seed: int) -> bytes:
+def restore_random(states: str | None, seed: int) -> bytes:
     """Let random draws go on where the step before this one left them, or begin from the run's seed."""
     left = pickle.loads(Path(states).read_bytes()) if states else {}  # noqa: S301 - written by a step of this workspace
-    for name, (_, put, start) in _RANDOM_STATES.items():
+    for name, (_, _, start) in _RANDOM_STATES.items():
         module = sys.modules.get(name)
-        if module is not None and name in left:
-            getattr(module, put)(left[name])
-        elif module is not None:
+        if module is not None and name not in left:
             getattr(module, start)(seed)
-    return _random_states()
+    set_random(left)
+    return random_states()
 
 
-def _random_states() -> bytes:
+def set_random(states: dict[str, Any]) -> None:
+    """Let random draws go on from these states, by module."""
+    for name, state in states.items():
+        if name in sys.modules:
+            getattr(sys.modules[name], _RANDOM_STATES[name][1])(state)
+
+
+def random_states() -> bytes:
     """Return where random draws stand, of the modules that are in use."""
     states = {
         name: getattr(sys.modules[name], get)() for name, (get, _, _) in _RANDOM_STATES.items() if name in sys.modules
@@ -201,8 +208,12 @@ class Watch:
         self._is_on = True  # what is read while the project is imported, every step depends on
 
     def begin(self) -> None:
-        """Listen: the step begins."""
+        """Listen: a step begins."""
         self._is_on = True
+
+    def reset(self) -> None:
+        """Forget what was heard, for the next step of the same process."""
+        self._read, self._written, self._has_connected, self._is_on = {}, set(), False, False
 
     def end(self) -> None:
         """Listen no more."""

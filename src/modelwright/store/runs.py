@@ -77,6 +77,46 @@ def finish_step(change: Change, run_id: str, step: StepRun) -> None:
     change.record(f"step.{done}", f"runs/{run_id}/steps/{step.name}", after={"reason": step.reason})
 
 
+def add_steps(change: Change, run_id: str, steps: Sequence[StepRun]) -> None:
+    """Record steps of one process that have ended since the last time."""
+    change.insert(
+        schema.run_steps,
+        *(
+            {
+                "run_id": run_id,
+                "name": each.name,
+                "position": each.position,
+                "status": each.status,
+                "reason": each.reason,
+                "attempts": each.attempts,
+                "key": each.key,
+                "outputs": each.outputs,
+                "evidence": each.evidence,
+                "reused_from": each.reused_from,
+                "started_at": each.started_at,
+                "finished_at": each.finished_at,
+            }
+            for each in steps
+        ),
+    )
+    change.record("run.steps_ended", f"runs/{run_id}", after={each.name: each.status for each in steps})
+
+
+def latest_results(store: Store, *, experiment: str) -> dict[str, tuple[str, StepRun]]:
+    """Return the succeeded steps of an experiment's newest run, by their keys, each with its run's id."""
+    table, table_of_runs = schema.run_steps, schema.runs
+    newest = (
+        sa.select(table_of_runs.c.id)
+        .where(table_of_runs.c.experiment == experiment, table_of_runs.c.status == Status.SUCCEEDED)
+        .order_by(table_of_runs.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = table.select().where(table.c.run_id == newest, table.c.status == Status.SUCCEEDED)
+    with store.reader.connect() as connection:
+        return {row.key: (row.run_id, _step(row)) for row in connection.execute(query)}
+
+
 def find_results(store: Store, key: str, *, limit: int = 20) -> list[tuple[str, StepRun]]:
     """Return the succeeded executions of steps with this key, each with its run's id, newest first.
 
