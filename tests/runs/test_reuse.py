@@ -7,9 +7,9 @@ import pytest
 from runs.runner import Runner
 
 from modelwright.errors import StepFailed
-from modelwright.records import Status
+from modelwright.records import BuiltEnvironment, Status
 from modelwright.runs.execution import Rules
-from modelwright.store import runs
+from modelwright.store import database, runs
 
 ALL = ["load", "split", "fit", "evaluate", "save"]
 
@@ -145,6 +145,19 @@ def test_a_file_that_a_step_read_changed_and_it_runs_again(runner: Runner, readi
     data.write_text("9 2 3")
     runner.run()
     assert runner.ran() == ALL
+
+
+def test_a_workspace_behind_a_link_reuses_too(tmp_path: Path, project: Path, environment: BuiltEnvironment) -> None:
+    (project / "rows.txt").write_text("1 2 3")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    opened = database.open_store(tmp_path / "link" / ".wright")
+    runner = Runner(opened, project, environment)
+    runner.edit("return [1.0, 2.0, 3.0]", 'return [float(each) for each in open("rows.txt").read().split()]')
+    runner.run()
+    runner.run()
+    opened.close()
+    assert runner.reused() == ALL
 
 
 def test_a_file_outside_of_the_project_counts_too(runner: Runner, tmp_path: Path) -> None:

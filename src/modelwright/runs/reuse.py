@@ -31,8 +31,10 @@ class Places:
     def name(self, path: Path) -> str:
         """Return the name of a path: `code:data/a.csv` in the folder of that name, the path itself elsewhere."""
         for root, folder in self.roots.items():
-            if path.is_relative_to(folder):
-                return f"{root}:{path.relative_to(folder).as_posix()}"
+            # A process knows its folder by its real path, whatever links lead there.
+            for place in (folder, folder.resolve()):
+                if path.is_relative_to(place):
+                    return f"{root}:{path.relative_to(place).as_posix()}"
         return str(path)
 
     def path(self, name: str) -> Path:
