@@ -331,6 +331,14 @@ class TableNotKept(ModelwrightError):
     remedy = "{remedy}"
 
 
+class TableUnknown(ModelwrightError):
+    """What is to be registered is no table of a known kind."""
+
+    code = "table-unknown"
+    problem = 'a "{kind}" cannot be registered as a table'
+    remedy = "give a frame of pandas or polars, or an Arrow table{hint}"
+
+
 class NotTabular(ModelwrightError):
     """A dataset version is no table that can be read."""
 

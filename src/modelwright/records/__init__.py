@@ -1,6 +1,6 @@
 """The nouns: frozen records that the rooms exchange, a file for each. No I/O."""
 
-from modelwright.records.datasets import DatasetVersion
+from modelwright.records.datasets import DataKind, Dataset, DatasetFile, DatasetUser, DatasetVersion, Storage
 from modelwright.records.endpoints import Deployment, DeploymentStatus, Endpoint
 from modelwright.records.environments import BuiltEnvironment, Lock, LockSource, Requirement
 from modelwright.records.ids import new_id, now
@@ -36,6 +36,10 @@ __all__ = [
     "CaptureRecord",
     "Cell",
     "Comparison",
+    "DataKind",
+    "Dataset",
+    "DatasetFile",
+    "DatasetUser",
     "DatasetVersion",
     "DeployAnswer",
     "Deployment",
@@ -70,6 +74,7 @@ __all__ = [
     "Shown",
     "StatementTrace",
     "Status",
+    "Storage",
     "StepRun",
     "Trace",
     "Wishes",

@@ -70,38 +70,43 @@ class Batch:
                     os.unlink(partial)  # noqa: PTH108 - thousands of them, and Path takes longer than the system
         return digests
 
-    def link(self, path: Path, digest: str) -> None:
-        """Make the user's own file, whose digest is known, the blob of that digest, by a hard link.
+    def link_all(self, digests: Mapping[str, str]) -> None:
+        """Make the user's own files, whose digests are known by path, the blobs of these digests, by hard links.
 
-        Nothing is copied, and whoever edits the file in place edits the blob. A blob that is there already and intact
+        Nothing is copied, and whoever edits such a file in place edits the blob. A blob that is here already and intact
         stays. Raises HardlinkRefused where the file system does not allow it.
         """
-        target = _place(self._folder, digest)
-        target.parent.mkdir(exist_ok=True)
-        if target.exists():
-            if target.stat().st_nlink == 1 or digest_of(target) == digest:
-                return
-            target.unlink()
-        try:
-            target.hardlink_to(path)
-        except OSError as error:
-            is_elsewhere = error.errno == errno.EXDEV
-            reason = "it lies on another file system than the workspace" if is_elsewhere else error.strerror
-            raise HardlinkRefused(path=path, reason=reason) from error
-        _sync(target.parent)
+        links: dict[Path, str] = {}
+        for path, digest in digests.items():
+            target = _place(self._folder, digest)
+            target.parent.mkdir(exist_ok=True)
+            if target.exists():
+                if target in links or target.stat().st_nlink == 1 or digest_of(target) == digest:
+                    continue
+                target.unlink()
+            try:
+                target.hardlink_to(path)
+            except OSError as error:
+                is_elsewhere = error.errno == errno.EXDEV
+                reason = "it lies on another file system than the workspace" if is_elsewhere else error.strerror
+                raise HardlinkRefused(path=path, reason=reason) from error
+            links[target] = str(target.parent)
+        _sync_all(self._folder, [*map(str, links), *set(links.values())])
 
     def _copy(
         self, path: Path | str, partial: str, copies: dict[str, str], *, known: str | None
     ) -> tuple[str, int]:
         """Copy the file to `partial`, unless its bytes are here, and plan its move; return its digest and size."""
+        if known:
+            size_bytes = os.stat(path).st_size  # noqa: PTH116 - thousands of them, and Path takes longer than the system
+            if self._is_safe(known, size_bytes, copies):
+                return known, size_bytes
         try:
             source = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise FileNotReadable(path=path, reason=error.strerror) from error
         try:
             size_bytes = os.fstat(source).st_size
-            if known and self._is_safe(known, size_bytes, copies):
-                return known, size_bytes
             if size_bytes <= _SMALL_BYTES:
                 return self._copy_small(source, partial, copies)
             digest = known or digest_of(path)

@@ -32,10 +32,7 @@ def digests(store: Store, paths: Sequence[Path], *, on_hashed: Callable[[int], N
     `on_hashed` is told the size of each file. Raises FileNotReadable.
     """
     names = {path: str(path.absolute()) for path in paths}
-    seen = look(store, list(names.values()))
-    fresh = _hash_all([name for name in seen.signatures if name not in seen.known], on_hashed=on_hashed)
-    remember(store, seen, fresh)
-    found = seen.known | fresh
+    found = complete(store, look(store, list(names.values())), on_hashed=on_hashed)
     return {path: found[name] for path, name in names.items()}
 
 
@@ -63,6 +60,13 @@ def look(store: Store, paths: Sequence[str]) -> Seen:
         if max(found.st_mtime_ns, found.st_ctime_ns) > now - _RACY_NANOSECONDS:
             racy.add(path)
     return Seen(signatures, sizes, _recall(store, signatures), frozenset(racy))
+
+
+def complete(store: Store, seen: Seen, *, on_hashed: Callable[[int], None] | None = None) -> dict[str, str]:
+    """Return the digest of each file that was seen, reading those whose digest is not known."""
+    fresh = _hash_all([path for path in seen.signatures if path not in seen.known], on_hashed=on_hashed)
+    remember(store, seen, fresh)
+    return seen.known | fresh
 
 
 def remember(store: Store, seen: Seen, fresh: Mapping[str, str]) -> None:
