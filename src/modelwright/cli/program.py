@@ -55,6 +55,7 @@ class LazyGroup(click.Group):
         "test": ("project", "Run a project's tests in its own environment."),
         "run": ("run", "Train a project's model on the record; list and show runs."),
         "model": ("model", "Register, list and show model versions."),
+        "dataset": ("dataset", "Register data by name, read it back by version, see who used it."),
         "endpoint": ("endpoint", "Deploy, score, stop and look at endpoints."),
         "up": ("workspace", "Start the workspace's background services."),
         "down": ("workspace", "Stop them; nothing is left running."),
