@@ -244,7 +244,7 @@ class DatasetChanged(ModelwrightError):
         'dataset version "{reference}" is not what was registered: file "{file}" at "{place}" has digest '
         '"{found}", expected "{expected}"'
     )
-    remedy = "bring the file back as it was, or register what it is now: wright dataset add {dataset} {source}"
+    remedy = "{remedy}"
 
 
 class DatasetGone(ModelwrightError):
@@ -256,7 +256,7 @@ class DatasetGone(ModelwrightError):
         'dataset version "{reference}" cannot be read: file "{file}" is gone from "{place}"; '
         'its digest was "{expected}"'
     )
-    remedy = "bring the file back, then: wright dataset add {dataset} {source}"
+    remedy = "{remedy}"
 
 
 class DataNotFound(ModelwrightError):

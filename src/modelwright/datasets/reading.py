@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from modelwright.datasets import windows
 from modelwright.datasets.tables import Table
 from modelwright.datasets.windows import Window
 from modelwright.errors import DatasetChanged, DatasetGone, FileNotReadable, FolderTaken, TimestampInvalid
-from modelwright.records import DatasetFile, DatasetVersion, Storage
+from modelwright.records import DataKind, DatasetFile, DatasetVersion, Storage
 from modelwright.store import datasets, digests
 from modelwright.store.blobs import digest_of
 from modelwright.store.database import Store
@@ -135,9 +136,16 @@ def _place(store: Store, version: DatasetVersion, file: DatasetFile) -> Path:
 
 
 def _as_error(version: DatasetVersion, fault: Fault) -> DatasetChanged | DatasetGone:
-    source = version.source.get("path") or version.source.get("pattern") or "PATH"
-    facts = {"reference": version.reference, "dataset": version.dataset, "source": source, **vars(fault)}
+    facts = {"reference": version.reference, "remedy": _remedy(version), **vars(fault)}
     return DatasetChanged(**facts) if fault.found else DatasetGone(**facts)
+
+
+def _remedy(version: DatasetVersion) -> str:
+    name = version.dataset
+    if version.kind is DataKind.FILES:
+        source = shlex.quote(version.source.get("path") or version.source.get("pattern", "PATH"))
+        return f"bring the file back as it was, then, or to register what it is now: wright dataset add {name} {source}"
+    return f"register the same data as {name} again, or restore the workspace's blobs folder from a backup"
 
 
 def _laid_out(store: Store, version: DatasetVersion) -> Path:

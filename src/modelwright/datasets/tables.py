@@ -187,15 +187,7 @@ def _compare(frame: Any, back: Any) -> None:
     pairs = [(name, frame[name], back[name]) for name in frame.columns]
     pairs.append(("index", frame.index.to_frame(index=False), back.index.to_frame(index=False)))
     for name, before, after in pairs:
-        missing = before.isna()
-        is_same = (
-            str(getattr(before, "dtype", "")) == str(getattr(after, "dtype", ""))
-            and missing.equals(after.isna())
-            and ((before == after).to_numpy(dtype=bool, na_value=False) | missing.to_numpy()).all()
-        )
-        if hasattr(before, "cat"):
-            is_same = is_same and before.dtype == after.dtype
-        if not is_same:
+        if not _is_same(before, after):
             raise TableNotKept(
                 column=name,
                 reason=f"it does not come back as it was ({getattr(before, 'dtype', 'the index')})",
@@ -203,3 +195,12 @@ def _compare(frame: Any, back: Any) -> None:
                 if importlib.util.find_spec("pyarrow")
                 else f"{sys.executable} -m pip install pyarrow, or give it a plain type",
             )
+
+
+def _is_same(before: Any, after: Any) -> bool:
+    """Whether cells have the same types, the same ones are missing, and the others are equal."""
+    if not bool((before.dtypes == after.dtypes) if before.ndim == 1 else (before.dtypes == after.dtypes).all()):
+        return False
+    missing = before.isna()
+    equal = (before == after).to_numpy(dtype=bool, na_value=False)
+    return bool(missing.equals(after.isna()) and (equal | missing.to_numpy()).all())

@@ -5,9 +5,9 @@ with a backslash has one more; floats are the shortest text that reads back as t
 """
 
 import base64
-import csv
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +21,10 @@ TYPES = "table.types.json"
 MISSING = r"\N"
 
 _EMPTY = "empty"
+_EXACT_FLOATS = (3, 1)  # from this release on pandas reads a float as the nearest one without being asked to
 _INTEGER_LIMIT = 1 << 63
+_QUOTE = '"'
+_NEEDS_QUOTES = re.compile(r'^$|[",\r\n]').search
 _SAVED: dict[str, Callable[[Any], str]] = {
     "integer": int.__repr__,
     "number": float.__repr__,
@@ -53,12 +56,9 @@ def write(
     types: list[set[str]] = [set() for _ in columns]
     count = 0
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
+        file.write(_line(columns))
         for row in rows:
-            writer.writerow(
-                [_cell(value, seen, name) for value, seen, name in zip(row, types, columns, strict=True)]
-            )
+            file.write(_line([_cell(value, seen, name) for value, seen, name in zip(row, types, columns, strict=True)]))
             count += 1
     described = [
         {"name": name, "type": _one_type(name, seen)} | ({"dtype": dtypes[name]} if dtypes else {})
@@ -87,19 +87,35 @@ def _check_names(columns: Sequence[str]) -> None:
         raise TableNotKept(column=doubled, reason="another column has the same name", remedy="rename one, with AS")
 
 
-def _cell(value: object, seen: set[str], column: str) -> str:
+def _line(cells: Sequence[str]) -> str:
+    # The module csv leaves a carriage return unquoted, which every reader takes for the end of a line.
+    return ",".join(f'"{each.replace(_QUOTE, _QUOTE * 2)}"' if _NEEDS_QUOTES(each) else each for each in cells) + "\n"
+
+
+def _cell(value: Any, seen: set[str], column: str) -> str:
+    if type(value).__module__ == "numpy" and value.dtype.kind in "biuf":
+        value = value.item()
     kind = _kind(value)
     if kind is None:
         return MISSING
     if kind not in _SAVED:
         remedy = "make it text or numbers; a frame with nested values is kept where pyarrow is installed"
         raise TableNotKept(column=column, reason=f'it holds a "{kind}"', remedy=remedy)
-    if kind == "integer" and not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:  # type: ignore[operator] # an integer
+    if kind == "integer" and not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
         raise TableNotKept(column=column, reason=f"{value} has more than 64 bits", remedy="make it text")
-    if kind == "text" and "\0" in value:  # type: ignore[operator] # a text
+    if kind == "text" and "\0" in value:
         raise TableNotKept(column=column, reason="a text has a NUL character", remedy="make it bytes, or remove it")
+    if kind == "text" and not _is_utf8(value):
+        raise TableNotKept(column=column, reason="a text cannot be written as UTF-8", remedy="make it bytes")
     seen.add(kind)
     return _SAVED[kind](value)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _kind(value: object) -> str | None:
@@ -148,13 +164,14 @@ def frame(table: Path, types: Path, **options: Any) -> Any:
     told = described(types)
     pandas = pandas_of_user()
     columns = told["columns"]
+    if tuple(map(int, pandas.__version__.split(".")[:2])) < _EXACT_FLOATS:
+        options["float_precision"] = "round_trip"
     read = pandas.read_csv(
         table,
         encoding="utf-8",
         keep_default_na=False,
         na_values=[MISSING],
         skip_blank_lines=False,
-        float_precision="round_trip",
         dtype={each["name"]: _read_as(each) for each in columns},
         **options,
     )
