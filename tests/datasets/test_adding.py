@@ -169,7 +169,7 @@ def test_a_hard_link_across_file_systems_is_refused(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = next((each for each in ("/dev/shm", "/run") if os.access(each, os.W_OK)), None)
-    if other is None or os.stat(other).st_dev == store.folder.stat().st_dev:
+    if other is None or Path(other).stat().st_dev == store.folder.stat().st_dev:
         pytest.skip("there is one file system only")
     path = Path(other, f"modelwright-{os.getpid()}")
     path.write_text("x")
@@ -232,7 +232,8 @@ def report(done, whole):
     if done * 2 > whole:
         os.kill(os.getpid(), signal.SIGINT)
 try:
-    adding.add_files(store, "sales", path=sys.argv[2], actor="me", storage=adding.Storage(sys.argv[3]), on_progress=report)
+    storage = adding.Storage(sys.argv[3])
+    adding.add_files(store, "sales", path=sys.argv[2], actor="me", storage=storage, on_progress=report)
 except KeyboardInterrupt:
     print("interrupted")
 """
@@ -304,7 +305,7 @@ def database(tmp_path: Path) -> Path:
     with sqlite3.connect(tmp_path / "shop.db") as connection:
         connection.execute("CREATE TABLE orders (id INTEGER, price REAL, note TEXT, raw BLOB, empty TEXT)")
         rows = [
-            (1, 0.1 + 0.2, "a\nb,\"c\"", b"\x00\xff", None),
+            (1, 0.1 + 0.2, 'a\nb,"c"', b"\x00\xff", None),
             (2, None, "", None, None),
             (9007199254740993, 1e300, r"\N", b"", None),
         ]
@@ -320,7 +321,7 @@ def test_the_rows_of_a_query_come_back_as_they_were(store: Store, database: Path
     assert frame["id"].tolist() == [1, 2, 9007199254740993]
     assert frame["price"].tolist()[0] == 0.1 + 0.2
     assert frame["price"].isna().tolist() == [False, True, False]
-    assert frame["note"].tolist() == ["a\nb,\"c\"", "", r"\N"]
+    assert frame["note"].tolist() == ['a\nb,"c"', "", r"\N"]
     assert frame["raw"].tolist()[::2] == [b"\x00\xff", b""]
     assert frame["empty"].isna().all()
 
@@ -366,7 +367,7 @@ def test_a_database_that_cannot_be_opened_is_named_without_its_password(store: S
 
 def test_a_column_of_several_types_is_refused(store: Store, database: Path) -> None:
     query = "SELECT 1 AS x UNION ALL SELECT 'a'"
-    with pytest.raises(TableNotKept, match='"x".*integer and text'):
+    with pytest.raises(TableNotKept, match=r'"x".*integer and text'):
         adding.add_query(store, "o", query=query, source=str(database), actor="me")
 
 

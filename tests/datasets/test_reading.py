@@ -195,7 +195,7 @@ def test_what_is_no_table_says_so(store: Store, tmp_path: Path, name: str, conte
         reading.read(store, "sales").frame()
 
 
-DAYS = [dt.datetime(2024, 1, day) for day in (1, 2, 3)]
+DAYS = [dt.datetime(2024, 1, day) for day in (1, 2, 3)]  # noqa: DTZ001 - without a zone, as people write them
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ FRAME = pd.DataFrame(
         "zoned": pd.to_datetime(["2024-01-01", "2024-07-01", None]).tz_localize("Europe/Berlin"),
         "span": pd.to_timedelta([1, 2, 3], unit="s"),
         "date": [dt.date(2024, 1, 1), None, dt.date(2024, 1, 2)],
-        "decimal": [Decimal("1.10"), None, Decimal("2")],
+        "decimal": [Decimal("1.10"), None, Decimal(2)],
         "bytes": [b"\x00", None, b""],
         "nothing": [None, None, None],
     }
@@ -52,9 +52,7 @@ def _types(frame: pd.DataFrame) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("has_pyarrow", [False, True])
-def test_a_frame_comes_back_as_it_was(
-    store: Store, has_pyarrow: bool, request: pytest.FixtureRequest
-) -> None:
+def test_a_frame_comes_back_as_it_was(store: Store, has_pyarrow: bool, request: pytest.FixtureRequest) -> None:
     if has_pyarrow:
         pytest.importorskip("pyarrow")
     else:

@@ -140,5 +140,5 @@ def test_a_relative_path_means_another_file_in_another_folder(
 
 
 def test_a_file_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(FileNotReadable, match="gone.csv"):
+    with pytest.raises(FileNotReadable, match=r"gone\.csv"):
         digests(store, [tmp_path / "gone.csv"])

@@ -43,7 +43,7 @@ def dataset() -> None:
 @click.option("--description", metavar="TEXT", help="What the data is.")
 @_tag_option
 @output.json_option
-def add(
+def add(  # noqa: PLR0913 - one for each option
     name: str,
     path: str | None,
     query: str | None,
@@ -86,7 +86,9 @@ def add(
 
 
 @dataset.command("list")
-@click.option("--tag", "tags", metavar="NAME[=VALUE]", multiple=True, help="Only those with this tag; all, if repeated.")
+@click.option(
+    "--tag", "tags", metavar="NAME[=VALUE]", multiple=True, help="Only those with this tag; all, if repeated."
+)
 @click.option("--search", metavar="TEXT", default="", help="Only those whose name holds TEXT.")
 @output.json_option
 def list_(tags: tuple[str, ...], search: str, *, as_json: bool) -> None:
@@ -183,7 +185,9 @@ def verify(reference: str, *, as_json: bool) -> None:
         output.show_json({"version": version.reference, "files": len(version.files), "faults": output.plain(faults)})
     else:
         for each in faults:
-            told = f'is now "{each.found}", expected "{each.expected}"' if each.found else f'is gone from "{each.place}"'
+            told = (
+                f'is now "{each.found}", expected "{each.expected}"' if each.found else f'is gone from "{each.place}"'
+            )
             click.echo(f"{click.style('✗', fg='red')} {each.file} {told}")
         if not faults:
             click.echo(f"{version.reference} is what was registered: {_size(version)}")
@@ -252,12 +256,14 @@ def users(reference: str, *, as_json: bool) -> None:
 
 
 def _check_add(path: str | None, query: str | None, source: str | None, storage: str) -> None:
-    if (path is None) == (query is None):
-        raise click.UsageError("give either PATH or --query")
-    if (query is None) != (source is None):
-        raise click.UsageError("--query and --source go together")
-    if query is not None and storage != "copy":
-        raise click.UsageError("the rows of a query are always kept: leave --storage out")
+    wrong = {
+        "give either PATH or --query": (path is None) == (query is None),
+        "--query and --source go together": (query is None) != (source is None),
+        "the rows of a query are always kept: leave --storage out": query is not None and storage != "copy",
+    }
+    for rule, is_broken in wrong.items():
+        if is_broken:
+            raise click.UsageError(rule)
 
 
 @contextmanager

@@ -40,7 +40,10 @@ def profile_version(
     is_anew: bool = False,
     on_read: Callable[[DatasetVersion], None] = lambda _: None,
 ) -> Profile:
-    """Return the profile of a dataset version, which is computed once and kept. Raises what `read` raises, NotTabular."""
+    """Return the profile of a dataset version, which is computed once and kept.
+
+    Raises what `read` raises, NotTabular and ProfileUnreadable.
+    """
     version = datasets.find_dataset_version(store, reference)
     kept = None if is_anew else datasets.saved_profile(store, version)
     if kept is not None:

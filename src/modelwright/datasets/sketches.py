@@ -134,7 +134,7 @@ class Quantiles:
     @classmethod
     def of(cls, values: Floats) -> Self:
         """Return the sample of finite values."""
-        return cls(len(values), (np.sort(values),))._compacted() if len(values) else cls()
+        return cls(len(values), (np.sort(values),)).compacted() if len(values) else cls()
 
     def merged(self, other: Self) -> Self:
         """Return the sample of both parts together."""
@@ -143,9 +143,9 @@ class Quantiles:
             np.sort(np.concatenate((level, shorter[height]))) if height < len(shorter) else level
             for height, level in enumerate(longer)
         ]
-        return type(self)(self.count + other.count, tuple(together))._compacted()
+        return type(self)(self.count + other.count, tuple(together)).compacted()
 
-    def _compacted(self) -> Self:
+    def compacted(self) -> Self:
         """Return a sample of no more than EXACT_VALUES values: of a level that is too full, every other one goes up."""
         levels = list(self.levels)
         if sum(map(len, levels)) <= EXACT_VALUES:
@@ -176,7 +176,7 @@ class Quantiles:
         return values[order], weights[order]
 
     def quantiles(self, shares: Sequence[float]) -> list[float]:
-        """Return the values below which these shares of all lie, interpolated as pandas does; NaN when there are none."""
+        """Return the values below which these shares of all lie, as pandas interpolates; NaN when there are none."""
         values, weights = self.weighted()
         if not len(values):
             return [math.nan for _ in shares]
@@ -298,7 +298,7 @@ class Frequent:
 
     @classmethod
     def of(cls, values: NDArray[Any], sizes: NDArray[np.int64], *, error: int = 0) -> Self:
-        """Return the summary of different values and how often each is there; of more than COUNTED_VALUES, the rarest go.
+        """Return the summary of different values and how often each is there; beyond COUNTED_VALUES the rarest go.
 
         The values become those of Python: integers, floats and texts.
         """

@@ -43,13 +43,12 @@ class Table:
         return frames[0] if len(frames) == 1 else pandas_of_user().concat(frames, ignore_index=True)
 
     def parts(self, *, texts: Sequence[str] = ()) -> Iterator[Any]:
-        """Give the table as pandas frames of at most some ten thousand rows, as `frame` does; `texts` names columns
-        of text files whose cells are taken as they are written.
+        """Give the table as pandas frames of some ten thousand rows each, as `frame` does.
+
+        `texts` names columns of text files whose cells are taken as they are written.
         """
         if set(self.files) == {typed_csv.TABLE, typed_csv.TYPES}:
-            yield from typed_csv.frame(
-                self.files[typed_csv.TABLE], self.files[typed_csv.TYPES], chunksize=ROWS_A_PART
-            )
+            yield from typed_csv.frame(self.files[typed_csv.TABLE], self.files[typed_csv.TYPES], chunksize=ROWS_A_PART)
             return
         yield from self._all_parts(texts=texts, rows=ROWS_A_PART)
 

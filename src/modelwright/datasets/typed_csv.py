@@ -25,6 +25,20 @@ _EXACT_FLOATS = (3, 1)  # from this release on pandas reads a float as the neare
 _INTEGER_LIMIT = 1 << 63
 _QUOTE = '"'
 _NEEDS_QUOTES = re.compile(r'^$|[",\r\n]').search
+# In this order: True is an integer too, and a time of a day a date.
+_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "number"),
+    (str, "text"),
+    (bytes, "bytes"),
+    (memoryview, "bytes"),
+    (dt.datetime, "datetime"),
+    (dt.date, "date"),
+    (dt.time, "time"),
+    (dt.timedelta, "duration"),
+    (Decimal, "decimal"),
+)
 _SAVED: dict[str, Callable[[Any], str]] = {
     "integer": int.__repr__,
     "number": float.__repr__,
@@ -120,32 +134,10 @@ def _is_utf8(text: str) -> bool:
 
 def _kind(value: object) -> str | None:
     """Return the type of a cell as it is named here, None for a missing one, its own name for an unknown one."""
-    match value:
-        case None:
-            return None
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "number" if value == value else None  # noqa: PLR0124 - NaN, which pandas has for missing
-        case str():
-            return "text"
-        case bytes() | memoryview():
-            return "bytes"
-        case dt.datetime():
-            return "datetime" if value == value else None  # noqa: PLR0124 - NaT, the missing time of pandas
-        case dt.date():
-            return "date"
-        case dt.time():
-            return "time"
-        case dt.timedelta():
-            return "duration"
-        case Decimal():
-            return "decimal"
-        case _:
-            name = type(value).__name__
-            return None if name in {"NAType", "NaTType"} else name
+    is_not_itself = isinstance(value, float | Decimal) and value != value  # noqa: PLR0124 - NaN, as pandas has it
+    if value is None or is_not_itself or type(value).__name__ in {"NAType", "NaTType"}:
+        return None
+    return next((name for kind, name in _KINDS if isinstance(value, kind)), type(value).__name__)
 
 
 def _one_type(column: str, seen: set[str]) -> str:

@@ -45,7 +45,7 @@ class Batch:
         self,
         paths: Sequence[Path | str],
         *,
-        known: Mapping[Path | str, str] | None = None,
+        known: Mapping[str, str] | None = None,
         on_added: Callable[[int], None] = _told_nobody,
     ) -> list[str]:
         """Copy the files in and return their digests, in their order; `on_added` is told the size of each.
@@ -60,7 +60,7 @@ class Batch:
         prefix = f"{self._folder}/partial/{os.getpid()}-{secrets.token_hex(4)}"
         try:
             for number, path in enumerate(paths):
-                digest, size_bytes = self._copy(path, f"{prefix}-{number}", copies, known=known.get(path))
+                digest, size_bytes = self._copy(path, f"{prefix}-{number}", copies, known=known.get(str(path)))
                 digests.append(digest)
                 on_added(size_bytes)
             self._publish(copies)
@@ -93,9 +93,7 @@ class Batch:
             links[target] = str(target.parent)
         _sync_all(self._folder, [*map(str, links), *set(links.values())])
 
-    def _copy(
-        self, path: Path | str, partial: str, copies: dict[str, str], *, known: str | None
-    ) -> tuple[str, int]:
+    def _copy(self, path: Path | str, partial: str, copies: dict[str, str], *, known: str | None) -> tuple[str, int]:
         """Copy the file to `partial`, unless its bytes are here, and plan its move; return its digest and size."""
         if known:
             size_bytes = os.stat(path).st_size  # noqa: PTH116 - thousands of them, and Path takes longer than the system
@@ -126,7 +124,7 @@ class Batch:
         digest = blake3(content).hexdigest()
         if not self._is_safe(digest, len(content), copies):
             copies[_name(self._folder, digest)] = partial
-            with open(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444), "wb", buffering=0) as copy:
+            with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444), "wb", buffering=0) as copy:
                 copy.write(content)
         return digest, len(content)
 

@@ -136,9 +136,7 @@ def change_tags(change: Change, name: str, *, added: Mapping[str, str], removed:
     after = {tag: value for tag, value in (before | dict(added)).items() if tag not in set(removed) - set(added)}
     if after != before:
         change.delete(tags, of_dataset)
-        change.insert(
-            tags, *({"dataset_id": found[0].id, "name": tag, "value": value} for tag, value in after.items())
-        )
+        change.insert(tags, *({"dataset_id": found[0].id, "name": tag, "value": value} for tag, value in after.items()))
         change.record("dataset.tagged", f"datasets/{name}", before=before, after=after)
 
 
@@ -310,6 +308,4 @@ def _datasets(store: Store, where: sa.ColumnElement[bool]) -> list[Dataset]:
                 of_each[row.dataset_id].append(to_record(names[row.dataset_id], row))
             for row in connection.execute(tags.select().where(tags.c.dataset_id.in_(some)).order_by(tags.c.name)):
                 labels[row.dataset_id][row.name] = row.value
-    return [
-        Dataset(row.name, row.description, labels[row.id], row.created_at, tuple(of_each[row.id])) for row in rows
-    ]
+    return [Dataset(row.name, row.description, labels[row.id], row.created_at, tuple(of_each[row.id])) for row in rows]
