@@ -8,6 +8,7 @@ pyarrow.
 """
 
 import argparse
+import importlib
 import os
 import statistics
 import subprocess
@@ -104,9 +105,7 @@ def in_process(folder: Path) -> tuple[list[float], list[float]]:
     os.environ["WRIGHT_WORKSPACE"] = str(folder / "in-process")
     (folder / "chain_functions.py").write_text(f"{FUNCTIONS}\n\n{CHAIN}")
     sys.path.insert(0, str(folder))
-    import chain_functions
-
-    chain = inprocess.pipeline(chain_functions.pipeline)
+    chain = inprocess.pipeline(importlib.import_module("chain_functions").pipeline)
     chain()
     first = [_timed(lambda: chain(is_fresh=True)) for _ in range(ROUNDS)]
     return first, [_timed(chain) for _ in range(ROUNDS)]

@@ -215,6 +215,166 @@ class TestsFailed(ModelwrightError):
     remedy = "cd {folder} && {command}"
 
 
+# --- datasets --------------------------------------------------------------------------------------------------------
+
+
+class DatasetMissing(ModelwrightError):
+    """No such dataset or version."""
+
+    code = "dataset-missing"
+    status = 404
+    problem = 'no dataset version "{reference}" in this workspace'
+    remedy = "wright dataset list"
+
+
+class ReferenceInvalid(ModelwrightError):
+    """A dataset version is named in no known way."""
+
+    code = "reference-invalid"
+    problem = '"{reference}" names no dataset version: write NAME:3, or NAME or NAME:latest for the newest'
+    remedy = "wright dataset list"
+
+
+class DatasetChanged(ModelwrightError):
+    """The bytes of a pinned version are not those that were registered."""
+
+    code = "dataset-changed"
+    status = 409
+    problem = (
+        'dataset version "{reference}" is not what was registered: file "{file}" at "{place}" has digest '
+        '"{found}", expected "{expected}"'
+    )
+    remedy = "{remedy}"
+
+
+class DatasetGone(ModelwrightError):
+    """A file of a pinned version is no longer there."""
+
+    code = "dataset-gone"
+    status = 410
+    problem = (
+        'dataset version "{reference}" cannot be read: file "{file}" is gone from "{place}"; '
+        'its digest was "{expected}"'
+    )
+    remedy = "{remedy}"
+
+
+class DataNotFound(ModelwrightError):
+    """A path, folder or pattern that names data names nothing."""
+
+    code = "data-not-found"
+    status = 404
+    problem = '"{path}" has no data: {reason}'
+    remedy = "ls {folder}"
+
+
+class DataNotRegular(ModelwrightError):
+    """Data holds something that has no bytes of its own to pin, such as a symbolic link."""
+
+    code = "data-not-regular"
+    status = 422
+    problem = '"{path}" cannot be registered: it is {what}'
+    remedy = "{remedy}"
+
+
+class FileNotReadable(ModelwrightError):
+    """A file that is to be read cannot be."""
+
+    code = "file-not-readable"
+    status = 403
+    problem = '"{path}" cannot be read: {reason}'
+    remedy = "ls -l {path}"
+
+
+class FileBusy(ModelwrightError):
+    """A file changed while it was read."""
+
+    code = "file-busy"
+    status = 409
+    problem = '"{path}" was written to while it was being read'
+    remedy = "wait until whoever writes it has finished, then do it again"
+
+
+class HardlinkRefused(ModelwrightError):
+    """The file system does not allow a hard link."""
+
+    code = "hardlink-refused"
+    status = 422
+    problem = '"{path}" cannot be kept by a hard link: {reason}'
+    remedy = "--storage copy keeps its bytes, --storage reference only its digest and place"
+
+
+class SourceNotReached(ModelwrightError):
+    """A database that a query is for cannot be opened."""
+
+    code = "source-not-reached"
+    status = 424
+    problem = 'the database "{source}" cannot be opened: {reason}'
+    remedy = "--source takes the path of an SQLite file or a URL such as postgresql://USER@HOST/NAME"
+
+
+class QueryFailed(ModelwrightError):
+    """A database refused a query, or the query gives no table."""
+
+    code = "query-failed"
+    status = 422
+    problem = 'the query "{query}" gave no table: {reason}'
+    remedy = "try it in the database's own program first"
+
+
+class TableNotKept(ModelwrightError):
+    """A table cannot be written so that it comes back the same."""
+
+    code = "table-not-kept"
+    status = 422
+    problem = 'column "{column}" cannot be kept as it is: {reason}'
+    remedy = "{remedy}"
+
+
+class TableUnknown(ModelwrightError):
+    """What is to be registered is no table of a known kind."""
+
+    code = "table-unknown"
+    problem = 'a "{kind}" cannot be registered as a table'
+    remedy = "give a frame of pandas or polars, or an Arrow table{hint}"
+
+
+class NotTabular(ModelwrightError):
+    """A dataset version is no table that can be read."""
+
+    code = "not-tabular"
+    status = 422
+    problem = 'dataset version "{reference}" cannot be read as a table: {reason}'
+    remedy = "wright dataset show {reference}; wright dataset export {reference} FOLDER gives its files"
+
+
+class TimestampInvalid(ModelwrightError):
+    """A column of times is missing or holds something else."""
+
+    code = "timestamp-invalid"
+    status = 422
+    problem = 'column "{column}" of "{dataset}" cannot tell the time: {reason}'
+    remedy = "name another column when registering: wright dataset add … --timestamp COLUMN"
+
+
+class ProfileUnreadable(ModelwrightError):
+    """A stored profile has a format that this release does not know."""
+
+    code = "profile-unreadable"
+    status = 409
+    problem = 'the profile has format "{found}", this release knows "{known}"'
+    remedy = "wright dataset profile NAME:VERSION --again"
+
+
+class FolderTaken(ModelwrightError):
+    """Files would be written among others."""
+
+    code = "folder-taken"
+    status = 409
+    problem = '"{folder}" is there already; an export goes to a new or empty folder'
+    remedy = "name another folder"
+
+
 # --- models ----------------------------------------------------------------------------------------------------------
 
 

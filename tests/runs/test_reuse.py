@@ -10,6 +10,7 @@ from modelwright.errors import StepFailed
 from modelwright.records import BuiltEnvironment, Status
 from modelwright.runs.execution import Rules
 from modelwright.store import database, runs
+from modelwright.store.blobs import digest_of
 
 ALL = ["load", "split", "fit", "evaluate", "save"]
 
@@ -227,13 +228,19 @@ def test_a_step_that_used_the_network_is_not_reused(runner: Runner) -> None:
     assert runner.ran() == ["load"]
 
 
-def test_a_lost_or_damaged_output_is_made_again(runner: Runner) -> None:
+@pytest.mark.parametrize("harm", ["lost", "damaged"])
+def test_an_output_that_is_lost_or_damaged_is_made_again(runner: Runner, harm: str) -> None:
     first = runner.run()
-    lost = runner.store.blobs.path(first.steps[1].outputs["train"])
-    lost.unlink()
+    output = runner.store.blobs.path(first.steps[1].outputs["train"])
+    if harm == "lost":
+        output.unlink()
+    else:
+        output.chmod(0o644)
+        output.write_bytes(output.read_bytes()[:-1] + b"?")
     second = runner.run()
     assert runner.ran() == ["split"]
     assert second.steps[1].outputs == first.steps[1].outputs
+    assert digest_of(output) == first.steps[1].outputs["train"]
 
 
 def test_a_failed_step_is_never_reused(runner: Runner) -> None:

@@ -57,6 +57,7 @@ class LazyGroup(click.Group):
         "environment": ("environment", "Lock, name, build and compare environments."),
         "model": ("model", "Register, list and show model versions."),
         "reproduce": ("reproduce", "Make a model version again from the record, and say how like it the new one is."),
+        "dataset": ("dataset", "Register data by name, read it back by version, see who used it."),
         "endpoint": ("endpoint", "Deploy, score, stop and look at endpoints."),
         "up": ("workspace", "Start the workspace's background services."),
         "down": ("workspace", "Stop them; nothing is left running."),

@@ -1,6 +1,6 @@
 """The nouns: frozen records that the rooms exchange, a file for each. No I/O."""
 
-from modelwright.records.datasets import DatasetVersion
+from modelwright.records.datasets import DataKind, Dataset, DatasetFile, DatasetUser, DatasetVersion, Storage
 from modelwright.records.endpoints import Deployment, DeploymentStatus, Endpoint
 from modelwright.records.environments import (
     BuiltEnvironment,
@@ -51,6 +51,10 @@ __all__ = [
     "CaptureRecord",
     "Cell",
     "Comparison",
+    "DataKind",
+    "Dataset",
+    "DatasetFile",
+    "DatasetUser",
     "DatasetVersion",
     "DeployAnswer",
     "Deployment",
@@ -95,6 +99,7 @@ __all__ = [
     "StatementTrace",
     "Status",
     "StepRun",
+    "Storage",
     "Trace",
     "VersionChange",
     "Wanted",

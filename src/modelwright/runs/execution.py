@@ -27,7 +27,7 @@ from modelwright.runs.pipelines import Argument, Pipeline, Step
 from modelwright.runs.reuse import Evidence, Places
 from modelwright.runs.workers import Ended, Pool
 from modelwright.settings import variable
-from modelwright.store import runs
+from modelwright.store import digests, runs
 from modelwright.store.changes import change
 
 OUTPUT_FOLDER = "output_folder"
@@ -269,7 +269,9 @@ class Execution:
                 continue
             if has_drawn and evidence.drew_from != self._random:
                 continue
-            if not reuse.holds(found, evidence, places=self._places, blobs=self.active.store.blobs):
+            if not reuse.holds(
+                found, evidence, places=self._places, blobs=self.active.store.blobs, digest=self._digest
+            ):
                 continue
             self._take(state, found, evidence, run_id=run_id)
             return True
@@ -307,7 +309,12 @@ class Execution:
             if state.told:
                 told.write_text(json.dumps(state.told), encoding="utf-8")
             state.evidence = replace(
-                reuse.seen(facts, places=self._places, ignored=(self.active.store.folder / "blobs", folder)),
+                reuse.seen(
+                    facts,
+                    places=self._places,
+                    ignored=(self.active.store.folder / "blobs", folder),
+                    digest=self._digest,
+                ),
                 drew_from=state.drew_from,
                 left_random=batch.take(folder / "random.states") if facts["has_drawn"] else None,
                 files=self._written(state, batch.add),
@@ -434,6 +441,9 @@ class Execution:
         digests = {name: maker.outputs[name] for name, maker in state.makers.items()}
         made = {name: (digest, self.active.store.blobs.path(digest)) for name, digest in digests.items()}
         return made | {name: given for name, given in self._given.items() if name in state.step.inputs}
+
+    def _digest(self, path: Path) -> str:
+        return digests.digests(self.active.store, [path])[path]
 
     def _parameters(self) -> dict[str, object]:
         return self.active.run.parameters | {OUTPUT_FOLDER: OUTPUT_FOLDER}

@@ -9,11 +9,12 @@ is never reused.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modelwright.errors import FileNotReadable
 from modelwright.records import StepRun
 from modelwright.runs.pipelines import Step
 from modelwright.store.blobs import Blobs, digest_of
@@ -111,16 +112,29 @@ def key(
     return blake3(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
 
 
-def holds(step: StepRun, evidence: Evidence, *, places: Places, blobs: Blobs) -> bool:
-    """Whether the recorded outputs of a step are there, and all that it read is as it was."""
+def holds(
+    step: StepRun, evidence: Evidence, *, places: Places, blobs: Blobs, digest: Callable[[Path], str] | None = None
+) -> bool:
+    """Whether the recorded outputs of a step are there, and all that it read is as it was.
+
+    With `digest`, which gives that of a file, the bytes of the outputs are looked at as well.
+    """
     if evidence.has_connected or evidence.is_unstable:
         return False
-    if not all(blobs.path(each).exists() for each in [*step.outputs.values(), *evidence.blobs]):
-        return False
-    return all(content_digest(places.path(name)) == digest for name, digest in evidence.read.items())
+    for each in {*step.outputs.values(), *evidence.blobs}:
+        path = blobs.path(each)
+        if not path.exists() or (digest is not None and digest(path) != each):
+            return False
+    return all(content_digest(places.path(name), digest or digest_of) == then for name, then in evidence.read.items())
 
 
-def seen(facts: Mapping[str, Any], *, places: Places, ignored: tuple[Path, ...]) -> Evidence:
+def seen(
+    facts: Mapping[str, Any],
+    *,
+    places: Places,
+    ignored: tuple[Path, ...],
+    digest: Callable[[Path], str] = digest_of,
+) -> Evidence:
     """Return the evidence of what a step's process reported; files below `ignored` are the run's own affair."""
     read: dict[str, str] = {}
     is_unstable = False
@@ -128,12 +142,12 @@ def seen(facts: Mapping[str, Any], *, places: Places, ignored: tuple[Path, ...])
         path = Path(text)
         if any(path.is_relative_to(each) for each in ignored) or text in facts["written"]:
             continue
-        read[places.name(path)] = content_digest(path)
+        read[places.name(path)] = content_digest(path, digest)
         is_unstable |= stamp is not None and path.is_file() and stamp != list(_stamp(path))
     return Evidence(read=read, has_connected=facts["has_connected"], is_unstable=is_unstable, numbers=facts["numbers"])
 
 
-def content_digest(path: Path) -> str:
+def content_digest(path: Path, digest: Callable[[Path], str] = digest_of) -> str:
     """Return the digest of a file's bytes, of the names in a folder, or a word for nothing there."""
     try:
         if path.is_dir():
@@ -141,8 +155,8 @@ def content_digest(path: Path) -> str:
 
             names = sorted(each for each in os.listdir(path) if each != "__pycache__")  # noqa: PTH208 - names, not paths
             return "folder " + blake3("\0".join(names).encode()).hexdigest()
-        return digest_of(path) if path.stat().st_size else "empty"
-    except OSError:
+        return digest(path) if path.stat().st_size else "empty"
+    except (OSError, FileNotReadable):
         return _ABSENT
 
 
