@@ -133,6 +133,15 @@ class ProjectInvalid(ModelwrightError):
     remedy = "mend the file, or convert the notebook again: wright convert TRAINING.ipynb"
 
 
+class SnapshotTooLarge(ModelwrightError):
+    """A folder is too large to be kept as the code that ran."""
+
+    code = "snapshot-too-large"
+    status = 413
+    problem = 'the code in "{folder}" is more than {limit}; nothing of it was kept. Found first: {largest}'
+    remedy = "name in {folder}/.wrightignore what is no code, or lift the limit: WRIGHT_SNAPSHOT_NO_LIMIT=1"
+
+
 class ProjectWithoutNotebook(ModelwrightError):
     """There is no notebook that the project could be compared with."""
 

@@ -11,6 +11,7 @@ from modelwright.records import Artifact, DatasetVersion, GitState, Kind, Point,
 from modelwright.store import datasets, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.points import add_points
 
 
 def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
@@ -95,26 +96,8 @@ def find_results(store: Store, key: str, *, limit: int = 20) -> list[tuple[str, 
 
 def log_points(change: Change, run_id: str, points: Sequence[Point]) -> None:
     """Add points to a run's metrics; the last one of each name is the metric's value in lists and searches."""
-    change.append(
-        schema.run_metrics,
-        [
-            {
-                "run_id": run_id,
-                "name": each.name,
-                "step": each.step,
-                "value": each.value,
-                "recorded_at": each.recorded_at,
-            }
-            for each in points
-        ],
-    )
-    table = schema.run_summaries
-    for each in {point.name: point for point in points}.values():
-        is_this = (table.c.run_id == run_id) & (table.c.name == each.name)
-        values: dict[str, Any] = {"step": each.step, "value": each.value}
-        found = change.connection.execute(table.update().where(is_this).values(**values)).rowcount
-        if not found:
-            change.append(table, [{"run_id": run_id, "name": each.name} | values])
+    logged = [(run_id, each.name, each.step, each.value, each.recorded_at.timestamp()) for each in points]
+    add_points(change.connection, logged)
 
 
 def list_points(store: Store, run_id: str, *, after: int = 0) -> list[tuple[int, Point]]:

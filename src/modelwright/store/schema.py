@@ -286,6 +286,16 @@ run_artifacts = sa.Table(
     _column("size_bytes", sa.BigInteger),
 )
 
+# The files of each state of the code that ran, once: the many runs of one state share its rows by `code_digest`.
+code_files = sa.Table(
+    "code_files",
+    metadata,
+    _column("code_digest", primary_key=True),
+    _column("path", primary_key=True),
+    _column("digest", index=True),
+    _column("size_bytes", sa.BigInteger),
+)
+
 run_datasets = sa.Table(
     "run_datasets",
     metadata,

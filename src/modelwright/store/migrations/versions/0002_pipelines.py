@@ -19,6 +19,17 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
         sa.PrimaryKeyConstraint("name", name=op.f("pk_pipelines")),
     )
     op.create_table(
+        "code_files",
+        sa.Column("code_digest", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("code_digest", "path", name=op.f("pk_code_files")),
+    )
+    with op.batch_alter_table("code_files", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_code_files_digest"), ["digest"], unique=False)
+
+    op.create_table(
         "dataset_tags",
         sa.Column("dataset_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
