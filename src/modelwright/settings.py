@@ -70,6 +70,11 @@ def snapshots_are_limited() -> bool:
     return os.environ.get("WRIGHT_SNAPSHOT_NO_LIMIT", "") in {"", "0"}
 
 
+def notebook() -> str | None:
+    """Return the path of the notebook whose kernel this is, as Jupyter says in `JPY_SESSION_NAME`; None elsewhere."""
+    return os.environ.get("JPY_SESSION_NAME") or None
+
+
 def runtime_folder(workspace: Path) -> Path:
     """Return a short, private folder for this workspace's sockets.
 

@@ -27,7 +27,7 @@ _COUNT_LIMIT = 2_000
 _TICK_NS = 2_000_000_000
 
 _Stat = tuple[int, int, int]
-_known: dict[Path, dict[str, tuple[_Stat, int, str]]] = {}
+_known: dict[Path, dict[str, tuple[_Stat, int, Artifact]]] = {}
 
 
 def code_files(folder: Path) -> dict[str, Path]:
@@ -47,15 +47,14 @@ def code_state(folder: Path) -> tuple[Artifact, ...]:
     """Return each of the project's own files with digest and size. Only files that changed since are read again."""
     listed = _listed(folder)
     before, now = _known.get(folder, {}), time.time_ns()
-    known, files = {}, []
+    known = {}
     for name, stat in listed.items():
         found = before.get(name)
         if found is None or found[0] != stat or found[1] - stat[1] < _TICK_NS:
-            found = (stat, now, digest_of(folder / name))
+            found = (stat, now, Artifact(name, digest_of(folder / name), stat[0]))
         known[name] = found
-        files.append(Artifact(name, found[2], stat[0]))
     _known[folder] = known
-    return tuple(files)
+    return tuple(file for _, _, file in known.values())
 
 
 def digest_files(files: Iterable[Artifact]) -> str:

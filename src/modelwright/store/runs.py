@@ -1,12 +1,13 @@
 """Runs with their steps, parameters, metrics, artifacts and datasets."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.errors import RunMissing
+from modelwright.errors import ParameterFixed, RunMissing
 from modelwright.records import Artifact, DatasetVersion, GitState, Kind, Point, Run, Status, StepRun
 from modelwright.store import datasets, schema
 from modelwright.store.changes import Change
@@ -46,6 +47,45 @@ def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
     )
     set_tags(change, run.id, run.tags)
     change.record("run.started", f"runs/{run.id}", after={"project": run.project, "parameters": run.parameters})
+
+
+def set_parameters(change: Change, run_id: str, parameters: Mapping[str, object]) -> None:
+    """Record parameters of a run that has begun. Raises ParameterFixed when one of them has another value already."""
+    table = schema.run_parameters
+    known = {row.name: row.value for row in change.rows(table.select().where(table.c.run_id == run_id))}
+    for name, value in parameters.items():
+        if name in known and json.dumps(known[name]) != json.dumps(value):
+            raise ParameterFixed(name=name, run=run_id, old=known[name], new=value)
+    new = {name: value for name, value in parameters.items() if name not in known}
+    if new:
+        change.insert(table, *({"run_id": run_id, "name": name, "value": value} for name, value in new.items()))
+        change.record("run.parameters_added", f"runs/{run_id}", after=new)
+
+
+def keep_code(change: Change, digest: str, files: Sequence[Artifact]) -> None:
+    """Record the files of a state of the code, unless it is known; their blobs are in the store already."""
+    table = schema.code_files
+    if change.rows(sa.select(table.c.path).where(table.c.code_digest == digest).limit(1)):
+        return
+    change.append(
+        table,
+        [
+            {"code_digest": digest, "path": each.path, "digest": each.digest, "size_bytes": each.size_bytes}
+            for each in files
+        ],
+    )
+
+
+def list_code(store: Store, run: Run) -> dict[str, Artifact]:
+    """Return the files of the code that ran, by their paths in its folder."""
+    table = schema.code_files
+    query = table.select().where(table.c.code_digest == run.code_digest).order_by(table.c.path)
+    with store.reader.connect() as connection:
+        rows = connection.execute(query).all()
+    if rows:
+        return {row.path: Artifact(row.path, row.digest, row.size_bytes) for row in rows}
+    kept = {each.path.removeprefix("code/"): each for each in run.artifacts if each.path.startswith("code/")}
+    return {path: replace(each, path=path) for path, each in kept.items()}
 
 
 def start_step(change: Change, run_id: str, *, name: str, position: int, key: str | None) -> None:
@@ -232,7 +272,7 @@ def list_runs(
 
 def blob_digests(connection: sa.Connection) -> set[str]:
     """Return the digests of all blobs that steps, runs, dataset versions and published pipelines refer to."""
-    tables = (schema.run_artifacts, schema.dataset_files, schema.pipeline_files)
+    tables = (schema.run_artifacts, schema.code_files, schema.dataset_files, schema.pipeline_files)
     found = {row.digest for table in tables for row in connection.execute(sa.select(table.c.digest))}
     steps = schema.run_steps
     for row in connection.execute(sa.select(steps.c.outputs, steps.c.evidence)):
