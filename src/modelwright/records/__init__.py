@@ -3,6 +3,7 @@
 from modelwright.records.datasets import DatasetVersion
 from modelwright.records.endpoints import Deployment, DeploymentStatus, Endpoint
 from modelwright.records.environments import BuiltEnvironment, Lock, LockSource, Requirement
+from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
 from modelwright.records.ids import new_id, now
 from modelwright.records.models import ModelVersion, PackageFile
 from modelwright.records.notebooks import (
@@ -30,12 +31,15 @@ from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits
 from modelwright.records.traces import StatementTrace, Trace
 
 __all__ = [
+    "AllOf",
+    "AnyOf",
     "Artifact",
     "Beside",
     "BuiltEnvironment",
     "CaptureRecord",
     "Cell",
     "Comparison",
+    "Condition",
     "DatasetVersion",
     "DeployAnswer",
     "Deployment",
@@ -54,8 +58,10 @@ __all__ = [
     "ModelVersion",
     "Notebook",
     "NotebookRun",
+    "Order",
     "PackageFile",
     "Parameter",
+    "Place",
     "Plan",
     "Plot",
     "Point",
@@ -71,6 +77,7 @@ __all__ = [
     "StatementTrace",
     "Status",
     "StepRun",
+    "Term",
     "Trace",
     "Wishes",
     "WorkerSpec",

@@ -45,8 +45,11 @@ def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
         schema.run_parameters,
         *({"run_id": run.id, "name": name, "value": value} for name, value in run.parameters.items()),
     )
-    set_tags(change, run.id, run.tags)
-    change.record("run.started", f"runs/{run.id}", after={"project": run.project, "parameters": run.parameters})
+    change.insert(
+        schema.run_tags, *({"run_id": run.id, "name": name, "value": value} for name, value in run.tags.items())
+    )
+    begun = {"project": run.project, "parameters": run.parameters, "tags": run.tags}
+    change.record("run.started", f"runs/{run.id}", after=begun)
 
 
 def set_parameters(change: Change, run_id: str, parameters: Mapping[str, object]) -> None:
@@ -270,6 +273,14 @@ def list_runs(
         return _runs(connection, sa.and_(sa.true(), *wanted))
 
 
+def load_runs(connection: sa.Connection, run_ids: Sequence[str]) -> list[Run]:
+    """Return the runs of these ids, newest first, without their steps and artifacts."""
+    found = []
+    for start in range(0, len(run_ids), 500):  # a statement of SQLite takes only so many values
+        found += _runs(connection, schema.runs.c.id.in_(run_ids[start : start + 500]))
+    return found
+
+
 def blob_digests(connection: sa.Connection) -> set[str]:
     """Return the digests of all blobs that steps, runs, dataset versions and published pipelines refer to."""
     tables = (schema.run_artifacts, schema.code_files, schema.dataset_files, schema.pipeline_files)
@@ -341,8 +352,11 @@ def _runs(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[Run]
 def _named(connection: sa.Connection, table: sa.Table, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the values of a table of names and values for each of the runs."""
     found: dict[str, dict[str, Any]] = {run_id: {} for run_id in run_ids}
+    read = table.c.value.type.dialect_impl(connection.dialect).result_processor(connection.dialect, None)
     for start in range(0, len(run_ids), 500):  # a statement of SQLite takes only so many values
-        some = run_ids[start : start + 500]
-        for row in connection.execute(table.select().where(table.c.run_id.in_(some)).order_by(table.c.name)):
-            found[row.run_id][row.name] = row.value
+        some = tuple(run_ids[start : start + 500])
+        marks = ", ".join("?" * len(some))
+        query = f"SELECT run_id, name, value FROM {table.name} WHERE run_id IN ({marks}) ORDER BY run_id, name"  # noqa: S608 - ours
+        for run_id, name, value in connection.exec_driver_sql(query, some).fetchall():
+            found[run_id][name] = read(value) if read else value
     return found

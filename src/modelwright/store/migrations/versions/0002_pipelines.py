@@ -264,6 +264,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
         batch_op.alter_column("size_bytes", existing_type=sa.INTEGER(), type_=sa.BigInteger(), existing_nullable=False)
 
     _number_points()
+    op.create_index(op.f("ix_run_parameters_name_value"), "run_parameters", ["name", "value"], unique=False)
 
     with op.batch_alter_table("run_steps", schema=None) as batch_op:
         batch_op.add_column(sa.Column("reason", sa.Text(), server_default="", nullable=False))
@@ -291,7 +292,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
         batch_op.alter_column("project_id", existing_type=sa.TEXT(), nullable=True)
         batch_op.alter_column("environment_digest", existing_type=sa.TEXT(), nullable=True)
         batch_op.alter_column("code_digest", existing_type=sa.TEXT(), nullable=True)
-        batch_op.create_index(batch_op.f("ix_runs_experiment"), ["experiment"], unique=False)
+        batch_op.create_index(batch_op.f("ix_runs_experiment_id"), ["experiment", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_runs_status_id"), ["status", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_runs_parent_id"), ["parent_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_runs_pipeline_version_id"), ["pipeline_version_id"], unique=False)
         batch_op.create_foreign_key(
