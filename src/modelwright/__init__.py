@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from modelwright.runs.recording import cancel_run, command, pipeline, step
     from modelwright.runs.searching import search_runs
     from modelwright.runs.tracking import (
         active_run,
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "active_run",
+    "cancel_run",
+    "command",
     "log_artifact",
     "log_figure",
     "log_metric",
@@ -30,16 +33,21 @@ __all__ = [
     "log_parameters",
     "log_table",
     "note",
+    "pipeline",
     "search_runs",
     "set_tag",
     "set_tags",
     "start_run",
+    "step",
 ]
 
 __version__ = "0.1.0"
 
 # Loaded when they are first asked for: importing the package does nothing else.
-_HOMES = {"search_runs": "modelwright.runs.searching"}
+_HOMES = {
+    "search_runs": "modelwright.runs.searching",
+    **dict.fromkeys(("cancel_run", "command", "pipeline", "step"), "modelwright.runs.recording"),
+}
 
 
 def __getattr__(name: str) -> Any:

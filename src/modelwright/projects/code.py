@@ -128,9 +128,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
                 yield name, entry
 
 
-def _is_ignored(
-    name: str, rules: tuple[tuple[str, ignoring.Rules], ...], *, is_folder: bool, is_own: bool
-) -> bool:
+def _is_ignored(name: str, rules: tuple[tuple[str, ignoring.Rules], ...], *, is_folder: bool, is_own: bool) -> bool:
     is_no_code = bool(_NOT_CODE.ignores(name, is_folder=is_folder))
     if is_no_code and not is_own:
         return True

@@ -187,7 +187,9 @@ def _forked() -> None:
     _farewell.forget()
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing:  # its processes end without the functions of atexit
-        multiprocessing.register_after_fork(_farewell, lambda told: multiprocessing.Finalize(None, told.exit, exitpriority=0))
+        multiprocessing.register_after_fork(
+            _farewell, lambda told: multiprocessing.Finalize(None, told.exit, exitpriority=0)
+        )
 
 
 _farewell = _Farewell()

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -65,9 +66,14 @@ def table_bytes(name: str, table: Any) -> bytes:
         raise NotLoggable(name=name, noun="a table", reason=reason, advice=_TABLE_ADVICE.format(name=name))
     lengths = {column: len(values) for column, values in columns.items()}
     if len(set(lengths.values())) > 1:
-        reason = "its columns have different lengths: " + ", ".join(f"{each} {count}" for each, count in lengths.items())
+        reason = "its columns have different lengths: " + ", ".join(
+            f"{each} {count}" for each, count in lengths.items()
+        )
         raise NotLoggable(name=name, noun="a table", reason=reason, advice=_TABLE_ADVICE.format(name=name))
-    whole = {"format": _FORMAT, "columns": {column: [plain(each) for each in values] for column, values in columns.items()}}
+    whole = {
+        "format": _FORMAT,
+        "columns": {column: [_cell(each) for each in values] for column, values in columns.items()},
+    }
     return json.dumps(whole, ensure_ascii=False).encode()
 
 
@@ -84,6 +90,11 @@ def _columns(table: Any) -> dict[str, list[Any]] | None:
     if hasattr(table, "columns") and hasattr(table, "__getitem__"):  # pandas, polars
         return {str(name): list(table[name]) for name in table.columns}
     return None
+
+
+def _cell(value: Any) -> Any:
+    """Return a cell as JSON can hold it; NaN is how frames say that there is nothing."""
+    return None if isinstance(value, float) and math.isnan(value) else plain(value)
 
 
 def figure_bytes(name: str, figure: Any) -> tuple[bytes, str]:

@@ -30,9 +30,7 @@ def search_runs(
     largest first. Raises FilterInvalid, WorkspaceMissing.
     """
     workspace = open_workspace(settings.find_workspace(Path.cwd()))
-    return find_runs(
-        workspace.store, where, experiment=experiment, status=status, tags=tags, order=order, limit=limit
-    )
+    return find_runs(workspace.store, where, experiment=experiment, status=status, tags=tags, order=order, limit=limit)
 
 
 def find_runs(

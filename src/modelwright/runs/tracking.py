@@ -11,19 +11,21 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from modelwright import records, settings
 from modelwright.errors import NoActiveRun, RunCancelled, RunEnded
+from modelwright.projects.code import digest_files
 from modelwright.records import Artifact, DatasetVersion, Kind, Run, Status
 from modelwright.runs import buffering, files, machine, snapshots, values
 from modelwright.runs.buffering import BUFFER_SECONDS, Buffer
 from modelwright.runs.workspaces import Workspace, open_workspace
 from modelwright.store import claims, environments, runs
+from modelwright.store.points import Logged, add_points
 from modelwright.store.changes import Change
 
 _stacks: dict[int, list["TrackedRun"]] = {}
@@ -59,7 +61,7 @@ class TrackedRun:
             value = values.number(name, value)
         if step is None:
             step = self._next_steps.get(name, 0)
-        elif type(step) is not int:
+        elif type(step) is not int or not -values.LARGEST_STEP <= step <= values.LARGEST_STEP:
             step = values.whole(name, step)
         self._next_steps[name] = step + 1
         if self._has_ended or self._process != os.getpid():
@@ -131,21 +133,17 @@ class TrackedRun:
             return
         if self._claim is None or self._process != os.getpid():
             self.flush()  # another process has begun it, and will end it
+            self._close()
             return
 
-        def write(points: Any) -> None:
+        def write(points: Sequence[Logged]) -> None:
             with self._workspace.change(why=reason) as opened:
-                runs.add_points(opened.connection, points)
+                add_points(opened.connection, points)
                 runs.finish_run(opened, self.id, status=status, reason=reason)
 
         self._buffer.flush_with(write)
-        self._has_ended = True
         self._claim.close()
-        self._buffer.close()
-        buffering.leave(self)
-        for stack in _stacks.values():
-            if self in stack:
-                stack.remove(self)
+        self._close()
 
     def __enter__(self) -> Self:
         """Begin the block that the run lasts for."""
@@ -167,6 +165,14 @@ class TrackedRun:
         self._claim = claim
         buffering.attend(self, flush=self.flush, end=lambda reason: self.finish(Status.FAILED, reason=reason))
         _stacks.setdefault(threading.get_ident(), []).append(self)
+
+    def _close(self) -> None:
+        self._has_ended = True
+        self._buffer.close()
+        buffering.leave(self)
+        for stack in _stacks.values():
+            if self in stack:
+                stack.remove(self)
 
     def _keep(self, found: Mapping[str, Path]) -> None:
         self._prepare()
@@ -326,7 +332,7 @@ def _record(workspace: Workspace, run: Run, *, folder: Path) -> None:
             batch = stack.enter_context(store.blobs.batch())
         if batch and code not in known:
             kept = [replace(each, digest=batch.add(snapshot.folder / each.path)) for each in snapshot.files]
-            code = snapshots.digest_files(kept)
+            code = digest_files(kept)
         if batch and snapshot.difference:
             difference = files.added(batch, {snapshots.DIFF: snapshot.difference})
         opened = stack.enter_context(workspace.change())

@@ -1,6 +1,5 @@
 """What may be logged: numbers, parameters, tags."""
 
-import json
 import math
 import numbers
 from collections.abc import Mapping
@@ -8,6 +7,10 @@ from typing import Any
 
 from modelwright.errors import MetricNotNumber, MetricStepInvalid, NameInvalid
 
+# What a database's integer of 64 bits can hold, with room to count on.
+LARGEST_STEP = (1 << 62) - 1
+
+_LONGEST_SHOWN = 60
 _SERIES = 'log a table: log_table("{name}", {{"{name}": values}}), or each value: log_metric("{name}", value, step=i)'
 _ADVICE = {
     bool: 'log 1.0 or 0.0, or set a tag: set_tag("{name}", "true")',
@@ -39,7 +42,7 @@ def number(name: str, value: Any) -> float:
 
 def whole(name: str, step: Any) -> int:
     """Return a metric's step. Raises MetricStepInvalid."""
-    is_whole = isinstance(step, numbers.Integral) and not isinstance(step, bool) and abs(int(step)) < 1 << 63
+    is_whole = isinstance(step, numbers.Integral) and not isinstance(step, bool) and abs(int(step)) <= LARGEST_STEP
     if not is_whole:
         raise MetricStepInvalid(name=name, step=step)
     return int(step)
@@ -83,7 +86,7 @@ def plain(value: Any) -> Any:
 
 def _short(value: object) -> object:
     text = repr(value)
-    return value if len(text) <= 60 else _Text(f"{text[:59]}…")
+    return value if len(text) <= _LONGEST_SHOWN else _Text(f"{text[: _LONGEST_SHOWN - 1]}…")
 
 
 class _Text(str):

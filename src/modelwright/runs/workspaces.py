@@ -33,6 +33,11 @@ class Workspace:
         with undisturbed(), self._lock:
             self._log.write(points)
 
+    def close(self) -> None:
+        """Close its connections."""
+        self._log.close()
+        self.store.close()
+
     @contextlib.contextmanager
     def change(self, *, why: str = "") -> Iterator[Change]:
         """Open a transaction in the user's name."""
@@ -47,6 +52,13 @@ def open_workspace(folder: Path) -> Workspace:
     if found is None or not (folder / "modelwright.db").exists():
         found = _open[folder] = Workspace(folder)
     return found
+
+
+def close_workspaces() -> None:
+    """Close all workspaces; what still logs to them opens them again."""
+    for each in _open.values():
+        each.close()
+    _open.clear()
 
 
 def _forked() -> None:

@@ -37,10 +37,7 @@ class Change:
         """Add what a recorded thing gathers while it lives, such as a run's metrics: its own records speak for it."""
         if rows:
             statement, binds = inserting(table, tuple(rows[0]), self.connection.dialect)
-            values = [
-                tuple([bind(row[name]) if bind else row[name] for name, bind in binds])
-                for row in rows
-            ]
+            values = [tuple([bind(row[name]) if bind else row[name] for name, bind in binds]) for row in rows]
             self.connection.exec_driver_sql(statement, values)
 
     def update(self, table: sa.Table, where: sa.ColumnElement[bool], **values: object) -> int:
