@@ -1,7 +1,6 @@
 """Modelwright: from a notebook to a model in production, with proof at every step."""
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # not from typing, which would take longer to import than all there is here
 if TYPE_CHECKING:
     from modelwright.runs.recording import cancel_run, command, pipeline, step
     from modelwright.runs.searching import search_runs
@@ -50,7 +49,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Return a public name from the module that has it."""
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"

@@ -66,7 +66,7 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def snapshots_are_limited() -> bool:
-    """Whether the code of a run may be at most 300 MB and 2,000 files: yes, unless `WRIGHT_SNAPSHOT_NO_LIMIT` is set."""
+    """Whether a run's code may be at most 300 MB and 2,000 files: yes, unless `WRIGHT_SNAPSHOT_NO_LIMIT` is set."""
     return os.environ.get("WRIGHT_SNAPSHOT_NO_LIMIT", "") in {"", "0"}
 
 

@@ -65,3 +65,21 @@ def test_a_copy_has_the_digest_of_its_source(tmp_path: Path) -> None:
     (folder / ignoring.OWN_FILE).write_text("*.csv\n!outputs\n")
     assert copy_code(folder, tmp_path / "copy") == code_digest(folder) == code_digest(tmp_path / "copy")
     assert list(code_files(folder)) == [".wrightignore", "a.py", "outputs/kept.py"]
+
+
+def test_the_repository_above_leaves_out_too_and_a_run_s_copy_does_not_ask_it(tmp_path: Path) -> None:
+    project = tmp_path / "models" / "churn"
+    for name in ("a.py", "b.log", "c.tmp", "kept.log"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(name)
+    (tmp_path / ".gitignore").write_text("*.log\n/models/*/c.tmp\n")
+    (tmp_path / "models" / ".gitignore").write_text("!churn/kept.log\n")
+    assert list(code_files(project)) == ["a.py", "b.log", "c.tmp", "kept.log"]
+    (tmp_path / ".git").mkdir()
+    assert list(code_files(project)) == ["a.py", "kept.log"]
+    workspace = project / ".wright"
+    workspace.mkdir()
+    (workspace / "modelwright.db").write_text("")
+    (workspace / ".gitignore").write_text("*\n")
+    assert copy_code(project, workspace / "runs" / "1" / "code") == code_digest(project)
+    assert list(code_files(workspace / "runs" / "1" / "code")) == ["a.py", "kept.log"]

@@ -18,7 +18,8 @@ from modelwright.store.blobs import digest_of
 _NOT_CODE = ignoring.parse(f".*\noutputs\n__pycache__\nnode_modules/\n/{PAGE_FILE}\n!{ignoring.OWN_FILE}\n")
 _NEVER_CODE = frozenset({".git", ".wright", "__pycache__"})
 # A folder that has one of these is a virtual environment or a workspace, whatever it is called.
-_FOREIGN = frozenset({"pyvenv.cfg", "modelwright.db"})
+_DATABASE = "modelwright.db"
+_FOREIGN = frozenset({"pyvenv.cfg", _DATABASE})
 
 _SIZE_LIMIT_BYTES = 300 * 1024 * 1024
 _COUNT_LIMIT = 2_000
@@ -27,6 +28,8 @@ _COUNT_LIMIT = 2_000
 _TICK_NS = 2_000_000_000
 
 _Stat = tuple[int, int, int]
+# Rules, and how a path within the folder becomes one that they speak of: what is put before it, how much is cut off.
+_Above = tuple[tuple[str, int, ignoring.Rules], ...]
 _known: dict[Path, dict[str, tuple[_Stat, int, Artifact]]] = {}
 
 
@@ -104,11 +107,11 @@ def _listed(folder: Path) -> dict[str, _Stat]:
 
 def _walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Give the files that count, with their paths within `folder`."""
-    own = ignoring.read(folder / ignoring.OWN_FILE)
-    file = ignoring.GIT_FILE if own is None else ignoring.OWN_FILE
-    waiting: list[tuple[str, tuple[tuple[str, ignoring.Rules], ...]]] = [("", ())]
+    is_own = (folder / ignoring.OWN_FILE).is_file()
+    file = ignoring.OWN_FILE if is_own else ignoring.GIT_FILE
+    waiting: list[tuple[str, _Above]] = [("", () if is_own else _rules_above(folder))]
     while waiting:
-        inside, rules = waiting.pop()
+        inside, above = waiting.pop()
         with os.scandir(folder / inside) as entries:
             here = list(entries)
         names = {each.name for each in here}
@@ -116,24 +119,37 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
             continue
         further = ignoring.read(folder / inside / file) if file in names else None
         if further is not None:
-            rules = (*rules, (inside, further))
+            above = (*above, ("", len(inside), further))
         for entry in here:
             name = inside + entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
-            if entry.name in _NEVER_CODE or _is_ignored(name, rules, is_folder=is_folder, is_own=own is not None):
+            if entry.name in _NEVER_CODE or _is_ignored(name, above, is_folder=is_folder, is_own=is_own):
                 continue
             if is_folder:
-                waiting.append((f"{name}/", rules))
+                waiting.append((f"{name}/", above))
             elif entry.is_file():
                 yield name, entry
 
 
-def _is_ignored(name: str, rules: tuple[tuple[str, ignoring.Rules], ...], *, is_folder: bool, is_own: bool) -> bool:
+def _rules_above(folder: Path) -> _Above:
+    """Return the rules of the repository that `folder` lies in, from its top down."""
+    found: list[tuple[str, int, ignoring.Rules]] = []
+    place = folder
+    while not (place / ".git").exists():
+        place = place.parent
+        if place == place.parent or (place / _DATABASE).exists():  # no repository, or a copy that a run works on
+            return ()
+        rules = ignoring.read(place / ignoring.GIT_FILE)
+        found += [(f"{folder.relative_to(place).as_posix()}/", 0, rules)] if rules else []
+    return tuple(reversed(found))
+
+
+def _is_ignored(name: str, above: _Above, *, is_folder: bool, is_own: bool) -> bool:
     is_no_code = bool(_NOT_CODE.ignores(name, is_folder=is_folder))
     if is_no_code and not is_own:
         return True
-    for inside, each in reversed(rules):
-        verdict = each.ignores(name[len(inside) :], is_folder=is_folder)
+    for added, removed, rules in reversed(above):
+        verdict = rules.ignores(added + name[removed:], is_folder=is_folder)
         if verdict is not None:
             return verdict
     return is_no_code

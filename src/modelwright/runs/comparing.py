@@ -1,6 +1,7 @@
 """Two runs side by side: what they were given, what ran, with what, on what, and what came out."""
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,9 @@ class Pair:
     @property
     def is_equal(self) -> bool:
         """Whether both runs have the same; a NaN is the same as another."""
-        return self.first == self.second or (self.first != self.first and self.second != self.second)  # noqa: PLR0124
+        are_numbers = isinstance(self.first, float) and isinstance(self.second, float)
+        are_nan = are_numbers and math.isnan(self.first) and math.isnan(self.second)
+        return are_nan or bool(self.first == self.second)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Reads the language that runs are searched with: `mse < 3000 and (alpha = 0.5 or tags.kind = "ridge")`.
 
-A comparison is a name, one of = != < <= > >= contains, and a number, `true`, `false`, or a text, which needs quotes only
-when it is not one word. `metrics.`, `parameters.` and `tags.` before a name say what it is of; without one of them a name
-compared with a number is a metric's or a parameter's, one compared with a text a parameter's or a tag's. Names with
-spaces or signs stand in double quotes: metrics."loss (test)" < 1. `and` binds closer than `or`.
+A comparison is a name, one of = != < <= > >= contains, and a number, `true`, `false`, or a text, which needs quotes
+only when it is not one word. `metrics.`, `parameters.` and `tags.` before a name say what it is of; without one of them
+a name compared with a number is a metric's or a parameter's, one compared with a text a parameter's or a tag's. Names
+with spaces or signs stand in double quotes: metrics."loss (test)" < 1. `and` binds closer than `or`.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelwright.errors import FilterInvalid
-from modelwright.records import AllOf, AnyOf, Term, Condition, Order, Place
+from modelwright.records import AllOf, AnyOf, Condition, Order, Place, Term
 
 ATTRIBUTES = (
     "id", "status", "reason", "kind", "experiment", "project", "parent", "actor", "note", "code", "environment",
@@ -63,7 +63,7 @@ class _Reader:
     def whole(self) -> Condition:
         found = self._alternatives()
         if self._kind():
-            raise self._invalid('"and" or "or" comes between two comparisons')
+            raise self._invalid(self.position, '"and" or "or" comes between two comparisons')
         return found
 
     def _alternatives(self) -> Condition:
@@ -83,7 +83,7 @@ class _Reader:
             self._take()
             found = self._alternatives()
             if self._peek() != ("bracket", ")"):
-                raise self._invalid('a ")" is missing')
+                raise self._invalid(self.position, 'a ")" is missing')
             self._take()
             return found
         return self._comparison()
@@ -91,17 +91,17 @@ class _Reader:
     def _comparison(self) -> Term:
         kind, name = self._peek()
         if kind not in {"word", "text"}:
-            raise self._invalid("the name of a metric, parameter, tag or attribute comes here")
+            raise self._invalid(self.position, "the name of a metric, parameter, tag or attribute comes here")
         place, name = _place(name) if kind == "word" else (Place.ANY, _unquoted(name))
         if place is Place.ATTRIBUTE and name not in ATTRIBUTES:
-            raise self._invalid(f'"{name}" is no attribute; there are {", ".join(ATTRIBUTES)}')
+            raise self._invalid(self.position, f'"{name}" is no attribute; there are {", ".join(ATTRIBUTES)}')
         self._take()
         kind, operator = self._peek()
         if kind != "operator" and operator != "contains":
-            raise self._invalid("one of = != < <= > >= contains comes here")
+            raise self._invalid(self.position, "one of = != < <= > >= contains comes here")
         self._take()
         if self._kind() not in {"word", "text"}:
-            raise self._invalid("a number or a text comes here")
+            raise self._invalid(self.position, "a number or a text comes here")
         if place is Place.ANY and name in ATTRIBUTES:
             place = Place.ATTRIBUTE
         value = self._value(place, name)
@@ -116,11 +116,11 @@ class _Reader:
                 try:
                     return datetime.fromisoformat(text).astimezone().isoformat()
                 except ValueError as error:
-                    raise self._invalid("a time looks like 2025-01-31 or 2025-01-31T08:00") from error
+                    raise self._invalid(self.position, "a time looks like 2025-01-31 or 2025-01-31T08:00") from error
             return text
         if kind == "text":
             if place is Place.METRIC:
-                raise self._invalid(f'"{name}" is a metric and compared with a number')
+                raise self._invalid(self.position, f'"{name}" is a metric and compared with a number')
             return _unquoted(text)
         if text in {"true", "false"}:
             return text == "true"
@@ -128,14 +128,14 @@ class _Reader:
             return float(text)
         except ValueError as error:
             if place is Place.METRIC:
-                raise self._invalid(f'"{name}" is a metric and compared with a number') from error
+                raise self._invalid(self.position, f'"{name}" is a metric and compared with a number') from error
             return text
 
     def _peek(self) -> tuple[str, str]:
         found = _TOKEN.match(self.text, self.position)
         if found is None:
             if self.text[self.position :].strip():
-                raise self._invalid("this sign means nothing here")
+                raise self._invalid(self.position, "this sign means nothing here")
             return "", ""
         return str(found.lastgroup), found[str(found.lastgroup)]
 
@@ -153,9 +153,9 @@ class _Reader:
         self._take()
         return True
 
-    def _invalid(self, reason: str) -> FilterInvalid:
-        rest = self.text[self.position :]
-        place = self.position + len(rest) - len(rest.lstrip())
+    def _invalid(self, position: int, reason: str) -> FilterInvalid:
+        rest = self.text[position:]
+        place = position + len(rest) - len(rest.lstrip())
         return FilterInvalid(text=self.text, position=place + 1, reason=reason)
 
 

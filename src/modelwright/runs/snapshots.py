@@ -1,7 +1,6 @@
 """The code that runs: which files, from which commit, and how they differ from it."""
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -86,7 +85,6 @@ def git_state(folder: Path) -> GitState | None:
     """Return the commit that `folder` is at; None outside of a repository, without a commit, or without git."""
     try:
         lines = _git(folder, "status", "--porcelain=v2", "--branch", "--", ".").decode(errors="replace").splitlines()
-        url = _git(folder, "ls-remote", "--get-url").decode(errors="replace").strip()
     except (OSError, subprocess.CalledProcessError):
         return None
     facts = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
@@ -97,8 +95,16 @@ def git_state(folder: Path) -> GitState | None:
         commit=commit,
         is_dirty=any(not line.startswith("#") for line in lines),
         branch=None if branch == _DETACHED else branch,
-        repository=without_credentials(url) if re.search(r"[/:\\]", url) else None,  # without a remote it says "origin"
+        repository=_repository(folder),
     )
+
+
+def _repository(folder: Path) -> str | None:
+    try:
+        url = _git(folder, "ls-remote", "--get-url").decode(errors="replace").strip()
+    except subprocess.CalledProcessError:  # there is no remote
+        return None
+    return without_credentials(url) if url != "origin" else None  # older ones answer with its name
 
 
 def without_credentials(url: str) -> str:

@@ -25,8 +25,8 @@ from modelwright.runs import buffering, files, machine, snapshots, values
 from modelwright.runs.buffering import BUFFER_SECONDS, Buffer
 from modelwright.runs.workspaces import Workspace, open_workspace
 from modelwright.store import claims, environments, runs
-from modelwright.store.points import Logged, add_points
 from modelwright.store.changes import Change
+from modelwright.store.points import Logged, add_points
 
 _stacks: dict[int, list["TrackedRun"]] = {}
 

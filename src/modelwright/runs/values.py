@@ -70,10 +70,8 @@ def plain(value: Any) -> Any:
     match value:
         case None | bool() | str():
             return value
-        case numbers.Integral():
-            return int(value)
         case numbers.Real():
-            return float(value) if math.isfinite(value) else str(float(value))
+            return _finite(value)
         case Mapping():
             return {str(key): plain(each) for key, each in value.items()}
         case list() | tuple():
@@ -82,6 +80,13 @@ def plain(value: Any) -> Any:
             return plain(value.item())
         case _:
             return str(value)
+
+
+def _finite(value: numbers.Real) -> float | str:
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    found = float(value)
+    return found if math.isfinite(found) else str(found)
 
 
 def _short(value: object) -> object:

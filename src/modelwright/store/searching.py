@@ -199,7 +199,7 @@ def _ordered(
     joined = f"runs CROSS JOIN {table} AS sorted" if are_few else f"{table} AS sorted CROSS JOIN runs"
     statement = (
         f"SELECT runs.id FROM {joined} ON runs.id = sorted.run_id "  # noqa: S608 - ours
-        f"WHERE sorted.name = ? AND {value} IS NOT NULL AND {bounded.text} ORDER BY {value} {way} LIMIT ?"
+        f"WHERE sorted.name = ? AND {value} IS NOT NULL AND {bounded.text} ORDER BY {value} {way}, runs.id DESC LIMIT ?"
     )
     found = [row[0] for row in _rows(connection, statement, order.name, *bounded.values, most)]
     if limit is None or len(found) < limit:
