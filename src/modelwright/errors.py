@@ -133,6 +133,15 @@ class ProjectInvalid(ModelwrightError):
     remedy = "mend the file, or convert the notebook again: wright convert TRAINING.ipynb"
 
 
+class SnapshotTooLarge(ModelwrightError):
+    """A folder is too large to be kept as the code that ran."""
+
+    code = "snapshot-too-large"
+    status = 413
+    problem = 'the code in "{folder}" is more than {limit}; nothing of it was kept. Found first: {largest}'
+    remedy = "name in {folder}/.wrightignore what is no code, or lift the limit: WRIGHT_SNAPSHOT_NO_LIMIT=1"
+
+
 class ProjectWithoutNotebook(ModelwrightError):
     """There is no notebook that the project could be compared with."""
 
@@ -187,6 +196,74 @@ class RunMissing(ModelwrightError):
     status = 404
     problem = 'no run "{run}" in this workspace'
     remedy = "wright run list"
+
+
+class ParameterFixed(ModelwrightError):
+    """A run's parameter was to be given another value."""
+
+    code = "parameter-fixed"
+    status = 409
+    problem = 'parameter "{name}" of {run} is {old!r} and stays so; it cannot become {new!r}'
+    remedy = "log what changes as a metric or a tag, or start a child run with the other value"
+
+
+class MetricNotNumber(ModelwrightError):
+    """A metric's value is no number."""
+
+    code = "metric-not-number"
+    problem = 'metric "{name}" must be a number, and {value!r} is of type {kind}'
+    remedy = "{advice}"
+
+
+class MetricStepInvalid(ModelwrightError):
+    """A metric's step is no whole number."""
+
+    code = "metric-step-invalid"
+    problem = 'the step of metric "{name}" must be a whole number, and {step!r} is none'
+    remedy = 'log_metric("{name}", value, step=1), or leave the step out to count on'
+
+
+class NotLoggable(ModelwrightError):
+    """Something was logged as what it is not: a figure, a table, a file."""
+
+    code = "not-loggable"
+    problem = '"{name}" cannot be kept as {noun}: {reason}'
+    remedy = "{advice}"
+
+
+class NoActiveRun(ModelwrightError):
+    """Something was logged while no run was active."""
+
+    code = "no-active-run"
+    status = 409
+    problem = "{function} was called and no run is active here"
+    remedy = "with modelwright.start_run(): …"
+
+
+class RunEnded(ModelwrightError):
+    """Something was logged to a run that has ended."""
+
+    code = "run-ended"
+    status = 409
+    problem = "{run} has ended; nothing can be logged to it any more"
+    remedy = "log inside of the run's `with` block, or: wright run note {run} TEXT"
+
+
+class RecordsDamaged(ModelwrightError):
+    """What a step wrote down to be recorded cannot be read."""
+
+    code = "records-damaged"
+    status = 422
+    problem = "what {run} wrote down cannot be recorded: line {line}: {reason}"
+    remedy = "wright run show {run}"
+
+
+class FilterInvalid(ModelwrightError):
+    """A filter for runs cannot be understood."""
+
+    code = "filter-invalid"
+    problem = 'the filter "{text}" cannot be understood at character {position}: {reason}'
+    remedy = "wright run list --where 'mse < 3000 and alpha = 0.5'"
 
 
 class StepFailed(ModelwrightError):

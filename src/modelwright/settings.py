@@ -65,6 +65,16 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | dict(extra or {})
 
 
+def snapshots_are_limited() -> bool:
+    """Whether a run's code may be at most 300 MB and 2,000 files: yes, unless `WRIGHT_SNAPSHOT_NO_LIMIT` is set."""
+    return os.environ.get("WRIGHT_SNAPSHOT_NO_LIMIT", "") in {"", "0"}
+
+
+def notebook() -> str | None:
+    """Return the path of the notebook whose kernel this is, as Jupyter says in `JPY_SESSION_NAME`; None elsewhere."""
+    return os.environ.get("JPY_SESSION_NAME") or None
+
+
 def runtime_folder(workspace: Path) -> Path:
     """Return a short, private folder for this workspace's sockets.
 

@@ -12,7 +12,11 @@ HEAVY = {
     "IPython", "alembic", "asyncio", "blake3", "httptools", "joblib", "jupyter_client", "libcst", "matplotlib",
     "nbclient", "nbformat", "numpy", "pandas", "psutil", "sklearn", "sqlalchemy", "traitlets", "zmq",
 }  # fmt: skip
-PUBLIC_NAMES = ["__version__"]
+PUBLIC_NAMES = [
+    "__version__", "active_run", "cancel_run", "command", "log_artifact", "log_figure", "log_metric", "log_metrics",
+    "log_parameter", "log_parameters", "log_table", "note", "pipeline", "search_runs", "set_tag", "set_tags",
+    "start_run", "step",
+]  # fmt: skip
 
 
 def loaded_by(program: str) -> set[str]:

@@ -129,61 +129,127 @@ def cancel(run_id: str, *, why: str, as_json: bool) -> None:
 
 
 @run.command("list")
+@click.option("--experiment", metavar="NAME", help="Only runs of this experiment.")
+@click.option(
+    "--status",
+    type=click.Choice(["queued", "running", "succeeded", "failed", "cancelled"]),
+    help="Only runs that stand so.",
+)
+@click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="Only runs with this tag; repeatable.")
+@click.option(
+    "--where",
+    "filters",
+    metavar="FILTER",
+    multiple=True,
+    help="Only runs for which this holds, such as 'mse < 3000 and alpha = 0.5'; repeatable.",
+)
+@click.option("--order", metavar="NAME", help="By this metric, parameter or attribute; -NAME for the largest first.")
+@click.option("--limit", metavar="COUNT", type=click.IntRange(min=1), help="At most so many.")
 @output.json_option
-def list_(*, as_json: bool) -> None:
-    """List the runs, newest first."""
-    from modelwright.store import runs
+def list_(
+    filters: tuple[str, ...],
+    tags: tuple[str, ...],
+    *,
+    experiment: str | None,
+    status: str | None,
+    order: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List the runs, newest first, or those that answer to all that is asked.
+
+    A filter compares metrics, parameters, tags and attributes with = != < <= > >= contains; and, or, brackets.
+    """
+    from modelwright.cli import run_tables
+    from modelwright.runs.searching import find_runs
 
     with output.opened_store() as store:
-        found = runs.list_runs(store)
+        found = find_runs(
+            store,
+            filters,
+            experiment=experiment,
+            status=status,
+            tags=dict(map(_tag, tags)),
+            order=order,
+            limit=limit,
+        )
     if as_json:
         output.show_json(found)
-        return
-    output.show_table(
-        ("run", "project", "status", "started", "metrics"),
-        [
-            (
-                each.id,
-                each.project,
-                each.status,
-                output.moment(each.started_at),
-                ", ".join(f"{name}={value:.6g}" for name, value in each.metrics.items()),
-            )
-            for each in found
-        ],
-        empty="no runs yet; start one: wright run PROJECT",
-    )
+    else:
+        run_tables.show_runs(found, is_filtered=bool(filters or tags or experiment or status))
 
 
 @run.command()
 @click.argument("run_id", metavar="RUN")
 @output.json_option
 def show(run_id: str, *, as_json: bool) -> None:
-    """Show one run: parameters, metrics, steps, data, code."""
+    """Show one run: parameters, metrics, steps, data, code, commit, machine, and the runs that it belongs with."""
+    from modelwright.cli import run_tables
     from modelwright.store import runs
 
     with output.opened_store() as store:
         found = runs.get_run(store, run_id)
+        children = runs.list_runs(store, parent_id=found.id)
+    if as_json:
+        output.show_json(output.plain(found) | {"children": [each.id for each in children]})
+    else:
+        run_tables.show_run(found, children=children)
+
+
+@run.command()
+@click.argument("first", metavar="RUN")
+@click.argument("second", metavar="RUN")
+@output.json_option
+def diff(first: str, second: str, *, as_json: bool) -> None:
+    """Show two runs side by side: parameters, metrics, data, and what differs in packages and code."""
+    from modelwright.cli import run_tables
+    from modelwright.runs.comparing import compare_runs
+
+    with output.opened_store() as store:
+        found = compare_runs(store, first, second)
     if as_json:
         output.show_json(found)
-        return
-    output.show_fields(
-        [
-            ("run", found.id),
-            ("project", found.project),
-            ("status", f"{found.status} {found.reason}".strip()),
-            ("started", output.moment(found.started_at)),
-            ("finished", output.moment(found.finished_at)),
-            *(("parameter", f"{name} = {value!r}") for name, value in found.parameters.items()),
-            *(("metric", f"{name} = {value!r}") for name, value in found.metrics.items()),
-            *(("dataset", f"{each.reference} {each.digest[:12]}") for each in found.datasets),
-            ("environment", found.environment_digest[:12]),
-            ("code", found.code_digest[:12]),
-            ("commit", f"{found.git.commit}{' + changes' if found.git.is_dirty else ''}" if found.git else "none"),
-            *(("step", f"{each.position} {each.name}: {each.status}") for each in found.steps),
-            *(("artifact", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.artifacts),
-        ]
-    )
+    else:
+        run_tables.show_comparison(found)
+
+
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("assignments", metavar="NAME=VALUE", nargs=-1, required=True)
+@output.json_option
+def tag(run_id: str, assignments: tuple[str, ...], *, as_json: bool) -> None:
+    """Set tags of RUN, whether or not it has ended."""
+    from modelwright.store import runs
+
+    with output.session(is_silent=True) as session:
+        tags = dict(map(_tag, assignments))
+        runs.get_run(session.store, run_id)
+        with session.change() as opened:
+            runs.set_tags(opened, run_id, tags)
+        found = runs.get_run(session.store, run_id)
+    if as_json:
+        output.show_json(found)
+    else:
+        click.echo(f"{run_id} {', '.join(f'{name}={value}' for name, value in found.tags.items())}")
+
+
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@click.argument("text", metavar="TEXT")
+@output.json_option
+def note(run_id: str, text: str, *, as_json: bool) -> None:
+    """Write what is to be said about RUN, in place of what was said before."""
+    from modelwright.store import runs
+
+    with output.session(is_silent=True) as session:
+        runs.get_run(session.store, run_id)
+        with session.change() as opened:
+            runs.set_note(opened, run_id, text)
+        found = runs.get_run(session.store, run_id)
+    if as_json:
+        output.show_json(found)
+    else:
+        click.echo(f"{run_id} {found.note}")
 
 
 def _show_trained(trained: "Trained", *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from modelwright.records.environments import (
     VersionChange,
     Wanted,
 )
+from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
 from modelwright.records.ids import new_id, now
 from modelwright.records.models import ModelVersion, PackageFile
 from modelwright.records.notebooks import (
@@ -45,12 +46,15 @@ from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits
 from modelwright.records.traces import StatementTrace, Trace
 
 __all__ = [
+    "AllOf",
+    "AnyOf",
     "Artifact",
     "Beside",
     "BuiltEnvironment",
     "CaptureRecord",
     "Cell",
     "Comparison",
+    "Condition",
     "DataKind",
     "Dataset",
     "DatasetFile",
@@ -76,9 +80,11 @@ __all__ = [
     "ModelVersion",
     "Notebook",
     "NotebookRun",
+    "Order",
     "PackageFile",
     "Parameter",
     "Pin",
+    "Place",
     "Plan",
     "Plot",
     "Point",
@@ -100,6 +106,7 @@ __all__ = [
     "Status",
     "StepRun",
     "Storage",
+    "Term",
     "Trace",
     "VersionChange",
     "Wanted",

@@ -1,9 +1,10 @@
 """The one door for writes: rows, their audit record and their event are committed together or not at all."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,14 +30,15 @@ class Change:
 
     def insert(self, table: sa.Table, *rows: Mapping[str, object]) -> None:
         """Add `rows`."""
-        if rows:
-            self.connection.execute(table.insert(), list(rows))
-            self._unrecorded += 1
+        self.append(table, rows)
+        self._unrecorded += bool(rows)
 
     def append(self, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
         """Add what a recorded thing gathers while it lives, such as a run's metrics: its own records speak for it."""
         if rows:
-            self.connection.execute(table.insert(), list(rows))
+            statement, binds = inserting(table, tuple(rows[0]), self.connection.dialect)
+            values = [tuple([bind(row[name]) if bind else row[name] for name, bind in binds]) for row in rows]
+            self.connection.exec_driver_sql(statement, values)
 
     def update(self, table: sa.Table, where: sa.ColumnElement[bool], **values: object) -> int:
         """Change the rows that `where` picks; return how many."""
@@ -61,28 +63,29 @@ class Change:
         after: Mapping[str, object] | None = None,
     ) -> None:
         """Say what the writes so far mean: `action` is a past fact, such as `model.registered` of `models/churn:3`."""
-        self.connection.execute(
-            schema.audit_records.insert().values(
-                at=self.at,
-                actor=self.actor,
-                action=action,
-                subject=subject,
-                why=self.why,
-                before=dict(before) if before is not None else None,
-                after=dict(after) if after is not None else None,
-            )
-        )
-        self.connection.execute(
-            schema.events.insert().values(
-                id=records.new_id("event"), type=action, subject=subject, at=self.at, data=dict(after or {})
-            )
-        )
+        said = {"at": self.at, "actor": self.actor, "action": action, "subject": subject, "why": self.why}
+        self.append(schema.audit_records, [said | {"before": before, "after": after}])
+        event = {"id": records.new_id("event"), "type": action, "subject": subject, "at": self.at}
+        self.append(schema.events, [event | {"data": after or {}}])
         self._unrecorded = 0
 
     def finish(self) -> None:
         """Refuse to commit writes that no `record` explains."""
         if self._unrecorded:
             raise UnrecordedChange
+
+
+@lru_cache(maxsize=1024)
+def inserting(
+    table: sa.Table, columns: tuple[str, ...], dialect: sa.Dialect
+) -> tuple[str, list[tuple[str, Callable[[Any], Any] | None]]]:
+    """Return the statement that inserts these columns and, in its order, what makes their values fit the database.
+
+    SQLAlchemy would find both out anew for every statement, which takes longer than the database takes to obey it.
+    """
+    compiled = table.insert().compile(dialect=dialect, column_keys=list(columns))
+    order = compiled.positiontup or []
+    return str(compiled), [(name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order]
 
 
 @contextlib.contextmanager

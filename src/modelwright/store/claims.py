@@ -21,15 +21,17 @@ def claim(store: Store, subject: str) -> Iterator[None]:
     """Hold the claim on `subject`, an id or a name, for as long as the block runs. Raises Busy when it is taken."""
     folder = store.folder / "claims"
     folder.mkdir(exist_ok=True)
-    path = folder / subject
+    path, holder = folder / subject, os.getpid()
     with _locked(path, subject) as handle:
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
+        if os.fstat(handle.fileno()).st_size:  # to empty an empty file makes closing it wait for the disk
+            handle.truncate(0)
+        handle.write(str(holder))
         handle.flush()
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            if os.getpid() == holder:  # a fork that ends takes its copy of this block along
+                path.unlink(missing_ok=True)
 
 
 def is_claimed(store: Store, subject: str) -> bool:

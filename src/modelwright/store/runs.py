@@ -1,16 +1,18 @@
 """Runs with their steps, parameters, metrics, artifacts and datasets."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.errors import RunMissing
+from modelwright.errors import ParameterFixed, RunMissing
 from modelwright.records import Artifact, DatasetVersion, GitState, Kind, Point, Run, Status, StepRun
 from modelwright.store import datasets, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.points import add_points
 
 
 def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
@@ -43,8 +45,50 @@ def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
         schema.run_parameters,
         *({"run_id": run.id, "name": name, "value": value} for name, value in run.parameters.items()),
     )
-    set_tags(change, run.id, run.tags)
-    change.record("run.started", f"runs/{run.id}", after={"project": run.project, "parameters": run.parameters})
+    change.insert(
+        schema.run_tags, *({"run_id": run.id, "name": name, "value": value} for name, value in run.tags.items())
+    )
+    begun = {"project": run.project, "parameters": run.parameters, "tags": run.tags}
+    change.record("run.started", f"runs/{run.id}", after=begun)
+
+
+def set_parameters(change: Change, run_id: str, parameters: Mapping[str, object]) -> None:
+    """Record parameters of a run that has begun. Raises ParameterFixed when one of them has another value already."""
+    table = schema.run_parameters
+    known = {row.name: row.value for row in change.rows(table.select().where(table.c.run_id == run_id))}
+    for name, value in parameters.items():
+        if name in known and json.dumps(known[name]) != json.dumps(value):
+            raise ParameterFixed(name=name, run=run_id, old=known[name], new=value)
+    new = {name: value for name, value in parameters.items() if name not in known}
+    if new:
+        change.insert(table, *({"run_id": run_id, "name": name, "value": value} for name, value in new.items()))
+        change.record("run.parameters_added", f"runs/{run_id}", after=new)
+
+
+def keep_code(change: Change, digest: str, files: Sequence[Artifact]) -> None:
+    """Record the files of a state of the code, unless it is known; their blobs are in the store already."""
+    table = schema.code_files
+    if change.rows(sa.select(table.c.path).where(table.c.code_digest == digest).limit(1)):
+        return
+    change.append(
+        table,
+        [
+            {"code_digest": digest, "path": each.path, "digest": each.digest, "size_bytes": each.size_bytes}
+            for each in files
+        ],
+    )
+
+
+def list_code(store: Store, run: Run) -> dict[str, Artifact]:
+    """Return the files of the code that ran, by their paths in its folder."""
+    table = schema.code_files
+    query = table.select().where(table.c.code_digest == run.code_digest).order_by(table.c.path)
+    with store.reader.connect() as connection:
+        rows = connection.execute(query).all()
+    if rows:
+        return {row.path: Artifact(row.path, row.digest, row.size_bytes) for row in rows}
+    kept = {each.path.removeprefix("code/"): each for each in run.artifacts if each.path.startswith("code/")}
+    return {path: replace(each, path=path) for path, each in kept.items()}
 
 
 def start_step(change: Change, run_id: str, *, name: str, position: int, key: str | None) -> None:
@@ -135,26 +179,8 @@ def find_results(store: Store, key: str, *, limit: int = 20) -> list[tuple[str, 
 
 def log_points(change: Change, run_id: str, points: Sequence[Point]) -> None:
     """Add points to a run's metrics; the last one of each name is the metric's value in lists and searches."""
-    change.append(
-        schema.run_metrics,
-        [
-            {
-                "run_id": run_id,
-                "name": each.name,
-                "step": each.step,
-                "value": each.value,
-                "recorded_at": each.recorded_at,
-            }
-            for each in points
-        ],
-    )
-    table = schema.run_summaries
-    for each in {point.name: point for point in points}.values():
-        is_this = (table.c.run_id == run_id) & (table.c.name == each.name)
-        values: dict[str, Any] = {"step": each.step, "value": each.value}
-        found = change.connection.execute(table.update().where(is_this).values(**values)).rowcount
-        if not found:
-            change.append(table, [{"run_id": run_id, "name": each.name} | values])
+    logged = [(run_id, each.name, each.step, each.value, each.recorded_at.timestamp()) for each in points]
+    add_points(change.connection, logged)
 
 
 def list_points(store: Store, run_id: str, *, after: int = 0) -> list[tuple[int, Point]]:
@@ -287,9 +313,17 @@ def list_runs(
         return _runs(connection, sa.and_(sa.true(), *wanted))
 
 
+def load_runs(connection: sa.Connection, run_ids: Sequence[str]) -> list[Run]:
+    """Return the runs of these ids, newest first, without their steps and artifacts."""
+    found = []
+    for start in range(0, len(run_ids), 500):  # a statement of SQLite takes only so many values
+        found += _runs(connection, schema.runs.c.id.in_(run_ids[start : start + 500]))
+    return found
+
+
 def blob_digests(connection: sa.Connection) -> set[str]:
     """Return the digests of all blobs that steps, runs, dataset versions and published pipelines refer to."""
-    tables = (schema.run_artifacts, schema.dataset_files, schema.pipeline_files)
+    tables = (schema.run_artifacts, schema.code_files, schema.dataset_files, schema.pipeline_files)
     found = {row.digest for table in tables for row in connection.execute(sa.select(table.c.digest))}
     steps = schema.run_steps
     for row in connection.execute(sa.select(steps.c.outputs, steps.c.evidence)):
@@ -358,8 +392,11 @@ def _runs(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[Run]
 def _named(connection: sa.Connection, table: sa.Table, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the values of a table of names and values for each of the runs."""
     found: dict[str, dict[str, Any]] = {run_id: {} for run_id in run_ids}
+    read = table.c.value.type.dialect_impl(connection.dialect).result_processor(connection.dialect, None)
     for start in range(0, len(run_ids), 500):  # a statement of SQLite takes only so many values
-        some = run_ids[start : start + 500]
-        for row in connection.execute(table.select().where(table.c.run_id.in_(some)).order_by(table.c.name)):
-            found[row.run_id][row.name] = row.value
+        some = tuple(run_ids[start : start + 500])
+        marks = ", ".join("?" * len(some))
+        query = f"SELECT run_id, name, value FROM {table.name} WHERE run_id IN ({marks}) ORDER BY run_id, name"  # noqa: S608 - ours
+        for run_id, name, value in connection.exec_driver_sql(query, some).fetchall():
+            found[run_id][name] = read(value) if read else value
     return found

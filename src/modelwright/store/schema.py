@@ -200,7 +200,7 @@ runs = sa.Table(
     _column("id", primary_key=True),
     _link("project_id", "projects.id", nullable=True, index=True),
     _column("kind", server_default="pipeline"),
-    _column("experiment", server_default="", index=True),
+    _column("experiment", server_default=""),
     _link("parent_id", "runs.id", nullable=True, index=True),
     _link("pipeline_version_id", "pipeline_versions.id", nullable=True, index=True),
     _column("status"),
@@ -217,6 +217,9 @@ runs = sa.Table(
     _column("actor", server_default=""),
     _column("started_at", Timestamp, index=True),
     _column("finished_at", Timestamp, nullable=True),
+    # With the id, which sorts by time, the newest few of an experiment or a status are found without sorting them all.
+    sa.Index(None, "experiment", "id"),
+    sa.Index(None, "status", "id"),
 )
 
 run_tags = sa.Table(
@@ -251,6 +254,7 @@ run_parameters = sa.Table(
     _link("run_id", "runs.id", primary_key=True),
     _column("name", primary_key=True),
     _column("value", sa.JSON, nullable=True),
+    sa.Index(None, "name", "value"),
 )
 
 # Every point that a run logged, in its order; a name may be logged many times, at the same step too.
@@ -281,6 +285,16 @@ run_artifacts = sa.Table(
     "run_artifacts",
     metadata,
     _link("run_id", "runs.id", primary_key=True),
+    _column("path", primary_key=True),
+    _column("digest", index=True),
+    _column("size_bytes", sa.BigInteger),
+)
+
+# The files of each state of the code that ran, once: the many runs of one state share its rows by `code_digest`.
+code_files = sa.Table(
+    "code_files",
+    metadata,
+    _column("code_digest", primary_key=True),
     _column("path", primary_key=True),
     _column("digest", index=True),
     _column("size_bytes", sa.BigInteger),

@@ -19,6 +19,17 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
         sa.PrimaryKeyConstraint("name", name=op.f("pk_pipelines")),
     )
     op.create_table(
+        "code_files",
+        sa.Column("code_digest", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("code_digest", "path", name=op.f("pk_code_files")),
+    )
+    with op.batch_alter_table("code_files", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_code_files_digest"), ["digest"], unique=False)
+
+    op.create_table(
         "dataset_tags",
         sa.Column("dataset_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -253,6 +264,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
         batch_op.alter_column("size_bytes", existing_type=sa.INTEGER(), type_=sa.BigInteger(), existing_nullable=False)
 
     _number_points()
+    op.create_index(op.f("ix_run_parameters_name_value"), "run_parameters", ["name", "value"], unique=False)
 
     with op.batch_alter_table("run_steps", schema=None) as batch_op:
         batch_op.add_column(sa.Column("reason", sa.Text(), server_default="", nullable=False))
@@ -280,7 +292,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
         batch_op.alter_column("project_id", existing_type=sa.TEXT(), nullable=True)
         batch_op.alter_column("environment_digest", existing_type=sa.TEXT(), nullable=True)
         batch_op.alter_column("code_digest", existing_type=sa.TEXT(), nullable=True)
-        batch_op.create_index(batch_op.f("ix_runs_experiment"), ["experiment"], unique=False)
+        batch_op.create_index(batch_op.f("ix_runs_experiment_id"), ["experiment", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_runs_status_id"), ["status", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_runs_parent_id"), ["parent_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_runs_pipeline_version_id"), ["pipeline_version_id"], unique=False)
         batch_op.create_foreign_key(
