@@ -2,7 +2,8 @@
 
 TYPE_CHECKING = False  # not from typing, which would take longer to import than all there is here
 if TYPE_CHECKING:
-    from modelwright.runs.recording import cancel_run, command, pipeline, step
+    from modelwright.runs.inprocess import pipeline, step
+    from modelwright.runs.recording import cancel_run, command
     from modelwright.runs.searching import search_runs
     from modelwright.runs.tracking import (
         active_run,
@@ -45,7 +46,8 @@ __version__ = "0.1.0"
 # Loaded when they are first asked for: importing the package does nothing else.
 _HOMES = {
     "search_runs": "modelwright.runs.searching",
-    **dict.fromkeys(("cancel_run", "command", "pipeline", "step"), "modelwright.runs.recording"),
+    **dict.fromkeys(("pipeline", "step"), "modelwright.runs.inprocess"),
+    **dict.fromkeys(("cancel_run", "command"), "modelwright.runs.recording"),
 }
 
 

@@ -10,10 +10,12 @@ from types import ModuleType
 
 import pytest
 
+import modelwright
 from modelwright.errors import ParameterUnknown, ProjectInvalid
 from modelwright.records import Run, Status
 from modelwright.runs import inprocess
-from modelwright.settings import child_environment
+from modelwright.runs.workspaces import close_workspaces, open_workspace
+from modelwright.settings import child_environment, find_workspace
 from modelwright.store import database, runs
 
 SHOP = """
@@ -57,14 +59,12 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType
     monkeypatch.setenv("WRIGHT_WORKSPACE", str(tmp_path / ".wright"))
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("shop", None)
-    inprocess._store.cache_clear()
     yield importlib.import_module("shop")
-    inprocess._opened().close()
-    inprocess._store.cache_clear()
+    close_workspaces()
 
 
 def _last() -> Run:
-    store = inprocess._opened()
+    store = open_workspace(find_workspace(Path.cwd())).store
     return runs.get_run(store, runs.list_runs(store)[0].id)
 
 
@@ -85,6 +85,18 @@ def test_another_parameter_runs_again_and_an_unknown_one_is_refused(shop: Module
     assert len(shop.shop(count=2)["rows"]) == 2
     with pytest.raises(ParameterUnknown, match=r'"counts" is no parameter.*it has count'):
         shop.shop(counts=2)
+
+
+def test_a_step_that_logs_to_the_run_is_not_reused(shop: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(count: int) -> list[int]:
+        modelwright.log_metric("count", count)
+        return [count]
+
+    load.__module__, load.__qualname__ = "__main__", "load"
+    monkeypatch.setattr(shop, "load", load)
+    for _ in range(2):
+        shop.shop()
+        assert _last().metrics == {"count": 5.0}
 
 
 def test_the_callers_own_random_draws_go_on(shop: ModuleType) -> None:

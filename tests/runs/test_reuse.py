@@ -283,7 +283,7 @@ def test_a_step_that_draws_runs_again_when_one_above_it_draws_otherwise(runner: 
 def test_a_reused_step_records_again_what_it_recorded(runner: Runner, tmp_path: Path) -> None:
     body = (
         "import modelwright\n    for epoch in range(3):\n"
-        '        modelwright.log_metric("loss", 1.0 / (epoch + 1), step=epoch)\n'
+        '        modelwright.log_metric("loss", 1.0 / (epoch + 1))\n'
         '    modelwright.set_tag("kind", "mean")\n    modelwright.note("quick")\n'
         '    Path("curve.txt").write_text("x")\n    modelwright.log_artifact("curve.txt")\n'
         "    return sum(rows) * alpha"
@@ -295,6 +295,6 @@ def test_a_reused_step_records_again_what_it_recorded(runner: Runner, tmp_path: 
         assert run.metrics == {"error": 1.5, "loss": 1.0 / 3}
         assert run.tags == {"kind": "mean"}
         assert run.note == "quick"
-        assert "curve.txt" in [each.path for each in run.artifacts]
+        assert "outputs/curve.txt" in [each.path for each in run.artifacts]
         points = [point for _, point in runs.list_points(runner.store, run.id)]
         assert [(each.step, each.value) for each in points if each.name == "loss"] == [(0, 1.0), (1, 0.5), (2, 1.0 / 3)]

@@ -1,6 +1,7 @@
 """Follows a run while it goes on: a line for each step that begins or ends, and for each value that it logs."""
 
 import time
+from collections.abc import Callable
 
 import click
 
@@ -12,8 +13,8 @@ from modelwright.store.database import Store
 _POLL_SECONDS = 0.2
 
 
-def follow(store: Store, run_id: str) -> None:
-    """Print what the run does until it has ended. Raises RunMissing."""
+def follow(store: Store, run_id: str, *, tell: Callable[[str], None]) -> None:
+    """Tell line by line what the run does until it has ended. Raises RunMissing."""
     told: dict[str, tuple[str, int]] = {}
     sequence = 0
     while True:
@@ -23,10 +24,10 @@ def follow(store: Store, run_id: str) -> None:
             state = (step.status.value, step.attempts)
             if told.get(step.name) != state:
                 told[step.name] = state
-                click.echo(_line(step))
+                tell(_line(step))
         for number, point in runs.list_points(store, run_id, after=sequence):
             sequence = number
-            click.echo(f"  {point.name} = {point.value!r}  step {point.step}")
+            tell(f"  {point.name} = {point.value!r}  step {point.step}")
         if is_over:
             return
         time.sleep(_POLL_SECONDS)

@@ -181,13 +181,16 @@ def list_(
 
 @run.command()
 @click.argument("run_id", metavar="RUN")
+@click.option("--follow", is_flag=True, help="First tell of its steps and metrics while it runs, until it has ended.")
 @output.json_option
-def show(run_id: str, *, as_json: bool) -> None:
+def show(run_id: str, *, follow: bool, as_json: bool) -> None:
     """Show one run: parameters, metrics, steps, data, code, commit, machine, and the runs that it belongs with."""
-    from modelwright.cli import run_tables
+    from modelwright.cli import following, run_tables
     from modelwright.store import runs
 
     with output.opened_store() as store:
+        if follow:
+            following.follow(store, run_id, tell=(lambda _: None) if as_json else click.echo)
         found = runs.get_run(store, run_id)
         children = runs.list_runs(store, parent_id=found.id)
     if as_json:

@@ -19,7 +19,7 @@ from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
 from modelwright.projects import manifest as manifests
 from modelwright.records import BuiltEnvironment, Kind, ModelVersion, Reproduction, Run, Sameness, Status
-from modelwright.runs import reuse
+from modelwright.runs import machine, reuse
 from modelwright.runs.active import ActiveRun, recorded, restore_code
 from modelwright.runs.execution import Rules
 from modelwright.runs.reuse import Evidence
@@ -76,7 +76,7 @@ class _Attempts:
             parent_id=self.origin.id,
             tags={"reproduces": self.version.reference},
             seed=self.origin.seed,
-            machine=self.origin.machine,
+            machine=machine.describe(),
         )
         known = projects.find_project(store, self.origin.project)
         assert known is not None  # noqa: S101 - the origin's row refers to it
@@ -153,7 +153,7 @@ def _cause(attempts: _Attempts, before: _Made, now: _Made) -> tuple[str, str]:
     place = _first_difference(before, now)
     again = attempts.again()
     if not _differ(now, again):
-        if not _differ(before, attempts.again(threads=before.run.machine.get("cpus", 1))):
+        if not _differ(before, attempts.again(threads=before.run.machine.get("processors", 1))):
             return "threads", f"{place}: it depends on the number of threads, which was another one then"
         return "machine", f"{place}: it repeats itself here, and was another one on the machine of then"
     single, twice = attempts.again(threads=1), attempts.again(threads=1)

@@ -15,7 +15,7 @@ from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest
 from modelwright.records import BuiltEnvironment, Kind, Lock, ModelVersion, Run, Status
-from modelwright.runs import definitions, execution, pipelines, snapshots, workers
+from modelwright.runs import definitions, execution, machine, pipelines, snapshots, workers
 from modelwright.runs.active import ActiveRun, recorded, request_cancel, restore_code
 from modelwright.runs.closures import Code
 from modelwright.runs.execution import Execution, Progress, Rules
@@ -101,6 +101,7 @@ def train(
         pipeline_version_id=origin.pipeline_version_id,
         tags=origin.tags,
         seed=origin.seed,
+        machine=machine.describe(),
     )
     active = ActiveRun(session.store, run, manifest.folder, manifest.layout.source, environment, actor=session.actor)
     gate = gate_of(manifest) if is_gated else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from modelwright.errors import ProjectInvalid, RunCancelled
 from modelwright.projects.code import code_files, copy_code
 from modelwright.records import Artifact, BuiltEnvironment, Run, Status
+from modelwright.runs import snapshots
 from modelwright.store import claims, runs
 from modelwright.store.changes import change
 from modelwright.store.database import Store
@@ -132,7 +133,12 @@ def restore_code(store: Store, run: Run, *, into: Path | None = None) -> Path:
 def _keep_code(active: ActiveRun) -> None:
     if copy_code(active.project, active.code) != active.run.code_digest:
         raise ProjectInvalid(path=active.project, reason="it was edited while the run was starting; run it again")
-    _keep(active, {f"code/{name}": path for name, path in code_files(active.code).items()})
+    kept = {f"code/{name}": path for name, path in code_files(active.code).items()}
+    if active.run.git and active.run.git.is_dirty:
+        difference = active.folder / snapshots.DIFF
+        difference.write_bytes(snapshots.git_difference(active.project, set(code_files(active.project))))
+        kept[snapshots.DIFF] = difference
+    _keep(active, kept)
 
 
 def _keep_outputs(active: ActiveRun) -> None:

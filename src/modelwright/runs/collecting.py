@@ -22,6 +22,7 @@ class Records:
         self._actor = actor
         self._places: dict[Path, int] = {}
         self._waiting: list[dict[str, Any]] = []
+        self._next_steps: dict[str, int] = {}
 
     def read(self, file: Path) -> list[dict[str, Any]]:
         """Return what was written to a file since it was read last; artifacts are blobs by then."""
@@ -48,8 +49,12 @@ class Records:
         for each in told:
             if each["kind"] == "cancel":
                 reason = str(each["value"])
-            else:
-                self._waiting.append(each)
+                continue
+            if each["kind"] == "metric":
+                step = self._next_steps.get(each["name"], 0) if each["step"] is None else each["step"]
+                self._next_steps[each["name"]] = step + 1
+                each = each | {"step": step}  # noqa: PLW2901 - what was told stays as it was told
+            self._waiting.append(each)
         return reason
 
     def flush(self) -> None:

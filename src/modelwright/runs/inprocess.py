@@ -9,14 +9,14 @@
     results = train(alpha=0.3)
 
 The graph is read from the function's text before anything runs. Each step gets its inputs as they were kept, so a step
-that changes its input changes nothing for others. What is written down is committed a few times a second, not with
-each step: after kill -9 the last moment's steps run again.
+that changes its input changes nothing for others. A step that logs something to the run is not reused: what it logged
+would be missing. What is written down is committed a few times a second, not with each step: after kill -9 the last
+moment's steps run again.
 """
 
 import ast
 import contextlib
 import functools
-import importlib.metadata
 import inspect
 import pickle
 import sys
@@ -30,15 +30,15 @@ from typing import Any
 
 from modelwright import records, settings
 from modelwright.errors import ParameterUnknown, ProjectInvalid
-from modelwright.records import Run, Status, StepRun
-from modelwright.runs import pipelines, reuse, worker
+from modelwright.records import Status, StepRun
+from modelwright.runs import machine, pipelines, reuse, tracking, worker
 from modelwright.runs.closures import Code
 from modelwright.runs.pipelines import Pipeline, Step
 from modelwright.runs.reuse import Evidence, Places
-from modelwright.store import database, runs
+from modelwright.runs.tracking import TrackedRun
+from modelwright.store import runs
 from modelwright.store.blobs import Batch
 from modelwright.store.changes import change
-from modelwright.store.database import Store
 
 _FLUSH_SECONDS = 0.2
 
@@ -60,22 +60,11 @@ def pipeline(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
         if unknown:
             known = ", ".join(described.parameters) or "none"
             raise ParameterUnknown(name=unknown[0], known=known, folder=described.file)
+        named = experiment or function.__name__
         parameters = described.parameters | overrides
-        run = Run(
-            id=records.new_id("run"),
-            project="",
-            status=Status.RUNNING,
-            reason="",
-            environment_digest="",
-            code_digest="",
-            git=None,
-            started_at=records.now(),
-            parameters=parameters,
-            experiment=experiment or function.__name__,
-            seed=0,
-        )
-        calling = _Call(described, function.__globals__, run, _opened(), is_fresh=is_fresh)
-        return calling.perform()
+        with tracking.start_run(named, parameters=parameters) as tracked:
+            calling = _Call(described, function.__globals__, parameters, tracked, is_fresh=is_fresh)
+            return calling.perform()
 
     return call
 
@@ -89,15 +78,6 @@ def step(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         return marked
 
     return mark if function is None else mark(function)
-
-
-@functools.lru_cache(maxsize=8)
-def _store(folder: Path) -> Store:
-    return database.open_store(folder)
-
-
-def _opened() -> Store:
-    return _store(settings.find_or_place_workspace(Path.cwd()))
 
 
 @functools.lru_cache(maxsize=256)
@@ -132,15 +112,15 @@ class _Call:
 
     pipeline: Pipeline
     names: dict[str, Any]
-    run: Run
-    store: Store
+    parameters: dict[str, object]
+    tracked: TrackedRun
     is_fresh: bool
 
     def __post_init__(self) -> None:
-        self.actor = settings.actor()
-        self.folder = self.store.folder / "runs" / self.run.id / "steps"
+        self.store = self.tracked.store
+        self.folder = self.store.folder / "runs" / self.tracked.id / "steps"
         self.places = Places({})
-        self.environment = _environment()
+        self.environment = machine.lock_of_interpreter(self.store.folder / "interpreters").digest
         self.known: dict[str, tuple[str, StepRun]] = {}
         self.values: dict[str, str] = {}
         self.random: str | None = None
@@ -150,26 +130,14 @@ class _Call:
     def perform(self) -> dict[str, Any]:
         """Run what has changed and return the pipeline's results by name."""
         if not self.is_fresh:
-            self.known = runs.latest_results(self.store, experiment=self.run.experiment)
-        with change(self.store, actor=self.actor) as opened:
-            runs.add_run(opened, self.run, project_id=None)
-        status, reason = Status.FAILED, ""
+            self.known = runs.latest_results(self.store, experiment=self.tracked.experiment)
         try:
             with self.store.blobs.batch() as batch, _own_random_states():
                 for position, step in enumerate(self.pipeline.steps, start=1):
                     self._perform(step, position, batch)
                 self._flush()
-            status = Status.SUCCEEDED
-        except KeyboardInterrupt:
-            status, reason = Status.CANCELLED, "interrupted from the keyboard"
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise
         finally:
             self._flush()
-            with change(self.store, actor=self.actor, why=reason) as opened:
-                runs.finish_run(opened, self.run.id, status=status, reason=reason)
         return {name: self._value(value) for name, value in self.pipeline.results.items()}
 
     def _perform(self, step: Step, position: int, batch: Batch) -> None:
@@ -178,7 +146,7 @@ class _Call:
             step,
             code=_code_digest(self.names[step.function]),
             inputs={name: self.values[name] for name in step.inputs if name in self.values},
-            parameters=self.run.parameters,
+            parameters=self.parameters,
             environment=self.environment,
             variables={name: settings.variable(name) for name in step.options.variables},
         )
@@ -223,9 +191,10 @@ class _Call:
         positional = [self._argument(each) for each in step.arguments if each.keyword is None]
         keywords = {each.keyword: self._argument(each) for each in step.arguments if each.keyword}
         states = str(self.store.blobs.path(self.random)) if self.random else None
-        before = worker.restore_random(states, self.run.seed or 0)
+        before = worker.restore_random(states, 0)
         watch = _watching()
         watch.reset()
+        logged = self.tracked.logged
         watch.begin()
         try:
             result = self.names[step.function](*positional, **keywords)
@@ -243,6 +212,8 @@ class _Call:
             worker.write_value(value, file, name)
             outputs[name] = batch.take(file)
         evidence = reuse.seen(watch.facts() | {"numbers": {}}, places=self.places, ignored=(self.store.folder,))
+        # What it logged went to this run, and would be missing in another one that reuses the step.
+        evidence = replace(evidence, is_unstable=evidence.is_unstable or self.tracked.logged != logged)
         if after != before:
             file = self.folder / "random.states"
             file.write_bytes(after)
@@ -254,7 +225,7 @@ class _Call:
             return argument.value
         if argument.name in self.values:
             return self._value(argument.name)
-        return self.run.parameters[argument.name]
+        return self.parameters[argument.name]
 
     def _value(self, name: str) -> Any:
         return worker.read_value(str(self.store.blobs.path(self.values[name])))
@@ -263,8 +234,8 @@ class _Call:
         ended, self.ended = self.ended, []
         self.flushed_at = time.monotonic()
         if ended:
-            with change(self.store, actor=self.actor) as opened:
-                runs.add_steps(opened, self.run.id, ended)
+            with change(self.store, actor=settings.actor()) as opened:
+                runs.add_steps(opened, self.tracked.id, ended)
 
 
 # --- what one process has once ---
@@ -276,15 +247,6 @@ def _watching() -> worker.Watch:
     watch = worker.Watch("")
     sys.addaudithook(watch.hear)
     return watch
-
-
-@functools.lru_cache(maxsize=1)
-def _environment() -> str:
-    """Return the digest of what this interpreter has installed."""
-    from blake3 import blake3
-
-    found = sorted(f"{each.name}=={each.version}" for each in importlib.metadata.distributions())
-    return blake3("\n".join([sys.version, *found]).encode()).hexdigest()
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ are given is read from the source by the host and changes nothing here. `command
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -26,10 +27,12 @@ __all__ = [
     "cancel_run",
     "command",
     "log_artifact",
+    "log_figure",
     "log_metric",
     "log_metrics",
     "log_parameter",
     "log_parameters",
+    "log_table",
     "note",
     "pipeline",
     "set_tag",
@@ -50,18 +53,18 @@ def pipeline(function: Callable[..., Any] | None = None, **_options: Any) -> Any
     return function if function is not None else lambda marked: marked
 
 
-def log_metric(name: str, value: float, step: int = 0) -> None:
-    """Add a value to a metric of the run."""
+def log_metric(name: str, value: float, *, step: int | None = None) -> None:
+    """Add a value to a metric of the run; without `step` it counts on from the last one, beginning with 0."""
     if isinstance(value, (bool, str, bytes)):
         message = 'metric "{}" is {!r}, and a metric is a number; use set_tag for words'
         raise TypeError(message.format(name, value))
-    _write(kind="metric", name=name, value=_number(float(value)), step=int(step))
+    _write(kind="metric", name=name, value=_number(float(value)), step=None if step is None else int(step))
 
 
-def log_metrics(values: dict[str, float], step: int = 0) -> None:
+def log_metrics(metrics: dict[str, float], *, step: int | None = None) -> None:
     """Add a value to each of several metrics of the run."""
-    for name, value in values.items():
-        log_metric(name, value, step)
+    for name, value in metrics.items():
+        log_metric(name, value, step=step)
 
 
 def log_parameter(name: str, value: Any) -> None:
@@ -91,15 +94,31 @@ def note(text: str) -> None:
     _write(kind="note", value=text)
 
 
-def log_artifact(path: str | Path, name: str | None = None) -> None:
-    """Keep a file, as it is now, as an artifact of the run."""
+def log_artifact(path: str | Path, *, name: str | None = None) -> None:
+    """Keep a file as it is now, or a folder with all its files, as `outputs/NAME` of the run."""
     source = Path(path)
-    records = os.environ.get("WRIGHT_RECORDS")
-    if records is None:
-        return
-    copy = Path(tempfile.mkdtemp(prefix="artifact-", dir=str(Path(records).parent))) / source.name
-    shutil.copyfile(str(source), str(copy))
-    _write(kind="artifact", name=name or source.name, path=str(copy))
+    place = "outputs/" + (name or source.name)
+    if not source.is_dir():
+        _keep(place, source)
+    for file in sorted(source.rglob("*")) if source.is_dir() else ():
+        if file.is_file():
+            _keep(place + "/" + file.relative_to(source).as_posix(), file)
+
+
+def log_table(name: str, table: Any) -> None:
+    """Keep a table, a data frame or a dictionary of columns, as `tables/NAME.json` of the run."""
+    columns = table if isinstance(table, dict) else {str(each): list(table[each]) for each in table.columns}
+    content = {"format": 1, "columns": {str(each): list(values) for each, values in columns.items()}}
+    _keep_bytes("tables/" + name + ".json", json.dumps(content, default=_plain).encode())
+
+
+def log_figure(name: str, figure: Any) -> None:
+    """Keep a picture, a figure of matplotlib or the bytes of a PNG, as `figures/NAME.png` of the run."""
+    if not isinstance(figure, bytes):
+        buffer = io.BytesIO()
+        (getattr(figure, "figure", None) or figure).savefig(buffer, format="png")
+        figure = buffer.getvalue()
+    _keep_bytes("figures/" + name + ".png", figure)
 
 
 def cancel_run(reason: str) -> None:
@@ -169,6 +188,26 @@ def _put(value: Any, file: Path) -> None:
     else:
         message = 'the command\'s input "{}" is a {}: give it bytes, text, a path or a table'
         raise TypeError(message.format(file.name, type(value).__name__))
+
+
+def _keep(name: str, file: Path) -> None:
+    records = os.environ.get("WRIGHT_RECORDS")
+    if records is not None:
+        copy = Path(tempfile.mkdtemp(prefix="artifact-", dir=str(Path(records).parent))) / file.name
+        shutil.copyfile(str(file), str(copy))
+        _write(kind="artifact", name=name, path=str(copy))
+
+
+def _keep_bytes(name: str, content: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="wright-artifact-") as folder:
+        file = Path(folder, "content")
+        file.write_bytes(content)
+        _keep(name, file)
+
+
+def _plain(value: Any) -> Any:
+    """Return a cell of a table as JSON can hold it."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def _number(value: float) -> float | str:

@@ -26,6 +26,7 @@ from modelwright.runs.buffering import BUFFER_SECONDS, Buffer
 from modelwright.runs.workspaces import Workspace, open_workspace
 from modelwright.store import claims, environments, runs
 from modelwright.store.changes import Change
+from modelwright.store.database import Store
 from modelwright.store.points import Logged, add_points
 
 _stacks: dict[int, list["TrackedRun"]] = {}
@@ -47,6 +48,7 @@ class TrackedRun:
         self._buffer = Buffer(workspace.log_points, seconds=buffer_seconds)
         self._add = self._buffer.add
         self._next_steps: dict[str, int] = {}
+        self.logged = 0  # how often this process has logged something
         self._is_entered = False
         self._has_ended = False
         self._process = os.getpid()
@@ -64,6 +66,7 @@ class TrackedRun:
         elif type(step) is not int or not -values.LARGEST_STEP <= step <= values.LARGEST_STEP:
             step = values.whole(name, step)
         self._next_steps[name] = step + 1
+        self.logged += 1
         if self._has_ended or self._process != os.getpid():
             self._prepare()
         self._add((self.id, name, step, value, time.time()))
@@ -117,6 +120,11 @@ class TrackedRun:
         """Record that the run read this dataset version, or wrote it: `role="output"`."""
         with self._changing() as opened:
             runs.link_dataset(opened, self.id, dataset=version, role=role)
+
+    @property
+    def store(self) -> Store:
+        """The store of the run's workspace."""
+        return self._workspace.store
 
     def read(self) -> Run:
         """Return the run as it is recorded now, with all that was logged."""
@@ -182,6 +190,7 @@ class TrackedRun:
                 runs.add_artifacts(opened, self.id, artifacts=kept)
 
     def _changing(self) -> contextlib.AbstractContextManager[Change]:
+        self.logged += 1
         self._prepare()
         return self._workspace.change()
 
