@@ -192,6 +192,7 @@ pipeline_files = sa.Table(
     _column("path", primary_key=True),
     _column("digest", index=True),
     _column("size_bytes", sa.BigInteger),
+    _column("is_executable", sa.Boolean),
 )
 
 runs = sa.Table(

@@ -146,6 +146,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("is_executable", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["version_id"],
             ["pipeline_versions.id"],
