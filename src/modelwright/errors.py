@@ -283,6 +283,41 @@ class ParameterUnknown(ModelwrightError):
     remedy = "wright run {folder} --set NAME=VALUE with one of these names"
 
 
+class PipelineMissing(ModelwrightError):
+    """No published pipeline, or no version of it, of that name."""
+
+    code = "pipeline-missing"
+    status = 404
+    problem = 'no published pipeline "{reference}" in this workspace'
+    remedy = "wright pipeline list; or publish one: wright pipeline publish PROJECT"
+
+
+class PipelineDisabled(ModelwrightError):
+    """A published pipeline that may not run at present."""
+
+    code = "pipeline-disabled"
+    status = 409
+    problem = 'published pipeline "{reference}" is disabled, so it does not run'
+    remedy = "wright pipeline enable {disabled}"
+
+
+class PublishedParameterUnknown(ParameterUnknown):
+    """A parameter that the published pipeline does not have."""
+
+    code = "published-parameter-unknown"
+    problem = '"{name}" is no parameter of published pipeline "{reference}"; it has {known}'
+    remedy = "wright pipeline show {reference}"
+
+
+class CodeMissing(ModelwrightError):
+    """A run whose code is not on record, because it ended too early."""
+
+    code = "code-missing"
+    status = 409
+    problem = "no code of {run} is on record: it {status} before it was kept"
+    remedy = "name a run that succeeded: wright run list"
+
+
 class TestsFailed(ModelwrightError):
     """The project's own tests are red."""
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from modelwright.store.database import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+set_option = click.option(
+    "--set", "assignments", metavar="NAME=VALUE", multiple=True, help="Override a parameter; repeatable."
+)
 
 
 @contextmanager
@@ -133,6 +136,20 @@ def stage_lines(*, is_silent: bool) -> Iterator[Callable[["Stage"], None]]:
                 console.print(f"  [yellow]![/yellow] {escape(note)}")
 
         yield report
+
+
+def assigned(assignments: Sequence[str], option: str = "--set") -> dict[str, object]:
+    """Return what NAME=VALUE options say: values that are JSON as what they mean, others as text."""
+    found: dict[str, object] = {}
+    for assignment in assignments:
+        name, separator, text = assignment.partition("=")
+        if not separator or not name:
+            raise not_an_assignment(assignment, option)
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = text
+    return found
 
 
 def not_an_assignment(text: str, option: str) -> click.BadParameter:

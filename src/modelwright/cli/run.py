@@ -1,7 +1,6 @@
 """`wright run`: train, list, show."""
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +52,7 @@ def _execution_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @run.command()
 @click.argument("project", type=click.Path(path_type=Path), default=".")
-@click.option("--set", "assignments", metavar="NAME=VALUE", multiple=True, help="Override a parameter; repeatable.")
+@output.set_option
 @click.option(
     "--seed", type=int, default=0, help="Where random draws begin that the code does not seed itself; else 0."
 )
@@ -78,7 +77,7 @@ def start(
     from modelwright.lifecycle import recovery, training
     from modelwright.projects.manifest import read_manifest
 
-    overrides = dict(map(_parsed, assignments))
+    overrides = output.assigned(assignments)
     origin = training.Origin(experiment=experiment, tags=dict(map(_tag, tags)), seed=seed)
     manifest = read_manifest(project.absolute())
     with output.session(is_made=True, is_silent=as_json) as session:
@@ -268,13 +267,3 @@ def _tag(assignment: str) -> tuple[str, str]:
     if not separator or not name:
         raise output.not_an_assignment(assignment, "--tag")
     return name, value
-
-
-def _parsed(assignment: str) -> tuple[str, object]:
-    name, separator, text = assignment.partition("=")
-    if not separator or not name:
-        raise output.not_an_assignment(assignment, "--set")
-    try:
-        return name, json.loads(text)
-    except json.JSONDecodeError:
-        return name, text

@@ -62,7 +62,7 @@ def gate_of(manifest: Manifest) -> Gate:
     return Gate(manifest.gate_metric, manifest.gate_goal)
 
 
-def train(
+def train(  # noqa: PLR0913 - what a run is of is said by whoever starts it
     session: Session,
     manifest: Manifest,
     *,

@@ -38,6 +38,7 @@ from modelwright.records.notebooks import (
     Shown,
     Wishes,
 )
+from modelwright.records.pipelines import PipelineVersion
 from modelwright.records.projects import GitState, Project
 from modelwright.records.proofs import Comparison, Proof
 from modelwright.records.reproductions import Reproduction, Sameness
@@ -85,6 +86,7 @@ __all__ = [
     "Parameter",
     "Pin",
     "Place",
+    "PipelineVersion",
     "Plan",
     "Plot",
     "Point",
