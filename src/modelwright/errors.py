@@ -589,6 +589,41 @@ class ProofDiffers(ModelwrightError):
     remedy = "compare both in {folder}, then: wright prove {folder}"
 
 
+class TriggerInvalid(ModelwrightError):
+    """What a schedule is to wait for cannot be understood, or never comes."""
+
+    code = "trigger-invalid"
+    problem = '"{value}" cannot be waited for: {rule}'
+    remedy = "write it like this: {example}"
+
+
+class ScheduleMissing(ModelwrightError):
+    """No schedule of that name."""
+
+    code = "schedule-missing"
+    status = 404
+    problem = 'no schedule "{name}" in this workspace'
+    remedy = "wright schedule list"
+
+
+class ScheduleExists(ModelwrightError):
+    """A schedule of that name is there already."""
+
+    code = "schedule-exists"
+    status = 409
+    problem = 'there is a schedule "{name}" already'
+    remedy = "choose another name, or remove it first: wright schedule remove {name}"
+
+
+class SchedulerNotStarted(ModelwrightError):
+    """The process that runs the schedules ended before it was ready."""
+
+    code = "scheduler-not-started"
+    status = 500
+    problem = 'the process that runs the schedules did not start; its log is "{log}"'
+    remedy = "read {log}, then: wright up"
+
+
 # --- environments ----------------------------------------------------------------------------------------------------
 
 

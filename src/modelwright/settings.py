@@ -75,6 +75,11 @@ def notebook() -> str | None:
     return os.environ.get("JPY_SESSION_NAME") or None
 
 
+def own_environment() -> dict[str, str]:
+    """Return the variables for another process of ours: all that we were given."""
+    return dict(os.environ)
+
+
 def runtime_folder(workspace: Path) -> Path:
     """Return a short, private folder for this workspace's sockets.
 

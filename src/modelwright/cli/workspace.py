@@ -8,19 +8,22 @@ from modelwright.cli import output
 @click.command()
 @output.json_option
 def up(*, as_json: bool) -> None:
-    """Start the workspace's background services: every endpoint that has a healthy deployment."""
-    from modelwright.lifecycle import recovery
+    """Start the workspace's background services: every endpoint that has a healthy deployment, and the schedules."""
+    from modelwright.lifecycle import recovery, scheduler
     from modelwright.serving import deployments
 
     with output.session() as session:
         recovery.recover(session)
         started = deployments.up(session.store, actor=session.actor)
+        has_scheduler = scheduler.start(session.store)
     if as_json:
-        output.show_json(started)
+        output.show_json({"endpoints": started, "scheduler": has_scheduler})
         return
     for each in started:
         click.echo(f'endpoint "{each.name}" answers at {each.url}')
-    if not started:
+    if has_scheduler:
+        click.echo("schedules run")
+    if not started and not has_scheduler:
         click.echo("nothing to start")
 
 
@@ -28,16 +31,20 @@ def up(*, as_json: bool) -> None:
 @output.json_option
 def down(*, as_json: bool) -> None:
     """Stop the workspace's background services; `wright up` brings them back."""
+    from modelwright.lifecycle import scheduler
     from modelwright.serving import deployments
 
     with output.opened_store() as store:
+        had_scheduler = scheduler.stop(store)
         stopped = deployments.down(store)
     if as_json:
-        output.show_json(stopped)
+        output.show_json({"endpoints": stopped, "scheduler": had_scheduler})
         return
     for each in stopped:
         click.echo(f'endpoint "{each.name}" is down')
-    if not stopped:
+    if had_scheduler:
+        click.echo("schedules no longer run")
+    if not stopped and not had_scheduler:
         click.echo("nothing was running")
 
 

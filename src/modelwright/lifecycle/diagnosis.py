@@ -8,9 +8,10 @@ from pathlib import Path
 from modelwright import settings
 from modelwright.environments import inspection
 from modelwright.errors import ModelwrightError
+from modelwright.lifecycle import scheduler
 from modelwright.records import DeploymentStatus, Status
 from modelwright.serving import deployments
-from modelwright.store import claims, endpoints, models, runs
+from modelwright.store import claims, endpoints, models, runs, schedules
 from modelwright.store.database import Store, open_store
 
 # An environment with scikit-learn and pandas takes about a third of this.
@@ -86,6 +87,8 @@ def _contents(store: Store) -> list[Check]:
         for each in endpoints.list_deployments(store, status=DeploymentStatus.HEALTHY)
         if deployments.status(store, each.endpoint) is None
     ]
+    enabled = [each.name for each in schedules.list_schedules(store) if each.is_enabled]
+    unserved = [] if scheduler.is_running(store) else enabled
     with store.reader.connect() as connection:
         missing = models.blob_digests(connection) - store.blobs.digests()
     return [
@@ -101,6 +104,12 @@ def _contents(store: Store) -> list[Check]:
             "endpoints",
             is_well=not down,
             told=f"healthy on record but not running: {', '.join(down)}" if down else "all that should run do",
+            next_command="wright up",
+        ),
+        Check(
+            "schedules",
+            is_well=not unserved,
+            told=f"nothing runs {', '.join(unserved)}" if unserved else "all that are enabled are run",
             next_command="wright up",
         ),
         Check(

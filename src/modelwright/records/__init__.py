@@ -43,6 +43,7 @@ from modelwright.records.projects import GitState, Project
 from modelwright.records.proofs import Comparison, Proof
 from modelwright.records.reproductions import Reproduction, Sameness
 from modelwright.records.runs import Artifact, Kind, Point, Run, Status, StepRun
+from modelwright.records.schedules import Missed, Schedule, Tick, Trigger, TriggerKind
 from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
 from modelwright.records.traces import StatementTrace, Trace
 
@@ -78,6 +79,7 @@ __all__ = [
     "Lock",
     "LockSource",
     "Metric",
+    "Missed",
     "ModelVersion",
     "Notebook",
     "NotebookRun",
@@ -99,6 +101,7 @@ __all__ = [
     "Requirement",
     "Run",
     "Sameness",
+    "Schedule",
     "ScoringAnswer",
     "Shown",
     "Specification",
@@ -112,6 +115,10 @@ __all__ = [
     "Trace",
     "VersionChange",
     "Wanted",
+    "Tick",
+    "Trace",
+    "Trigger",
+    "TriggerKind",
     "Wishes",
     "WorkerSpec",
     "new_id",

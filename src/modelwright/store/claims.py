@@ -48,6 +48,20 @@ def is_claimed(store: Store, subject: str) -> bool:
     return False
 
 
+def holder(store: Store, subject: str) -> int | None:
+    """Return the id of the process that holds the claim on `subject`; None when nobody does."""
+    try:
+        with (store.folder / "claims" / subject).open() as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                written = handle.read()
+                return int(written) if written.isdecimal() else None
+    except FileNotFoundError:
+        pass
+    return None
+
+
 def clear(store: Store) -> None:
     """Clear away the claims and scratch folders of processes that were killed."""
     for path in (store.folder / "claims").glob("*"):
