@@ -624,6 +624,58 @@ class SchedulerNotStarted(ModelwrightError):
     remedy = "read {log}, then: wright up"
 
 
+class SpaceInvalid(ModelwrightError):
+    """What a parameter may be in a sweep cannot be understood."""
+
+    code = "space-invalid"
+    problem = '"{text}" is no space of values that a sweep can try: {rule}'
+    remedy = "write it like one of these: {examples}"
+
+
+class StopRuleInvalid(ModelwrightError):
+    """What is to end a sweep early cannot be understood."""
+
+    code = "stop-rule-invalid"
+    problem = '"{text}" is no rule that ends a sweep early'
+    remedy = "write it like one of these: {examples}"
+
+
+class SweepMissing(ModelwrightError):
+    """A run that is no sweep."""
+
+    code = "sweep-missing"
+    status = 404
+    problem = '"{run}" is no sweep of this workspace'
+    remedy = "wright run list"
+
+
+class SweepFailed(ModelwrightError):
+    """Not one trial of a sweep came to a value."""
+
+    code = "sweep-failed"
+    status = 422
+    problem = "all {count} trials of {run} failed, the last one so: {reason}"
+    remedy = "wright sweep show {run}"
+
+
+class SweepMetricMissing(ModelwrightError):
+    """The trials of a sweep do not have the metric that they are compared by."""
+
+    code = "sweep-metric-missing"
+    status = 422
+    problem = 'the sweep compares "{metric}", and {source} has no such metric; it has {known}'
+    remedy = "wright sweep {folder} --metric METRIC, with one that it has"
+
+
+class SweepsNotInstalled(ModelwrightError):
+    """A sampler needs a library that is not installed."""
+
+    code = "sweeps-not-installed"
+    status = 424
+    problem = 'the sampler "{sampler}" needs Optuna, which is not installed'
+    remedy = 'pip install "modelwright[sweeps]", or choose --sampler random'
+
+
 # --- environments ----------------------------------------------------------------------------------------------------
 
 

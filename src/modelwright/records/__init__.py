@@ -45,6 +45,7 @@ from modelwright.records.reproductions import Reproduction, Sameness
 from modelwright.records.runs import Artifact, Kind, Point, Run, Status, StepRun
 from modelwright.records.schedules import Missed, Schedule, Tick, Trigger, TriggerKind
 from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
+from modelwright.records.sweeps import Sampler, Specification, Sweep, Trial
 from modelwright.records.traces import StatementTrace, Trace
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "Requirement",
     "Run",
     "Sameness",
+    "Sampler",
     "Schedule",
     "ScoringAnswer",
     "Shown",
@@ -115,8 +117,13 @@ __all__ = [
     "Trace",
     "VersionChange",
     "Wanted",
+    "StatementTrace",
+    "Status",
+    "StepRun",
+    "Sweep",
     "Tick",
     "Trace",
+    "Trial",
     "Trigger",
     "TriggerKind",
     "Wishes",
