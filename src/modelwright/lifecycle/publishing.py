@@ -9,7 +9,7 @@ from modelwright import records
 from modelwright.errors import CodeMissing, PipelineDisabled, PipelineMissing, PublishedParameterUnknown
 from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
-from modelwright.lifecycle.training import Trained
+from modelwright.lifecycle.training import Origin, Trained
 from modelwright.models import registry
 from modelwright.projects import folders, freezing, parents
 from modelwright.projects import manifest as manifests
@@ -17,7 +17,8 @@ from modelwright.projects.code import copy_code
 from modelwright.projects.manifest import PARAMETERS_FILE, Manifest, toml_literal
 from modelwright.projects.parents import Parent
 from modelwright.records import PackageFile, PipelineVersion, Run
-from modelwright.runs import execution, pipelines, snapshots
+from modelwright.runs import execution, snapshots
+from modelwright.runs.execution import Rules
 from modelwright.runs.pipelines import Pipeline
 from modelwright.store import claims, environments, projects, runs
 from modelwright.store import pipelines as published
@@ -65,7 +66,7 @@ def publish(session: Session, manifest: Manifest, *, name: str | None = None, de
 
 def parameters_of(manifest: Manifest) -> dict[str, object]:
     """Return what the project's pipeline runs with when nobody overrides anything. Raises ProjectInvalid."""
-    pipeline = pipelines.read_pipeline(manifest.pipeline)
+    pipeline = training.pipeline_of(manifest)
     parameters = pipeline.bind(manifests.read_parameters(manifest.folder), folder=manifest.folder)
     parameters.pop(execution.OUTPUT_FOLDER, None)
     return parameters
@@ -95,7 +96,7 @@ def run_published(
     tags: dict[str, str] | None = None,
     experiment: str = "",
     is_gated: bool | None = None,
-    is_fresh: bool = False,
+    rules: Rules | None = None,
 ) -> Trained:
     """Run the version that `reference` names, from its own code, whatever the project has become.
 
@@ -103,16 +104,21 @@ def run_published(
     PipelineDisabled and PublishedParameterUnknown before anything runs, and what training raises.
     """
     version = runnable(session.store, reference, overrides=overrides or {})
+    project = projects.find_project(session.store, version.project)
+    origin = Origin(
+        pipeline_version_id=version.id,
+        experiment=experiment,
+        tags=tags or {},
+        project=project.folder if project else None,
+    )
     with restored(session.store, version) as manifest:
         return training.train(
             session,
             manifest,
             overrides=overrides,
             is_gated=manifest.gate_metric is not None if is_gated is None else is_gated,
-            pipeline_version_id=version.id,
-            tags=tags,
-            experiment=experiment,
-            is_fresh=is_fresh,
+            rules=rules,
+            origin=origin,
         )
 
 
@@ -126,7 +132,7 @@ def restored(store: Store, version: PipelineVersion) -> Iterator[Manifest]:
 def graph(store: Store, version: PipelineVersion) -> Pipeline:
     """Return the version's steps."""
     with restored(store, version) as manifest:
-        return pipelines.read_pipeline(manifest.pipeline)
+        return training.pipeline_of(manifest)
 
 
 def clone(session: Session, reference: str, *, into: Path) -> Parent:

@@ -62,7 +62,7 @@ def gate_of(manifest: Manifest) -> Gate:
     return Gate(manifest.gate_metric, manifest.gate_goal)
 
 
-def train(  # noqa: PLR0913 - what a run is of is said by whoever starts it
+def train(
     session: Session,
     manifest: Manifest,
     *,
@@ -92,7 +92,8 @@ def train(  # noqa: PLR0913 - what a run is of is said by whoever starts it
         reason="",
         environment_digest=environment.lock.digest,
         code_digest=code_digest(manifest.folder),
-        git=snapshots.git_state(manifest.folder),
+        # What was published is no longer what the project's folder holds.
+        git=None if origin.pipeline_version_id else snapshots.git_state(origin.project or manifest.folder),
         started_at=records.now(),
         parameters=parameters,
         kind=origin.kind,
@@ -121,6 +122,8 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
         raise RunNotResumable(run=run_id, reason="it is running")
     if run.status is Status.SUCCEEDED:
         raise RunNotResumable(run=run_id, reason="it succeeded")
+    if run.kind is Kind.SWEEP:
+        raise RunNotResumable(run=run_id, reason=f"it is a sweep, so: wright sweep --resume {run_id}")
     if not any(each.path.startswith("code/") for each in run.artifacts):
         raise RunNotResumable(run=run_id, reason="it ended before its code was kept")
     manifest = manifests.read_manifest(restore_code(store, run))
