@@ -1,13 +1,12 @@
 """What tests of the ways through all rooms share."""
 
+import platform
 from pathlib import Path
 
 import pytest
 
-from modelwright.environments import building
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import Manifest, read_manifest
-from modelwright.records import BuiltEnvironment, Lock
 from modelwright.store.database import Store
 
 
@@ -18,13 +17,10 @@ def session(store: Store) -> Session:
 
 
 @pytest.fixture
-def manifest(project: Path, environment: BuiltEnvironment, monkeypatch: pytest.MonkeyPatch) -> Manifest:
-    """The small project, whose lock is built already: as the Python that runs the tests."""
+def manifest(project: Path) -> Manifest:
+    """The small project with parameters and a lock, which is of nothing but the Python that runs the tests."""
     (project / "requirements.lock").write_text("# nothing\n")
     (project / "parameters.toml").write_text("# how much\nalpha = 0.5\n")
-
-    def build(lock: Lock, **_: object) -> BuiltEnvironment:
-        return BuiltEnvironment(lock, environment.folder)
-
-    monkeypatch.setattr(building, "build", build)
+    told = (project / "wright.toml").read_text()
+    (project / "wright.toml").write_text(told.replace('python = "3"', f'python = "{platform.python_version()}"'))
     return read_manifest(project)

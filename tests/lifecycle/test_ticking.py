@@ -259,15 +259,12 @@ _RACER = """
 import json, sys
 from datetime import datetime
 from pathlib import Path
-from modelwright.environments import building
 from modelwright.lifecycle import ticking
 from modelwright.lifecycle.sessions import Session
-from modelwright.records import BuiltEnvironment
 from modelwright.store.database import open_store
 
 
-workspace, environment, now = sys.argv[1:]
-building.build = lambda lock, **_: BuiltEnvironment(lock, Path(environment))
+workspace, now = sys.argv[1:]
 store = open_store(Path(workspace))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -281,7 +278,7 @@ def test_of_two_workers_racing_each_tick_has_one_run(session: Session, published
     names = [f"schedule-{number}" for number in range(4)]
     for name in names:
         _add(session, name=name)
-    command = [sys.executable, "-c", _RACER, session.store.folder, tmp_path / "environment", after(hours=1).isoformat()]
+    command = [sys.executable, "-c", _RACER, session.store.folder, after(hours=1).isoformat()]
     racers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
         for _ in range(2)
