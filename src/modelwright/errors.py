@@ -667,6 +667,14 @@ class SweepMetricMissing(ModelwrightError):
     remedy = "wright sweep {folder} --metric METRIC, with one that it has"
 
 
+class SweepWithoutMetric(ModelwrightError):
+    """Nobody said what the trials of a sweep are compared by."""
+
+    code = "sweep-without-metric"
+    problem = 'the trials of project "{project}" have nothing to be compared by: its gate names no metric'
+    remedy = "wright sweep {folder} --metric METRIC --goal minimize, or maximize"
+
+
 class SweepsNotInstalled(ModelwrightError):
     """A sampler needs a library that is not installed."""
 

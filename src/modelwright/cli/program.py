@@ -57,6 +57,7 @@ class LazyGroup(click.Group):
         "environment": ("environment", "Lock, name, build and compare environments."),
         "pipeline": ("pipeline", "Publish a project's pipeline as it is now, and run it as it was then."),
         "schedule": ("schedule", "Let a published pipeline run by itself: at times, or when new data comes."),
+        "sweep": ("sweep", "Try a project with many parameters, and keep the best."),
         "model": ("model", "Register, list and show model versions."),
         "reproduce": ("reproduce", "Make a model version again from the record, and say how like it the new one is."),
         "dataset": ("dataset", "Register data by name, read it back by version, see who used it."),

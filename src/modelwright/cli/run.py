@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelwright.cli import output
+from modelwright.cli.grouping import DefaultGroup
 
 if TYPE_CHECKING:
     from modelwright.lifecycle.training import Trained
     from modelwright.runs.execution import Rules
 
 
-class _DefaultGroup(click.Group):
-    """A group that takes anything which is not one of its commands as arguments of `start`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
-            args = ["start", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_DefaultGroup)
+@click.group(cls=DefaultGroup)
 def run() -> None:
     """Train a project's model on the record; list and show runs.
 

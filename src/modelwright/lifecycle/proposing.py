@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from modelwright.errors import SweepsNotInstalled
 from modelwright.lifecycle.spaces import Space
-from modelwright.records import Goal, Sampler, Status, Trial
+from modelwright.records import Goal, Sampler, Trial
 
 
 def count_of_grid(spaces: Mapping[str, Space]) -> int:
@@ -80,7 +80,7 @@ def _bayesian(spaces: Mapping[str, Space], *, seed: int, goal: Goal, finished: S
             direction="minimize" if goal is Goal.MINIMIZE else "maximize", sampler=optuna.samplers.TPESampler(seed=seed)
         )
         for each in sorted(finished, key=lambda trial: trial.number):
-            if each.status is Status.SUCCEEDED and math.isfinite(each.value):
+            if each.has_value:
                 params = {name: told(name, each.parameters[name]) for name in spaces}
                 study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=each.value))
         asked = study.ask(distributions)

@@ -1,5 +1,6 @@
 """Sweeps and their trials."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -45,6 +46,11 @@ class Trial:
     parameters: dict[str, object]
     value: float
 
+    @property
+    def has_value(self) -> bool:
+        """Whether it ran to its end, and its metric is a number that can be compared."""
+        return self.status is Status.SUCCEEDED and math.isfinite(self.value)
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -56,8 +62,18 @@ class Sweep:
     trials: tuple[Trial, ...] = ()
 
     @property
-    def best(self) -> Trial | None:
-        """The trial with the best value, of several the first; None when no trial has one."""
+    def ranked(self) -> tuple[Trial, ...]:
+        """The trials, the best first and of equal ones the first; those that came to no value last."""
         is_minimal = self.specification.goal is Goal.MINIMIZE
-        found = [each for each in self.trials if each.status is Status.SUCCEEDED and abs(each.value) < float("inf")]
-        return min(found, key=lambda each: each.value if is_minimal else -each.value, default=None)
+
+        def rank(trial: Trial) -> tuple[bool, float, int]:
+            if not trial.has_value:
+                return (True, 0.0, trial.number)
+            return (False, trial.value if is_minimal else -trial.value, trial.number)
+
+        return tuple(sorted(self.trials, key=rank))
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the best value; None when no trial has one."""
+        return next((each for each in self.ranked if each.has_value), None)

@@ -51,7 +51,8 @@ def promote(change: Change, trial: Trial, run: Run) -> None:
     runs.add_parameters(change, sweep_id, trial.parameters)
     points = [Point(name, trial.number, value, change.at) for name, value in run.metrics.items()]
     runs.log_points(change, sweep_id, points)
-    runs.set_tags(change, sweep_id, run.tags | {"best_run": run.id, "best_trial": str(trial.number)})
+    tags = {name: value for name, value in run.tags.items() if name != "trial"}
+    runs.set_tags(change, sweep_id, tags | {"best_run": run.id, "best_trial": str(trial.number)})
     change.delete(links, links.c.run_id == sweep_id)
     for dataset in run.datasets:
         runs.link_dataset(change, sweep_id, dataset=dataset, role="training data")
