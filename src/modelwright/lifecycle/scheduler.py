@@ -197,9 +197,9 @@ def _say(line: str) -> None:
     sys.stderr.write(f"{records.now().isoformat(timespec='seconds')} {line}\n")
 
 
-def _terminate(*_: object) -> None:
-    # As an exception, so that every block that has something to clear up does.
-    sys.exit(128 + signal.SIGTERM)
+def _interrupt(*_: object) -> None:
+    # As Ctrl-C: a run that is ended from outside is cancelled, and has not failed.
+    raise KeyboardInterrupt
 
 
 def main() -> None:
@@ -210,8 +210,9 @@ def main() -> None:
     parser.add_argument("--tick", nargs=2)
     options = parser.parse_args()
     if options.tick:
-        signal.signal(signal.SIGTERM, _terminate)
-        run_taken(options.workspace, options.tick[0], datetime.fromisoformat(options.tick[1]))
+        signal.signal(signal.SIGTERM, _interrupt)
+        with contextlib.suppress(KeyboardInterrupt):
+            run_taken(options.workspace, options.tick[0], datetime.fromisoformat(options.tick[1]))
     elif os.fork() == 0:
         os.setsid()
         serve(options.workspace, report=options.report)
