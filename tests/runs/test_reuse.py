@@ -298,3 +298,16 @@ def test_a_reused_step_records_again_what_it_recorded(runner: Runner, tmp_path: 
         assert "outputs/curve.txt" in [each.path for each in run.artifacts]
         points = [point for _, point in runs.list_points(runner.store, run.id)]
         assert [(each.step, each.value) for each in points if each.name == "loss"] == [(0, 1.0), (1, 0.5), (2, 1.0 / 3)]
+
+
+def test_the_metrics_that_a_pipeline_returns_are_the_last_word(runner: Runner) -> None:
+    """What a step logged under the same name came before them, however quickly the steps follow each other."""
+    runner.edit(
+        "return sum(rows) * alpha",
+        "import modelwright\n    modelwright.log_metric('error', 9.0, step=1)\n    return sum(rows) * alpha",
+    )
+    for _ in range(2):
+        run = runner.run()
+        assert run.metrics == {"error": 1.5}
+        points = [point for _, point in runs.list_points(runner.store, run.id)]
+        assert [(each.step, each.value) for each in points] == [(1, 9.0), (0, 1.5)]
