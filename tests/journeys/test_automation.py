@@ -85,7 +85,7 @@ def test_up_runs_schedules_and_down_leaves_nothing(terminal: Terminal, small: Pa
     terminal.wright("schedule", "add", "data", "--pipeline", "small", "--on-new-data", "data", "--set", "alpha=1")
     terminal.wright("schedule", "disable", "often")
     (terminal.folder / "data" / "new.csv").write_text("1")
-    until(lambda: bool(_ticks(terminal, "data")), "the new file to be noticed", seconds=60)
+    until(lambda: "succeeded" in [each["outcome"] for each in _ticks(terminal, "data")], "the new file", seconds=60)
 
     process = _scheduler_of(terminal)
     assert process
@@ -100,17 +100,25 @@ def test_up_runs_schedules_and_down_leaves_nothing(terminal: Terminal, small: Pa
     assert {each["tags"]["schedule"] for each in runs} == {"often", "data"}
 
 
-def test_down_during_a_scheduled_run_cancels_it(terminal: Terminal, small: Path) -> None:
+def test_a_scheduled_run_ends_with_its_scheduler(terminal: Terminal, small: Path) -> None:
+    """Killed, it is failed and not run again; ended by `wright down`, it is cancelled."""
     _edit(small, 'print("fitting")', "import time; time.sleep(60)")
     terminal.wright("pipeline", "publish", "small")
     terminal.wright("schedule", "add", "slow", "--pipeline", "small:1", "--every", "1s")
     terminal.wright("up")
     until(lambda: any(each["steps"] for each in _running(terminal)), "the run's steps", seconds=60)
+    process = _scheduler_of(terminal)
+    assert process
+    os.kill(process, signal.SIGKILL)
+    until(lambda: terminal.processes() == [], "what it started to end")
+
+    terminal.wright("up")
+    until(lambda: len(_running(terminal)) == 2 and bool(_running(terminal)[0]["steps"]), "the next run", seconds=60)
     terminal.wright("down")
     assert terminal.processes() == []
-    (tick,) = _ticks(terminal, "slow")
-    assert tick["outcome"] == "cancelled: it was interrupted"
-    assert [each["status"] for each in terminal.json("run", "list")] == ["cancelled"]
+    outcomes = [each["outcome"] for each in _ticks(terminal, "slow")]
+    assert outcomes == ["cancelled: it was interrupted", "failed: its process was killed"]
+    assert [each["status"] for each in terminal.json("run", "list")] == ["cancelled", "failed"]
 
 
 def _running(terminal: Terminal) -> list[Any]:
@@ -154,7 +162,8 @@ def test_ticks_by_hand_and_what_is_wrong_with_an_option(terminal: Terminal, smal
 def test_a_sweep_is_told_trial_by_trial_and_its_best_is_registered(terminal: Terminal, small: Path) -> None:
     swept = terminal.wright("sweep", "small", "--parameter", "alpha=[0.25, 1, 0.75]", "--sampler", "grid")
     lines = [line.split() for line in swept.stderr.splitlines()]
-    assert [line[1:3] for line in lines[:3]] == [["trial", "1"], ["trial", "2"], ["trial", "3"]]
+    assert [line[1:3] for line in lines[1:4]] == [["trial", "1"], ["trial", "2"], ["trial", "3"]]
+    assert "wright sweep --resume run_" in swept.stderr.splitlines()[0]
     assert "error 2.25 (best 2.25, of trial 1)" in swept.stderr
     run = swept.stdout.splitlines()[-2]
     shown = terminal.json("sweep", "show", run)
@@ -180,6 +189,7 @@ def test_ctrl_c_ends_a_sweep_and_resume_lets_it_go_on(terminal: Terminal, small:
     arguments = ("--parameter", "alpha=[0.25, 0.75, 1]", "--sampler", "grid", "--concurrent", "2")
     process = terminal.start("sweep", "small", *arguments)
     assert process.stderr
+    process.stderr.readline()
     assert "trial 1" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)

@@ -95,7 +95,7 @@ def test_unknown_parameters_are_refused_before_anything_runs(session: Session, m
     assert runs.list_runs(session.store) == []
 
 
-@pytest.mark.parametrize("reference", ["small:2", "small:x", "other", ""])
+@pytest.mark.parametrize("reference", ["small:2", "small:x", "small:99999999999999999999", "other", ""])
 def test_what_was_never_published_is_missing(session: Session, manifest: Manifest, reference: str) -> None:
     publishing.publish(session, manifest)
     with pytest.raises(PipelineMissing, match=f'"{reference}"'):

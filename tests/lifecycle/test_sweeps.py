@@ -191,7 +191,7 @@ def test_a_trial_that_is_worse_than_usual_is_ended_early(session: Session, manif
     assert [each.status for each in found.trials] == [Status.SUCCEEDED] * 3 + [Status.CANCELLED]
     stopped = runs.get_run(session.store, str(found.trials[3].run_id))
     assert "stopped early: at step" in stopped.reason
-    assert [each.number for each in found.ranked] == [3, 2, 1, 4]
+    assert [each.number for each in found.ranked] == [1, 2, 3, 4]
 
 
 def test_a_sweep_that_is_cancelled_goes_on_where_it_was(session: Session, manifest: Manifest) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from modelwright.datasets import versions
 from modelwright.errors import Busy, PublishedParameterUnknown, ScheduleExists, ScheduleMissing, TriggerInvalid
 from modelwright.lifecycle import publishing, scheduling, ticking, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import Manifest
 from modelwright.records import Missed, Schedule, Status, Tick, Trigger, TriggerKind
-from modelwright.store import audit, claims, datasets, runs, schedules
+from modelwright.store import audit, claims, runs, schedules
 
 START = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
 HOURLY = Trigger(TriggerKind.CRON, "0 * * * *")
@@ -193,13 +194,13 @@ def test_new_data_runs_once_and_what_is_being_written_is_waited_for(
 
 
 def test_a_new_dataset_version_runs_once_and_those_of_its_own_runs_do_not(
-    session: Session, published: Manifest
+    session: Session, published: Manifest, tmp_path: Path
 ) -> None:
     """The small project's runs pin what they load as `small`, which would start them for ever."""
 
-    def register(digest: str) -> None:
-        with session.change() as opened:
-            datasets.ensure_dataset_version(opened, "small", digest=digest, size_bytes=1)
+    def register(content: str) -> None:
+        (tmp_path / "rows").write_text(content)
+        versions.pin(session.store, "small", files={"rows": tmp_path / "rows"}, actor="ada")
 
     register("a")
     _add(session, Trigger(TriggerKind.DATASET, "small"))

@@ -165,6 +165,7 @@ class _Sweeping:
 
     def perform(self) -> None:
         """Run all trials that are not finished yet, and promote the best. Raises SweepFailed, SweepMetricMissing."""
+        self._announce()
         waiting = [number for number in range(1, self._count() + 1) if number not in self.finished]
         with ThreadPoolExecutor(self.specification.concurrent) as pool, self._cancelling():
             while self.running or (waiting and not self._is_over()):
@@ -173,6 +174,13 @@ class _Sweeping:
                     self.running[pool.submit(self._try, trial)] = trial
                 self._look()
         self._promote()
+
+    def _announce(self) -> None:
+        left = self._count() - len(self.finished)
+        told = (
+            f"{left} trials, {self.specification.sampler}; when interrupted: wright sweep --resume {self.active.run.id}"
+        )
+        self.session.report(Stage("sweep", decided=told, elapsed_seconds=0.0))
 
     def _count(self) -> int:
         wanted = self.specification.trials
@@ -319,7 +327,7 @@ class _Sweeping:
         best = self._best()
         if best is None or best.run_id is None:
             reasons = [run.reason for run in map(self._run_of, self.finished.values()) if run]
-            raise SweepFailed(count=len(self.finished), run=self.active.run.id, reason=reasons[-1] if reasons else "?")
+            raise SweepFailed(count=len(self.finished), run=self.active.run.id, reason=(reasons or ["none ran"])[-1])
         with self.session.stage("promote", f"trial {best.number}") as stage:
             with self.session.change() as opened:
                 stored.promote(opened, best, runs.get_run(self.active.store, best.run_id))

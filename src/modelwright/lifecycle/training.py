@@ -118,12 +118,12 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
     """
     store = session.store
     run = runs.get_run(store, run_id)
+    if run.kind is Kind.SWEEP:
+        raise RunNotResumable(run=run_id, reason=f"it is a sweep, so: wright sweep --resume {run_id}")
     if claims.is_claimed(store, run_id):
         raise RunNotResumable(run=run_id, reason="it is running")
     if run.status is Status.SUCCEEDED:
         raise RunNotResumable(run=run_id, reason="it succeeded")
-    if run.kind is Kind.SWEEP:
-        raise RunNotResumable(run=run_id, reason=f"it is a sweep, so: wright sweep --resume {run_id}")
     if not any(each.path.startswith("code/") for each in run.artifacts):
         raise RunNotResumable(run=run_id, reason="it ended before its code was kept")
     manifest = manifests.read_manifest(restore_code(store, run))

@@ -12,6 +12,8 @@ from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 
+_MOST_DIGITS = 9  # the database's numbers end somewhere
+
 
 def ensure_version(
     change: Change, version: PipelineVersion, *, project_id: str, facts: Mapping[str, object]
@@ -90,7 +92,7 @@ def find_version(store: Store, reference: str) -> PipelineVersion:
     table = schema.pipeline_versions
     where = table.c.pipeline == name
     if number:
-        where &= table.c.version == (int(number) if number.isdecimal() else -1)
+        where &= table.c.version == (int(number) if number.isdecimal() and len(number) <= _MOST_DIGITS else -1)
     with store.reader.connect() as connection:
         rows = connection.execute(_versions(where)).all()
         if not rows:

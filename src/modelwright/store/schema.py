@@ -349,7 +349,7 @@ schedule_ticks = sa.Table(
     _link("schedule", "schedules.name", primary_key=True),
     _column("due_at", Timestamp, primary_key=True),
     _link("run_id", "runs.id", nullable=True, index=True),
-    _column("outcome"),
+    _column("outcome", index=True),
     _column("taken_at", Timestamp),
 )
 

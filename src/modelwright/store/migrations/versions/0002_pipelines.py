@@ -200,6 +200,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
     )
     with op.batch_alter_table("schedule_ticks", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_schedule_ticks_run_id"), ["run_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_schedule_ticks_outcome"), ["outcome"], unique=False)
 
     op.create_table(
         "sweeps",
