@@ -25,7 +25,7 @@ from modelwright.lifecycle.training import Origin
 from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest
-from modelwright.records import Goal, Kind, Point, Run, Sampler, Specification, Status, Sweep, Trial
+from modelwright.records import Goal, Kind, Point, Run, Sampler, Status, Sweep, SweepSpecification, Trial
 from modelwright.runs import snapshots
 from modelwright.runs.active import ActiveRun, recorded, request_cancel, restore_code
 from modelwright.runs.execution import Rules
@@ -48,7 +48,7 @@ def specify(  # noqa: PLR0913 - all but the project are wishes, and named at the
     seed: int = 0,
     parameters: dict[str, object] | None = None,
     stop: tuple[str, ...] = (),
-) -> Specification:
+) -> SweepSpecification:
     """Return what to try; the metric and goal are by default the gate's, and a grid is tried whole.
 
     `tried` maps parameters to expressions of spaces. Raises SpaceInvalid and SweepWithoutMetric.
@@ -59,7 +59,7 @@ def specify(  # noqa: PLR0913 - all but the project are wishes, and named at the
     if trials is None:
         found = {name: spaces.parse(text) for name, text in tried.items()}
         trials = proposing.count_of_grid(found) if sampler is Sampler.GRID else _TRIALS
-    return Specification(
+    return SweepSpecification(
         spaces={**tried},
         metric=metric,
         goal=goal or manifest.gate_goal,
@@ -72,7 +72,7 @@ def specify(  # noqa: PLR0913 - all but the project are wishes, and named at the
     )
 
 
-def start(session: Session, manifest: Manifest, specification: Specification) -> Sweep:
+def start(session: Session, manifest: Manifest, specification: SweepSpecification) -> Sweep:
     """Try the project with the parameters that the specification leads to, and return the sweep.
 
     Trials that fail do not end it. Raises SpaceInvalid, StopRuleInvalid, ParameterUnknown and SweepsNotInstalled before
@@ -132,7 +132,7 @@ def resume(session: Session, run_id: str, *, trials: int | None = None) -> Sweep
     return stored.get_sweep(store, run_id)
 
 
-def _check(manifest: Manifest, specification: Specification) -> dict[str, object]:
+def _check(manifest: Manifest, specification: SweepSpecification) -> dict[str, object]:
     """Return the parameters that are the same in every trial, if all that is to be tried can be."""
     parameters = publishing.parameters_of(manifest)
     for name in (*specification.spaces, *specification.parameters):
@@ -150,7 +150,7 @@ def _check(manifest: Manifest, specification: Specification) -> dict[str, object
 class _Sweeping:
     """A sweep that is going on. Its trials run in threads, each of which only waits for the processes of its steps."""
 
-    def __init__(self, session: Session, active: ActiveRun, specification: Specification) -> None:
+    def __init__(self, session: Session, active: ActiveRun, specification: SweepSpecification) -> None:
         """Take the sweep's run, whose code is in its folder, and what is to be tried."""
         self.session = session
         self.active = active

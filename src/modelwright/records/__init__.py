@@ -45,7 +45,7 @@ from modelwright.records.reproductions import Reproduction, Sameness
 from modelwright.records.runs import Artifact, Kind, Point, Run, Status, StepRun
 from modelwright.records.schedules import Missed, Schedule, Tick, Trigger, TriggerKind
 from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
-from modelwright.records.sweeps import Sampler, Specification, Sweep, Trial
+from modelwright.records.sweeps import Sampler, Sweep, SweepSpecification, Trial
 from modelwright.records.traces import StatementTrace, Trace
 
 __all__ = [
@@ -88,8 +88,8 @@ __all__ = [
     "PackageFile",
     "Parameter",
     "Pin",
-    "Place",
     "PipelineVersion",
+    "Place",
     "Plan",
     "Plot",
     "Point",
@@ -113,19 +113,16 @@ __all__ = [
     "Status",
     "StepRun",
     "Storage",
-    "Term",
-    "Trace",
-    "VersionChange",
-    "Wanted",
-    "StatementTrace",
-    "Status",
-    "StepRun",
     "Sweep",
+    "SweepSpecification",
+    "Term",
     "Tick",
     "Trace",
     "Trial",
     "Trigger",
     "TriggerKind",
+    "VersionChange",
+    "Wanted",
     "Wishes",
     "WorkerSpec",
     "new_id",

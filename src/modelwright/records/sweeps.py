@@ -18,7 +18,7 @@ class Sampler(StrEnum):
 
 
 @dataclass(frozen=True)
-class Specification:
+class SweepSpecification:
     """What a sweep is to try: `spaces` are expressions by parameter, `parameters` are the same in every trial.
 
     `stop` are the rules that end a trial or the sweep early.
@@ -57,7 +57,7 @@ class Sweep:
     """A run whose children are trials."""
 
     run_id: str
-    specification: Specification
+    specification: SweepSpecification
     created_at: datetime
     trials: tuple[Trial, ...] = ()
 

@@ -379,6 +379,7 @@ class Execution:
         ended, self._ended = self._ended, []
         points, self._points = self._points, []
         if ended:
+            self._records.flush()  # what steps told comes before what the pipeline returns
             with change(self.active.store, actor=self.active.actor) as opened:
                 for each in ended:
                     runs.finish_step(opened, self.active.run.id, each)

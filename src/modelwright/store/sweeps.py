@@ -8,13 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.errors import SweepMissing
-from modelwright.records import Goal, Point, Run, Sampler, Specification, Status, Sweep, Trial
+from modelwright.records import Goal, Point, Run, Sampler, Status, Sweep, SweepSpecification, Trial
 from modelwright.store import runs, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 
 
-def set_specification(change: Change, run_id: str, specification: Specification) -> None:
+def set_specification(change: Change, run_id: str, specification: SweepSpecification) -> None:
     """Record what a sweep's run is to try, or to try from now on."""
     table = schema.sweeps
     values = asdict(specification)
@@ -75,8 +75,8 @@ def get_sweep(store: Store, run_id: str) -> Sweep:
     return Sweep(run_id, _to_specification(row.specification), row.created_at, _to_trials(found))
 
 
-def _to_specification(values: Mapping[str, Any]) -> Specification:
-    return Specification(
+def _to_specification(values: Mapping[str, Any]) -> SweepSpecification:
+    return SweepSpecification(
         spaces=values["spaces"],
         metric=values["metric"],
         goal=Goal(values["goal"]),
