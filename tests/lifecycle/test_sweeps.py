@@ -176,7 +176,7 @@ def fit(rows, alpha):
     import modelwright
 
     for step in range(1, 400 if alpha == 9 else 4):
-        modelwright.log_metric("error", alpha, step)
+        modelwright.log_metric("error", alpha, step=step)
         time.sleep(0.1)
     return sum(rows) * alpha
 

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable
 
-import click
-
 from modelwright.cli import output
 from modelwright.records import Status, StepRun
 from modelwright.store import claims, runs

@@ -135,9 +135,10 @@ def _keep_code(active: ActiveRun) -> None:
         raise ProjectInvalid(path=active.project, reason="it was edited while the run was starting; run it again")
     kept = {f"code/{name}": path for name, path in code_files(active.code).items()}
     if active.run.git and active.run.git.is_dirty:
-        difference = active.folder / snapshots.DIFF
+        difference = active.folder / "steps" / snapshots.DIFF
         difference.write_bytes(snapshots.git_difference(active.project, set(code_files(active.project))))
-        kept[snapshots.DIFF] = difference
+        if difference.stat().st_size:
+            kept[snapshots.DIFF] = difference
     _keep(active, kept)
 
 
