@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from modelwright.runs.searching import search_runs
     from modelwright.runs.tracking import (
         active_run,
+        dataset,
         log_artifact,
         log_figure,
         log_metric,
@@ -25,6 +26,7 @@ __all__ = [
     "active_run",
     "cancel_run",
     "command",
+    "dataset",
     "log_artifact",
     "log_figure",
     "log_metric",

@@ -12,7 +12,8 @@ from modelwright.records import BuiltEnvironment, Run, Status
 from modelwright.runs import definitions, pipelines, workers
 from modelwright.runs.active import ActiveRun, recorded
 from modelwright.runs.closures import Code
-from modelwright.runs.execution import Execution, Progress, Rules
+from modelwright.runs.execution import Execution
+from modelwright.runs.states import Progress, Rules
 from modelwright.store import environments, projects, runs
 from modelwright.store.changes import change
 from modelwright.store.database import Store

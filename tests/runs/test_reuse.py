@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from runs.runner import Runner
 
+from modelwright.datasets import adding
 from modelwright.errors import StepFailed
 from modelwright.records import BuiltEnvironment, Status
-from modelwright.runs.execution import Rules
+from modelwright.runs.states import Rules
 from modelwright.store import database, runs
 from modelwright.store.blobs import digest_of
 
@@ -311,3 +312,17 @@ def test_the_metrics_that_a_pipeline_returns_are_the_last_word(runner: Runner) -
         assert run.metrics == {"error": 1.5}
         points = [point for _, point in runs.list_points(runner.store, run.id)]
         assert [(each.step, each.value) for each in points] == [(1, 9.0), (0, 1.5)]
+
+
+def test_a_step_reads_a_dataset_and_the_run_says_so(runner: Runner, tmp_path: Path) -> None:
+    raw = tmp_path / "raw.txt"
+    body = 'import modelwright\n    return [float(each) for each in modelwright.dataset("raw").read_text().split()]'
+    runner.edit("return [1.0, 2.0, 3.0]", body)
+    with pytest.raises(StepFailed, match=r'no dataset version "raw".*wright dataset'):
+        runner.run()
+    for content, expected in (("1 2 3", ALL), ("1 2 3", []), ("9 2 3", ALL)):
+        raw.write_text(content)
+        adding.add_files(runner.store, "raw", path=raw, actor="ada")
+        run = runner.run()
+        assert runner.ran() == expected
+        assert [each.reference for each in run.datasets if each.dataset == "raw"] == [f"raw:{1 + (content[0] == '9')}"]

@@ -10,7 +10,7 @@ from runs.runner import Runner
 from modelwright.errors import ProjectInvalid, RunStopped, StepFailed
 from modelwright.records import Run, Status
 from modelwright.runs import active
-from modelwright.runs.execution import Rules
+from modelwright.runs.states import Rules
 from modelwright.store import runs
 
 BRANCHES = """

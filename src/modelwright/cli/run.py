@@ -12,7 +12,7 @@ from modelwright.cli.grouping import DefaultGroup
 
 if TYPE_CHECKING:
     from modelwright.lifecycle.training import Trained
-    from modelwright.runs.execution import Rules
+    from modelwright.runs.states import Rules
 
 
 @click.group(cls=DefaultGroup)
@@ -28,7 +28,7 @@ def _execution_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_rules(*arguments: Any, fresh: bool, continue_on_failure: bool, **others: Any) -> None:
-        from modelwright.runs.execution import Rules
+        from modelwright.runs.states import Rules
 
         command(*arguments, rules=Rules(is_fresh=fresh, is_thorough=continue_on_failure), **others)
 

@@ -17,9 +17,9 @@ from modelwright.projects.code import copy_code
 from modelwright.projects.manifest import PARAMETERS_FILE, Manifest, toml_literal
 from modelwright.projects.parents import Parent
 from modelwright.records import PackageFile, PipelineVersion, Run
-from modelwright.runs import execution, snapshots
-from modelwright.runs.execution import Rules
+from modelwright.runs import snapshots, states
 from modelwright.runs.pipelines import Pipeline
+from modelwright.runs.states import Rules
 from modelwright.store import claims, environments, projects, runs
 from modelwright.store import pipelines as published
 from modelwright.store.database import Store
@@ -68,7 +68,7 @@ def parameters_of(manifest: Manifest) -> dict[str, object]:
     """Return what the project's pipeline runs with when nobody overrides anything. Raises ProjectInvalid."""
     pipeline = training.pipeline_of(manifest)
     parameters = pipeline.bind(manifests.read_parameters(manifest.folder), folder=manifest.folder)
-    parameters.pop(execution.OUTPUT_FOLDER, None)
+    parameters.pop(states.OUTPUT_FOLDER, None)
     return parameters
 
 

@@ -21,8 +21,8 @@ from modelwright.projects import manifest as manifests
 from modelwright.records import BuiltEnvironment, Kind, ModelVersion, Reproduction, Run, Sameness, Status
 from modelwright.runs import machine, reuse
 from modelwright.runs.active import ActiveRun, recorded, restore_code
-from modelwright.runs.execution import Rules
 from modelwright.runs.reuse import Evidence
+from modelwright.runs.states import Rules
 from modelwright.store import claims, environments, models, projects, reproductions, runs
 from modelwright.store.blobs import digest_of
 from modelwright.store.database import Store

@@ -28,7 +28,7 @@ from modelwright.projects.manifest import Manifest
 from modelwright.records import Goal, Kind, Point, Run, Sampler, Status, Sweep, SweepSpecification, Trial
 from modelwright.runs import snapshots
 from modelwright.runs.active import ActiveRun, recorded, request_cancel, restore_code
-from modelwright.runs.execution import Rules
+from modelwright.runs.states import Rules
 from modelwright.store import claims, environments, projects, runs
 from modelwright.store import sweeps as stored
 

@@ -15,11 +15,12 @@ from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest
 from modelwright.records import BuiltEnvironment, Kind, Lock, ModelVersion, Run, Status
-from modelwright.runs import definitions, execution, machine, pipelines, snapshots, workers
+from modelwright.runs import definitions, machine, pipelines, snapshots, states, workers
 from modelwright.runs.active import ActiveRun, recorded, request_cancel, restore_code
 from modelwright.runs.closures import Code
-from modelwright.runs.execution import Execution, Progress, Rules
+from modelwright.runs.execution import Execution
 from modelwright.runs.pipelines import Pipeline
+from modelwright.runs.states import Progress, Rules
 from modelwright.store import claims, environments, projects, runs
 from modelwright.store.database import Store
 
@@ -80,7 +81,7 @@ def train(
     pipeline = pipeline_of(manifest)
     given = manifests.read_parameters(manifest.folder) | (overrides or {})
     parameters = pipeline.bind(given, folder=manifest.folder)
-    parameters.pop(execution.OUTPUT_FOLDER, None)
+    parameters.pop(states.OUTPUT_FOLDER, None)
     environment = environment_of(session.store, manifests.read_lock(manifest))
     with session.change() as opened:
         project_id = projects.ensure_project(opened, manifest.name, folder=origin.project or manifest.folder)

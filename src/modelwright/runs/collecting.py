@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from modelwright.records import Artifact, Point
-from modelwright.store import runs
+from modelwright.datasets import reading
+from modelwright.errors import ModelwrightError
+from modelwright.records import Artifact, DatasetVersion, Point
+from modelwright.store import datasets, runs
 from modelwright.store.changes import change
 from modelwright.store.database import Store
 
@@ -40,8 +42,24 @@ class Records:
             if each["kind"] == "artifact":
                 path = Path(each.pop("path"))
                 with self._store.blobs.batch() as batch:
-                    each |= {"digest": batch.add(path), "size_bytes": path.stat().st_size}
-        return told
+                    each.update({"digest": batch.add(path), "size_bytes": path.stat().st_size})
+            elif each["kind"] == "dataset":
+                each.update(self._given(each["reference"], Path(each.pop("answer"))))
+        return [each for each in told if each.get("version", True)]
+
+    def _given(self, reference: str, answer: Path) -> dict[str, Any]:
+        """Answer a step that asks for a dataset; return the version that it got, and None when it got none."""
+        found: DatasetVersion | None = None
+        try:
+            data = reading.read(self._store, reference)
+            found = data.version
+            told = {"path": str(data.path)}
+        except ModelwrightError as error:
+            told = {"error": f"{error}; next: {error.next_command}"}
+        partial = answer.with_suffix(".partial")
+        partial.write_text(json.dumps(told), encoding="utf-8")
+        partial.replace(answer)
+        return {"version": found.reference if found else None, "digest": found.digest if found else None}
 
     def take(self, told: Iterable[dict[str, Any]]) -> str | None:
         """Take what was read for the run; return why the run is to be cancelled, if that was said."""
@@ -73,6 +91,9 @@ class Records:
             )
             for each in by_kind.get("note", []):
                 runs.set_note(opened, self._run_id, each["value"])
+            for each in by_kind.get("dataset", []):
+                version = datasets.find_dataset_version(self._store, each["version"])
+                runs.link_dataset(opened, self._run_id, dataset=version, role="input")
             artifacts = {
                 each["name"]: Artifact(each["name"], each["digest"], each["size_bytes"])
                 for each in by_kind.get("artifact", [])

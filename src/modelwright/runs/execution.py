@@ -7,89 +7,33 @@ that drew before it was known where the ones above it had left them runs again.
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from modelwright import records
-from modelwright.datasets import versions
-from modelwright.errors import RunStopped, StepFailed
+from modelwright.datasets import reading, versions
+from modelwright.errors import DatasetMissing, ReferenceInvalid, RunStopped, StepFailed
 from modelwright.records import BuiltEnvironment, Status, StepRun
 from modelwright.runs import collecting, reuse
 from modelwright.runs.active import ActiveRun
 from modelwright.runs.closures import Code
 from modelwright.runs.pipelines import Argument, Pipeline, Step
 from modelwright.runs.reuse import Evidence, Places
+from modelwright.runs.states import OUTPUT_FOLDER, Progress, Rules, StepState, planned
 from modelwright.runs.workers import Ended, Pool
 from modelwright.settings import variable
-from modelwright.store import digests, runs
+from modelwright.store import datasets, digests, runs
 from modelwright.store.changes import change
-
-OUTPUT_FOLDER = "output_folder"
 
 # How long a step's death, a request to cancel or a time limit may go unnoticed.
 _TICK_SECONDS = 0.05
 _FLUSH_SECONDS = 0.5
 _CANCELLED = 86  # the exit code of a step that cancels its run: see recording.py
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How to execute: `is_fresh` reuses nothing, `is_thorough` lets other branches finish when a step fails.
-
-    `threads` is how many the libraries of a step may use; None leaves it to them.
-    """
-
-    is_fresh: bool = False
-    is_thorough: bool = False
-    threads: int | None = None
-    cpus: int = field(default_factory=lambda: os.cpu_count() or 1)
-
-
-@dataclass
-class _State:
-    """Where one step stands."""
-
-    step: Step
-    position: int
-    key: str = ""
-    status: Status = Status.QUEUED
-    begun_at: float = 0.0
-    begun: Any = None
-    attempts: int = 0
-    not_before: float = 0.0
-    drew_from: str | None = None
-    evidence: Evidence = field(default_factory=Evidence)
-    outputs: dict[str, str] = field(default_factory=dict)
-    files_before: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    is_settled: bool = False
-    makers: dict[str, "_State"] = field(default_factory=dict)
-    after: list["_State"] = field(default_factory=list)
-    is_late: bool = False
-    is_overdue: bool = False
-    cancels: str | None = None
-    told: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def uses_outputs(self) -> bool:
-        """Whether it is given the output folder, so that such steps go one after another."""
-        return OUTPUT_FOLDER in self.step.inputs
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What became of a step: its status, why, how long it took, and whose outputs were reused."""
-
-    step: str
-    status: Status
-    seconds: float = 0.0
-    reused_from: str | None = None
-    reason: str = ""
 
 
 class Execution:
@@ -114,7 +58,7 @@ class Execution:
         self._on_step = on_step
         self._code = Code(active.code / active.source)
         self._places = Places({"outputs": active.outputs, "code": active.code})
-        self._states = _planned(pipeline)
+        self._states = planned(pipeline)
         self._known = {each.name: each for each in runs.get_run(active.store, active.run.id).steps}
         self._random: str | None = None  # where the draws stand after the steps that are settled in order
         self._settled = 0
@@ -146,7 +90,7 @@ class Execution:
     def evaluate(self, step: Step, *, given: Mapping[str, Path], name: str) -> dict[str, dict[str, float]]:
         """Execute a step once more, under another name and with files in the place of values; return its numbers."""
         makers = {value: each for each in self._states for value in each.step.outputs if value in step.inputs}
-        state = _State(replace(step, name=name), len(self._states) + 1, makers=makers)
+        state = StepState(replace(step, name=name), len(self._states) + 1, makers=makers)
         self._given = {value: (reuse.content_digest(path), path) for value, path in given.items()}
         self._settled = len(self._states)
         with self._ending():
@@ -167,7 +111,7 @@ class Execution:
         finally:
             self._commit()
 
-    def _loop(self, states: list[_State]) -> None:
+    def _loop(self, states: list[StepState]) -> None:
         while True:
             for state in states:
                 if self._can_begin(state, states):
@@ -189,7 +133,7 @@ class Execution:
 
     # --- one step ---
 
-    def _can_begin(self, state: _State, states: list[_State]) -> bool:
+    def _can_begin(self, state: StepState, states: list[StepState]) -> bool:
         if state.status is not Status.QUEUED or state.not_before > time.monotonic():
             return False
         if not all(each.is_settled for each in state.after):
@@ -199,7 +143,7 @@ class Execution:
         busy = sum(each.step.options.cpus for each in states if each.status is Status.RUNNING)
         return busy == 0 or busy + state.step.options.cpus <= self.rules.cpus
 
-    def _begin(self, state: _State) -> None:
+    def _begin(self, state: StepState) -> None:
         state.begun_at, state.begun = time.monotonic(), records.now()
         inputs = self._inputs(state)
         environment = self._environment(state.step)
@@ -218,7 +162,7 @@ class Execution:
             return  # it draws random numbers, so it waits for the steps above it
         self._start(state, inputs, environment)
 
-    def _start(self, state: _State, inputs: Mapping[str, tuple[str, Path]], environment: BuiltEnvironment) -> None:
+    def _start(self, state: StepState, inputs: Mapping[str, tuple[str, Path]], environment: BuiltEnvironment) -> None:
         state.status, state.attempts, state.told, state.is_overdue = Status.RUNNING, state.attempts + 1, [], False
         folder = self._folder(state)
         shutil.rmtree(folder, ignore_errors=True)
@@ -253,7 +197,7 @@ class Execution:
             },
         )
 
-    def _reuse(self, state: _State) -> bool:
+    def _reuse(self, state: StepState) -> bool:
         """Take the recorded outputs of an execution that this one would repeat; say whether there is one."""
         mine = self._known.get(state.step.name)
         done = (
@@ -277,7 +221,7 @@ class Execution:
             return True
         return False
 
-    def _take(self, state: _State, found: StepRun, evidence: Evidence, *, run_id: str) -> None:
+    def _take(self, state: StepState, found: StepRun, evidence: Evidence, *, run_id: str) -> None:
         """Let a recorded execution stand for this one, with all that it left and told."""
         for name, digest in evidence.files.items():
             self.active.store.blobs.export(digest, self.active.outputs / name)
@@ -291,7 +235,7 @@ class Execution:
             self._record(state, Status.SUCCEEDED, reused_from=run_id)
         self._settle(state)
 
-    def _finish(self, state: _State, ended: Ended) -> None:
+    def _finish(self, state: StepState, ended: Ended) -> None:
         self._read_records(state)
         if state.cancels is not None or ended.code == _CANCELLED:
             reason = state.cancels or "a step cancelled it"
@@ -312,19 +256,20 @@ class Execution:
                 reuse.seen(
                     facts,
                     places=self._places,
-                    ignored=(self.active.store.folder / "blobs", folder),
+                    ignored=(*(self.active.store.folder / each for each in ("blobs", reading.FOLDER)), folder),
                     digest=self._digest,
                 ),
                 drew_from=state.drew_from,
                 left_random=batch.take(folder / "random.states") if facts["has_drawn"] else None,
                 files=self._written(state, batch.add),
+                datasets={each["reference"]: each["digest"] for each in state.told if each["kind"] == "dataset"},
                 told=batch.take(told) if state.told else None,
                 kept=[each["digest"] for each in state.told if each["kind"] == "artifact"],
             )
             self._record(state, Status.SUCCEEDED)
         self._settle(state)
 
-    def _written(self, state: _State, add: Callable[[Path], str]) -> dict[str, str]:
+    def _written(self, state: StepState, add: Callable[[Path], str]) -> dict[str, str]:
         """Keep the files that the step wrote to the output folder; return their digests by path."""
         if not state.uses_outputs:
             return {}
@@ -332,7 +277,7 @@ class Execution:
         changed = (name for name, stamp in now.items() if state.files_before.get(name) != stamp)
         return {name: add(self.active.outputs / name) for name in changed}
 
-    def _fail(self, state: _State, reason: str) -> None:
+    def _fail(self, state: StepState, reason: str) -> None:
         options = state.step.options
         if state.attempts <= options.retries:
             wait = options.retry_seconds * 2 ** (state.attempts - 1)
@@ -350,7 +295,7 @@ class Execution:
         )
         self._failure = self._failure or failure
 
-    def _record(self, state: _State, status: Status, *, reason: str = "", reused_from: str | None = None) -> None:
+    def _record(self, state: StepState, status: Status, *, reason: str = "", reused_from: str | None = None) -> None:
         state.status = status
         ended = StepRun(
             name=state.step.name,
@@ -387,7 +332,7 @@ class Execution:
 
     # --- what all of them share ---
 
-    def _settle(self, state: _State) -> None:
+    def _settle(self, state: StepState) -> None:
         """Let what waits for the step go on, once its result is the one that it would have had in order."""
         has_drawn = state.evidence.left_random is not None
         if state.position > len(self._states):
@@ -406,7 +351,7 @@ class Execution:
             each.is_settled = True
             self._settled += 1
 
-    def _look_after(self, running: list[_State]) -> None:
+    def _look_after(self, running: list[StepState]) -> None:
         """Read what running steps record, hold them to their time limits, and heed a request to cancel."""
         for state in running:
             self._read_records(state)
@@ -421,7 +366,7 @@ class Execution:
         if reason is not None:
             raise RunStopped(run=self.active.run.id, reason=reason, folder=self.active.project)
 
-    def _read_records(self, state: _State) -> None:
+    def _read_records(self, state: StepState) -> None:
         told = self._records.read(self._folder(state) / "records.jsonl")
         state.told += told
         state.cancels = self._records.take(told) or state.cancels
@@ -437,7 +382,7 @@ class Execution:
             with change(self.active.store, actor=self.active.actor) as opened:
                 runs.link_dataset(opened, self.active.run.id, dataset=version, role="training data")
 
-    def _inputs(self, state: _State) -> dict[str, tuple[str, Path]]:
+    def _inputs(self, state: StepState) -> dict[str, tuple[str, Path]]:
         """Return the digests and files of the values that the step takes."""
         digests = {name: maker.outputs[name] for name, maker in state.makers.items()}
         made = {name: (digest, self.active.store.blobs.path(digest)) for name, digest in digests.items()}
@@ -446,6 +391,12 @@ class Execution:
     def _digest(self, path: Path) -> str:
         return digests.digests(self.active.store, [path])[path]
 
+    def _dataset_digest(self, reference: str) -> str:
+        try:
+            return datasets.find_dataset_version(self.active.store, reference).digest
+        except (DatasetMissing, ReferenceInvalid):
+            return ""
+
     def _parameters(self) -> dict[str, object]:
         return self.active.run.parameters | {OUTPUT_FOLDER: OUTPUT_FOLDER}
 
@@ -453,27 +404,14 @@ class Execution:
         named = step.options.environment
         return self._environments[named] if named else self.active.environment
 
-    def _folder(self, state: _State) -> Path:
+    def _folder(self, state: StepState) -> Path:
         return self.active.folder / "steps" / state.step.name
 
-    def _log(self, state: _State) -> Path:
+    def _log(self, state: StepState) -> Path:
         return self.active.folder / "logs" / f"{state.step.name}.log"
 
-    def _id(self, state: _State) -> str:
+    def _id(self, state: StepState) -> str:
         return f"{state.step.name}#{state.attempts}"
-
-
-def _planned(pipeline: Pipeline) -> list[_State]:
-    """Return the steps, each with the makers of its values; those that use the output folder come one after another."""
-    states: list[_State] = []
-    makers: dict[str, _State] = {}
-    for position, step in enumerate(pipeline.steps, start=1):
-        state = _State(step, position, makers={name: makers[name] for name in step.inputs if name in makers})
-        others = [each for each in states if each.uses_outputs] if state.uses_outputs else []
-        state.after = [*state.makers.values(), *others]
-        states.append(state)
-        makers |= dict.fromkeys(step.outputs, state)
-    return states
 
 
 def _listing(folder: Path) -> dict[str, tuple[int, ...]]:

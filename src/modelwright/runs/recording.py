@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "cancel_run",
     "command",
+    "dataset",
     "log_artifact",
     "log_figure",
     "log_metric",
@@ -40,6 +41,7 @@ __all__ = [
     "step",
 ]
 
+_POLL_SECONDS = 0.005
 _CANCELLED = 86  # the exit code of a step that cancels its run
 
 
@@ -119,6 +121,26 @@ def log_figure(name: str, figure: Any) -> None:
         (getattr(figure, "figure", None) or figure).savefig(buffer, format="png")
         figure = buffer.getvalue()
     _keep_bytes("figures/" + name + ".png", figure)
+
+
+def dataset(reference: str) -> Path:
+    """Return where a registered dataset version is, its file or the folder of its files; the run has read it then.
+
+    `sales:3`, or `sales` for the newest. Raises LookupError when there is none, or its bytes are not the registered
+    ones.
+    """
+    records = os.environ.get("WRIGHT_RECORDS")
+    if records is None:
+        raise LookupError('no run is asking for dataset "{}"'.format(reference))  # noqa: EM103, UP032 - as guests do
+    with tempfile.TemporaryDirectory(prefix="dataset-", dir=str(Path(records).parent)) as folder:
+        answer = Path(folder, "answer.json")
+        _write(kind="dataset", reference=reference, answer=str(answer))
+        while not answer.exists():
+            time.sleep(_POLL_SECONDS)
+        told = json.loads(answer.read_text(encoding="utf-8"))
+    if "error" in told:
+        raise LookupError(told["error"])
+    return Path(told["path"])
 
 
 def cancel_run(reason: str) -> None:

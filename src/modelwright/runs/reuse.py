@@ -48,12 +48,14 @@ class Places:
 class Evidence:
     """What an execution of a step was seen to do; kept with it as JSON.
 
-    `read` maps the names of files and folders to their digests; `drew_from` and `left_random` are the random states
-    before and after, None when it drew nothing. `numbers` are its outputs that are numbers by name, `files` what it
-    wrote to the output folder, and `told` the blob of what it recorded while it ran, which names the blobs `kept`.
+    `read` maps the names of files and folders to their digests, `datasets` references to those of the versions that
+    they meant; `drew_from` and `left_random` are the random states before and after, None when it drew nothing.
+    `numbers` are its outputs that are numbers by name, `files` what it wrote to the output folder, and `told` the blob
+    of what it recorded while it ran, which names the blobs `kept`.
     """
 
     read: dict[str, str] = field(default_factory=dict)
+    datasets: dict[str, str] = field(default_factory=dict)
     has_connected: bool = False
     is_unstable: bool = False
     drew_from: str | None = None
@@ -113,11 +115,18 @@ def key(
 
 
 def holds(
-    step: StepRun, evidence: Evidence, *, places: Places, blobs: Blobs, digest: Callable[[Path], str] | None = None
+    step: StepRun,
+    evidence: Evidence,
+    *,
+    places: Places,
+    blobs: Blobs,
+    digest: Callable[[Path], str] | None = None,
+    dataset: Callable[[str], str] = lambda _: _ABSENT,
 ) -> bool:
     """Whether the recorded outputs of a step are there, and all that it read is as it was.
 
-    With `digest`, which gives that of a file, the bytes of the outputs are looked at as well.
+    `digest` gives that of a file; with it the bytes of the outputs are looked at as well. `dataset` gives the digest of
+    the version that a reference means now.
     """
     if evidence.has_connected or evidence.is_unstable:
         return False
@@ -125,7 +134,9 @@ def holds(
         path = blobs.path(each)
         if not path.exists() or (digest is not None and digest(path) != each):
             return False
-    return all(content_digest(places.path(name), digest or digest_of) == then for name, then in evidence.read.items())
+    return all(dataset(each) == then for each, then in evidence.datasets.items()) and all(
+        content_digest(places.path(each), digest or digest_of) == then for each, then in evidence.read.items()
+    )
 
 
 def seen(

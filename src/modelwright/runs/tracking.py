@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from modelwright import records, settings
+from modelwright.datasets import reading
 from modelwright.errors import NoActiveRun, RunCancelled, RunEnded
 from modelwright.projects.code import digest_files
 from modelwright.records import Artifact, DatasetVersion, Kind, Run, Status
@@ -313,6 +314,18 @@ def set_tag(name: str, value: object) -> None:
 def set_tags(tags: Mapping[str, object]) -> None:
     """Set tags of the active run."""
     _active("set_tags").set_tags(tags)
+
+
+def dataset(reference: str) -> Path:
+    """Return where a registered dataset version is: its file, or the folder of its files. For reading only.
+
+    `sales:3`, or `sales` for the newest. The active run, if there is one, has read it then. Raises DatasetMissing,
+    ReferenceInvalid, DatasetChanged and DatasetGone.
+    """
+    found = active_run()
+    if found is None:
+        return reading.read(open_workspace(settings.find_workspace(Path.cwd())).store, reference).path
+    return reading.read(found.store, reference, on_read=found.read_dataset).path
 
 
 def note(text: str) -> None:

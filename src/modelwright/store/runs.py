@@ -236,9 +236,12 @@ def add_artifacts(change: Change, run_id: str, *, artifacts: Sequence[Artifact])
 
 
 def link_dataset(change: Change, run_id: str, *, dataset: DatasetVersion, role: str) -> None:
-    """Record that the run read this dataset version."""
-    change.insert(schema.run_datasets, {"run_id": run_id, "dataset_version_id": dataset.id, "role": role})
-    change.record("run.dataset_read", f"runs/{run_id}", after={"dataset": dataset.reference, "role": role})
+    """Record that the run read this dataset version, once for each role."""
+    table = schema.run_datasets
+    link = {"run_id": run_id, "dataset_version_id": dataset.id, "role": role}
+    if not change.rows(table.select().filter_by(**link)):
+        change.insert(table, link)
+        change.record("run.dataset_read", f"runs/{run_id}", after={"dataset": dataset.reference, "role": role})
 
 
 def resume_run(change: Change, run_id: str) -> None:
