@@ -90,6 +90,13 @@ def test_a_comment_a_docstring_a_line_break_or_another_function_changes_nothing(
     assert runner.reused() == ALL
 
 
+def test_a_new_module_that_nothing_imports_changes_nothing(runner: Runner) -> None:
+    runner.run()
+    runner.train.with_name("other.py").write_text("VALUE = 1\n")
+    runner.run()
+    assert runner.reused() == ALL
+
+
 def test_a_newer_time_of_a_file_changes_nothing(runner: Runner) -> None:
     runner.run()
     os.utime(runner.train, (2_000_000_000, 2_000_000_000))

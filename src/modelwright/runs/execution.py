@@ -214,7 +214,12 @@ class Execution:
             if has_drawn and evidence.drew_from != self._random:
                 continue
             if not reuse.holds(
-                found, evidence, places=self._places, blobs=self.active.store.blobs, digest=self._digest
+                found,
+                evidence,
+                places=self._places,
+                blobs=self.active.store.blobs,
+                digest=self._digest,
+                dataset=self._dataset_digest,
             ):
                 continue
             self._take(state, found, evidence, run_id=run_id)

@@ -28,7 +28,10 @@ import threading
 import traceback
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 # The modules that draw from a state of the whole process: the functions that get, set and seed it.
 _RANDOM_STATES = {
@@ -229,7 +232,7 @@ class Watch:
                 self._has_connected |= isinstance(address, tuple) and not str(address[0]).startswith(("127.", "::1"))
                 return
             path = arguments[0] if arguments and arguments[0] is not None else "."
-            if isinstance(path, int):
+            if isinstance(path, int) or (event == "os.listdir" and _is_import(sys._getframe(1))):  # noqa: SLF001 - who lists it
                 return
             place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - as quick as can be
             if place.startswith(self._ignored) or self._is_code(place):
@@ -246,6 +249,11 @@ class Watch:
 
     def _is_code(self, place: str) -> bool:
         return place.endswith((".py", ".pyc")) or place == self._source
+
+
+def _is_import(frame: FrameType) -> bool:
+    # The import system lists folders to find modules, whose code is known.
+    return frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 def _stamp(place: str) -> tuple[int, int] | None:
