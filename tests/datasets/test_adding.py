@@ -119,8 +119,11 @@ def test_a_pipe_is_refused(store: Store, folder: Path) -> None:
         _add(store, folder)
 
 
-def test_a_name_that_is_no_text_is_refused(store: Store, folder: Path) -> None:
-    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.csv")).write_bytes(b"x")
+@pytest.mark.parametrize("name", [b"\xff.csv", b"\xff/a.csv"])
+def test_a_name_that_is_no_text_is_refused(store: Store, folder: Path, name: bytes) -> None:
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/" + name))
+    odd.parent.mkdir(exist_ok=True)
+    odd.write_bytes(b"x")
     with pytest.raises(DataNotRegular, match="not UTF-8"):
         _add(store, folder)
 

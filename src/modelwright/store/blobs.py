@@ -45,14 +45,14 @@ class Batch:
         self,
         paths: Sequence[Path | str],
         *,
-        known: Mapping[str, str] | None = None,
+        known: Mapping[str, tuple[str, int]] | None = None,
         on_added: Callable[[int], None] = _told_nobody,
     ) -> list[str]:
         """Copy the files in and return their digests, in their order; `on_added` is told the size of each.
 
         All are on the disk when this returns, and before that none is seen under its name: they are flushed together,
-        which for thousands of small files takes a fraction of the time. `known` has the digests of files that are
-        certain not to have changed. Raises FileBusy when a file changes while it is read.
+        which for thousands of small files takes a fraction of the time. `known` has the digests and sizes of files
+        that are certain not to have changed. Raises FileBusy when a file changes while it is read.
         """
         copies: dict[str, str] = {}
         digests = []
@@ -64,6 +64,7 @@ class Batch:
                 digests.append(digest)
                 on_added(size_bytes)
             self._publish(copies)
+            copies.clear()
         finally:
             for partial in copies.values():
                 with contextlib.suppress(FileNotFoundError):
@@ -93,12 +94,12 @@ class Batch:
             links[target] = str(target.parent)
         _sync_all(self._folder, [*map(str, links), *set(links.values())])
 
-    def _copy(self, path: Path | str, partial: str, copies: dict[str, str], *, known: str | None) -> tuple[str, int]:
+    def _copy(
+        self, path: Path | str, partial: str, copies: dict[str, str], *, known: tuple[str, int] | None
+    ) -> tuple[str, int]:
         """Copy the file to `partial`, unless its bytes are here, and plan its move; return its digest and size."""
-        if known:
-            size_bytes = os.stat(path).st_size  # noqa: PTH116 - thousands of them, and Path takes longer than the system
-            if self._is_safe(known, size_bytes, copies):
-                return known, size_bytes
+        if known and self._is_safe(*known, copies):
+            return known
         try:
             source = os.open(path, os.O_RDONLY)
         except OSError as error:
@@ -107,7 +108,7 @@ class Batch:
             size_bytes = os.fstat(source).st_size
             if size_bytes <= _SMALL_BYTES:
                 return self._copy_small(source, partial, copies)
-            digest = known or digest_of(path)
+            digest = known[0] if known else digest_of(path)
             if not self._is_safe(digest, size_bytes, copies):
                 copies[_name(self._folder, digest)] = partial
                 _copy_large(source, partial)
