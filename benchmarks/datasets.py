@@ -12,6 +12,7 @@ nothing is remembered of them. Written data is flushed before each measurement a
 flushes, which DVC does without: a version that `wright` reports is on the disk.
 """
 
+import math
 import os
 import shutil
 import statistics
@@ -42,8 +43,9 @@ SETTLED_SECONDS = 2.5
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
-def make_data(folder: Path, *, count: int, size_bytes: int) -> Path:
-    """Write random files; return the file, or the folder when there are many."""
+def make_data(folder: Path, shape: tuple[int, int]) -> Path:
+    """Write random files, so many of so many bytes; return the file, or the folder when there are many."""
+    count, size_bytes = shape
     folder.mkdir()
     for number in range(count):
         with (folder / f"{number}.bin").open("wb") as file:
@@ -71,31 +73,31 @@ def command(*arguments: str, folder: Path) -> Callable[[], object]:
     return run
 
 
-def dvc_times(dvc: str, folder: Path, *, count: int, size_bytes: int) -> dict[str, float]:
+def dvc_times(dvc: str, shape: tuple[int, int], folder: Path) -> dict[str, float]:
     """Return how long `dvc add` and `dvc status` take on new data."""
     folder.mkdir()
     command(dvc, "init", "--no-scm", "--quiet", folder=folder)()
-    name = make_data(folder / "data", count=count, size_bytes=size_bytes).relative_to(folder)
+    name = make_data(folder / "data", shape).relative_to(folder)
     return {
         "add": seconds(command(dvc, "add", "--quiet", str(name), folder=folder)),
         "again": seconds(command(dvc, "status", "--quiet", folder=folder)),
     }
 
 
-def command_times(storage: Storage, folder: Path, *, count: int, size_bytes: int) -> dict[str, float]:
+def command_times(storage: Storage, shape: tuple[int, int], folder: Path) -> dict[str, float]:
     """Return how long `wright dataset add` takes on new data, and again."""
     folder.mkdir()
     (folder / "small").write_text("x")
     command(WRIGHT, "dataset", "add", "small", "small", folder=folder)()
-    name = make_data(folder / "data", count=count, size_bytes=size_bytes).relative_to(folder)
+    name = make_data(folder / "data", shape).relative_to(folder)
     add = command(WRIGHT, "dataset", "add", "data", str(name), "--storage", storage, folder=folder)
     return {"add": seconds(add), "again": _again(add)}
 
 
-def call_times(storage: Storage, folder: Path, *, count: int, size_bytes: int) -> dict[str, float]:
+def call_times(storage: Storage, shape: tuple[int, int], folder: Path) -> dict[str, float]:
     """Return how long the function behind `wright dataset add` takes on new data, and again."""
     folder.mkdir()
-    path = make_data(folder / "data", count=count, size_bytes=size_bytes)
+    path = make_data(folder / "data", shape)
     store = open_store(folder / ".wright")
     (folder / "small").write_text("x")
     adding.add_files(store, "small", path=folder / "small", actor="me")
@@ -115,13 +117,12 @@ def _again(add: Callable[[], object]) -> float:
     return seconds(add)
 
 
-def measured(dvc: str, folder: Path, *, count: int, size_bytes: int) -> dict[str, dict[str, float]]:
+def measured(dvc: str, shape: tuple[int, int], folder: Path) -> dict[str, dict[str, float]]:
     """Return one round's times of every peer."""
-    size = {"count": count, "size_bytes": size_bytes}
-    peers = {"dvc": partial(dvc_times, dvc, **size)}
+    peers: dict[str, Callable[[Path], dict[str, float]]] = {"dvc": partial(dvc_times, dvc, shape)}
     for storage in Storage:
-        peers[f"wright, {storage}"] = partial(command_times, storage, **size)
-        peers[f"in process, {storage}"] = partial(call_times, storage, **size)
+        peers[f"wright, {storage}"] = partial(command_times, storage, shape)
+        peers[f"in process, {storage}"] = partial(call_times, storage, shape)
     found = {}
     for name, take in peers.items():
         place = folder / "place"
@@ -136,11 +137,11 @@ def main() -> None:
     print("| data | what | add, s | dvc add / it | unchanged, s | dvc status / it |")
     print("|---|---|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as name:
-        for title, (count, size_bytes) in SIZES.items():
-            if shutil.disk_usage(name).free < ROOM_TIMES * count * size_bytes:
+        for title, shape in SIZES.items():
+            if shutil.disk_usage(name).free < ROOM_TIMES * math.prod(shape):
                 print(f"| {title} | left out: the disk is too full | | | | |")
                 continue
-            all_rounds = [measured(dvc, Path(name), count=count, size_bytes=size_bytes) for _ in range(rounds)]
+            all_rounds = [measured(dvc, shape, Path(name)) for _ in range(rounds)]
             for peer in all_rounds[0]:
                 cells = []
                 for what in ("add", "again"):
