@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
+# From so many files on, small ones are kept in packs.
+_PACKED_FILES = 1000
+
 # Told the bytes that are done and those there are in all.
 Progress = Callable[[int, int], None]
 
@@ -146,7 +149,7 @@ def _keep(
     paths = list(seen.signatures)
     if storage is Storage.COPY:
         known = {path: (digest, seen.sizes_bytes[path]) for path, digest in seen.known.items()}
-        added = batch.add_all(paths, known=known, on_added=progress.advance)
+        added = batch.add_all(paths, known=known, is_packed=len(paths) >= _PACKED_FILES, on_added=progress.advance)
         found = dict(zip(paths, added, strict=True))
         digests.remember(store, seen, {path: found[path] for path in paths if path not in seen.known})
         return found
