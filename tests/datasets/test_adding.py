@@ -113,6 +113,13 @@ def test_a_symbolic_link_is_refused_wherever_it_is(store: Store, folder: Path, i
             _add(store, path)
 
 
+def test_a_link_on_the_way_of_a_pattern_is_refused(store: Store, folder: Path) -> None:
+    (folder / "link").symlink_to(folder / "deep" / "er")
+    for pattern in ("*/c.csv", "**/c.csv"):
+        with pytest.raises(DataNotRegular, match="symbolic link"):
+            _add(store, f"{folder}/{pattern}")
+
+
 def test_a_pipe_is_refused(store: Store, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     with pytest.raises(DataNotRegular, match="named pipe"):

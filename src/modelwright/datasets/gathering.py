@@ -53,13 +53,25 @@ def _pattern(path: str, *, workspace: Path) -> dict[str, str]:
     fixed = "/".join(parts[: next(n for n, part in enumerate(parts) if _MAGIC & set(part))]) or "/"
     begin = len(fixed.rstrip("/")) + 1
     found = {}
+    folders = {fixed}
     for each in sorted(glob.iglob(path, recursive=True, include_hidden=True)):  # noqa: PTH207 - absolute, and with **
         _refuse_link(each)
+        for parent in _unseen_parents(each, folders):
+            _refuse_link(parent)
         if not os.path.isdir(each):  # noqa: PTH112
             found[each[begin:]] = _checked(each)
     if any(Path(each).is_relative_to(workspace) for each in found.values()):
         raise _workspace_inside(fixed, workspace)
     return found
+
+
+def _unseen_parents(path: str, seen: set[str]) -> Iterator[str]:
+    """Give the folders above a path that are not among `seen`, which then has them."""
+    parent = path.rpartition("/")[0]
+    while parent not in seen:
+        seen.add(parent)
+        yield parent
+        parent = parent.rpartition("/")[0]
 
 
 def _walk(folder: str, *, workspace: Path) -> Iterator[str]:
