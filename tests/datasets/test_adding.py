@@ -113,14 +113,24 @@ def test_a_symbolic_link_is_refused_wherever_it_is(store: Store, folder: Path, i
             _add(store, path)
 
 
+def test_a_link_on_the_way_of_a_pattern_is_refused(store: Store, folder: Path) -> None:
+    (folder / "link").symlink_to(folder / "deep" / "er")
+    for pattern in ("*/c.csv", "**/c.csv"):
+        with pytest.raises(DataNotRegular, match="symbolic link"):
+            _add(store, f"{folder}/{pattern}")
+
+
 def test_a_pipe_is_refused(store: Store, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     with pytest.raises(DataNotRegular, match="named pipe"):
         _add(store, folder)
 
 
-def test_a_name_that_is_no_text_is_refused(store: Store, folder: Path) -> None:
-    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.csv")).write_bytes(b"x")
+@pytest.mark.parametrize("name", [b"\xff.csv", b"\xff/a.csv"])
+def test_a_name_that_is_no_text_is_refused(store: Store, folder: Path, name: bytes) -> None:
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/" + name))
+    odd.parent.mkdir(exist_ok=True)
+    odd.write_bytes(b"x")
     with pytest.raises(DataNotRegular, match="not UTF-8"):
         _add(store, folder)
 

@@ -223,3 +223,48 @@ def test_a_window_needs_a_stated_column(store: Store, table: Path) -> None:
         reading.read(store, "sales").frame(windows.before(DAYS[0]))
     assert _add(store, table, labels=Labels(timestamp_column="day")).reference == "sales:1"
     assert len(reading.read(store, "sales").frame(windows.before(DAYS[0]))) == 1
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    folder = tmp_path / "many"
+    (folder / "deep").mkdir(parents=True)
+    for number in range(1000):
+        (folder / f"{number}").write_text(f"{number}")
+    (folder / "deep" / "large").write_bytes(b"x" * (1 << 18))
+    return folder
+
+
+def test_thousands_of_small_files_are_kept_in_one_and_come_back(store: Store, many: Path) -> None:
+    _add(store, many)
+    assert len(list(store.blobs.folder.glob("??/*"))) == 1
+    for _ in range(2):
+        paths = reading.read(store, "sales").paths
+        assert {name: path.read_bytes() for name, path in paths.items()} == {
+            str(path.relative_to(many)): path.read_bytes() for path in many.rglob("*") if path.is_file()
+        }
+
+
+def test_what_was_edited_where_it_was_laid_out_is_laid_out_again(store: Store, many: Path) -> None:
+    _add(store, many)
+    path = reading.read(store, "sales").paths["7"]
+    path.chmod(0o644)
+    path.write_text("x")
+    assert reading.read(store, "sales").paths["7"].read_text() == "7"
+
+
+def test_a_damaged_pack_names_the_files_that_it_spoilt(store: Store, many: Path) -> None:
+    version = _add(store, many)
+    (pack,) = [each for each in (store.blobs.folder / "packs").iterdir() if not each.suffix]
+    at = store.blobs.packed()[next(each.digest for each in version.files if each.path == "7")].offset
+    pack.chmod(0o644)
+    with pack.open("r+b") as file:
+        file.seek(at)
+        file.write(b"x")
+    assert [each.file for each in reading.check(store, version)] == ["7"]
+    assert [each.file for each in reading.check(store, version, is_thorough=True)] == ["7"]
+    with pytest.raises(DatasetChanged, match='file "7"'):
+        reading.read(store, "sales")
+    pack.unlink()
+    with pytest.raises(DatasetGone, match='file "0"'):
+        reading.read(store, "sales")

@@ -67,7 +67,8 @@ def add(  # noqa: PLR0913 - one for each option
     with output.opened_store(is_made=True) as store:
         actor = settings.actor()
         if query and source:
-            version = adding.add_query(store, name, query=query, source=source, actor=actor, labels=labels)
+            with _spinner("asking the database", is_silent=as_json):
+                version = adding.add_query(store, name, query=query, source=source, actor=actor, labels=labels)
         else:
             with _progress(is_silent=as_json) as on_progress:
                 version = adding.add_files(
@@ -162,7 +163,7 @@ def export(reference: str, folder: Path, *, as_json: bool) -> None:
     """Write the files of a version into a new FOLDER, compared with their digests."""
     from modelwright.datasets import reading
 
-    with output.opened_store() as store:
+    with output.opened_store() as store, _spinner(f"exporting {reference}", is_silent=as_json):
         version = reading.export(store, reference, folder)
     if as_json:
         output.show_json({"version": version.reference, "folder": str(folder.absolute())})
@@ -180,7 +181,8 @@ def verify(reference: str, *, as_json: bool) -> None:
 
     with output.opened_store() as store:
         version = datasets.find_dataset_version(store, reference)
-        faults = reading.check(store, version, is_thorough=True)
+        with _spinner(f"reading {version.reference}", is_silent=as_json):
+            faults = reading.check(store, version, is_thorough=True)
     if as_json:
         output.show_json({"version": version.reference, "files": len(version.files), "faults": output.plain(faults)})
     else:
@@ -203,7 +205,7 @@ def profile(reference: str, *, again: bool, as_json: bool) -> None:
     """Show statistics of every column of a version; they are computed once and kept."""
     from modelwright.datasets import profiling
 
-    with output.opened_store() as store:
+    with output.opened_store() as store, _spinner(f"reading {reference}", is_silent=as_json):
         found = profiling.profile_version(store, reference, actor=settings.actor(), is_anew=again)
     if as_json:
         output.show_json(found.summary())
@@ -291,18 +293,29 @@ def _progress(*, is_silent: bool) -> Iterator[Callable[[int, int], None]]:
         bar.stop()
 
 
+@contextmanager
+def _spinner(text: str, *, is_silent: bool) -> Iterator[None]:
+    """Show on a terminal that something is going on."""
+    if is_silent or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
+
+
 def _show_profile(found: "Profile") -> None:
     def number(value: object) -> str:
         return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
 
     columns = found.summary()["columns"]
     output.show_table(
-        ("column", "type", "present", "missing", "distinct", "min", "median", "max", "mean", "std", "most frequent"),
+        ("column", "type", "missing", "distinct", "min", "median", "max", "mean", "std"),
         [
             (
                 name,
                 each["type"],
-                each["present"],
                 each["missing"],
                 number(each["distinct"]) if each["distinct_is_exact"] else f"~{each['distinct']}",
                 number(each["min"]),
@@ -310,13 +323,12 @@ def _show_profile(found: "Profile") -> None:
                 number(each["max"]),
                 number(each["mean"]),
                 number(each["std"]),
-                ", ".join(f"{top['value']} ({top['count']})" for top in each["top"][:3]),
             )
             for name, each in columns.items()
         ],
         empty="the table has no columns",
     )
-    click.echo(f"{found.rows:,} rows")
+    click.echo(f"{found.rows:,} rows; --json has all statistics")
 
 
 def _size(version: "DatasetVersion") -> str:

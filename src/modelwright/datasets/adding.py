@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 
+# From so many files on, small ones are kept in packs.
+_PACKED_FILES = 1000
+
 # Told the bytes that are done and those there are in all.
 Progress = Callable[[int, int], None]
 
@@ -145,7 +148,8 @@ def _keep(
     """Return the digest of each file that was seen, after keeping it as `storage` says."""
     paths = list(seen.signatures)
     if storage is Storage.COPY:
-        added = batch.add_all(paths, known=seen.known, on_added=progress.advance)
+        known = {path: (digest, seen.sizes_bytes[path]) for path, digest in seen.known.items()}
+        added = batch.add_all(paths, known=known, is_packed=len(paths) >= _PACKED_FILES, on_added=progress.advance)
         found = dict(zip(paths, added, strict=True))
         digests.remember(store, seen, {path: found[path] for path in paths if path not in seen.known})
         return found
@@ -156,7 +160,7 @@ def _keep(
 
 
 def _file(name: str, path: str, digest: str, seen: digests.Seen, storage: Storage) -> DatasetFile:
-    if os.path.getsize(path) != seen.sizes_bytes[path]:  # noqa: PTH202
+    if path not in seen.known and os.path.getsize(path) != seen.sizes_bytes[path]:  # noqa: PTH202
         raise FileBusy(path=path)
     return DatasetFile(name, digest, seen.sizes_bytes[path], None if storage is Storage.COPY else path)
 

@@ -30,7 +30,7 @@ def gather(named: str, *, start: Path, workspace: Path) -> Gathered:
     path = os.path.normpath(start / os.path.expanduser(named))  # noqa: PTH111 - a pattern is no Path
     if os.path.lexists(path):
         _refuse_link(path)
-        found = _folder(path, workspace=workspace) if Path(path).is_dir() else {Path(path).name: path}
+        found = _folder(path, workspace=workspace) if Path(path).is_dir() else {Path(path).name: _checked(path)}
         source = {"path": path}
     elif _MAGIC & set(named):
         found = _pattern(path, workspace=workspace)
@@ -40,8 +40,6 @@ def gather(named: str, *, start: Path, workspace: Path) -> Gathered:
     if not found:
         reason = "no file matches" if "pattern" in source else "the folder holds no file"
         raise DataNotFound(path=named, reason=reason, folder=_nearest(path))
-    for each in found.values():
-        _check(each)
     return Gathered(found, source)
 
 
@@ -55,13 +53,25 @@ def _pattern(path: str, *, workspace: Path) -> dict[str, str]:
     fixed = "/".join(parts[: next(n for n, part in enumerate(parts) if _MAGIC & set(part))]) or "/"
     begin = len(fixed.rstrip("/")) + 1
     found = {}
+    folders = {fixed}
     for each in sorted(glob.iglob(path, recursive=True, include_hidden=True)):  # noqa: PTH207 - absolute, and with **
         _refuse_link(each)
+        for parent in _unseen_parents(each, folders):
+            _refuse_link(parent)
         if not os.path.isdir(each):  # noqa: PTH112
-            found[each[begin:]] = each
+            found[each[begin:]] = _checked(each)
     if any(Path(each).is_relative_to(workspace) for each in found.values()):
         raise _workspace_inside(fixed, workspace)
     return found
+
+
+def _unseen_parents(path: str, seen: set[str]) -> Iterator[str]:
+    """Give the folders above a path that are not among `seen`, which then has them."""
+    parent = path.rpartition("/")[0]
+    while parent not in seen:
+        seen.add(parent)
+        yield parent
+        parent = parent.rpartition("/")[0]
 
 
 def _walk(folder: str, *, workspace: Path) -> Iterator[str]:
@@ -73,27 +83,33 @@ def _walk(folder: str, *, workspace: Path) -> Iterator[str]:
     for entry in entries:
         if entry.is_symlink():
             _refuse_link(entry.path)
-        if not entry.is_dir(follow_symlinks=False):
+        if entry.is_file(follow_symlinks=False) and entry.name.isascii():
             yield entry.path
+        elif not entry.is_dir(follow_symlinks=False):
+            yield _checked(entry.path)
         elif entry.path == str(workspace):
             raise _workspace_inside(folder, workspace)
         else:
+            _refuse_nameless(entry.path)
             yield from _walk(entry.path, workspace=workspace)
 
 
-def _check(path: str) -> None:
-    """Refuse what is no plain file that we may read."""
-    mode = os.stat(path).st_mode  # noqa: PTH116 - thousands of them, and Path takes longer than the system
+def _checked(path: str) -> str:
+    """Return the path, unless it is of no plain file or is no text. Whether it can be read, reading it tells."""
+    mode = os.stat(path).st_mode  # noqa: PTH116
     if not stat.S_ISREG(mode):
         what = "a named pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
         raise DataNotRegular(path=path, what=f"{what}, not a file", remedy="write what it gives to a file first")
-    if not os.access(path, os.R_OK):
-        raise FileNotReadable(path=path, reason="Permission denied")
+    _refuse_nameless(path)
+    return path
+
+
+def _refuse_nameless(path: str) -> None:
     try:
         path.encode()
     except UnicodeEncodeError as error:
         shown = path.encode(errors="backslashreplace").decode()
-        raise DataNotRegular(path=shown, what="a file whose name is not UTF-8", remedy="rename it") from error
+        raise DataNotRegular(path=shown, what="something whose name is not UTF-8", remedy="rename it") from error
 
 
 def _refuse_link(path: str) -> None:

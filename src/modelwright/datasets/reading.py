@@ -14,10 +14,11 @@ from modelwright.datasets import windows
 from modelwright.datasets.tables import Table
 from modelwright.datasets.windows import Window
 from modelwright.errors import DatasetChanged, DatasetGone, FileNotReadable, FolderTaken, TimestampInvalid
-from modelwright.records import DataKind, DatasetFile, DatasetVersion, Storage
+from modelwright.records import DataKind, DatasetVersion, Storage
 from modelwright.store import datasets, digests
 from modelwright.store.blobs import digest_of
 from modelwright.store.database import Store
+from modelwright.store.packs import Slice
 
 FOLDER = "datasets"
 
@@ -92,15 +93,20 @@ def check(store: Store, version: DatasetVersion, *, is_thorough: bool = False) -
 
     A file that has certainly not changed since it was last read is not read again, unless the check `is_thorough`.
     """
-    places = {each.path: _place(store, version, each) for each in version.files}
+    places, packed = _places(store, version)
     gone = {name for name, path in places.items() if not path.is_file()}
-    here = [path for name, path in places.items() if name not in gone]
-    found = {path: digest_of(path) for path in here} if is_thorough else digests.digests(store, here)
-    return [
-        Fault(each.path, str(places[each.path]), each.digest, "" if each.path in gone else found[places[each.path]])
-        for each in version.files
-        if each.path in gone or found[places[each.path]] != each.digest
-    ]
+    here = sorted({path for name, path in places.items() if name not in gone})
+    digests_of = {path: digest_of(path) for path in here} if is_thorough else digests.digests(store, here)
+    faults = []
+    for each in version.files:
+        place = places[each.path]
+        found = digests_of.get(place, "")
+        if each.path in packed and found:
+            # The digest of a whole pack is its name; only where it is another, the blobs in it are looked at.
+            found = each.digest if found == place.name else _digest_in_pack(packed[each.path])
+        if found != each.digest:
+            faults.append(Fault(each.path, str(place), each.digest, found))
+    return faults
 
 
 def export(store: Store, reference: str, folder: Path) -> DatasetVersion:
@@ -130,9 +136,24 @@ def export(store: Store, reference: str, folder: Path) -> DatasetVersion:
     return data.version
 
 
-def _place(store: Store, version: DatasetVersion, file: DatasetFile) -> Path:
-    is_ours = version.storage is not Storage.REFERENCE or file.location is None
-    return store.blobs.path(file.digest) if is_ours else Path(str(file.location))
+def _places(store: Store, version: DatasetVersion) -> tuple[dict[str, Path], dict[str, Slice]]:
+    """Return the file that holds each of the version's, and where in it those are that lie in a pack."""
+    if version.storage is Storage.REFERENCE:
+        return {each.path: Path(str(each.location)) for each in version.files}, {}
+    places = {each.path: store.blobs.path(each.digest) for each in version.files}
+    slices = {} if all(path.is_file() for path in places.values()) else store.blobs.packed()
+    packed = {
+        each.path: slices[each.digest]
+        for each in version.files
+        if each.digest in slices and not places[each.path].is_file()
+    }
+    return places | {name: each.pack for name, each in packed.items()}, packed
+
+
+def _digest_in_pack(packed: Slice) -> str:
+    from blake3 import blake3
+
+    return blake3(packed.read()).hexdigest()
 
 
 def _as_error(version: DatasetVersion, fault: Fault) -> DatasetChanged | DatasetGone:
@@ -142,24 +163,33 @@ def _as_error(version: DatasetVersion, fault: Fault) -> DatasetChanged | Dataset
 
 def _remedy(version: DatasetVersion) -> str:
     name = version.dataset
-    if version.kind is DataKind.FILES:
+    if version.kind is DataKind.FILES and version.storage is not Storage.COPY:
         source = shlex.quote(version.source.get("path") or version.source.get("pattern", "PATH"))
         return f"bring the file back as it was, then, or to register what it is now: wright dataset add {name} {source}"
-    return f"register the same data as {name} again, or restore the workspace's blobs folder from a backup"
+    return f"restore the workspace's blobs folder from a backup; other versions of {name} can be read"
 
 
 def _laid_out(store: Store, version: DatasetVersion) -> Path:
-    """Return a folder with the version's files under their own names: links to the blobs, made at the first reading."""
+    """Return a folder with the version's files under their own names, made at the first reading.
+
+    They are links to the blobs; what lies in a pack is written out.
+    """
     folder = store.folder.absolute() / FOLDER / version.digest
-    wanted = {each.path: str(store.blobs.path(each.digest).absolute()) for each in version.files}
-    if _links(folder) == wanted:
+    places, packed = _places(store, version)
+    wanted = {name: "" if name in packed else str(path.absolute()) for name, path in places.items()}
+    expected = {folder / each.path: each.digest for each in version.files if each.path in packed}
+    if _links(folder) == wanted and digests.digests(store, list(expected)) == expected:
         return folder
     unfinished = folder.with_name(f"{version.digest}.{secrets.token_hex(4)}")
     try:
         for parent in {(unfinished / name).parent for name in wanted}:
             parent.mkdir(parents=True, exist_ok=True)
         for name, blob in wanted.items():
-            os.symlink(blob, f"{unfinished}/{name}")  # noqa: PTH211 - thousands of them
+            if blob:
+                os.symlink(blob, f"{unfinished}/{name}")  # noqa: PTH211 - thousands of them
+            else:
+                (unfinished / name).write_bytes(packed[name].read())
+                (unfinished / name).chmod(0o444)
         _put_in_place(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -167,12 +197,10 @@ def _laid_out(store: Store, version: DatasetVersion) -> Path:
 
 
 def _put_in_place(unfinished: Path, folder: Path) -> None:
-    """Rename a finished folder; what is in its place goes, unless another reader has just put the same there."""
-    for _ in range(2):
+    """Rename a finished folder; what is in its place goes."""
+    for _ in range(3):  # other readers may put the same there at the same time
         with contextlib.suppress(OSError):
             unfinished.rename(folder)
-            return
-        if _links(folder) == _links(unfinished):
             return
         shutil.rmtree(folder, ignore_errors=True)
     raise FileNotReadable(path=folder, reason="another process is changing it")

@@ -6,17 +6,21 @@ import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelwright.errors import BlobDamaged, FileBusy, FileNotReadable, FolderNotWritable, HardlinkRefused
+from modelwright.store import packs
 
 # A file up to this size is read once, hashed in memory and written; a larger one is hashed where the system maps it.
 _SMALL_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 26
 # From here on one flush of the whole file system is quicker than one for each file.
 _MANY_FILES = 32
+# By then the system has written to the disk whatever it was given, unless its settings are far from usual.
+_FLUSHED_SECONDS = 600
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
@@ -29,6 +33,94 @@ def digest_of(path: Path | str) -> str:
 
 def _told_nobody(_size_bytes: int) -> None:
     """Report nothing."""
+
+
+@dataclass(frozen=True)
+class _Added:
+    """What one call adds: finished copies by the name that they will get, and a pack of small ones."""
+
+    folder: Path
+    packed: Mapping[str, packs.Slice]
+    pack: packs.Writer | None
+    copies: dict[str, str] = field(default_factory=dict)
+    recent: set[str] = field(default_factory=set)
+
+    def copy(self, path: Path | str, partial: str, *, known: tuple[str, int] | None) -> tuple[str, int]:
+        """Copy the file to `partial`, unless its bytes are here, and plan its move; return its digest and size."""
+        if known and self._is_safe(*known):
+            return known
+        try:
+            source = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise FileNotReadable(path=path, reason=error.strerror) from error
+        try:
+            size_bytes = os.fstat(source).st_size
+            if size_bytes <= _SMALL_BYTES:
+                return self._copy_small(source, partial)
+            digest = known[0] if known else digest_of(path)
+            if not self._is_safe(digest, size_bytes):
+                self.copies[_name(self.folder, digest)] = partial
+                _copy_large(source, partial)
+                if digest_of(partial) != digest:
+                    raise FileBusy(path=path)
+            return digest, size_bytes
+        finally:
+            os.close(source)
+
+    def _copy_small(self, source: int, partial: str) -> tuple[str, int]:
+        from blake3 import blake3
+
+        content = b"".join(iter(lambda: os.read(source, _SMALL_BYTES), b""))
+        digest = blake3(content).hexdigest()
+        if self._is_safe(digest, len(content)):
+            return digest, len(content)
+        if self.pack and len(content) <= packs.PACKED_BYTES:
+            self.pack.add(digest, content)
+        else:
+            self.copies[_name(self.folder, digest)] = partial
+            with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444), "wb", buffering=0) as copy:
+                copy.write(content)
+        return digest, len(content)
+
+    def _is_safe(self, digest: str, size_bytes: int) -> bool:
+        """Whether the blob is here, or about to be, and is no file of a user's that `link_all` made a blob.
+
+        One that came lately may have come by `Batch.take`, and is flushed when this is published.
+        """
+        if digest in self.packed:
+            return self.packed[digest].size_bytes == size_bytes
+        name = _name(self.folder, digest)
+        if name in self.copies:
+            return True
+        try:
+            found = os.stat(name)  # noqa: PTH116 - thousands of them, and Path takes longer than the system
+        except FileNotFoundError:
+            return False
+        if time.time() - found.st_mtime < _FLUSHED_SECONDS:
+            self.recent.add(name)
+        return found.st_nlink == 1 and found.st_size == size_bytes
+
+    def publish(self) -> None:
+        """Give finished copies their names, after their bytes are on the disk, and see that the names get there too."""
+        if self.copies or self.recent:
+            _sync_all(self.folder, [*self.copies.values(), *self.recent])
+            folders = {name.rpartition("/")[0] for name in (*self.copies, *self.recent)}
+            for folder in folders:
+                Path(folder).mkdir(exist_ok=True)
+            for name, partial in self.copies.items():
+                os.replace(partial, name)  # noqa: PTH105 - thousands of them, and Path takes longer than the system
+            _sync_all(self.folder, [*folders, str(self.folder)])
+            self.copies.clear()
+        if self.pack:
+            self.pack.publish(self.folder)
+
+    def discard(self) -> None:
+        """Delete the copies that got no name."""
+        for partial in self.copies.values():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial)  # noqa: PTH108 - thousands of them, and Path takes longer than the system
+        if self.pack:
+            self.pack.discard()
 
 
 @dataclass(frozen=True)
@@ -45,29 +137,30 @@ class Batch:
         self,
         paths: Sequence[Path | str],
         *,
-        known: Mapping[str, str] | None = None,
+        known: Mapping[str, tuple[str, int]] | None = None,
+        is_packed: bool = False,
         on_added: Callable[[int], None] = _told_nobody,
     ) -> list[str]:
         """Copy the files in and return their digests, in their order; `on_added` is told the size of each.
 
         All are on the disk when this returns, and before that none is seen under its name: they are flushed together,
-        which for thousands of small files takes a fraction of the time. `known` has the digests of files that are
-        certain not to have changed. Raises FileBusy when a file changes while it is read.
+        which for thousands of small files takes a fraction of the time. With `is_packed` small ones go to one file, a
+        pack, and have no `Blobs.path`. `known` has the digests and sizes of files that are certain not to have changed.
+        Raises FileBusy when a file changes while it is read.
         """
-        copies: dict[str, str] = {}
+        prefix = f"{self._folder}/partial/{os.getpid()}-{secrets.token_hex(4)}"
+        here = packs.slices(self._folder) if is_packed else {}
+        added = _Added(self._folder, here, packs.Writer(f"{prefix}-pack") if is_packed else None)
         digests = []
         known = known or {}
-        prefix = f"{self._folder}/partial/{os.getpid()}-{secrets.token_hex(4)}"
         try:
             for number, path in enumerate(paths):
-                digest, size_bytes = self._copy(path, f"{prefix}-{number}", copies, known=known.get(str(path)))
+                digest, size_bytes = added.copy(path, f"{prefix}-{number}", known=known.get(str(path)))
                 digests.append(digest)
                 on_added(size_bytes)
-            self._publish(copies)
+            added.publish()
         finally:
-            for partial in copies.values():
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(partial)  # noqa: PTH108 - thousands of them, and Path takes longer than the system
+            added.discard()
         return digests
 
     def link_all(self, digests: Mapping[str, str]) -> None:
@@ -81,7 +174,8 @@ class Batch:
             target = _place(self._folder, digest)
             target.parent.mkdir(exist_ok=True)
             if target.exists():
-                if target in links or target.stat().st_nlink == 1 or digest_of(target) == digest:
+                is_this = target in links or target.samefile(path)
+                if is_this or target.stat().st_nlink == 1 or digest_of(target) == digest:
                     continue
                 target.unlink()
             try:
@@ -92,64 +186,6 @@ class Batch:
                 raise HardlinkRefused(path=path, reason=reason) from error
             links[target] = str(target.parent)
         _sync_all(self._folder, [*map(str, links), *set(links.values())])
-
-    def _copy(self, path: Path | str, partial: str, copies: dict[str, str], *, known: str | None) -> tuple[str, int]:
-        """Copy the file to `partial`, unless its bytes are here, and plan its move; return its digest and size."""
-        if known:
-            size_bytes = os.stat(path).st_size  # noqa: PTH116 - thousands of them, and Path takes longer than the system
-            if self._is_safe(known, size_bytes, copies):
-                return known, size_bytes
-        try:
-            source = os.open(path, os.O_RDONLY)
-        except OSError as error:
-            raise FileNotReadable(path=path, reason=error.strerror) from error
-        try:
-            size_bytes = os.fstat(source).st_size
-            if size_bytes <= _SMALL_BYTES:
-                return self._copy_small(source, partial, copies)
-            digest = known or digest_of(path)
-            if not self._is_safe(digest, size_bytes, copies):
-                copies[_name(self._folder, digest)] = partial
-                _copy_large(source, partial)
-                if digest_of(partial) != digest:
-                    raise FileBusy(path=path)
-            return digest, size_bytes
-        finally:
-            os.close(source)
-
-    def _copy_small(self, source: int, partial: str, copies: dict[str, str]) -> tuple[str, int]:
-        from blake3 import blake3
-
-        content = b"".join(iter(lambda: os.read(source, _SMALL_BYTES), b""))
-        digest = blake3(content).hexdigest()
-        if not self._is_safe(digest, len(content), copies):
-            copies[_name(self._folder, digest)] = partial
-            with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444), "wb", buffering=0) as copy:
-                copy.write(content)
-        return digest, len(content)
-
-    def _is_safe(self, digest: str, size_bytes: int, copies: Mapping[str, str]) -> bool:
-        """Whether the blob is here, or about to be, and is no file of a user's that `link` made a blob."""
-        name = _name(self._folder, digest)
-        if name in copies:
-            return True
-        try:
-            found = os.stat(name)  # noqa: PTH116 - thousands of them, and Path takes longer than the system
-        except FileNotFoundError:
-            return False
-        return found.st_nlink == 1 and found.st_size == size_bytes
-
-    def _publish(self, copies: Mapping[str, str]) -> None:
-        """Give finished copies their names, after their bytes are on the disk, and see that the names get there too."""
-        if not copies:
-            return
-        _sync_all(self._folder, copies.values())
-        folders = {name.rpartition("/")[0] for name in copies}
-        for folder in folders:
-            Path(folder).mkdir(exist_ok=True)
-        for name, partial in copies.items():
-            os.replace(partial, name)  # noqa: PTH105 - thousands of them, and Path takes longer than the system
-        _sync_all(self._folder, [*folders, str(self._folder)])
 
     def take(self, path: Path) -> str:
         """Move the file at `path` in and return its digest.
@@ -184,16 +220,27 @@ class Blobs:
             raise FolderNotWritable(folder=self.folder, reason=error.strerror, option="--workspace") from error
 
     def path(self, digest: str) -> Path:
-        """Return where the blob is, or would be. It is read-only, and never to be written to."""
+        """Return where the blob of that digest lies, if it is here and not in a pack.
+
+        Its bytes are for reading only, and unverified.
+        """
         return _place(self.folder, digest)
+
+    def packed(self) -> dict[str, packs.Slice]:
+        """Return where the blobs lie that are in packs."""
+        return packs.slices(self.folder)
 
     def export(self, digest: str, target: Path, *, is_executable: bool = False) -> None:
         """Write the blob to `target`, verified. Raises BlobDamaged when its bytes are not what its name says."""
         source = _place(self.folder, digest)
-        if not source.exists():
+        packed = None if source.exists() else self.packed().get(digest)
+        if not packed and not source.exists():
             raise BlobDamaged(digest=digest, found="gone")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        if packed:
+            target.write_bytes(packed.read())
+        else:
+            shutil.copyfile(source, target)
         found = digest_of(target)
         if found != digest:
             target.unlink()
@@ -202,18 +249,22 @@ class Blobs:
 
     def digests(self) -> set[str]:
         """Return the digests of all blobs."""
-        return {path.parent.name + path.name for path in self.folder.glob("??/*")}
+        return {path.parent.name + path.name for path in self.folder.glob("??/*")} | self.packed().keys()
 
     def sweep(self, reachable: Callable[[], Collection[str]]) -> int:
-        """Delete every blob that `reachable()` does not name, and every unfinished copy; return how many.
+        """Delete every blob that `reachable()` does not name, and every unfinished copy; return how many files.
 
+        A pack goes when none of its blobs is named.
         Does nothing while another process is adding blobs: the rows that name them may not be committed yet.
         """
         if not self.folder.is_dir():
             return 0
         try:
             with _lock(self.folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                doomed = [_place(self.folder, digest) for digest in self.digests() - set(reachable())]
+                wanted = set(reachable())
+                loose = {path.parent.name + path.name: path for path in self.folder.glob("??/*")}
+                doomed = [path for digest, path in loose.items() if digest not in wanted]
+                doomed += packs.unreachable(self.folder, wanted)
                 doomed += (self.folder / "partial").glob("*")
                 for path in doomed:
                     path.unlink(missing_ok=True)
