@@ -12,7 +12,7 @@ from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import manifest_text, read_manifest
 from modelwright.records import Kind, Reproduction, Sameness
 from modelwright.settings import interpreter
-from modelwright.store import environments, reproductions, runs
+from modelwright.store import datasets, environments, runs
 from modelwright.store.blobs import digest_of
 from modelwright.store.changes import change
 from modelwright.store.database import Store
@@ -73,11 +73,11 @@ def test_data_that_the_workspace_lost_is_named(store: Store, registered: Callabl
     reference = registered()
     run = runs.list_runs(store)[0]
     (dataset,) = runs.get_run(store, run.id).datasets
-    (file,) = reproductions.dataset_files(store, dataset.id)
+    (file,) = datasets.find_dataset_version(store, dataset.reference).files
     store.blobs.path(file.digest).unlink()
     found = _reproduce(store, reference)
     assert (found.sameness, found.kind) == (Sameness.DIFFERS, "data")
-    assert found.cause == '"rows" of dataset small:1 is gone from the workspace'
+    assert found.cause.startswith('"rows" of dataset small:1 is gone: ')
 
 
 @pytest.mark.parametrize(("then", "told"), [("changed", "has changed"), ("gone", "is gone")])

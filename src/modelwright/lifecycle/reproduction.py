@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from modelwright import records
+from modelwright.datasets import reading
 from modelwright.environments import building
 from modelwright.environments.interpreters import interpreter_for
 from modelwright.errors import BlobDamaged, EnvironmentNotBuilt, InterpreterUnfit, RunNotRegistrable, StepFailed
@@ -23,8 +24,7 @@ from modelwright.runs import machine, reuse
 from modelwright.runs.active import ActiveRun, recorded, restore_code
 from modelwright.runs.reuse import Evidence
 from modelwright.runs.states import Rules
-from modelwright.store import claims, environments, models, projects, reproductions, runs
-from modelwright.store.blobs import digest_of
+from modelwright.store import claims, datasets, environments, models, projects, reproductions, runs
 from modelwright.store.database import Store
 
 _METRIC_TOLERANCE = 1e-9
@@ -211,12 +211,9 @@ def _missing_data(store: Store, run: Run) -> list[str]:
     """Return what the run's data has lost or changed, by name."""
     told = []
     for dataset in run.datasets:
-        for file in reproductions.dataset_files(store, dataset.id):
-            path = store.blobs.path(file.digest)
-            if not path.exists():
-                told.append(f'"{file.path}" of dataset {dataset.reference} is gone from the workspace')
-            elif digest_of(path) != file.digest:
-                told.append(f'"{file.path}" of dataset {dataset.reference} has changed in the workspace')
+        for fault in reading.check(store, datasets.find_dataset_version(store, dataset.reference), is_thorough=True):
+            what = "has changed" if fault.found else "is gone"
+            told.append(f'"{fault.file}" of dataset {dataset.reference} {what}: {fault.place}')
     for step in run.steps:
         for name, digest in Evidence.from_json(step.evidence).read.items() if step.evidence else ():
             if name.startswith(("code:", "outputs:")) or digest == "absent":

@@ -197,7 +197,10 @@ class Batch:
         target = _place(self._folder, digest)
         target.parent.mkdir(exist_ok=True)
         path.chmod(0o444)
-        path.replace(target)  # in the place of one that is there, which may be damaged
+        if target.exists() and digest_of(target) == digest:
+            path.unlink()
+        else:
+            path.replace(target)
         return digest
 
 

@@ -1,14 +1,8 @@
 """Reproductions of model versions."""
 
-from collections.abc import Sequence
-from typing import Any
-
-import sqlalchemy as sa
-
 from modelwright.records import Reproduction
 from modelwright.store import schema
 from modelwright.store.changes import Change
-from modelwright.store.database import Store
 
 
 def add_reproduction(change: Change, reproduction: Reproduction, *, version_id: str) -> None:
@@ -30,12 +24,3 @@ def add_reproduction(change: Change, reproduction: Reproduction, *, version_id: 
         f"models/{reproduction.version}",
         after={"verdict": reproduction.sameness, "cause": reproduction.cause},
     )
-
-
-def dataset_files(store: Store, version_id: str) -> Sequence[sa.Row[Any]]:
-    """Return the files of a dataset version that are kept as blobs."""
-    table = schema.dataset_files
-    with store.reader.connect() as connection:
-        return connection.execute(
-            table.select().where(table.c.version_id == version_id, table.c.location.is_(None)).order_by(table.c.path)
-        ).all()
