@@ -8,10 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.errors import ParameterFixed, RunMissing
-from modelwright.records import Artifact, DatasetVersion, GitState, Kind, Point, Run, Status, StepRun
+from modelwright.records import Artifact, DatasetVersion, Point, Run, Status, StepRun
 from modelwright.store import datasets, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.loading import load_runs
 from modelwright.store.points import add_points
 
 
@@ -270,7 +271,7 @@ def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> N
 def get_run(store: Store, run_id: str) -> Run:
     """Return the whole run. Raises RunMissing."""
     with store.reader.connect() as connection:
-        run = _runs(connection, schema.runs.c.id == run_id)
+        run = load_runs(connection, [run_id])
         if not run:
             raise RunMissing(run=run_id)
         steps, artifacts = schema.run_steps, schema.run_artifacts
@@ -313,15 +314,7 @@ def list_runs(
         ),
     ]
     with store.reader.connect() as connection:
-        return _runs(connection, sa.and_(sa.true(), *wanted))
-
-
-def load_runs(connection: sa.Connection, run_ids: Sequence[str]) -> list[Run]:
-    """Return the runs of these ids, newest first, without their steps and artifacts."""
-    found = []
-    for start in range(0, len(run_ids), 500):  # a statement of SQLite takes only so many values
-        found += _runs(connection, schema.runs.c.id.in_(run_ids[start : start + 500]))
-    return found
+        return load_runs(connection, connection.execute(sa.select(table.c.id).where(*wanted)).scalars().all())
 
 
 def blob_digests(connection: sa.Connection) -> set[str]:
@@ -348,58 +341,3 @@ def _step(row: sa.Row[Any]) -> StepRun:
         evidence=row.evidence,
         reused_from=row.reused_from,
     )
-
-
-def _runs(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[Run]:
-    table, projects = schema.runs, schema.projects
-    query = (
-        sa.select(table, projects.c.name.label("project"))
-        .outerjoin(projects, projects.c.id == table.c.project_id)
-        .where(where)
-        .order_by(table.c.id.desc())
-    )
-    rows = connection.execute(query).all()
-    wanted = [row.id for row in rows]
-    parameters = _named(connection, schema.run_parameters, wanted)
-    metrics = _named(connection, schema.run_summaries, wanted)
-    tags = _named(connection, schema.run_tags, wanted)
-    return [
-        Run(
-            id=row.id,
-            project=row.project or "",
-            status=Status(row.status),
-            reason=row.reason,
-            environment_digest=row.environment_digest or "",
-            code_digest=row.code_digest or "",
-            git=GitState(row.git_commit, row.git_is_dirty, row.git_branch, row.git_repository)
-            if row.git_commit
-            else None,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
-            parameters=parameters[row.id],
-            metrics=metrics[row.id],
-            tags=tags[row.id],
-            kind=Kind(row.kind),
-            experiment=row.experiment,
-            parent_id=row.parent_id,
-            pipeline_version_id=row.pipeline_version_id,
-            note=row.note,
-            seed=row.seed,
-            machine=row.machine,
-            actor=row.actor,
-        )
-        for row in rows
-    ]
-
-
-def _named(connection: sa.Connection, table: sa.Table, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the values of a table of names and values for each of the runs."""
-    found: dict[str, dict[str, Any]] = {run_id: {} for run_id in run_ids}
-    read = table.c.value.type.dialect_impl(connection.dialect).result_processor(connection.dialect, None)
-    for start in range(0, len(run_ids), 500):  # a statement of SQLite takes only so many values
-        some = tuple(run_ids[start : start + 500])
-        marks = ", ".join("?" * len(some))
-        query = f"SELECT run_id, name, value FROM {table.name} WHERE run_id IN ({marks}) ORDER BY run_id, name"  # noqa: S608 - ours
-        for run_id, name, value in connection.exec_driver_sql(query, some).fetchall():
-            found[run_id][name] = read(value) if read else value
-    return found

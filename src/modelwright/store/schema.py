@@ -223,6 +223,7 @@ runs = sa.Table(
     sa.Index(None, "status", "id"),
 )
 
+# Without a row id the rows of a run lie together, and an index on name and value leads to the run and not to a row.
 run_tags = sa.Table(
     "run_tags",
     metadata,
@@ -230,6 +231,7 @@ run_tags = sa.Table(
     _column("name", primary_key=True),
     _column("value"),
     sa.Index(None, "name", "value"),
+    sqlite_with_rowid=False,
 )
 
 run_steps = sa.Table(
@@ -256,6 +258,7 @@ run_parameters = sa.Table(
     _column("name", primary_key=True),
     _column("value", sa.JSON, nullable=True),
     sa.Index(None, "name", "value"),
+    sqlite_with_rowid=False,
 )
 
 # Every point that a run logged, in its order; a name may be logged many times, at the same step too.
@@ -280,6 +283,7 @@ run_summaries = sa.Table(
     _column("step", sa.BigInteger),
     _column("value", Number, nullable=True),
     sa.Index(None, "name", "value"),
+    sqlite_with_rowid=False,
 )
 
 run_artifacts = sa.Table(

@@ -1,6 +1,6 @@
 """Finds runs by conditions, in a time that does not grow with the number of runs.
 
-Without being told, SQLite does not know whether a condition picks three runs or all. So each is asked for its first few
+Without being told, SQLite does not know whether a condition picks three runs or all. So each is asked for its first
 hundred matches, which an index has: when one has no more, these are all that need be looked at; when every one has
 more, the runs are gone through in the order wanted until there are enough.
 
@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from modelwright.records import AllOf, Condition, Order, Place, Run, Status, Term
 from modelwright.store.database import Store
-from modelwright.store.runs import load_runs
+from modelwright.store.loading import load_runs, marks, rows
 
-_FEW = 300
+_FEW = 100
 
 _ATTRIBUTES = {
     "project": "(SELECT name FROM projects WHERE projects.id = runs.project_id)",
@@ -69,7 +69,7 @@ def search(
             else:
                 few = found if few is None else few & found
         if few is not None:
-            wanted.append(_Clause(f"runs.id IN ({_marks(len(few))})", tuple(few)))
+            wanted.append(_Clause(f"runs.id IN ({marks(len(few))})", tuple(few)))
         wanted += [_Clause("runs.experiment = ?", (experiment,))] if experiment else []
         wanted += [_Clause("runs.status = ?", (str(status),))] if status else []
         picked = _joined(wanted, " AND ")
@@ -93,7 +93,7 @@ def _located(connection: sa.Connection, part: Condition) -> Condition:
     found = [
         place
         for place in _places(part)
-        if _rows(connection, f"SELECT 1 FROM {_TABLES[place]} WHERE name = ? LIMIT 1", part.name)  # noqa: S608 - ours
+        if rows(connection, f"SELECT 1 FROM {_TABLES[place]} WHERE name = ? LIMIT 1", (part.name,))  # noqa: S608 - ours
     ]
     return replace(part, place=found[0]) if len(found) == 1 else part
 
@@ -111,8 +111,8 @@ def _matches(connection: sa.Connection, part: Condition) -> set[str] | None:
     found: set[str] = set()
     for place in _places(part):
         picked = _picked(place, part)
-        statement = f"SELECT run_id FROM {_TABLES[place]} WHERE {picked.text} LIMIT {_FEW + 1}"  # noqa: S608 - ours
-        found.update(row[0] for row in _rows(connection, statement, *picked.values))
+        query = f"SELECT run_id FROM {_TABLES[place]} WHERE {picked.text} LIMIT {_FEW + 1}"  # noqa: S608 - ours
+        found.update(row[0] for row in rows(connection, query, picked.values))
     return found if len(found) <= _FEW else None
 
 
@@ -154,7 +154,7 @@ def _given(term: Term) -> _Clause:
         written = [json.dumps(term.value)]
         if isinstance(term.value, float) and term.value.is_integer():
             written.append(json.dumps(int(term.value)))
-        return _Clause(f"value IN ({_marks(len(written))})", tuple(written))
+        return _Clause(f"value IN ({marks(len(written))})", tuple(written))
     kinds = "'true', 'false'" if isinstance(term.value, bool) else "'integer', 'real'"
     if isinstance(term.value, str):
         kinds = "'text'"
@@ -185,7 +185,7 @@ def _ordered(
         column = "runs.id" if order.name == "started" else _ATTRIBUTES.get(order.name, f"runs.{order.name}")
         by = f"{column} {way}" if column == "runs.id" else f"{column} {way} NULLS LAST, runs.id DESC"
         statement = f"SELECT id FROM runs WHERE {wanted.text} ORDER BY {by} LIMIT ?"  # noqa: S608 - ours
-        return [row[0] for row in _rows(connection, statement, *wanted.values, most)]
+        return [row[0] for row in rows(connection, statement, (*wanted.values, most))]
     table = _TABLES[order.place]
     value = "sorted.value" if order.place is Place.METRIC else _PARAMETER.replace("value", "sorted.value", 2)
     # A condition on what they are ordered by says where in the index to begin.
@@ -201,7 +201,7 @@ def _ordered(
         f"SELECT runs.id FROM {joined} ON runs.id = sorted.run_id "  # noqa: S608 - ours
         f"WHERE sorted.name = ? AND {value} IS NOT NULL AND {bounded.text} ORDER BY {value} {way}, runs.id DESC LIMIT ?"
     )
-    found = [row[0] for row in _rows(connection, statement, order.name, *bounded.values, most)]
+    found = [row[0] for row in rows(connection, statement, (order.name, *bounded.values, most))]
     if limit is None or len(found) < limit:
         without = (
             f"SELECT id FROM runs WHERE {wanted.text} AND NOT EXISTS "  # noqa: S608 - ours
@@ -209,7 +209,7 @@ def _ordered(
             "ORDER BY id DESC LIMIT ?"
         )
         most = -1 if limit is None else limit - len(found)
-        found += [row[0] for row in _rows(connection, without, *wanted.values, order.name, most)]
+        found += [row[0] for row in rows(connection, without, (*wanted.values, order.name, most))]
     return found
 
 
@@ -218,14 +218,6 @@ def _joined(clauses: list[_Clause], word: str) -> _Clause:
         return _Clause("1")
     text = word.join(f"({each.text})" for each in clauses)
     return _Clause(text, tuple(value for each in clauses for value in each.values))
-
-
-def _rows(connection: sa.Connection, statement: str, *values: object) -> list[Any]:
-    return list(connection.exec_driver_sql(statement, values).fetchall())
-
-
-def _marks(count: int) -> str:
-    return ", ".join("?" * count)
 
 
 def _moment(value: object) -> str:

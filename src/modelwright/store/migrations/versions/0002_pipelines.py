@@ -168,6 +168,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
             ["run_id"], ["runs.id"], name=op.f("fk_run_summaries_run_id_runs"), ondelete="RESTRICT"
         ),
         sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_summaries")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("run_summaries", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_run_summaries_name_value"), ["name", "value"], unique=False)
@@ -179,6 +180,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
         sa.Column("value", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_run_tags_run_id_runs"), ondelete="RESTRICT"),
         sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_tags")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("run_tags", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_run_tags_name_value"), ["name", "value"], unique=False)
@@ -266,7 +268,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in thei
         batch_op.alter_column("size_bytes", existing_type=sa.INTEGER(), type_=sa.BigInteger(), existing_nullable=False)
 
     _number_points()
-    op.create_index(op.f("ix_run_parameters_name_value"), "run_parameters", ["name", "value"], unique=False)
+    _order_parameters()
 
     with op.batch_alter_table("run_steps", schema=None) as batch_op:
         batch_op.add_column(sa.Column("reason", sa.Text(), server_default="", nullable=False))
@@ -335,3 +337,22 @@ def _number_points() -> None:
     )
     op.drop_table("old_metrics")
     op.create_index(op.f("ix_run_metrics_run_id_name_step"), "run_metrics", ["run_id", "name", "step"], unique=False)
+
+
+def _order_parameters() -> None:
+    """Keep the parameters of a run together, and find runs by them."""
+    op.rename_table("run_parameters", "old_parameters")
+    op.create_table(
+        "run_parameters",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.JSON(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_run_parameters_run_id_runs"), ondelete="RESTRICT"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_run_parameters")),
+        sqlite_with_rowid=False,
+    )
+    op.execute("INSERT INTO run_parameters (run_id, name, value) SELECT run_id, name, value FROM old_parameters")
+    op.drop_table("old_parameters")
+    op.create_index(op.f("ix_run_parameters_name_value"), "run_parameters", ["name", "value"], unique=False)
