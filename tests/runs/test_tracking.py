@@ -352,6 +352,25 @@ def test_the_code_is_kept_once_for_all_runs_and_anew_after_an_edit(folder: Path,
     assert list(runs.list_code(opened, three)) == ["new.py", "train.py"]
 
 
+def test_uncommitted_changes_are_kept_with_every_run(folder: Path, opened: Store) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments], cwd=folder, check=True)
+
+    git("init", "--quiet", "--initial-branch", "main")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+    (folder / "new.py").write_text("new\n")
+    with modelwright.start_run() as first, modelwright.start_run() as second:
+        pass
+    for each in (first, second):
+        found = runs.get_run(opened, each.id)
+        assert found.git
+        assert (found.git.branch, found.git.is_dirty) == ("main", True)
+        (difference,) = found.artifacts
+        assert difference.path == "git.diff"
+        assert b"+new\n" in opened.blobs.path(difference.digest).read_bytes()
+
+
 def test_the_packages_of_the_interpreter_are_the_environment(folder: Path, opened: Store) -> None:
     from importlib.metadata import version
 

@@ -1,7 +1,7 @@
 """Finds runs by conditions, in a time that does not grow with the number of runs.
 
 Without being told, SQLite does not know whether a condition picks three runs or all. So each is asked for its first
-hundred matches, which an index has: when one has no more, these are all that need be looked at; when every one has
+hundred matches, which an index has: the first that has no more leaves only these to be looked at; when every one has
 more, the runs are gone through in the order wanted until there are enough.
 
 The statements are written as text: to put one together from SQLAlchemy's parts takes longer than to answer it.
@@ -63,11 +63,11 @@ def search(
         few: set[str] | None = None
         wanted = []
         for part in parts:
-            found = _matches(connection, part)
+            found = _matches(connection, part) if few is None else None
             if found is None:
                 wanted.append(_clause(part))
             else:
-                few = found if few is None else few & found
+                few = found
         if few is not None:
             wanted.append(_Clause(f"runs.id IN ({marks(len(few))})", tuple(few)))
         wanted += [_Clause("runs.experiment = ?", (experiment,))] if experiment else []
