@@ -502,7 +502,11 @@ def test_processes_at_once_lose_no_point_and_meet_no_lock(folder: Path, opened: 
             for number in range(2000):
                 run.log_metric("loss", number)
     """
-    processes = [_script(folder, text) for _ in range(4)]
+    command = [sys.executable, "-c", textwrap.dedent(text)]
+    processes = [
+        subprocess.Popen(command, env=child_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
     assert [_ended(each)[::2] for each in processes] == [(0, "")] * 4
     found = runs.list_runs(opened)
     assert [each.status for each in found] == [Status.SUCCEEDED] * 8

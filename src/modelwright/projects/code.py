@@ -54,7 +54,10 @@ def code_state(folder: Path) -> tuple[Artifact, ...]:
     for name, stat in listed.items():
         found = before.get(name)
         if found is None or found[0] != stat or found[1] - stat[1] < _TICK_NS:
-            found = (stat, now, Artifact(name, digest_of(folder / name), stat[0]))
+            try:
+                found = (stat, now, Artifact(name, digest_of(folder / name), stat[0]))
+            except FileNotFoundError:  # deleted since it was listed, as editors do when they save
+                continue
         known[name] = found
     _known[folder] = known
     return tuple(file for _, _, file in known.values())
@@ -96,7 +99,10 @@ def _listed(folder: Path) -> dict[str, _Stat]:
     size_bytes = 0
     is_limited = settings.snapshots_are_limited()
     for name, entry in _walk(folder):
-        stat = entry.stat()
+        try:
+            stat = entry.stat()
+        except FileNotFoundError:  # deleted a moment ago
+            continue
         found[name] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
         size_bytes += stat.st_size
         if is_limited and (size_bytes > _SIZE_LIMIT_BYTES or len(found) > _COUNT_LIMIT):

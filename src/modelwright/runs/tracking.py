@@ -186,7 +186,11 @@ class TrackedRun:
     def _keep(self, found: Mapping[str, Path]) -> None:
         self._prepare()
         with self._workspace.store.blobs.batch() as batch:
-            kept = [Artifact(name, batch.add(path), path.stat().st_size) for name, path in found.items()]
+            digests = batch.add_all(list(found.values()))
+            kept = [
+                Artifact(name, digest, path.stat().st_size)
+                for (name, path), digest in zip(found.items(), digests, strict=True)
+            ]
             with self._changing() as opened:
                 runs.add_artifacts(opened, self.id, artifacts=kept)
 
@@ -353,7 +357,8 @@ def _record(workspace: Workspace, run: Run, *, folder: Path) -> None:
         if code not in known or snapshot.difference:
             batch = stack.enter_context(store.blobs.batch())
         if batch and code not in known:
-            kept = [replace(each, digest=batch.add(snapshot.folder / each.path)) for each in snapshot.files]
+            digests = batch.add_all([snapshot.folder / each.path for each in snapshot.files])
+            kept = [replace(each, digest=digest) for each, digest in zip(snapshot.files, digests, strict=True)]
             code = digest_files(kept)
         if batch and snapshot.difference:
             difference = files.added(batch, {snapshots.DIFF: snapshot.difference})
