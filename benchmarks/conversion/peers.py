@@ -212,7 +212,9 @@ def _examined(name: str, entry: Entry, workspace: Path, notebooks: Path) -> dict
     work = workspace / entry.slug
     shutil.rmtree(work, ignore_errors=True)
     observing.copy_folder(entry.folder, work)
-    code, run, error = _TOOLS[name](entry, work / entry.notebook.relative_to(entry.folder), work)
+    copy = work / entry.notebook.relative_to(entry.folder)
+    _name_kernel(copy)
+    code, run, error = _TOOLS[name](entry, copy, work)
     found: dict[str, Any] = {"code": bool(code), "runs": False, "reproduces": False, "error": error}
     if run is None:
         return found
@@ -231,6 +233,14 @@ def _examined(name: str, entry: Entry, workspace: Path, notebooks: Path) -> dict
                 found.update(better if better["missing"] <= found["missing"] else {})
     shutil.rmtree(work, ignore_errors=True)
     return found
+
+
+def _name_kernel(notebook: Path) -> None:
+    """Name the kernel that there is: an author's own, such as py38, is on nobody else's machine."""
+    if notebook.suffix == ".ipynb":
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        content["metadata"]["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _agreement(notebook: Observation, again: Observation, ran: Observation, *, tool: str) -> dict[str, Any]:
