@@ -222,6 +222,15 @@ def test_definitions_stand_beside_their_only_user_with_what_they_need(make, is_l
     assert sum("def halved" in each for each in modules.values()) == 1
 
 
+def test_arguments_that_nothing_takes_have_no_name(make) -> None:
+    plan = planning.plan(make(DEFINITIONS))
+    loading = [each for each in plan.functions if not each.parameters and "output_folder" not in each.inputs]
+    bare = replace(plan, functions=tuple(loading[:1]), parameters=())
+    texts = [emitting.modules(each, layouts.layout("small"))["src/small/train.py"] for each in (plan, bare)]
+    assert ["arguments = parser.parse_args()" in each for each in texts] == [True, False]
+    assert all("parser.parse_args()\n" in each for each in texts)
+
+
 def test_folders_of_the_template_hold_what_there_is(diabetes) -> None:
     modules = emitting.modules(diabetes.plan, layouts.layout("small", Style.MLOPSPYTHON))
     paths = {"__init__", "pipeline", "training/__init__", "training/train", "evaluate/__init__"}
