@@ -130,7 +130,7 @@ def _module(
         # A path that is computed from the module's own holds in any folder.
         line = f"PROJECT = {path}(__file__).resolve().parents[{layout.depth(module)}]"
         code = f"{line}\n\n\n{code}" if _begins_with_block(code) or code.startswith("#") else f"{line}\n{code}"
-    imports = arranging.import_lines(code, given=given, homes=arranged.homes, module=module)
+    imports = arranging.import_lines(code, given=given, homes=arranged.homes, module=module, beside=arranged.beside)
     head += "\n\n" + "\n".join(imports) if imports else ""
     return f"{head}\n\n\n{code}\n" if _begins_with_block(code) else f"{head}\n\n{code}\n"
 
