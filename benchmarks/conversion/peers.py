@@ -29,6 +29,7 @@ from observing import Observation
 _HERE = Path(__file__).parent
 _MAKE_SECONDS = 300.0
 _SEED = 0
+_OF_THE_SAME_TIME = ("ipython", "matplotlib-inline", "traitlets")
 # Plotly opens a browser out of a notebook and waits until it has fetched the page.
 _BROWSER = "curl --silent --output /dev/null %s &"
 _UV = Path(sys.executable).with_name("uv")
@@ -70,12 +71,13 @@ def _beside(name: str, python: Path, workspace: Path) -> Path:
 
     What is in the folder hides what the notebook's Python has, and Matplotlib needs an IPython of its own time.
     """
-    code = "import importlib.metadata; print(importlib.metadata.version('ipython'))"
-    version = _made([python, "-c", code], workspace).stdout.strip()
-    folder = workspace / f"{name}-site-{version}"
+    listed = ", ".join(f'"{each}"' for each in _OF_THE_SAME_TIME)
+    code = f"from importlib.metadata import version\nprint(*(f'{{each}}=={{version(each)}}' for each in ({listed})))"
+    pins = _made([python, "-c", code], workspace).stdout.split()
+    folder = workspace / "-".join([name, "site", *(each.rpartition("=")[2] for each in pins)])
     if not folder.exists():
         command: list[str | Path] = [_UV, "pip", "install", "--quiet", "--python", python, "--target", folder]
-        done = _made([*command, name, f"ipython=={version}"], workspace)
+        done = _made([*command, name, *pins], workspace)
         if done.code:
             sys.exit(f"{name} could not be installed: {done.stderr[-300:]}")
     return folder
