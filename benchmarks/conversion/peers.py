@@ -232,7 +232,7 @@ def _examined(name: str, entry: Entry, workspace: Path, notebooks: Path) -> dict
             pair = judge.watch_twice(entry, notebooks / entry.slug, seed=_SEED)
             if seeded.is_ok and all(each.is_ok for each in pair):
                 better = _agreement(*pair, seeded, tool=name)
-                found.update(better if better["missing"] <= found["missing"] else {})
+                found.update({key: found[key] or better[key] for key in ("reproduces", "prints")})
     shutil.rmtree(work, ignore_errors=True)
     return found
 
@@ -259,7 +259,6 @@ def _agreement(notebook: Observation, again: Observation, ran: Observation, *, t
         "reproduces": all_of_it.is_equal,
         "prints": prints.is_equal,
         "is_noisy": all_of_it.is_noisy,
-        "missing": all_of_it.missing,
         "evidence": all_of_it.evidence[:2],
     }
 
