@@ -76,7 +76,8 @@ def _agreement(
     seed = next((given[name] for name in _SEED_NAMES if name in given), 0)
     notebook, again = watch_twice(entry, work, seed=seed)
     seeded, _ = watch(project, entry.python, work / "project-run-seeded", seed=seed)
-    if not (notebook.is_ok and seeded.is_ok):
+    if not (notebook.is_ok and again.is_ok and seeded.is_ok):
+        found.basis += f", as a run from the seed {seed} ended early"
         return found
     better = comparing.compare(notebook, again, seeded, removals=removals, sketches=sketches)
     better.basis = f"from the same seed, {seed}"

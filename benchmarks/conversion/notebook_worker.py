@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -16,6 +17,33 @@ from nbclient import NotebookClient
 from nbclient.util import run_sync
 
 CELL_SECONDS = 500
+# Of what is no cell of the notebook.
+_OWN_SECONDS = 120
+_REPLY_SECONDS = 1.0
+_MOST_LOOKS = 20
+
+
+class LostReply(Exception):
+    """The kernel has run a cell, and its reply was not found: nothing is known of the notebook."""
+
+
+class _Client(NotebookClient):
+    """A client that looks again for a reply: what a widget sends meanwhile hides from it that one has arrived."""
+
+    async def _async_poll_for_reply(self, *asked: Any) -> Any:
+        outputs, is_alive = asked[-2:]
+        for _ in range(_MOST_LOOKS):
+            reply = asyncio.ensure_future(super()._async_poll_for_reply(*asked))
+            try:
+                await asyncio.wait({reply, outputs}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({reply}, timeout=_REPLY_SECONDS)
+                if reply.done():
+                    return reply.result()
+            finally:
+                reply.cancel()
+            await asyncio.wait({reply})
+        is_alive.cancel()
+        raise LostReply
 
 
 def _read(path: Path) -> Any:
@@ -35,11 +63,20 @@ def _results(cell: Any) -> list[str]:
     ]
 
 
+def _execute(client: _Client, code: str) -> Any:
+    """Run what is no cell of the notebook, unseen by it."""
+    run = run_sync(client.kc.execute_interactive)  # type: ignore[union-attr]  # set while the kernel runs
+    try:
+        return run(code, silent=True, store_history=False, timeout=_OWN_SECONDS)
+    except TimeoutError as error:
+        raise LostReply from error
+
+
 def main() -> None:
     """Run the notebook and write the answer: whether it ran, its cells, and what their last expressions showed."""
     notebook, recorder, record, answer = (Path(each) for each in sys.argv[1:5])
     content = _read(notebook)
-    client = NotebookClient(
+    client = _Client(
         content, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(notebook.parent)}}
     )
     install = (
@@ -54,13 +91,14 @@ def main() -> None:
     begun = time.monotonic()
     try:
         with client.setup_kernel():
-            execute = run_sync(client.kc.execute_interactive)  # type: ignore[union-attr]  # set while it runs
-            reply = execute(install, silent=True, store_history=False)
+            reply = _execute(client, install)
             if reply["content"]["status"] != "ok":
                 sys.exit(f"the recorder could not be installed: {reply['content']}")
             for place, cell in enumerate(content.cells):
                 client.execute_cell(cell, place)
-            execute(finish, silent=True, store_history=False)
+            _execute(client, finish)
+    except LostReply:
+        sys.exit("a reply was lost")  # without an answer: it is asked again
     except Exception as error:  # noqa: BLE001 - whatever stops a notebook is the answer
         seen.update(ok=False, error=f"{getattr(error, 'ename', type(error).__name__)}: {error}"[-600:])
     seen["seconds"] = round(time.monotonic() - begun, 1)

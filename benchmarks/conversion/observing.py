@@ -14,6 +14,8 @@ _HERE = Path(__file__).parent
 _IGNORED = {"__pycache__", ".ipynb_checkpoints", ".git", ".wright", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 _LARGEST_BYTES = 100_000_000
 RUN_SECONDS = 600.0
+# Of a notebook whose run ends without an answer, which is the judge's fault rather than the notebook's.
+_MOST_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -70,21 +72,33 @@ def watch_notebook(notebook: Path, python: Path, *, root: Path, work: Path, seed
     """
     answer, record, files = work / "answer.json", work / "record.jsonl", work / "files"
     if not (work / "done").exists():
-        shutil.rmtree(work, ignore_errors=True)
-        copy = work / "folder"
-        copy_folder(root, copy)
-        before = _snapshot(copy)
-        guest = [python, _HERE / "notebook_worker.py", copy / notebook.relative_to(root), _HERE / "recorder.py"]
-        done = processes.run(
-            [*guest, record, answer], folder=copy, timeout_seconds=RUN_SECONDS, environment=_seeded(seed)
-        )
+        for _ in range(_MOST_RUNS):
+            done = _run_notebook(notebook, python, root=root, work=work, seed=seed)
+            if answer.exists() or done.is_timeout:
+                break
         if not answer.exists():
             error = "timeout" if done.is_timeout else done.stderr[-600:]
             answer.write_text(json.dumps({"ok": False, "error": error, "seconds": done.seconds, "cells": []}))
-        _keep_written(copy, before, files)
-        shutil.rmtree(copy)
         (work / "done").touch()
     return _read_notebook(answer, record, files)
+
+
+def _run_notebook(notebook: Path, python: Path, *, root: Path, work: Path, seed: int | None) -> processes.Done:
+    """Run a notebook once, on a new copy, and keep in `work` what was seen; without an answer when its worker ended."""
+    shutil.rmtree(work, ignore_errors=True)
+    copy = work / "folder"
+    copy_folder(root, copy)
+    before = _snapshot(copy)
+    guest = [python, _HERE / "notebook_worker.py", copy / notebook.relative_to(root), _HERE / "recorder.py"]
+    done = processes.run(
+        [*guest, work / "record.jsonl", work / "answer.json"],
+        folder=copy,
+        timeout_seconds=RUN_SECONDS,
+        environment=_seeded(seed),
+    )
+    _keep_written(copy, before, work / "files")
+    shutil.rmtree(copy)
+    return done
 
 
 def _read_notebook(answer: Path, record: Path, files: Path) -> Observation:

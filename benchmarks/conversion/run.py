@@ -29,7 +29,7 @@ CONVERT_SECONDS = 600.0
 _WRIGHT = Path(sys.executable).with_name("wright")
 
 
-def convert(entry: Entry, work: Path) -> tuple[processes.Done, dict[str, Any] | None, Path]:
+def convert(entry: Entry, work: Path, *, most_seconds: float) -> tuple[processes.Done, dict[str, Any] | None, Path]:
     """Run `wright convert` on a copy of the notebook's folder; return how it ended, its JSON and the project."""
     source, project = work / "source" / entry.slug, work / "project"
     workspace = work.parent / ".wright"  # of all: environments are built once
@@ -39,7 +39,7 @@ def convert(entry: Entry, work: Path) -> tuple[processes.Done, dict[str, Any] | 
     notebook = source / entry.notebook.relative_to(entry.folder)
     options: list[str | Path] = ["--into", project, "--python", entry.python, "--json"]
     command: list[str | Path] = [_WRIGHT, "--workspace", workspace, "convert", notebook, *options]
-    done = processes.run(command, folder=work, timeout_seconds=CONVERT_SECONDS, is_steady=False)
+    done = processes.run(command, folder=work, timeout_seconds=most_seconds, is_steady=False)
     return done, _json(done.stdout) or _json(done.stderr), project
 
 
@@ -52,17 +52,17 @@ def _json(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def examine(entry: Entry, workspace: Path, *, mutant_count: int) -> dict[str, Any]:
+def examine(entry: Entry, workspace: Path, *, mutant_count: int, most_seconds: float) -> dict[str, Any]:
     """Convert and judge one notebook; whatever happens is a result."""
     work = workspace / entry.slug
     work.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another run of the harness may be at the same notebook
-        return _examine(entry, work, mutant_count=mutant_count)
+        return _examine(entry, work, mutant_count=mutant_count, most_seconds=most_seconds)
 
 
-def _examine(entry: Entry, work: Path, *, mutant_count: int) -> dict[str, Any]:
-    done, answer, project = convert(entry, work)
+def _examine(entry: Entry, work: Path, *, mutant_count: int, most_seconds: float) -> dict[str, Any]:
+    done, answer, project = convert(entry, work, most_seconds=most_seconds)
     result: dict[str, Any] = {
         "slug": entry.slug,
         "at": time.strftime("%Y-%m-%d %H:%M:%S"),
@@ -100,16 +100,17 @@ def main() -> None:
             each for each in entries if arguments.again or arguments.only or not (out / f"{each.slug}.json").exists()
         ]
         print(f"{len(waiting)} of {len(entries)} notebooks to convert; results in {out}", flush=True)
-        _run_all(waiting, workspace, out, jobs=arguments.jobs, mutant_count=arguments.mutants)
+        options = {"mutant_count": arguments.mutants, "most_seconds": arguments.most_seconds}
+        _run_all(waiting, workspace, out, jobs=arguments.jobs, options=options)
     results = report.read(out, [each.slug for each in entries])
     print("\n" + report.render(results))
 
 
-def _run_all(entries: list[Entry], workspace: Path, out: Path, *, jobs: int, mutant_count: int) -> None:
+def _run_all(entries: list[Entry], workspace: Path, out: Path, *, jobs: int, options: dict[str, Any]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     pool = ThreadPoolExecutor(jobs)
     try:
-        running = [pool.submit(examine, each, workspace, mutant_count=mutant_count) for each in entries]
+        running = [pool.submit(examine, each, workspace, **options) for each in entries]
         for number, each in enumerate(as_completed(running), 1):
             result = each.result()
             (out / f"{result['slug']}.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
@@ -132,6 +133,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="run also what has a result")
     parser.add_argument(
         "--mutants", type=int, default=12, help="how many mutants of each; 0: no planted defects either"
+    )
+    parser.add_argument(
+        "--most-seconds",
+        type=float,
+        default=CONVERT_SECONDS,
+        help="how long a conversion may take; more than 600 is a timeout by the README",
     )
     parser.add_argument("--report", action="store_true", help="only print the table of the results that are there")
     return parser.parse_args()

@@ -222,6 +222,26 @@ def test_definitions_stand_beside_their_only_user_with_what_they_need(make, is_l
     assert sum("def halved" in each for each in modules.values()) == 1
 
 
+def test_the_users_own_modules_are_imported_beside_the_projects(make, tmp_path: Path) -> None:
+    (tmp_path / "aside.py").write_text("def doubled(values):\n    return values * 2\n")
+    text = DEFINITIONS.replace("import numpy as np\n", "import aside\nimport numpy as np\n")
+    plan = planning.plan(make(text.replace("X = twice_halved(", "X = aside.doubled(")))
+    layout = layouts.layout("small")
+    project = written(plan, layout, tmp_path / "project")
+    (project / "src" / "aside.py").write_text((tmp_path / "aside.py").read_text())
+    assert "\n\nimport aside\n" in (project / "src/small/train.py").read_text()
+    tool(project, "ruff", "check", "--no-cache", ".")
+
+
+def test_arguments_that_nothing_takes_have_no_name(make) -> None:
+    plan = planning.plan(make(DEFINITIONS))
+    loading = [each for each in plan.functions if not each.parameters and "output_folder" not in each.inputs]
+    bare = replace(plan, functions=tuple(loading[:1]), parameters=())
+    texts = [emitting.modules(each, layouts.layout("small"))["src/small/train.py"] for each in (plan, bare)]
+    assert ["arguments = parser.parse_args()" in each for each in texts] == [True, False]
+    assert all("parser.parse_args()\n" in each for each in texts)
+
+
 def test_folders_of_the_template_hold_what_there_is(diabetes) -> None:
     modules = emitting.modules(diabetes.plan, layouts.layout("small", Style.MLOPSPYTHON))
     paths = {"__init__", "pipeline", "training/__init__", "training/train", "evaluate/__init__"}

@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from modelwright.notebooks import characterising, testing
+from modelwright.notebooks import characterising, testing, trying
 from modelwright.settings import child_environment
 from tests.notebooks.conftest import NOTHING_SLOW, Ask, Converted
 
@@ -164,6 +165,19 @@ def with_tests_of(noted: list[Any], diabetes: Converted, project: Path) -> dict[
     for path, text in testing.tests(plan, golden, layout).items():
         (project / path).write_text(text, encoding="utf-8")
     return golden
+
+
+def test_what_can_be_used_once_only_is_tried_and_not_said_to_repeat(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "spending.py").write_text("def spend(coins):\n    return next(coins)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    function = {"name": "spend", "module": "spending", "inputs": ["coins"], "outputs": ["coin"], "role": ""}
+
+    found = trying._called(SimpleNamespace(given=lambda _: iter([5])), function)
+
+    assert "error" not in found
+    assert found["repeats"] is False
 
 
 def test_of_what_is_too_slow_the_calls_are_tested(noted, diabetes, ask: Ask, tmp_path: Path) -> None:

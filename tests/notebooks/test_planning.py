@@ -139,6 +139,30 @@ def test_a_loss_that_gradients_are_asked_of_is_shown(make) -> None:
     assert "    print(loss)\n" in train_module(planning.plan(make(text)))
 
 
+def test_what_a_search_of_a_function_that_trains_finds_is_kept(make) -> None:
+    plan = planning.plan(
+        make(
+            "from scipy.optimize import minimize_scalar\n"
+            "from sklearn.datasets import load_iris\n"
+            "from sklearn.tree import DecisionTreeClassifier\n"
+            "# ---\n"
+            "X, y = load_iris(return_X_y=True)\n"
+            "tree = DecisionTreeClassifier(random_state=0).fit(X, y)\n"
+            "# ---\n"
+            "def objective(depth):\n"
+            "    return -DecisionTreeClassifier(max_depth=int(depth), random_state=0).fit(X, y).score(X, y)\n"
+            "# ---\n"
+            "found = minimize_scalar(objective, bounds=(1, 5), method='bounded')\n"
+            "# ---\n"
+            "found.items()\n"
+        )
+    )
+    code = "\n".join(each.code for each in plan.functions)
+    assert "minimize_scalar" in code
+    assert "found.items()" in code
+    assert [each.source for each in plan.removals if "found" in each.source] == []
+
+
 def test_that_an_assigned_value_is_shown_is_told_of_as_removed(make) -> None:
     config = "%config InteractiveShell.ast_node_interactivity = 'last_expr_or_assign'\n# ---\n"
     plan = planning.plan(make(config + HEAD + "sizes = X.shape\nmodel = Ridge(alpha=sizes[1])" + TAIL))

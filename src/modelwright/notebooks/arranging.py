@@ -7,7 +7,7 @@ notebook stands beside its only user, or in a module of its own when several nee
 import ast
 import builtins
 import symtable
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import libcst as cst
@@ -32,11 +32,15 @@ class Definition:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """What stands where: functions and definitions by module, and the module of each name that another may import."""
+    """What stands where: functions and definitions by module, and the module of each name that another may import.
+
+    `beside` are the names of the user's own modules, which come with the project.
+    """
 
     functions: Mapping[str, tuple[Function, ...]]
     definitions: Mapping[str, tuple[Definition, ...]]
     homes: Mapping[str, str] = field(default_factory=dict)
+    beside: frozenset[str] = frozenset()
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -66,7 +70,8 @@ def arrange(plan: Plan, layout: Layout) -> Arrangement:
         placed[module] = (*placed.get(module, ()), one)
     homes = {name: module for module, found in placed.items() for each in found for name in each.binds}
     homes |= {each.name: module for module, found in functions.items() for each in found}
-    return Arrangement(functions, placed, homes)
+    beside = {each.partition("/")[0].removesuffix(".py") for each in plan.data_files if each.endswith(".py")}
+    return Arrangement(functions, placed, homes, frozenset(beside))
 
 
 def definitions(code: str) -> list[Definition]:
@@ -173,8 +178,13 @@ def _may_be_kept(one: Definition, known: Iterable[Definition], users: Mapping[st
     return False
 
 
-def import_lines(code: str, *, given: Iterable[str], homes: Mapping[str, str], module: str) -> tuple[str, ...]:
-    """Return the import lines that a module's code needs, of those `given` and of the project's own modules."""
+def import_lines(
+    code: str, *, given: Iterable[str], homes: Mapping[str, str], module: str, beside: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Return the import lines that a module's code needs, of those `given` and of the project's own modules.
+
+    The user's own modules `beside` stand with the project's.
+    """
     needed = unresolved(code)
     ours = {name: home for name, home in homes.items() if name in needed and home != module}
     lines = [each for each in given if each]
@@ -185,7 +195,7 @@ def import_lines(code: str, *, given: Iterable[str], homes: Mapping[str, str], m
         # Nothing is left that only a star could bring.
         lines = [each for each in lines if not each.endswith("import *")]
     lines += [f"from {home} import {name}" for name, home in ours.items()]
-    return importing.select(lines, needed, {home.partition(".")[0] for home in homes.values()})
+    return importing.select(lines, needed, {home.partition(".")[0] for home in homes.values()} | set(beside))
 
 
 def opened(code: str) -> tuple[str, list[str], str]:

@@ -87,9 +87,11 @@ def _main(plan: Plan) -> str:
     for each in plan.parameters:
         lines += wrapping.call(f"{parser}.add_argument", calling.option(each))
     lines.append(f'    {parser}.add_argument("--output-folder", default="outputs")')
-    lines.append(f"    {arguments} = {parser}.parse_args()")
+    functions = _heard(plan)
+    is_used = any(each.parameters or "output_folder" in each.inputs for each in functions)
+    lines.append(f"    {arguments} = {parser}.parse_args()" if is_used else f"    {parser}.parse_args()")
     measuring = [each.name for each in plan.functions if plan.measured in each.outputs][-1:]
-    for function in _heard(plan):
+    for function in functions:
         given = {each: each for each in function.inputs} | {each: f"{arguments}.{each}" for each in function.parameters}
         if "output_folder" in given:
             given["output_folder"] = f"{arguments}.output_folder"
@@ -128,7 +130,7 @@ def _module(
         # A path that is computed from the module's own holds in any folder.
         line = f"PROJECT = {path}(__file__).resolve().parents[{layout.depth(module)}]"
         code = f"{line}\n\n\n{code}" if _begins_with_block(code) or code.startswith("#") else f"{line}\n{code}"
-    imports = arranging.import_lines(code, given=given, homes=arranged.homes, module=module)
+    imports = arranging.import_lines(code, given=given, homes=arranged.homes, module=module, beside=arranged.beside)
     head += "\n\n" + "\n".join(imports) if imports else ""
     return f"{head}\n\n\n{code}\n" if _begins_with_block(code) else f"{head}\n\n{code}\n"
 

@@ -9,6 +9,9 @@ from modelwright.notebooks import vocabulary
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.names import Names, root
 
+# What only asks about what it is given.
+_ASKING = frozenset({"callable", "help", "isinstance", "issubclass", "print", "super", "type"})
+
 
 @dataclass(frozen=True)
 class Learning:
@@ -97,8 +100,7 @@ def _calling(flow: Flow, is_it: Callable[[ast.stmt, frozenset[str]], bool]) -> f
 def _tests(tree: ast.stmt, names: Names, testers: frozenset[str]) -> bool:
     """Whether a statement, or a definition when it is called, tests a hypothesis."""
     return any(
-        names.origin(node.func) in vocabulary.TESTING_FUNCTIONS
-        or (isinstance(node.func, ast.Name) and node.func.id in testers)
+        names.origin(node.func) in vocabulary.TESTING_FUNCTIONS or _calls(node, testers)
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
     )
@@ -113,7 +115,7 @@ def _trains(tree: ast.stmt, names: Names, trainers: frozenset[str], transformers
             continue
         if names.origin(node.func) in vocabulary.TRAINING_FUNCTIONS | vocabulary.VALIDATING_FUNCTIONS:
             return True
-        if isinstance(node.func, ast.Name) and node.func.id in trainers:
+        if _calls(node, trainers):
             return True
         if not isinstance(node.func, ast.Attribute):
             continue
@@ -123,6 +125,17 @@ def _trains(tree: ast.stmt, names: Names, trainers: frozenset[str], transformers
         if method.attr in vocabulary.FITTING_METHODS and not _is_transformer(method.value, names, transformers):
             return True
     return False
+
+
+def _calls(node: ast.Call, functions: frozenset[str]) -> bool:
+    """Whether a call is one of the user's `functions`, or gives one to what calls it: `minimize(objective, 0.5)`."""
+    if isinstance(node.func, ast.Name):
+        if node.func.id in functions:
+            return True
+        if node.func.id in _ASKING:
+            return False
+    given = [*node.args, *(each.value for each in node.keywords)]
+    return any(isinstance(each, ast.Name) and each.id in functions for each in given)
 
 
 def _descends(loop: ast.For | ast.While) -> bool:

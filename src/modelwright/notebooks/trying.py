@@ -135,8 +135,10 @@ def _called(steps: Any, function: Any, parameters: Any = None) -> Any:
     found["changes"] = [name for name, one, other in pairs if _DESCRIBING["difference"](one, other)]
     found["repeats"] = False
     if not found["changes"] and found["seconds"] < _AGAIN_SECONDS and not parameters:
-        again = _outcome(called, inputs, function, {})
-        found["repeats"] = all(not _DESCRIBING["difference"](found[key], again[key]) for key in again)
+        # What it is given may be of use only once, as what torch goes back through is.
+        with contextlib.suppress(Exception):
+            again = _outcome(called, inputs, function, {})
+            found["repeats"] = all(not _DESCRIBING["difference"](found[key], again[key]) for key in again)
     return found
 
 
