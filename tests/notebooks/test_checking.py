@@ -23,6 +23,32 @@ def test_undefined_name_stops_the_conversion_and_names_the_one_meant(make, corpu
     assert caught.value.next_command == 'write "reg_model" instead of "reg"'
 
 
+TIMED = """import time
+from scipy.optimize import minimize_scalar
+def cost(x):
+    began = time.time()
+    work(x)
+    took = time.time() - began
+    return {returned}
+def work(x):
+    return x * x
+"""
+
+
+@pytest.mark.parametrize(
+    ("returned", "call", "is_found"),
+    [
+        ("x + took", "minimize_scalar(cost)", True),
+        ("x", "minimize_scalar(cost)", False),
+        ("x + took", "list(map(cost, [1, 2]))", False),
+    ],
+)
+def test_a_search_that_goes_by_the_clock_stops_the_conversion(make, returned: str, call: str, is_found: bool) -> None:
+    text = TIMED.format(returned=returned) + f"# ---\nbest = {call}"
+    found = [each for each in planning.check(make(text)) if each.code == "search-by-clock"]
+    assert [(each.cell, each.line, each.is_error) for each in found] == ([(2, 1, True)] if is_found else [])
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

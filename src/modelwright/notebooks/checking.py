@@ -6,7 +6,7 @@ import difflib
 import re
 from pathlib import PurePosixPath
 
-from modelwright.notebooks import constants, history, names, surroundings, unbound, vocabulary
+from modelwright.notebooks import clocks, constants, history, names, surroundings, unbound, vocabulary
 from modelwright.notebooks.dataflow import Flow
 from modelwright.notebooks.effects import RANDOM
 from modelwright.notebooks.results import Results
@@ -24,6 +24,7 @@ CODES = {
     "no-model": "Nothing is fitted, written or computed and shown. Stops the conversion.",
     "save-path-unknown": "The path that a model is saved to cannot be told from the code. Stops the conversion.",
     "name-at-run-time": "A variable is made by exec() or globals(), not by its name. Stops the conversion.",
+    "search-by-clock": "A search goes by the time that its function takes; no run repeats it. Stops the conversion.",
     "function-reads-variable": "A function reads a variable that it is not given. Stops the conversion.",
     "file-outside-folder": "A file is read by an absolute path or from outside the notebook's folder.",
     "absolute-path": "A path in the code is a place on one machine.",
@@ -75,6 +76,7 @@ def findings(notebook: Notebook, flow: Flow) -> list[Finding]:
         *history.execution_order(notebook),
         *surroundings.findings(notebook.path.name, flow),
         *_fitted_before_split(notebook, flow),
+        *clocks.findings(notebook.path.name, flow),
     ]
     found += _made_at_run_time(notebook, flow)
     values = constants.assigned_values(flow)
