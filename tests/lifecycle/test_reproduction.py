@@ -93,6 +93,20 @@ def test_a_file_that_a_step_read_is_named(
     assert found.cause == f'"{raw}", which step "load" read, {told}'
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_data_in_the_project_that_git_ignores_is_used_again_or_named(
+    store: Store, locked: Path, registered: Callable[..., str], *, is_gone: bool
+) -> None:
+    (locked / ".gitignore").write_text("raw.csv\n")
+    (locked / "raw.csv").write_text("1 2 3")
+    reference = registered((LOAD, 'return [float(each) for each in open("raw.csv").read().split()]'))
+    if is_gone:
+        (locked / "raw.csv").unlink()
+    found = _reproduce(store, reference)
+    assert found.sameness is (Sameness.DIFFERS if is_gone else Sameness.IDENTICAL)
+    assert found.cause == (f'"{locked}/raw.csv", which step "load" read, is gone' if is_gone else "")
+
+
 def test_a_dependency_that_cannot_be_had_is_named(store: Store, registered: Callable[..., str]) -> None:
     reference = registered()
     lock = environments.get_environment(store, runs.list_runs(store)[0].environment_digest)

@@ -156,6 +156,22 @@ def test_a_file_that_a_step_read_changed_and_it_runs_again(runner: Runner, readi
     assert runner.ran() == ALL
 
 
+def test_data_that_git_ignores_is_there_and_counts(runner: Runner) -> None:
+    (runner.project / ".gitignore").write_text("data/\n")
+    data = runner.project / "data" / "deep" / "rows.txt"
+    data.parent.mkdir(parents=True)
+    data.write_text("1 2 3")
+    body = 'return [float(each) for each in Path("data", "deep", "rows.txt").read_text().split()]'
+    runner.edit("return [1.0, 2.0, 3.0]", body)
+    first = runner.run()
+    assert not [each.path for each in first.artifacts if "rows" in each.path]
+    runner.run()
+    assert runner.reused() == ALL
+    data.write_text("9 2 3")
+    runner.run()
+    assert runner.ran() == ALL
+
+
 def test_a_workspace_behind_a_link_reuses_too(tmp_path: Path, project: Path, environment: BuiltEnvironment) -> None:
     (project / "rows.txt").write_text("1 2 3")
     (tmp_path / "real").mkdir()

@@ -80,7 +80,15 @@ class _Attempts:
         )
         known = projects.find_project(store, self.origin.project)
         assert known is not None  # noqa: S101 - the origin's row refers to it
-        active = ActiveRun(store, run, self.folder, manifest.layout.source, self.environment, actor=self.session.actor)
+        active = ActiveRun(
+            store,
+            run,
+            self.folder,
+            manifest.layout.source,
+            self.environment,
+            actor=self.session.actor,
+            beside=known.folder,
+        )
         pipeline = training.pipeline_of(manifest)
         with recorded(active, project_id=known.id):
             training.perform(self.session, active, pipeline, gate=None, rules=Rules(is_fresh=True, threads=threads))
@@ -214,15 +222,18 @@ def _missing_data(store: Store, run: Run) -> list[str]:
         for fault in reading.check(store, datasets.find_dataset_version(store, dataset.reference), is_thorough=True):
             what = "has changed" if fault.found else "is gone"
             told.append(f'"{fault.file}" of dataset {dataset.reference} {what}: {fault.place}')
+    known = projects.find_project(store, run.project)
+    kept = {f"code:{each.path.removeprefix('code/')}" for each in run.artifacts}
     for step in run.steps:
         for name, digest in Evidence.from_json(step.evidence).read.items() if step.evidence else ():
-            if name.startswith(("code:", "outputs:")) or digest == "absent":
+            root, _, path = name.partition(":")
+            if root == "outputs" or name in kept or digest == "absent" or (root == "code" and "folder" in digest):
                 continue
-            now = reuse.content_digest(Path(name))
+            place = known.folder / path if known and root == "code" else Path(name)
+            now = reuse.content_digest(place)
             if now != digest:
-                told.append(
-                    f'"{name}", which step "{step.name}" read, {"is gone" if now == "absent" else "has changed"}'
-                )
+                what = "is gone" if now == "absent" else "has changed"
+                told.append(f'"{place}", which step "{step.name}" read, {what}')
     return list(dict.fromkeys(told))
 
 

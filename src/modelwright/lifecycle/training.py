@@ -105,7 +105,15 @@ def train(
         seed=origin.seed,
         machine=machine.describe(),
     )
-    active = ActiveRun(session.store, run, manifest.folder, manifest.layout.source, environment, actor=session.actor)
+    active = ActiveRun(
+        session.store,
+        run,
+        manifest.folder,
+        manifest.layout.source,
+        environment,
+        actor=session.actor,
+        beside=origin.project,
+    )
     gate = gate_of(manifest) if is_gated else None
     with recorded(active, project_id=project_id):
         verdict = perform(session, active, pipeline, gate=gate, rules=rules)

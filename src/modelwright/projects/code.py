@@ -84,6 +84,32 @@ def copy_code(folder: Path, target: Path) -> str:
     return _digest(digests)
 
 
+def link_others(folder: Path, target: Path) -> None:
+    """Link what lies in `folder` and is no code, such as data that git ignores, at its place in a copy of the code.
+
+    Hidden files, outputs, caches and virtual environments stay out, as they do of the code. Each file is a link of its
+    own, so that a file which is new in the copy is new in the copy only.
+    """
+    code = code_files(folder)
+    waiting = [""]
+    while waiting:
+        inside = waiting.pop()
+        with os.scandir(folder / inside) as entries:
+            here = list(entries)
+        if inside and {each.name for each in here} & _FOREIGN:
+            continue
+        for entry in here:
+            name = inside + entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if name in code or entry.name in _NEVER_CODE or _is_ignored(name, (), is_folder=is_folder, is_own=False):
+                continue
+            if is_folder:
+                waiting.append(f"{name}/")
+            elif not (target / name).exists():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (target / name).symlink_to(folder / name)
+
+
 def _digest(digests: Mapping[str, str]) -> str:
     from blake3 import blake3
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelwright.errors import ProjectInvalid, RunCancelled
-from modelwright.projects.code import code_files, copy_code
+from modelwright.projects.code import code_files, copy_code, link_others
 from modelwright.records import Artifact, BuiltEnvironment, Run, Status
 from modelwright.runs import snapshots
 from modelwright.store import claims, runs
@@ -24,7 +24,8 @@ class ActiveRun:
     """A run of `project` while it is running.
 
     Its folder holds the copy of the project's code that really runs, the outputs, what the steps hand over, and the
-    logs. `source` is where the project's modules are within its code.
+    logs. `source` is where the project's modules are within its code. When `project` is a copy, `beside` is the folder
+    that it was made of, where data lies that is no code.
     """
 
     store: Store
@@ -33,6 +34,7 @@ class ActiveRun:
     source: str
     environment: BuiltEnvironment
     actor: str
+    beside: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -91,6 +93,9 @@ def recorded(active: ActiveRun, *, project_id: str, is_resumed: bool = False) ->
         try:
             if not is_resumed:
                 _keep_code(active)
+            beside = active.beside or active.project
+            if beside.is_dir():
+                link_others(beside, active.code)
             yield
             _keep_outputs(active)
             status, reason = Status.SUCCEEDED, ""
