@@ -7,11 +7,31 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceTooNew
-from modelwright.store import database, schema
+from modelwright.records import Kind, Status
+from modelwright.store import database, runs, schema
+
+AT = "2026-01-01T00:00:00.000000+00:00"
+# A workspace as the first schema kept it: a run with a step and two points of a metric.
+FIRST = (
+    f"INSERT INTO projects VALUES ('project_1', 'shop', '/shop', '{AT}')",
+    f"INSERT INTO environments VALUES ('digest', '3.11', 'linux', '', '{AT}')",
+    (
+        "INSERT INTO runs (id, project_id, status, reason, environment_digest, code_digest, started_at) "
+        f"VALUES ('run_1', 'project_1', 'succeeded', '', 'digest', 'code', '{AT}')"
+    ),
+    (
+        "INSERT INTO run_steps (run_id, name, position, status, outputs, started_at) "
+        f"VALUES ('run_1', 'load', 1, 'succeeded', '{{\"rows\": \"abc\"}}', '{AT}')"
+    ),
+    f"INSERT INTO run_metrics VALUES ('run_1', 'mse', 0, 1.0, '{AT}')",
+    f"INSERT INTO run_metrics VALUES ('run_1', 'mse', 1, 2.0, '{AT}')",
+)
 
 
 def test_migrations_build_exactly_the_schema(tmp_path: Path) -> None:
@@ -19,6 +39,33 @@ def test_migrations_build_exactly_the_schema(tmp_path: Path) -> None:
     with store.reader.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
+
+
+def test_a_workspace_of_the_first_schema_keeps_what_it_has(tmp_path: Path) -> None:
+    folder = tmp_path / ".wright"
+    folder.mkdir()
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
+    writer = sa.create_engine(f"sqlite:///{folder / 'modelwright.db'}")
+    with writer.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for row in FIRST:
+            connection.execute(sa.text(row))
+    writer.dispose()
+
+    store = database.open_store(folder)
+    run = runs.get_run(store, "run_1")
+    assert (run.status, run.kind, run.metrics) == (Status.SUCCEEDED, Kind.PIPELINE, {"mse": 2.0})
+    assert [(point.name, point.step, point.value) for _, point in runs.list_points(store, "run_1")] == [
+        ("mse", 0, 1.0),
+        ("mse", 1, 2.0),
+    ]
+    assert [each.outputs for each in run.steps] == [{"rows": "abc"}]
+    with store.writer.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    store.close()
 
 
 def test_a_workspace_keeps_itself_out_of_git(tmp_path: Path) -> None:

@@ -131,7 +131,8 @@ def stage_lines(*, is_silent: bool) -> Iterator[Callable[["Stage"], None]]:
                 return
             told = f"{stage.name:<10} {stage.elapsed_seconds:5.1f} s  {escape(stage.decided)}"
             recorded = f"  [dim]{escape(stage.recorded)}[/dim]" if stage.recorded else ""
-            console.print(f"[green]✓[/green] {told}{recorded}")
+            mark = "[red]✗[/red]" if stage.has_failed else "[green]✓[/green]"
+            console.print(f"{mark} {told}{recorded}")
             for note in stage.notes:
                 console.print(f"  [yellow]![/yellow] {escape(note)}")
 

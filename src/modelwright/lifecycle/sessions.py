@@ -13,7 +13,7 @@ from modelwright.store.database import Store
 class Stage:
     """One stage: `decided` says what came out, `recorded` where to find it, `notes` what to know besides.
 
-    It runs while `elapsed_seconds` is None.
+    It runs while `elapsed_seconds` is None; `has_failed` when it did not come to a good end.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Stage:
     recorded: str = ""
     notes: tuple[str, ...] = ()
     elapsed_seconds: float | None = None
+    has_failed: bool = False
 
 
 Report = Callable[[Stage], None]

@@ -226,8 +226,9 @@ def _step_stage(progress: Progress) -> Stage:
         return Stage("step", " ".join(filter(None, [progress.step, progress.reason])))
     if progress.reused_from:
         return Stage("step", decided=progress.step, recorded=f"reused from {progress.reused_from}", elapsed_seconds=0.0)
-    told = progress.step if progress.status is Status.SUCCEEDED else f"{progress.step} {progress.status}"
-    return Stage("step", decided=told, recorded=progress.reason, elapsed_seconds=progress.seconds)
+    has_failed = progress.status is not Status.SUCCEEDED
+    told = f"{progress.step} {progress.status}: {progress.reason}" if has_failed else progress.step
+    return Stage("step", decided=told, elapsed_seconds=progress.seconds, has_failed=has_failed)
 
 
 def _named_environments(store: Store, pipeline: Pipeline) -> dict[str, BuiltEnvironment]:
