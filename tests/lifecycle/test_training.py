@@ -1,0 +1,44 @@
+"""Training a project, by what its steps say of themselves."""
+
+from pathlib import Path
+
+import pytest
+
+from modelwright.environments import registration
+from modelwright.errors import EnvironmentMissing
+from modelwright.lifecycle import training
+from modelwright.lifecycle.sessions import Session
+from modelwright.projects.manifest import Manifest
+from modelwright.store import runs
+
+
+def _mark(manifest: Manifest, options: str, body: str) -> None:
+    path = manifest.folder / "src" / "small" / "train.py"
+    text = path.read_text().replace("import pickle\n", "import pickle\nfrom modelwright import step\n")
+    text = text.replace("def fit(", f"@step({options})\ndef fit(").replace("return sum(rows) * alpha", body)
+    path.write_text(text)
+
+
+def test_a_step_runs_in_the_environment_that_it_names(session: Session, manifest: Manifest, tmp_path: Path) -> None:
+    wanted = tmp_path / "requirements.txt"
+    wanted.write_text("iniconfig\n")
+    registration.add(session.store, "other", wanted, actor="ada")
+    _mark(manifest, 'environment="other:1"', "import iniconfig\n    return sum(rows) * alpha")
+    trained = training.train(session, manifest, is_gated=False)
+    assert [each.status for each in trained.run.steps] == ["succeeded"] * 5
+
+    (fit,) = [each for each in runs.get_run(session.store, trained.run.id).steps if each.name == "fit"]
+    wanted.write_text("iniconfig\npluggy\n")
+    registration.add(session.store, "other", wanted, actor="ada")
+    assert training.train(session, manifest, is_gated=False).run.steps[2].reused_from == trained.run.id
+    _mark(manifest, 'environment="other:2"', "return sum(rows) * alpha")
+    again = training.train(session, manifest, is_gated=False).run.steps[2]
+    assert (again.reused_from, again.key == fit.key) == (None, False)
+
+
+def test_an_environment_that_there_is_none_of_is_refused_before_anything_runs(
+    session: Session, manifest: Manifest
+) -> None:
+    _mark(manifest, 'environment="nothing"', "return 1")
+    with pytest.raises(EnvironmentMissing, match='"nothing"'):
+        training.train(session, manifest, is_gated=False)
