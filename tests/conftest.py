@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from modelwright.environments.inspection import inspect
 from modelwright.notebooks import layouts
-from modelwright.projects.manifest import Manifest, manifest_text
+from modelwright.projects.manifest import Manifest, manifest_text, read_manifest
 from modelwright.records import BuiltEnvironment, Goal, Lock, LockSource
+from modelwright.settings import interpreter
 from modelwright.store import database
 from modelwright.store.database import Store
 
@@ -90,6 +93,18 @@ def project(tmp_path: Path) -> Path:
     """A small project with a manifest, whose gate wants the lowest error."""
     modules = {"__init__": "", "train": TRAIN, "pipeline": PIPELINE, "score": SCORE}
     return _project(tmp_path, {f"src/small/{name}.py": text for name, text in modules.items()}, package="small")
+
+
+@pytest.fixture
+def locked(project: Path) -> Path:
+    """The small project with a real lock: of this Python, and no packages."""
+    found = inspect(interpreter())
+    manifest = replace(
+        read_manifest(project), python_version=found.python_version, platform=found.platform, gate_metric=None
+    )
+    (project / "wright.toml").write_text(manifest_text(manifest))
+    (project / "requirements.lock").write_text("")
+    return project
 
 
 @pytest.fixture

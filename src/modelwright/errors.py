@@ -547,6 +547,15 @@ class RunStopped(RunCancelled):
     remedy = "wright run resume {run}"
 
 
+class RunNotStarted(ModelwrightError):
+    """A run of a published pipeline whose process ended before it was on record."""
+
+    code = "run-not-started"
+    status = 500
+    problem = 'the run of "{reference}" did not begin: its process ended before it was on record'
+    remedy = "read {log}"
+
+
 class RunNotResumable(ModelwrightError):
     """A run that cannot go on: it succeeded, is running, or is of a kind that has no steps."""
 
@@ -613,6 +622,24 @@ class ScheduleExists(ModelwrightError):
     status = 409
     problem = 'there is a schedule "{name}" already'
     remedy = "choose another name, or remove it first: wright schedule remove {name}"
+
+
+class ApiNotStarted(ModelwrightError):
+    """The process that is to serve the HTTP API ended at once."""
+
+    code = "api-not-started"
+    status = 500
+    problem = "the HTTP API does not answer: its process ended"
+    remedy = "read {log}, then: wright up"
+
+
+class TokenUnknown(ModelwrightError):
+    """A request to the HTTP API without a token of this workspace."""
+
+    code = "token-unknown"
+    status = 401
+    problem = "the request has no token of this workspace"
+    remedy = "send the header Authorization: Bearer TOKEN; wright up --new-token makes one"
 
 
 class SchedulerNotStarted(ModelwrightError):

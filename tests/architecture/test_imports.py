@@ -9,8 +9,9 @@ import modelwright
 
 # Each takes longer to import than `wright --help` may take in all.
 HEAVY = {
-    "IPython", "alembic", "asyncio", "blake3", "httptools", "joblib", "jupyter_client", "libcst", "matplotlib",
-    "nbclient", "nbformat", "numpy", "pandas", "psutil", "sklearn", "sqlalchemy", "traitlets", "zmq",
+    "IPython", "alembic", "asyncio", "blake3", "fastapi", "httptools", "joblib", "jupyter_client", "libcst",
+    "matplotlib", "nbclient", "nbformat", "numpy", "pandas", "psutil", "sklearn", "sqlalchemy", "traitlets",
+    "uvicorn", "zmq",
 }  # fmt: skip
 PUBLIC_NAMES = [
     "__version__", "active_run", "cancel_run", "command", "dataset", "log_artifact", "log_figure", "log_metric",

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from modelwright.environments.inspection import inspect
 from modelwright.lifecycle import reproduction, training
 from modelwright.lifecycle.sessions import Session
-from modelwright.projects.manifest import manifest_text, read_manifest
+from modelwright.projects.manifest import read_manifest
 from modelwright.records import Kind, Reproduction, Sameness
-from modelwright.settings import interpreter
 from modelwright.store import datasets, environments, runs
 from modelwright.store.blobs import digest_of
 from modelwright.store.changes import change
@@ -19,18 +17,6 @@ from modelwright.store.database import Store
 
 FIT = "return sum(rows) * alpha"
 LOAD = "return [1.0, 2.0, 3.0]"
-
-
-@pytest.fixture
-def locked(project: Path) -> Path:
-    """The small project with a real lock: of this Python, and no packages."""
-    found = inspect(interpreter())
-    manifest = replace(
-        read_manifest(project), python_version=found.python_version, platform=found.platform, gate_metric=None
-    )
-    (project / "wright.toml").write_text(manifest_text(manifest))
-    (project / "requirements.lock").write_text("")
-    return project
 
 
 @pytest.fixture

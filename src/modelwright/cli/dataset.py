@@ -11,6 +11,7 @@ import click
 
 from modelwright import settings
 from modelwright.cli import output
+from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
     from modelwright.datasets.profiles import Profile
@@ -132,7 +133,7 @@ def show(reference: str, *, as_json: bool) -> None:
         whole = datasets.get_dataset(store, version.dataset)
     if as_json:
         told = {"description": whole.description, "tags": dict(whole.tags), "versions": len(whole.versions)}
-        output.show_json(output.plain(version) | told)
+        output.show_json(plain(version) | told)
         return
     more = len(version.files) - _SHOWN_FILES
     output.show_fields(
@@ -184,7 +185,7 @@ def verify(reference: str, *, as_json: bool) -> None:
         with _spinner(f"reading {version.reference}", is_silent=as_json):
             faults = reading.check(store, version, is_thorough=True)
     if as_json:
-        output.show_json({"version": version.reference, "files": len(version.files), "faults": output.plain(faults)})
+        output.show_json({"version": version.reference, "files": len(version.files), "faults": plain(faults)})
     else:
         for each in faults:
             told = (

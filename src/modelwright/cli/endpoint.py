@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from modelwright.cli import output
+from modelwright.records.plain import plain
 from modelwright.settings import actor
 
 
@@ -51,7 +52,7 @@ def list_(*, as_json: bool) -> None:
     with output.opened_store() as store:
         found = [(each, deployments.status(store, each.name)) for each in endpoints.list_endpoints(store)]
     if as_json:
-        output.show_json([output.plain(each) | {"running": output.plain(front)} for each, front in found])
+        output.show_json([plain(each) | {"running": plain(front)} for each, front in found])
         return
     output.show_table(
         ("endpoint", "serves", "state", "url"),
@@ -82,7 +83,7 @@ def show(name: str, *, as_json: bool) -> None:
         served = endpoints.list_deployments(store, endpoint=name)
         captured = deployments.capture_folder(store) / name
     if as_json:
-        output.show_json(output.plain(place) | {"running": output.plain(front), "deployments": output.plain(served)})
+        output.show_json(plain(place) | {"running": plain(front), "deployments": plain(served)})
         return
     state = ("healthy" if front.is_healthy else "unhealthy") if front else "not running; wright up starts it"
     output.show_fields(

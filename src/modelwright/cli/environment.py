@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelwright.cli import output
+from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def list_(name: str | None, *, as_json: bool) -> None:
         found = environments.list_environment_versions(store, name=name)
         built = {each.digest: find_in(store, environments.get_environment(store, each.digest)) for each in found}
     if as_json:
-        output.show_json([output.plain(each) | {"is_built": built[each.digest] is not None} for each in found])
+        output.show_json([plain(each) | {"is_built": built[each.digest] is not None} for each in found])
         return
     output.show_table(
         ("environment", "digest", "python", "from", "left out", "locked", "built"),
@@ -118,7 +119,7 @@ def show(reference: str, *, as_json: bool) -> None:
     size = placing.size_of(built) if built else None
     if as_json:
         facts = {"versions": names, "users": users, "folder": built and str(built.folder), "size": size}
-        output.show_json(output.plain(lock) | output.plain(facts))
+        output.show_json(plain(lock) | plain(facts))
         return
     output.show_fields(
         [

@@ -3,6 +3,7 @@
 import click
 
 from modelwright.cli import output
+from modelwright.records.plain import plain
 
 
 @click.group()
@@ -68,7 +69,7 @@ def show(reference: str, *, as_json: bool) -> None:
         found = models.find_version(store, reference)
         served = endpoints.list_deployments(store, version_id=found.id)
     if as_json:
-        output.show_json(output.plain(found) | {"deployments": output.plain(served)})
+        output.show_json(plain(found) | {"deployments": plain(served)})
         return
     output.show_fields(
         [

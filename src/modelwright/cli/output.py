@@ -1,18 +1,17 @@
 """What commands share: the store of the context, `--json`, and how records, tables and stages are shown."""
 
 import json
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from modelwright import settings
+from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
     from modelwright.errors import ModelwrightError
@@ -49,25 +48,6 @@ def error_facts(error: "ModelwrightError") -> dict[str, object]:
 def show_json(value: object) -> None:
     """Print `value`, made of records, as JSON."""
     click.echo(json.dumps(plain(value), indent=2, default=str))
-
-
-def plain(value: Any) -> Any:
-    """Return records as dictionaries and times as ISO 8601."""
-    match value:
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            names = [each.name for each in fields(value)]
-            names += [name for name, member in vars(type(value)).items() if isinstance(member, property)]
-            return {name: plain(getattr(value, name)) for name in names}
-        case dict():
-            return {str(key): plain(each) for key, each in value.items()}
-        case list() | tuple():
-            return [plain(each) for each in value]
-        case datetime():
-            return value.isoformat()
-        case float() if not math.isfinite(value):
-            return None  # JSON has no word for it
-        case _:
-            return value
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:

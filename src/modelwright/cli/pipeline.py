@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from modelwright.cli import output
+from modelwright.records.plain import plain
 
 
 @click.group()
@@ -74,8 +75,8 @@ def show(reference: str, *, as_json: bool) -> None:
         parent = pipelines.get_version(store, found.parent_id).reference if found.parent_id else None
         published = audit.list_audit_records(store, subject=f"pipelines/{found.reference}")[0]
     if as_json:
-        more = {"steps": output.plain(steps), "parent": parent, "published_by": published["actor"]}
-        output.show_json(output.plain(found) | more)
+        more = {"steps": plain(steps), "parent": parent, "published_by": published["actor"]}
+        output.show_json(plain(found) | more)
         return
     commit = (published["after"] or {}).get("git_commit")
     output.show_fields(
@@ -134,7 +135,7 @@ def clone(reference: str, folder: Path, *, as_json: bool) -> None:
     with output.session(is_silent=as_json) as session:
         parent = publishing.clone(session, reference, into=into)
     if as_json:
-        output.show_json({"project": str(into), "parent": output.plain(parent)})
+        output.show_json({"project": str(into), "parent": plain(parent)})
     else:
         click.echo(str(into))
         click.echo(f"  next: edit it, then: wright pipeline publish {into}")

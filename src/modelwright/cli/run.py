@@ -9,6 +9,7 @@ import click
 
 from modelwright.cli import output
 from modelwright.cli.grouping import DefaultGroup
+from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
     from modelwright.lifecycle.training import Trained
@@ -185,7 +186,7 @@ def show(run_id: str, *, follow: bool, as_json: bool) -> None:
         found = runs.get_run(store, run_id)
         children = runs.list_runs(store, parent_id=found.id)
     if as_json:
-        output.show_json(output.plain(found) | {"children": [each.id for each in children]})
+        output.show_json(plain(found) | {"children": [each.id for each in children]})
     else:
         run_tables.show_run(found, children=children)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelwright.cli import output
+from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
     from modelwright.records import Schedule, Tick, Trigger
@@ -108,8 +109,8 @@ def show(name: str, *, as_json: bool) -> None:
         is_running = scheduler.is_running(store)
     following = timing.upcoming(found.trigger, found.next_at, _SHOWN, anchor=found.created_at) if found.next_at else []
     if as_json:
-        more = {"next": output.plain(following), "ticks": output.plain(ticks), "scheduler": is_running}
-        output.show_json(output.plain(found) | more)
+        more = {"next": plain(following), "ticks": plain(ticks), "scheduler": is_running}
+        output.show_json(plain(found) | more)
         return
     output.show_fields(
         [

@@ -6,24 +6,40 @@ from modelwright.cli import output
 
 
 @click.command()
+@click.option("--api-port", type=int, default=0, help="The port of the HTTP API; else a free one.")
+@click.option("--new-token", is_flag=True, help="Make another token for the HTTP API, and show it this once.")
 @output.json_option
-def up(*, as_json: bool) -> None:
-    """Start the workspace's background services: every endpoint that has a healthy deployment, and the schedules."""
+def up(*, api_port: int, new_token: bool, as_json: bool) -> None:
+    """Start the workspace's background services: endpoints with a healthy deployment, schedules, and the HTTP API.
+
+    The API is there once a pipeline is published, and is for this machine alone. Its first token is shown this once.
+    """
+    from modelwright.api import server
     from modelwright.lifecycle import recovery, scheduler
     from modelwright.serving import deployments
+    from modelwright.store import pipelines, tokens
 
+    token = None
     with output.session() as session:
         recovery.recover(session)
         started = deployments.up(session.store, actor=session.actor)
         has_scheduler = scheduler.start(session.store)
+        url = server.start(session.store, port=api_port) if pipelines.list_versions(session.store) else None
+        if new_token or (url and not tokens.has_tokens(session.store)):
+            with session.change() as opened:
+                token = tokens.add_token(opened, session.actor, role=tokens.OWNER)
     if as_json:
-        output.show_json({"endpoints": started, "scheduler": has_scheduler})
+        output.show_json({"endpoints": started, "scheduler": has_scheduler, "api": url, "token": token})
         return
     for each in started:
         click.echo(f'endpoint "{each.name}" answers at {each.url}')
     if has_scheduler:
         click.echo("schedules run")
-    if not started and not has_scheduler:
+    if url:
+        click.echo(f"the HTTP API answers at {url}")
+    if token:
+        click.echo(f"its token, shown this once: {token}")
+    if not (started or has_scheduler or url or token):
         click.echo("nothing to start")
 
 
@@ -31,20 +47,24 @@ def up(*, as_json: bool) -> None:
 @output.json_option
 def down(*, as_json: bool) -> None:
     """Stop the workspace's background services; `wright up` brings them back."""
+    from modelwright.api import server
     from modelwright.lifecycle import scheduler
     from modelwright.serving import deployments
 
     with output.opened_store() as store:
+        had_api = server.stop(store)
         had_scheduler = scheduler.stop(store)
         stopped = deployments.down(store)
     if as_json:
-        output.show_json({"endpoints": stopped, "scheduler": had_scheduler})
+        output.show_json({"endpoints": stopped, "scheduler": had_scheduler, "api": had_api})
         return
     for each in stopped:
         click.echo(f'endpoint "{each.name}" is down')
     if had_scheduler:
         click.echo("schedules no longer run")
-    if not stopped and not had_scheduler:
+    if had_api:
+        click.echo("the HTTP API is down")
+    if not (stopped or had_scheduler or had_api):
         click.echo("nothing was running")
 
 

@@ -97,6 +97,7 @@ def run_published(
     experiment: str = "",
     is_gated: bool | None = None,
     rules: Rules | None = None,
+    run_id: str | None = None,
 ) -> Trained:
     """Run the version that `reference` names, from its own code, whatever the project has become.
 
@@ -110,6 +111,7 @@ def run_published(
         experiment=experiment,
         tags=tags or {},
         project=project.folder if project else None,
+        run_id=run_id,
     )
     with restored(session.store, version) as manifest:
         return training.train(

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelwright import processes, records, settings
 from modelwright.errors import Busy, SchedulerNotStarted
@@ -26,6 +26,9 @@ from modelwright.lifecycle.sessions import Session
 from modelwright.records import Tick
 from modelwright.store import claims, schedules
 from modelwright.store.database import Store, open_store
+
+if TYPE_CHECKING:
+    import subprocess
 
 _MODULE = "modelwright.lifecycle.scheduler"
 _CLAIM = "scheduler"
@@ -49,23 +52,7 @@ def start(store: Store) -> bool:
     if not schedules.list_schedules(store):
         return False
     log = store.folder / _LOG
-    reading, writing = os.pipe()
-    with log.open("ab") as lines, os.fdopen(reading, "rb") as report:
-        try:
-            # -P: the folder we are called from is no place to import from.
-            subprocess.run(  # noqa: S603 - an argument list, no shell
-                [sys.executable, "-P", "-m", _MODULE, "--workspace", store.folder.absolute(), "--report", str(writing)],
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=lines,
-                stderr=lines,
-                pass_fds=(writing,),
-                start_new_session=True,
-                check=False,
-            )
-        finally:
-            os.close(writing)
-        is_there = bool(report.read())  # empty when it ended without a word
+    is_there = processes.detach(_MODULE, ["--workspace", store.folder.absolute()], log=log)
     if not is_there and not is_running(store):
         raise SchedulerNotStarted(log=log)
     return True
@@ -206,7 +193,7 @@ def main() -> None:
     """Run what the command line says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--workspace", type=Path, required=True)
-    parser.add_argument("--report", type=int)
+    parser.add_argument("--report-fd", type=int)
     parser.add_argument("--tick", nargs=2)
     options = parser.parse_args()
     if options.tick:
@@ -215,7 +202,7 @@ def main() -> None:
             run_taken(options.workspace, options.tick[0], datetime.fromisoformat(options.tick[1]))
     elif os.fork() == 0:
         os.setsid()
-        serve(options.workspace, report=options.report)
+        serve(options.workspace, report=options.report_fd)
 
 
 if __name__ == "__main__":

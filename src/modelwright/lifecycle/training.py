@@ -39,7 +39,7 @@ class Trained:
 class Origin:
     """Where a run comes from: what it is of, the run that it belongs to, the published version, its experiment.
 
-    `project` is the user's folder when the manifest is that of a copy.
+    `project` is the user's folder when the manifest is that of a copy, and `run_id` the id that the run is to have.
     """
 
     kind: Kind = Kind.PIPELINE
@@ -49,6 +49,7 @@ class Origin:
     tags: dict[str, str] = field(default_factory=dict)
     seed: int = 0
     project: Path | None = None
+    run_id: str | None = None
 
 
 def environment_of(store: Store, lock: Lock, *, python: Path | None = None) -> BuiltEnvironment:
@@ -87,7 +88,7 @@ def train(
         project_id = projects.ensure_project(opened, manifest.name, folder=origin.project or manifest.folder)
         environments.ensure_environment(opened, environment.lock)
     run = Run(
-        id=records.new_id("run"),
+        id=origin.run_id or records.new_id("run"),
         project=manifest.name,
         status=Status.RUNNING,
         reason="",

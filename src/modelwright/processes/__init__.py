@@ -5,6 +5,7 @@ parent ends for whatever reason, kill -9 included, its end of a pipe closes and 
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -55,6 +56,39 @@ def start(
         stderr=stderr,
         start_new_session=True,
     )
+
+
+def detach(module: str, arguments: Sequence[str | Path], *, log: Path, patience_seconds: float = 60.0) -> bytes | None:
+    """Start a module of ours that detaches itself and serves, and return what it reports when it does.
+
+    It gets the descriptor to report to as `--report-fd`. The report is empty when it ended without a word, and None
+    when it said nothing in time.
+    """
+    reading, writing = os.pipe()
+    with log.open("ab") as lines, os.fdopen(reading, "rb", buffering=0) as report:
+        try:
+            # -P: the folder we are called from is no place to import from. A workspace that is in use as a working
+            # folder could not be moved away.
+            subprocess.run(  # noqa: S603 - an argument list, no shell
+                [sys.executable, "-P", "-m", module, *map(str, arguments), "--report-fd", str(writing)],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=lines,
+                stderr=lines,
+                pass_fds=(writing,),
+                start_new_session=True,
+                check=False,
+            )
+        finally:
+            os.close(writing)
+        deadline = time.monotonic() + patience_seconds
+        said = b""
+        while select.select([report], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            piece = report.read(1 << 16)
+            if not piece:
+                return said
+            said += piece
+    return None
 
 
 def end(process: subprocess.Popen[bytes], *, grace_seconds: float = 5.0) -> int:

@@ -8,12 +8,9 @@ its process id and port. Stopping removes all three.
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +24,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from modelwright import processes
 from modelwright.errors import (
     Busy,
     DeploymentFailed,
@@ -71,31 +69,20 @@ def start(
         return running
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        lines = log.open("ab")
+        log.touch()
     except OSError as error:
         raise FolderNotWritable(folder=log.parent, reason=error.strerror, option="--workspace") from error
-    reading, writing = os.pipe()
-    with lines, os.fdopen(reading, "rb") as report:
-        # -P: the folder we are called from is no place to import from.
-        command = [sys.executable, "-P", "-m", "modelwright.serving.server", "--endpoint", endpoint]
-        command += ["--runtime-folder", str(runtime_folder.absolute()), "--log", str(log.absolute())]
-        command += ["--capture-folder", str(capture_folder.absolute()), "--host", host, "--port", str(port or 0)]
-        command += ["--timeout-ms", str(timeout_ms), "--limits", json.dumps(asdict(limits or FrontLimits()))]
-        command += ["--report-fd", str(writing)]
-        try:
-            subprocess.run(  # noqa: S603 - an argument list, no shell
-                command,
-                cwd="/",  # a workspace that is in use as a working folder could not be moved away
-                stdin=subprocess.DEVNULL,
-                stdout=lines,
-                stderr=lines,
-                pass_fds=(writing,),
-                start_new_session=True,
-                check=False,
-            )
-        finally:
-            os.close(writing)
-        told = _read_report(report.fileno())
+    arguments: list[str | Path] = [
+        "--endpoint",
+        endpoint,
+        "--runtime-folder",
+        runtime_folder.absolute(),
+        "--log",
+        log.absolute(),
+    ]
+    arguments += ["--capture-folder", capture_folder.absolute(), "--host", host, "--port", str(port or 0)]
+    arguments += ["--timeout-ms", str(timeout_ms), "--limits", json.dumps(asdict(limits or FrontLimits()))]
+    told = _report(processes.detach("modelwright.serving.server", arguments, log=log, patience_seconds=_START_SECONDS))
     if "status" in told:
         return _as_status(told["status"])
     if told.get("failed") == "port":
@@ -231,18 +218,10 @@ def _make_private(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def _read_report(descriptor: int) -> dict[str, Any]:
-    """Return what the new front says; empty when it ends without a word."""
-    deadline = time.monotonic() + _START_SECONDS
-    said = b""
-    while True:
-        readable, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
-        if not readable:
-            return {"failed": "late", "reason": f"it did not listen within {_START_SECONDS:g} s"}
-        piece = os.read(descriptor, 65536)
-        if not piece:
-            break
-        said += piece
+def _report(said: bytes | None) -> dict[str, Any]:
+    """Return what the new front says; empty when it ended without a word."""
+    if said is None:
+        return {"failed": "late", "reason": f"it did not listen within {_START_SECONDS:g} s"}
     report: dict[str, Any] = json.loads(said) if said else {}
     return report
 

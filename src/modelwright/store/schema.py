@@ -332,6 +332,16 @@ trials = sa.Table(
     _column("value", Number, nullable=True),
 )
 
+# Who may use the HTTP API. A token itself is nowhere, only its digest.
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    _column("digest", primary_key=True),
+    _column("name"),
+    _column("role"),
+    _column("created_at", Timestamp),
+)
+
 schedules = sa.Table(
     "schedules",
     metadata,

@@ -12,6 +12,14 @@ depends_on = None
 def upgrade() -> None:  # noqa: PLR0915 - one statement for each change, in their order
     """Apply."""
     op.create_table(
+        "tokens",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.String(32), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_tokens")),
+    )
+    op.create_table(
         "pipelines",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("is_enabled", sa.Boolean(), nullable=False),

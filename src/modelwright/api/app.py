@@ -1,0 +1,63 @@
+"""The HTTP API of a workspace: an application that any ASGI server can serve."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from modelwright import __version__
+from modelwright.api import pipelines, runs
+from modelwright.errors import ModelwrightError, TokenUnknown
+from modelwright.lifecycle.launching import Launcher
+from modelwright.store import tokens
+from modelwright.store.database import open_store
+
+_bearer = HTTPBearer(auto_error=False)
+
+
+def create_app(workspace: Path) -> FastAPI:
+    """Return the application for the workspace at this folder. Runs that it has started end with it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.store = open_store(workspace)
+        app.state.launcher = Launcher(app.state.store, actor="api")
+        yield
+        app.state.launcher.end()
+        app.state.store.close()
+
+    app = FastAPI(
+        title="Modelwright", version=__version__, lifespan=lifespan, dependencies=[Depends(_known)], docs_url=None
+    )
+    app.include_router(pipelines.router)
+    app.include_router(runs.router)
+    app.add_exception_handler(ModelwrightError, _explained)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    return app
+
+
+def _known(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+    """Let only requests with a token of this workspace through."""
+    if credentials is None or not tokens.is_known(request.app.state.store, credentials.credentials):
+        raise TokenUnknown
+
+
+def _explained(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ModelwrightError)  # noqa: S101 - it is registered for these
+    return _answer(error.status, error.code, str(error), error.next_command)
+
+
+def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return _answer(422, "request-invalid", f'"{place}": {first["msg"]}', "GET /openapi.json tells what is taken")
+
+
+def _answer(status: int, code: str, message: str, next_command: str) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message, "next_command": next_command}}, status)

@@ -1,0 +1,110 @@
+"""The HTTP API, by a real client over a real socket."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from modelwright.api import server
+from modelwright.lifecycle import publishing
+from modelwright.lifecycle.sessions import Session
+from modelwright.projects.manifest import read_manifest
+from modelwright.store import runs, tokens
+from modelwright.store.changes import change
+from modelwright.store.database import Store
+
+
+class Client:
+    """Sends requests to the workspace's API."""
+
+    def __init__(self, store: Store, url: str) -> None:
+        self.url = url
+        with change(store, actor="ada") as opened:
+            self.token = tokens.add_token(opened, "ada", role=tokens.OWNER)
+
+    def ask(self, path: str, body: object = None, *, token: str | None = None) -> tuple[int, Any]:
+        request = urllib.request.Request(
+            self.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {token or self.token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+
+@pytest.fixture
+def client(store: Store, locked: Path) -> Iterator[Client]:
+    """A client of the workspace's API, in which the small project is published."""
+    publishing.publish(Session(store, "ada"), read_manifest(locked))
+    yield Client(store, server.start(store))
+    server.stop(store)
+
+
+def test_a_published_pipeline_runs_with_other_parameters(client: Client, store: Store) -> None:
+    body = {"ParameterAssignments": {"alpha": 0.25}, "tags": {"BuildId": 7}, "ExperimentName": "nightly"}
+    status, run = client.ask("/pipelines/small/runs", body)
+    assert (status, run["Id"]) == (202, run["id"])
+    while client.ask(f"/runs/{run['Id']}")[1]["status"] == "running":
+        time.sleep(0.05)
+    ended = runs.get_run(store, run["Id"])
+    assert (ended.status, ended.parameters["alpha"], ended.tags) == ("succeeded", 0.25, {"BuildId": "7"})
+    assert (ended.experiment, ended.actor) == ("nightly", "api")
+    assert ended.pipeline_version_id
+    assert [each["reference"] for each in client.ask("/pipelines")[1]] == ["small:1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("/pipelines/small/runs", {"parameters": {"alfa": 1}}, 400, "published-parameter-unknown"),
+        ("/pipelines/nothing/runs", {}, 404, "pipeline-missing"),
+        ("/pipelines/small:9/runs", {}, 404, "pipeline-missing"),
+        ("/pipelines/small/runs", [1], 422, "request-invalid"),
+        ("/runs/run_1", None, 404, "run-missing"),
+    ],
+)
+def test_what_cannot_be_done_is_explained_and_nothing_runs(
+    client: Client, store: Store, path: str, body: object, status: int, code: str
+) -> None:
+    got, answer = client.ask(path, body)
+    assert (got, answer["error"]["code"]) == (status, code)
+    assert answer["error"]["message"]
+    assert answer["error"]["next_command"]
+    assert runs.list_runs(store) == []
+
+
+def test_nobody_gets_in_without_a_token(client: Client, store: Store) -> None:
+    assert client.ask("/pipelines", token="wright_guessed")[1]["error"]["code"] == "token-unknown"
+    request = urllib.request.Request(client.url + "/pipelines/small/runs", data=b"{}")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    refused.value.close()
+    assert refused.value.code == 401
+    assert client.token not in (store.folder / "modelwright.db").read_bytes().decode(errors="replace")
+
+
+def test_it_listens_on_this_machine_alone_and_leaves_nothing(client: Client, store: Store) -> None:
+    assert client.url.startswith("http://127.0.0.1:")
+    assert server.start(store) == client.url
+    path = store.folder.parent / "small" / "src" / "small" / "train.py"
+    path.write_text(path.read_text().replace("return sum(rows) * alpha", "import time\n    time.sleep(60)"))
+    publishing.publish(Session(store, "ada"), read_manifest(store.folder.parent / "small"))
+    run = client.ask("/pipelines/small/runs", {})[1]
+    assert server.stop(store)
+    assert server.url(store) is None
+    assert runs.get_run(store, run["Id"]).status == "cancelled"
+    for process in psutil.process_iter():
+        try:
+            assert str(store.folder) not in " ".join(process.cmdline())
+        except psutil.Error:
+            continue
