@@ -633,6 +633,15 @@ class ApiNotStarted(ModelwrightError):
     remedy = "read {log}, then: wright up"
 
 
+class ApiNotInstalled(ModelwrightError):
+    """The HTTP API needs libraries that are not installed."""
+
+    code = "api-not-installed"
+    status = 424
+    problem = "the HTTP API needs FastAPI and uvicorn, which are not installed"
+    remedy = 'pip install "modelwright[api]", then: wright up'
+
+
 class TokenUnknown(ModelwrightError):
     """A request to the HTTP API without a token of this workspace."""
 

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from modelwright.api import server
+from modelwright.errors import ApiNotInstalled
 from modelwright.lifecycle import publishing
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import read_manifest
@@ -91,6 +92,13 @@ def test_nobody_gets_in_without_a_token(client: Client, store: Store) -> None:
     refused.value.close()
     assert refused.value.code == 401
     assert client.token not in (store.folder / "modelwright.db").read_bytes().decode(errors="replace")
+
+
+def test_without_its_libraries_it_says_what_to_install(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "find_spec", lambda name: None if name == "uvicorn" else name)
+    with pytest.raises(ApiNotInstalled) as refused:
+        server.start(store)
+    assert refused.value.next_command.startswith('pip install "modelwright[api]"')
 
 
 def test_it_listens_on_this_machine_alone_and_leaves_nothing(client: Client, store: Store) -> None:

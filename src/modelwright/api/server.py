@@ -11,10 +11,11 @@ import os
 import signal
 import socket
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from modelwright import processes
-from modelwright.errors import ApiNotStarted, Busy, NoFreePort
+from modelwright.errors import ApiNotInstalled, ApiNotStarted, Busy, NoFreePort
 from modelwright.store import claims
 from modelwright.store.database import Store, open_store
 
@@ -34,11 +35,13 @@ def url(store: Store) -> str | None:
 def start(store: Store, *, host: str = "127.0.0.1", port: int = 0) -> str:
     """Serve the workspace's API and return where; one that is served is left as it is. `port` 0 takes a free one.
 
-    Raises NoFreePort and ApiNotStarted.
+    Raises ApiNotInstalled, NoFreePort and ApiNotStarted.
     """
     found = url(store)
     if found:
         return found
+    if not all(map(find_spec, ("fastapi", "uvicorn"))):
+        raise ApiNotInstalled
     log = store.folder / _LOG
     arguments: list[str | Path] = ["--workspace", store.folder.absolute(), "--host", host, "--port", str(port)]
     said = json.loads(processes.detach(_MODULE, arguments, log=log) or "{}")

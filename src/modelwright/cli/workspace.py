@@ -15,6 +15,7 @@ def up(*, api_port: int, new_token: bool, as_json: bool) -> None:
     The API is there once a pipeline is published, and is for this machine alone. Its first token is shown this once.
     """
     from modelwright.api import server
+    from modelwright.errors import ApiNotInstalled
     from modelwright.lifecycle import recovery, scheduler
     from modelwright.serving import deployments
     from modelwright.store import pipelines, tokens
@@ -24,7 +25,11 @@ def up(*, api_port: int, new_token: bool, as_json: bool) -> None:
         recovery.recover(session)
         started = deployments.up(session.store, actor=session.actor)
         has_scheduler = scheduler.start(session.store)
-        url = server.start(session.store, port=api_port) if pipelines.list_versions(session.store) else None
+        url, missing = None, ""
+        try:
+            url = server.start(session.store, port=api_port) if pipelines.list_versions(session.store) else None
+        except ApiNotInstalled as error:
+            missing = f"{error}; next: {error.next_command}"
         if new_token or (url and not tokens.has_tokens(session.store)):
             with session.change() as opened:
                 token = tokens.add_token(opened, session.actor, role=tokens.OWNER)
@@ -37,6 +42,8 @@ def up(*, api_port: int, new_token: bool, as_json: bool) -> None:
         click.echo("schedules run")
     if url:
         click.echo(f"the HTTP API answers at {url}")
+    if missing:
+        click.echo(missing, err=True)
     if token:
         click.echo(f"its token, shown this once: {token}")
     if not (started or has_scheduler or url or token):
