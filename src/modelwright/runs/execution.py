@@ -10,7 +10,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -205,6 +205,7 @@ class Execution:
         )
         if state.step.options.cache and not self.rules.is_fresh:
             done += runs.find_results(self.active.store, state.key)
+        blobs = self.active.store.blobs
         for run_id, found in done:
             evidence = Evidence.from_json(found.evidence)
             has_drawn = evidence.left_random is not None
@@ -217,8 +218,10 @@ class Execution:
                 found,
                 evidence,
                 places=self._places,
-                blobs=self.active.store.blobs,
-                digest=self._digest,
+                blobs=blobs,
+                digest=self._digests(
+                    [*map(self._places.path, evidence.read), *map(blobs.path, found.outputs.values())]
+                ),
                 dataset=self._dataset_digest,
             ):
                 continue
@@ -262,7 +265,7 @@ class Execution:
                     facts,
                     places=self._places,
                     ignored=(*(self.active.store.folder / each for each in ("blobs", reading.FOLDER)), folder),
-                    digest=self._digest,
+                    digest=self._digests(map(Path, facts["read"])),
                 ),
                 drew_from=state.drew_from,
                 left_random=batch.take(folder / "random.states") if facts["has_drawn"] else None,
@@ -393,8 +396,11 @@ class Execution:
         made = {name: (digest, self.active.store.blobs.path(digest)) for name, digest in digests.items()}
         return made | {name: given for name, given in self._given.items() if name in state.step.inputs}
 
-    def _digest(self, path: Path) -> str:
-        return digests.digests(self.active.store, [path])[path]
+    def _digests(self, paths: Iterable[Path]) -> Callable[[Path], str]:
+        """Return what gives the digest of a file; those of these paths are looked up together."""
+        store = self.active.store
+        found = digests.digests(store, [path for path in set(paths) if path.is_file()])
+        return lambda path: found.get(path) or digests.digests(store, [path])[path]
 
     def _dataset_digest(self, reference: str) -> str:
         try:
