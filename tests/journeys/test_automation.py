@@ -30,6 +30,11 @@ def _edit(folder: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
+def _scheduled(terminal: Terminal) -> list[str]:
+    """Return what runs of the workspace, but for the HTTP API."""
+    return [each for each in terminal.processes() if "modelwright.api.server" not in each]
+
+
 def _scheduler_of(terminal: Terminal) -> int | None:
     store = database.open_store(terminal.workspace)
     try:
@@ -73,11 +78,15 @@ def test_a_published_pipeline_is_run_changed_compared_and_switched_off(terminal:
 
 def test_up_runs_schedules_and_down_leaves_nothing(terminal: Terminal, small: Path) -> None:
     terminal.wright("pipeline", "publish", "small")
-    assert terminal.wright("up").stdout == "nothing to start\n"
+    told = terminal.json("up")
+    assert (told["endpoints"], told["scheduler"]) == ([], False)
+    assert told["api"].startswith("http://127.0.0.1:")
+    assert told["token"].startswith("wright_")
     told = terminal.wright("schedule", "add", "often", "--pipeline", "small", "--every", "1s")
     assert told.stdout == 'schedule "often" runs small every 1s\n  next: wright up\n'
     assert "nothing runs often" in terminal.wright("doctor", expect=1).stdout
-    assert terminal.json("up") == {"endpoints": [], "scheduler": True}
+    again = {"endpoints": [], "scheduler": True, "api": terminal.json("up")["api"], "token": None}
+    assert terminal.json("up") == again
     terminal.wright("up")  # a second one changes nothing
     until(lambda: "succeeded" in [each["outcome"] for each in _ticks(terminal, "often")], "a tick", seconds=60)
 
@@ -90,10 +99,10 @@ def test_up_runs_schedules_and_down_leaves_nothing(terminal: Terminal, small: Pa
     process = _scheduler_of(terminal)
     assert process
     os.kill(process, signal.SIGKILL)
-    until(lambda: terminal.processes() == [], "what it started to end")
+    until(lambda: _scheduled(terminal) == [], "what it started to end")
     assert terminal.json("up")["scheduler"]
     terminal.wright("schedule", "run-now", "often")
-    assert terminal.json("down") == {"endpoints": [], "scheduler": True}
+    assert terminal.json("down") == {"endpoints": [], "scheduler": True, "api": True}
     assert terminal.processes() == []
     assert terminal.wright("down").stdout == "nothing was running\n"
     runs = terminal.json("run", "list")
@@ -110,7 +119,7 @@ def test_a_scheduled_run_ends_with_its_scheduler(terminal: Terminal, small: Path
     process = _scheduler_of(terminal)
     assert process
     os.kill(process, signal.SIGKILL)
-    until(lambda: terminal.processes() == [], "what it started to end")
+    until(lambda: _scheduled(terminal) == [], "what it started to end")
 
     terminal.wright("up")
     until(lambda: len(_running(terminal)) == 2 and bool(_running(terminal)[0]["steps"]), "the next run", seconds=60)
@@ -132,7 +141,7 @@ def test_a_scheduler_ends_when_its_workspace_is_gone(terminal: Terminal, small: 
     terminal.wright("schedule", "add", "yearly", "--pipeline", "small", "--cron", "0 0 1 1 *")
     terminal.wright("up")
     shutil.rmtree(terminal.workspace)
-    until(lambda: terminal.processes() == [], "the scheduler to end")
+    until(lambda: terminal.processes() == [], "the services to end")
 
 
 def test_ticks_by_hand_and_what_is_wrong_with_an_option(terminal: Terminal, small: Path) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ _CLAIM = "api"
 _LOG = "api.log"
 _PLACE = "api.url"
 _END_SECONDS = 20.0
+_LOOK_SECONDS = 1.0
 
 
 def url(store: Store) -> str | None:
@@ -68,7 +70,7 @@ def stop(store: Store) -> bool:
 
 
 def serve(workspace: Path, listening: socket.socket, *, report: int) -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM, or until the workspace is gone."""
     import uvicorn
 
     from modelwright.api.app import create_app
@@ -81,8 +83,16 @@ def serve(workspace: Path, listening: socket.socket, *, report: int) -> None:
         os.write(report, json.dumps({"url": f"http://{host}:{port}"}).encode())
         os.close(report)
         config = uvicorn.Config(create_app(workspace), log_level="warning", access_log=False, lifespan="on")
+        server = uvicorn.Server(config)
+
+        def look() -> None:
+            while not server.should_exit:
+                server.should_exit = not (workspace / "modelwright.db").exists()
+                time.sleep(_LOOK_SECONDS)
+
+        threading.Thread(target=look, daemon=True).start()
         try:
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
         finally:
             place.unlink(missing_ok=True)
     store.close()
