@@ -1,7 +1,6 @@
 """The HTTP API, by a real client over a real socket."""
 
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from journeys.terminal import until
 
 from modelwright.api import server
 from modelwright.errors import ApiNotInstalled
@@ -55,11 +55,10 @@ def test_a_published_pipeline_runs_with_other_parameters(client: Client, store: 
     body = {"ParameterAssignments": {"alpha": 0.25}, "tags": {"BuildId": 7}, "ExperimentName": "nightly"}
     status, run = client.ask("/pipelines/small/runs", body)
     assert (status, run["Id"]) == (202, run["id"])
-    while client.ask(f"/runs/{run['Id']}")[1]["status"] == "running":
-        time.sleep(0.05)
+    until(lambda: client.ask(f"/runs/{run['Id']}")[1]["status"] != "running", "the run to end")
     ended = runs.get_run(store, run["Id"])
     assert (ended.status, ended.parameters["alpha"], ended.tags) == ("succeeded", 0.25, {"BuildId": "7"})
-    assert (ended.experiment, ended.actor) == ("nightly", "api")
+    assert (ended.experiment, ended.actor) == ("nightly", "ada")
     assert ended.pipeline_version_id
     assert [each["reference"] for each in client.ask("/pipelines")[1]] == ["small:1"]
 
@@ -71,6 +70,8 @@ def test_a_published_pipeline_runs_with_other_parameters(client: Client, store: 
         ("/pipelines/nothing/runs", {}, 404, "pipeline-missing"),
         ("/pipelines/small:9/runs", {}, 404, "pipeline-missing"),
         ("/pipelines/small/runs", [1], 422, "request-invalid"),
+        ("/pipelines/small/runs", {"params": {"alpha": 1}}, 422, "request-invalid"),
+        ("/pipelines/small/runs", {"parameters": ["alpha"]}, 422, "request-invalid"),
         ("/runs/run_1", None, 404, "run-missing"),
     ],
 )

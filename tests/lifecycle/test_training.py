@@ -1,5 +1,7 @@
 """Training a project, by what its steps say of themselves."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from modelwright.errors import EnvironmentMissing
 from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import Manifest
+from modelwright.settings import child_environment
 from modelwright.store import runs
 
 
@@ -34,6 +37,27 @@ def test_a_step_runs_in_the_environment_that_it_names(session: Session, manifest
     _mark(manifest, 'environment="other:2"', "return sum(rows) * alpha")
     again = training.train(session, manifest, is_gated=False).run.steps[2]
     assert (again.reused_from, again.key == fit.key) == (None, False)
+
+
+SCRIPT = """
+import time
+import modelwright
+with modelwright.start_run("long") as run:
+    print(run.id, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_tracked_script_is_cancelled_as_by_ctrl_c(session: Session, tmp_path: Path) -> None:
+    environment = child_environment({"WRIGHT_WORKSPACE": str(session.store.folder)})
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as script:
+        assert script.stdout
+        run_id = script.stdout.readline().decode().strip()
+        training.cancel(session, run_id, why="enough")
+        assert script.wait() != 0
+    assert runs.get_run(session.store, run_id).status == "cancelled"
 
 
 def test_an_environment_that_there_is_none_of_is_refused_before_anything_runs(

@@ -213,6 +213,39 @@ def test_a_file_that_was_looked_for_in_vain_and_came_counts(runner: Runner) -> N
     assert "load" in runner.ran()
 
 
+@pytest.mark.parametrize(
+    "changing",
+    [
+        'rows = path.read_text(); path.write_text(rows + " 1")',
+        'open(path, "a").write(" 1")',
+        'open(path, "r+").write("1")',
+    ],
+)
+def test_a_step_that_changes_a_file_that_was_there_runs_every_time(
+    runner: Runner, tmp_path: Path, changing: str
+) -> None:
+    (tmp_path / "count.txt").write_text("1 1")
+    body = f"path = Path({str(tmp_path / 'count.txt')!r}); {changing}\n    return [1.0, 2.0, 3.0]"
+    runner.edit("return [1.0, 2.0, 3.0]", body)
+    runner.run()
+    runner.run()
+    assert runner.ran() == ["load"]
+
+
+@pytest.mark.parametrize(
+    "making",
+    [
+        'path = Path("scratch.txt"); path.write_text("x"); path.read_text()',
+        "import tempfile; made = tempfile.TemporaryDirectory(); Path(made.name, 'x').write_text('x'); made.cleanup()",
+    ],
+)
+def test_a_step_that_makes_files_of_its_own_is_reused(runner: Runner, making: str) -> None:
+    runner.edit("return [1.0, 2.0, 3.0]", f"{making}\n    return [1.0, 2.0, 3.0]")
+    runner.run()
+    runner.run()
+    assert runner.reused() == ALL
+
+
 def test_a_file_read_while_the_project_is_imported_counts_for_every_step(runner: Runner) -> None:
     (runner.project / "names.txt").write_text("a")
     runner.edit("import pickle\n", 'import pickle\nNAMES = open("names.txt").read()\n')

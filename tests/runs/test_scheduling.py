@@ -214,6 +214,19 @@ def test_an_option_that_step_does_not_have_is_refused(runner: Runner) -> None:
         runner.run()
 
 
+def test_braces_in_a_line_are_its_own_and_a_value_that_nothing_takes_is_refused(runner: Runner) -> None:
+    runner.edit("import pickle\n", "import pickle\nfrom modelwright import command\n")
+    line = """sh -c \"echo 3 | awk '{print $1 * {times}}' > out.txt\""""
+    runner.edit("def split(", f"three = command({line!r}, outputs=['out.txt'])\n\n\ndef split(")
+    runner.edit("import evaluate,", "import three, evaluate,", file="pipeline.py")
+    runner.edit("    rows = load()\n", "    rows = load()\n    raw = three(times=2)\n", file="pipeline.py")
+    run = runner.run()
+    assert b"6" in runner.store.blobs.path(run.steps[1].outputs["raw"]).read_bytes()
+    runner.edit("three(times=2)", "three(times=2, depth=1)", file="pipeline.py")
+    with pytest.raises(StepFailed, match='"depth" is neither'):
+        runner.run()
+
+
 def test_any_executable_is_a_step(runner: Runner) -> None:
     runner.edit("import pickle\n", "import pickle\nfrom modelwright import command\n")
     (runner.project / "double.sh").write_text("awk '{print $1 * 2}' rows.csv > out.txt\n")

@@ -26,7 +26,7 @@ def create_app(workspace: Path) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store = open_store(workspace)
-        app.state.launcher = Launcher(app.state.store, actor="api")
+        app.state.launcher = Launcher(app.state.store)
         yield
         app.state.launcher.end()
         app.state.store.close()
@@ -42,9 +42,11 @@ def create_app(workspace: Path) -> FastAPI:
 
 
 def _known(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
-    """Let only requests with a token of this workspace through."""
-    if credentials is None or not tokens.is_known(request.app.state.store, credentials.credentials):
+    """Let only requests with a token of this workspace through, and say in whose name they come."""
+    holder = tokens.find_holder(request.app.state.store, credentials.credentials) if credentials else None
+    if holder is None:
         raise TokenUnknown
+    request.state.actor = holder
 
 
 def _explained(_request: Request, error: Exception) -> JSONResponse:

@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import json
 import os
-import signal
 import socket
 import threading
 import time
@@ -24,7 +23,6 @@ _MODULE = "modelwright.api.server"
 _CLAIM = "api"
 _LOG = "api.log"
 _PLACE = "api.url"
-_END_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
 
 
@@ -57,16 +55,7 @@ def start(store: Store, *, host: str = "127.0.0.1", port: int = 0) -> str:
 
 def stop(store: Store) -> bool:
     """End the process that serves the API, with the runs that it has started; return whether there was one."""
-    process = claims.holder(store, _CLAIM)
-    if process is None:
-        return False
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, number)
-        deadline = time.monotonic() + _END_SECONDS
-        while claims.holder(store, _CLAIM) == process and time.monotonic() < deadline:
-            time.sleep(0.02)
-    return True
+    return claims.end_holder(store, _CLAIM)
 
 
 def serve(workspace: Path, listening: socket.socket, *, report: int) -> None:

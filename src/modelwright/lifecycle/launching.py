@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _MODULE = "modelwright.lifecycle.launching"
 _LOG = "launches.log"
-_PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
 
@@ -37,7 +36,6 @@ class Launcher:
     """The runs that this process has started and that have not ended."""
 
     store: Store
-    actor: str
     _working: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -45,11 +43,12 @@ class Launcher:
         self,
         reference: str,
         *,
+        actor: str,
         overrides: Mapping[str, object],
         tags: Mapping[str, str],
         experiment: str = "",
     ) -> Run:
-        """Start a run of the version that `reference` names, and return it.
+        """Start a run of the version that `reference` names, in the name of `actor`, and return it.
 
         Raises PipelineMissing, PipelineDisabled and PublishedParameterUnknown before anything runs; RunNotStarted.
         """
@@ -57,7 +56,7 @@ class Launcher:
         run_id = records.new_id("run")
         wanted = {
             "workspace": str(self.store.folder.absolute()),
-            "actor": self.actor,
+            "actor": actor,
             "reference": version.reference,
             "overrides": dict(overrides),
             "tags": dict(tags),
@@ -76,14 +75,15 @@ class Launcher:
         with self._lock:
             self._clear()
             self._working.append(process)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline:
+        # The first run in an environment builds it before it is on record, which takes what it takes.
+        while process.poll() is None:
             with contextlib.suppress(RunMissing):
                 return runs.get_run(self.store, run_id)
-            if process.poll() is not None:
-                break
             time.sleep(_POLL_SECONDS)
-        raise RunNotStarted(reference=version.reference, log=log)
+        try:
+            return runs.get_run(self.store, run_id)  # so short a run that it has ended
+        except RunMissing as error:
+            raise RunNotStarted(reference=version.reference, log=log) from error
 
     def end(self) -> None:
         """End every run that was started here and goes on."""

@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections import deque
 from dataclasses import dataclass, field
@@ -37,7 +36,6 @@ _LOG = "scheduler.log"
 _LOOK_SECONDS = 5.0
 # How soon the end of a run is seen.
 _WORK_SECONDS = 0.5
-_END_SECONDS = 20.0
 
 
 def is_running(store: Store) -> bool:
@@ -60,16 +58,7 @@ def start(store: Store) -> bool:
 
 def stop(store: Store) -> bool:
     """End the workspace's scheduler and the runs that it started; return whether there was one."""
-    process = claims.holder(store, _CLAIM)
-    if process is None:
-        return False
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, number)
-        deadline = time.monotonic() + _END_SECONDS
-        while claims.holder(store, _CLAIM) == process and time.monotonic() < deadline:
-            time.sleep(0.02)
-    return True
+    return claims.end_holder(store, _CLAIM)
 
 
 @dataclass

@@ -1,12 +1,15 @@
 """Trains a project's model on the record, lets the gate decide, and registers what passed."""
 
+import contextlib
+import os
+import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelwright import records
 from modelwright.environments import placing
-from modelwright.errors import GateWithoutMetric, RunNotResumable, RunNotRunning
+from modelwright.errors import Busy, GateWithoutMetric, RunNotResumable, RunNotRunning
 from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.models import gates, registry
@@ -25,6 +28,7 @@ from modelwright.store import claims, environments, projects, runs
 from modelwright.store.database import Store
 
 _POLL_SECONDS = 0.05
+_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -149,13 +153,23 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
 
 
 def cancel(session: Session, run_id: str, *, why: str) -> None:
-    """End a running run with all its steps and wait until it has ended. Raises RunMissing and RunNotRunning."""
+    """End a running run with all its steps and wait until it has ended. A tracked script gets a Ctrl-C.
+
+    Raises RunMissing, RunNotRunning, and Busy when its process does not heed it.
+    """
     store = session.store
     run = runs.get_run(store, run_id)
     if run.status is not Status.RUNNING:
         raise RunNotRunning(run=run_id, status=run.status)
     request_cancel(store, run_id, reason=why or f"{session.actor} cancelled it")
+    process = claims.holder(store, run_id)
+    if run.kind is Kind.SCRIPT and process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGINT)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     while claims.is_claimed(store, run_id):
+        if time.monotonic() > deadline:
+            raise Busy(thing=run_id, holder=f"process {process}", command=f"wright run cancel {run_id}")
         time.sleep(_POLL_SECONDS)
     recovery.recover(session)  # of a run that was killed before, nobody else says so
 

@@ -253,7 +253,8 @@ class Execution:
             limit = f"it took longer than {state.step.options.timeout_seconds:g} s" if state.is_overdue else ""
             self._fail(state, limit or _reason(ended.code, self._log(state)))
             return
-        with self.active.store.blobs.batch() as batch:
+        store = self.active.store
+        with store.blobs.batch() as batch:
             folder = self._folder(state)
             facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
             state.outputs = {name: batch.take(folder / f"{name}.value") for name in state.step.outputs}
@@ -264,7 +265,11 @@ class Execution:
                 reuse.seen(
                     facts,
                     places=self._places,
-                    ignored=(*(self.active.store.folder / each for each in ("blobs", reading.FOLDER)), folder),
+                    ignored=(
+                        *(store.folder / each for each in ("blobs", reading.FOLDER)),
+                        self.active.folder / "logs",
+                        folder,
+                    ),
                     digest=self._digests(map(Path, facts["read"])),
                 ),
                 drew_from=state.drew_from,

@@ -173,6 +173,10 @@ def command(
         if shutil.which(words[0]) is None:
             message = '"{}" is not installed here, or not on the PATH; the step runs: {}'
             raise FileNotFoundError(message.format(words[0], " ".join(words)))
+        unknown = [each for each in values if each not in files and not any(f"{{{each}}}" in word for word in words)]
+        if unknown:
+            message = '"{}" is neither an input of the command nor in its line: {}'
+            raise TypeError(message.format(unknown[0], " ".join(words)))
         with tempfile.TemporaryDirectory(prefix="wright-command-") as folder:
             for name, file in files.items():
                 _put(values.pop(name), Path(folder, file))
@@ -180,7 +184,7 @@ def command(
                 if os.path.isfile(word):  # noqa: PTH113 - a word of the line may be too long for a path
                     with open(word, "rb"):  # noqa: PTH123 - opened only to be seen: the step depends on it
                         pass
-            told = [_absolute(word.format(**values)) for word in words]
+            told = [_absolute(_filled(word, values)) for word in words]
             subprocess.run(told, cwd=folder, check=True)  # noqa: S603 - what the user asked for
             for name in names:
                 if not Path(folder, name).is_file():
@@ -190,6 +194,13 @@ def command(
         return found[0] if len(found) == 1 else found or None
 
     return run
+
+
+def _filled(word: str, values: dict[str, Any]) -> str:
+    # Not by str.format: the line may have braces of its own.
+    for name, value in values.items():
+        word = word.replace(f"{{{name}}}", str(value))
+    return word
 
 
 def _absolute(word: str) -> str:

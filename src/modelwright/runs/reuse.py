@@ -3,8 +3,8 @@
 Two things must hold. The **key** covers what is known before a step runs: the code that it reaches, its arguments, the
 bytes of its inputs, the lock of its environment, the variables that it declares. The **evidence** is what its recorded
 execution was seen to depend on besides: the files that it opened, the folders that it listed, and where the random
-draws of the whole process stood, if it drew. An execution that used the network, or read a file that changed meanwhile,
-is never reused.
+draws of the whole process stood, if it drew. An execution that used the network, or read a file that it or another
+changed meanwhile, is never reused.
 """
 
 import json
@@ -151,10 +151,11 @@ def seen(
     is_unstable = False
     for text, stamp in facts["read"].items():
         path = Path(text)
-        if any(path.is_relative_to(each) for each in ignored) or text in facts["written"]:
+        if any(path.is_relative_to(each) for each in ignored):
             continue
-        read[places.name(path)] = content_digest(path, digest)
-        is_unstable |= stamp is not None and path.is_file() and stamp != list(_stamp(path))
+        # What was not there when the step looked may be there by now, made by the step itself.
+        read[places.name(path)] = _ABSENT if stamp is None else content_digest(path, digest)
+        is_unstable |= stamp is not None and _has_changed(path, stamp, is_written=text in facts["written"])
     return Evidence(read=read, has_connected=facts["has_connected"], is_unstable=is_unstable, numbers=facts["numbers"])
 
 
@@ -171,6 +172,9 @@ def content_digest(path: Path, digest: Callable[[Path], str] = digest_of) -> str
         return _ABSENT
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _has_changed(path: Path, stamp: list[int], *, is_written: bool) -> bool:
+    """Whether what a step found is no longer there to be compared with: it changed the file itself, or another did."""
+    if is_written or not path.exists():
+        return True
     found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    return path.is_file() and stamp != [found.st_size, found.st_mtime_ns]

@@ -39,6 +39,8 @@ _RANDOM_STATES = {
     "numpy.random": ("get_state", "set_state", "seed"),
     "torch": ("get_rng_state", "set_rng_state", "manual_seed"),
 }
+# What the interpreter reports of itself, by the names of its audit events.
+_HEARD = frozenset({"open", "os.listdir", "os.mkdir", "os.scandir", "socket.connect"})
 _MAGIC = b"WRIGHTV1"
 _ALIGNMENT = 64
 # Smaller buffers go into the pickle: a mapping of their own costs more than a copy.
@@ -207,6 +209,7 @@ class Watch:
         self._source = os.path.realpath(source)
         self._read: dict[str, tuple[int, int] | None] = {}
         self._written: set[str] = set()
+        self._made: tuple[str, ...] = ()
         self._has_connected = False
         self._is_on = True  # what is read while the project is imported, every step depends on
 
@@ -216,7 +219,8 @@ class Watch:
 
     def reset(self) -> None:
         """Forget what was heard, for the next step of the same process."""
-        self._read, self._written, self._has_connected, self._is_on = {}, set(), False, False
+        self._read, self._written, self._made = {}, set(), ()
+        self._has_connected, self._is_on = False, False
 
     def end(self) -> None:
         """Listen no more."""
@@ -224,7 +228,7 @@ class Watch:
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Take note of an event of the interpreter. Must never raise, and be quick."""
-        if not self._is_on or event not in {"open", "os.listdir", "os.scandir", "socket.connect"}:
+        if not self._is_on or event not in _HEARD:
             return
         with contextlib.suppress(Exception):
             if event == "socket.connect":
@@ -235,13 +239,18 @@ class Watch:
             if isinstance(path, int) or (event == "os.listdir" and _is_import(sys._getframe(1))):  # noqa: SLF001 - who lists it
                 return
             place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - as quick as can be
-            if place.startswith(self._ignored) or self._is_code(place):
+            if f"{place}/".startswith(self._ignored + self._made) or self._is_code(place):
                 return
-            is_written = event == "open" and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
-            if is_written:
-                self._written.add(place)
-            elif place not in self._written and place not in self._read:
+            if event == "os.mkdir":
+                if not os.path.exists(place):  # noqa: PTH110 - as quick as can be
+                    self._made += (f"{place}/",)  # what is in there is the step's own
+                return
+            flags = arguments[2] if event == "open" else os.O_RDONLY
+            # What is opened to be changed, and not emptied, depends on what is in it as much as what is read.
+            if place not in self._written and place not in self._read and not flags & os.O_TRUNC:
                 self._read[place] = _stamp(place)
+            if flags & (os.O_WRONLY | os.O_RDWR):
+                self._written.add(place)
 
     def facts(self) -> dict[str, Any]:
         """Return what was heard."""

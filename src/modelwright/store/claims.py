@@ -7,6 +7,8 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -14,6 +16,8 @@ from typing import IO
 from modelwright import records
 from modelwright.errors import Busy
 from modelwright.store.database import Store
+
+_POLL_SECONDS = 0.02
 
 
 @contextlib.contextmanager
@@ -60,6 +64,20 @@ def holder(store: Store, subject: str) -> int | None:
     except FileNotFoundError:
         pass
     return None
+
+
+def end_holder(store: Store, subject: str, *, patience_seconds: float = 20.0) -> bool:
+    """Ask the process that holds the claim to end, then make it; return whether there was one."""
+    process = holder(store, subject)
+    if process is None:
+        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
+        deadline = time.monotonic() + patience_seconds
+        while holder(store, subject) == process and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+    return True
 
 
 def clear(store: Store) -> None:

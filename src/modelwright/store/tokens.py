@@ -20,12 +20,14 @@ def add_token(change: Change, name: str, *, role: str) -> str:
     return token
 
 
-def is_known(store: Store, token: str) -> bool:
-    """Whether the token is one of this workspace."""
+def find_holder(store: Store, token: str) -> str | None:
+    """Return the name that the token was made for; None when it is none of this workspace."""
     table = schema.tokens
     with store.reader.connect() as connection:
-        found = connection.execute(sa.select(table.c.digest).where(table.c.digest == _digest(token))).first()
-    return found is not None
+        name: str | None = connection.execute(
+            sa.select(table.c.name).where(table.c.digest == _digest(token))
+        ).scalar_one_or_none()
+    return name
 
 
 def has_tokens(store: Store) -> bool:
