@@ -144,6 +144,16 @@ def test_a_step_is_tried_again_as_often_as_it_says(runner: Runner, tmp_path: Pat
     ]
 
 
+def test_what_each_attempt_records_is_kept(runner: Runner, tmp_path: Path) -> None:
+    tries = f"tries = open({str(tmp_path / 'tries')!r}, 'a+')\n    tries.write('x')\n    tries.seek(0)"
+    log = "import modelwright\n    modelwright.log_metric('tries', len(tries.read()))"
+    _marked(
+        runner, "retries=2, retry_seconds=0.01", f"{tries}\n    {log}\n    assert modelwright and tries.tell() == 3"
+    )
+    points = [point.value for _, point in runs.list_points(runner.store, runner.run().id) if point.name == "tries"]
+    assert points == [1.0, 2.0, 3.0]
+
+
 def test_a_step_that_takes_too_long_ends_with_all_that_it_started(runner: Runner, tmp_path: Path) -> None:
     start = (
         f"child = subprocess.Popen(['sleep', '600'])\n    open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))"

@@ -33,7 +33,6 @@ class Records:
                 handle.seek(self._places.get(file, 0))
                 new = handle.read()
         except FileNotFoundError:
-            self._places.pop(file, None)
             return []
         whole, newline, _ = new.rpartition(b"\n")
         self._places[file] = self._places.get(file, 0) + len(whole) + len(newline)
@@ -60,6 +59,10 @@ class Records:
         partial.write_text(json.dumps(told), encoding="utf-8")
         partial.replace(answer)
         return {"version": found.reference if found else None, "digest": found.digest if found else None}
+
+    def forget(self, file: Path) -> None:
+        """Read the file from its beginning, for it is another one: a step begins again."""
+        self._places.pop(file, None)
 
     def take(self, told: Iterable[dict[str, Any]]) -> str | None:
         """Take what was read for the run; return why the run is to be cancelled, if that was said."""

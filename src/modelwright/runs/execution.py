@@ -167,6 +167,7 @@ class Execution:
         folder = self._folder(state)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        self._records.forget(folder / "records.jsonl")
         state.files_before = _listing(self.active.outputs) if state.uses_outputs else {}
         with change(self.active.store, actor=self.active.actor) as opened:
             runs.start_step(opened, self.active.run.id, name=state.step.name, position=state.position, key=state.key)
