@@ -1,5 +1,6 @@
 """Which code ran: files, commit, and the difference from it."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -89,6 +90,18 @@ def test_the_users_way_of_showing_differences_changes_nothing(repository: Path, 
     (tmp_path / "git.diff").write_bytes(after)
     _git(tmp_path / "clone", "apply", str(tmp_path / "git.diff"))
     assert len(after) == pytest.approx(len(before), abs=20)
+
+
+def test_a_file_changed_in_the_second_of_the_commit_is_in_the_difference(repository: Path) -> None:
+    _git(repository, "config", "core.trustctime", "false")
+    file, index = repository / "project" / "train.py", repository / ".git" / "index"
+    long_ago = (1_000_000_000, 1_000_000_000)
+    os.utime(file, long_ago)
+    _git(repository, "update-index", "--refresh")
+    file.write_text("alpha = 1\nbeta = 3\n")
+    os.utime(file, long_ago)
+    os.utime(index, long_ago)
+    assert b"beta = 3" in take(repository / "project").difference
 
 
 def test_a_snapshot_follows_every_change(repository: Path) -> None:

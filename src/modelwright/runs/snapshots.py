@@ -1,6 +1,7 @@
 """The code that runs: which files, from which commit, and how they differ from it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -129,7 +130,7 @@ def git_difference(folder: Path, code: Collection[str]) -> bytes:
             index = Path(temporary) / "index"
             place = Path(os.fsdecode(_git(folder, "rev-parse", "--git-path", "index").rstrip(b"\n")))
             if (folder / place).exists():
-                index.write_bytes((folder / place).read_bytes())
+                shutil.copy2(folder / place, index)  # its time tells git which files it may not trust the times of
             theirs = {"GIT_INDEX_FILE": str(index)}
             new = _git(folder, "ls-files", "-z", "--others", "--exclude-standard", "--", ".", **theirs).split(b"\0")
             wanted = [each for each in new if os.fsdecode(each) in code]
