@@ -499,6 +499,33 @@ class ModelMissing(ModelwrightError):
     remedy = "wright model list"
 
 
+class AliasMissing(ModelwrightError):
+    """A model has no such alias."""
+
+    code = "alias-missing"
+    status = 404
+    problem = 'model "{model}" has no alias "{alias}"'
+    remedy = "wright model list {model}"
+
+
+class PropertyFixed(ModelwrightError):
+    """A version's property was to be given another value."""
+
+    code = "property-fixed"
+    status = 409
+    problem = 'property "{name}" of {version} is "{old}" and stays so; it cannot become "{new}"'
+    remedy = "say what changes with a tag: wright model tag {version} {name}=VALUE"
+
+
+class VersionIncomplete(ModelwrightError):
+    """A version lacks what is asked of it, because it was not made by a run of this workspace."""
+
+    code = "version-incomplete"
+    status = 409
+    problem = "{version} {reason}"
+    remedy = "{next}"
+
+
 class RunNotRegistrable(ModelwrightError):
     """A run whose results may not become a version."""
 

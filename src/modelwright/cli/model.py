@@ -3,6 +3,7 @@
 import click
 
 from modelwright.cli import output
+from modelwright.records import VersionFilter
 from modelwright.records.plain import plain
 
 
@@ -38,7 +39,7 @@ def list_(name: str | None, *, as_json: bool) -> None:
     from modelwright.store import models
 
     with output.opened_store() as store:
-        found = models.list_versions(store, model=name)
+        found = models.list_versions(store, VersionFilter(model=name))
     if as_json:
         output.show_json(found)
         return

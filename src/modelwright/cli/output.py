@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from modelwright.store.database import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+why_option = click.option("--why", default="", metavar="TEXT", help="The reason, for the record.")
 set_option = click.option(
     "--set", "assignments", metavar="NAME=VALUE", multiple=True, help="Override a parameter; repeatable."
 )
@@ -80,12 +81,15 @@ def moment(value: datetime | None) -> str:
 
 
 @contextmanager
-def session(*, is_made: bool = False, is_silent: bool = False) -> Iterator["Session"]:
-    """Open the workspace of this call for its user, with a line for each stage unless it `is_silent`."""
+def session(*, is_made: bool = False, is_silent: bool = False, why: str = "") -> Iterator["Session"]:
+    """Open the workspace of this call for its user, with a line for each stage unless it `is_silent`.
+
+    All that is written carries the reason `why`.
+    """
     from modelwright.lifecycle.sessions import Session
 
     with opened_store(is_made=is_made) as store, stage_lines(is_silent=is_silent) as report:
-        yield Session(store, settings.actor(), report)
+        yield Session(store, settings.actor(), report, why)
 
 
 @contextmanager

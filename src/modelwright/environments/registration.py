@@ -130,7 +130,10 @@ def lock_of(store: Store, reference: str) -> Lock:
 
 
 def _lock_of_model(store: Store, reference: str) -> Lock:
-    return environments.get_environment(store, models.find_version(store, reference).environment_digest)
+    digest = models.find_version(store, reference).environment_digest
+    if digest is None:
+        raise EnvironmentMissing(reference=reference)
+    return environments.get_environment(store, digest)
 
 
 def _consistent(findings: Sequence[SpecificationFinding]) -> tuple[SpecificationFinding, ...]:

@@ -14,7 +14,14 @@ from modelwright import records
 from modelwright.datasets import reading
 from modelwright.environments import building
 from modelwright.environments.interpreters import interpreter_for
-from modelwright.errors import BlobDamaged, EnvironmentNotBuilt, InterpreterUnfit, RunNotRegistrable, StepFailed
+from modelwright.errors import (
+    BlobDamaged,
+    EnvironmentNotBuilt,
+    InterpreterUnfit,
+    RunNotRegistrable,
+    StepFailed,
+    VersionIncomplete,
+)
 from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
@@ -108,10 +115,14 @@ class _Attempts:
 def reproduce(session: Session, reference: str) -> Reproduction:
     """Make the version again and compare it, in this order: the bytes of its files, its predictions, its metrics.
 
-    Raises ModelMissing. That it cannot be made, or is another one, is a result with its cause and no error.
+    Raises ModelMissing, and VersionIncomplete for one that was made elsewhere. That it cannot be made, or is another
+    one, is a result with its cause and no error.
     """
     store = session.store
     version = models.find_version(store, reference)
+    if version.run_id is None:
+        reason = "was made elsewhere: there is no run to repeat"
+        raise VersionIncomplete(version=version.reference, reason=reason, next=f"wright model show {version.reference}")
     origin = runs.get_run(store, version.run_id)
     with session.stage("data", f"looking at the data of {version.reference}") as stage:
         missing = _missing_data(store, origin)

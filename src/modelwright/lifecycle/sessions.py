@@ -34,11 +34,12 @@ def silent(_stage: Stage) -> None:
 
 @dataclass(frozen=True)
 class Session:
-    """An open workspace, the actor of all its changes, and the reporter of its stages."""
+    """An open workspace, the actor of all its changes and why they make them, and the reporter of its stages."""
 
     store: Store
     actor: str
     report: Report = silent
+    why: str = ""
 
     @contextlib.contextmanager
     def stage(self, name: str, doing: str = "") -> Iterator[Stage]:
@@ -52,4 +53,4 @@ class Session:
 
     def change(self) -> contextlib.AbstractContextManager[Change]:
         """Open a transaction in this session's name."""
-        return change(self.store, actor=self.actor)
+        return change(self.store, actor=self.actor, why=self.why)

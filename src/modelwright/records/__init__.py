@@ -19,7 +19,7 @@ from modelwright.records.environments import (
 )
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
 from modelwright.records.ids import new_id, now
-from modelwright.records.models import ModelVersion, PackageFile
+from modelwright.records.models import DatasetLink, ModelVersion, PackageFile, VersionFilter
 from modelwright.records.notebooks import (
     Beside,
     Cell,
@@ -61,6 +61,7 @@ __all__ = [
     "DataKind",
     "Dataset",
     "DatasetFile",
+    "DatasetLink",
     "DatasetUser",
     "DatasetVersion",
     "DeployAnswer",
@@ -122,6 +123,7 @@ __all__ = [
     "Trigger",
     "TriggerKind",
     "VersionChange",
+    "VersionFilter",
     "Wanted",
     "Wishes",
     "WorkerSpec",

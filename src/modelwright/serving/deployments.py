@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from modelwright.environments import placing
-from modelwright.errors import DeploymentFailed, EndpointNotRunning, EndpointRunning
+from modelwright.errors import DeploymentFailed, EndpointNotRunning, EndpointRunning, VersionIncomplete
 from modelwright.models import packages
 from modelwright.records import (
     Deployment,
@@ -208,6 +208,9 @@ def _serve_what_is_healthy(store: Store, endpoint: str) -> None:
 
 
 def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec:
+    if version.environment_digest is None:
+        command = f"wright model register FILE --name {version.model} --environment NAME --score score.py --sample FILE"
+        raise VersionIncomplete(version=version.reference, reason="was registered without an environment", next=command)
     environment = placing.build_in(store, environments.get_environment(store, version.environment_digest))
     return WorkerSpec(
         version=version.reference,

@@ -1,17 +1,22 @@
 """The one door for writes: rows, their audit record and their event are committed together or not at all."""
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from modelwright import records
-from modelwright.store import schema
+from modelwright.store import chain, schema
 from modelwright.store.database import Store
+
+_LAST = "SELECT sequence, digest FROM audit_records ORDER BY sequence DESC LIMIT 1"
+_COLUMNS = (*chain.Written._fields, "digest")
+_RECORD = f"INSERT INTO audit_records ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - ours
 
 
 class UnrecordedChange(AssertionError):
@@ -27,6 +32,7 @@ class Change:
     why: str
     at: datetime
     _unrecorded: int = field(default=0)
+    _last: tuple[int, str] | None = field(default=None)
 
     def insert(self, table: sa.Table, *rows: Mapping[str, object]) -> None:
         """Add `rows`."""
@@ -63,11 +69,27 @@ class Change:
         after: Mapping[str, object] | None = None,
     ) -> None:
         """Say what the writes so far mean: `action` is a past fact, such as `model.registered` of `models/churn:3`."""
-        said = {"at": self.at, "actor": self.actor, "action": action, "subject": subject, "why": self.why}
-        self.append(schema.audit_records, [said | {"before": before, "after": after}])
+        sequence, previous = self._last or self._last_record()
+        said = chain.Written(
+            sequence + 1,
+            self.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            self.actor,
+            action,
+            subject,
+            self.why,
+            json.dumps(before),
+            json.dumps(after),
+        )
+        self._last = (said.sequence, chain.digest_after(previous, said))
+        self.connection.exec_driver_sql(_RECORD, (*said, self._last[1]))
         event = {"id": records.new_id("event"), "type": action, "subject": subject, "at": self.at}
         self.append(schema.events, [event | {"data": after or {}}])
         self._unrecorded = 0
+
+    def _last_record(self) -> tuple[int, str]:
+        """Return the sequence number and digest of the last audit record; nobody else writes one meanwhile."""
+        row = self.connection.exec_driver_sql(_LAST).first()
+        return (row[0], row[1]) if row else (0, chain.FIRST)
 
     def finish(self) -> None:
         """Refuse to commit writes that no `record` explains."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceTooNew
 from modelwright.store.blobs import Blobs
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 
 # Long enough for a burst of writers on a slow disk; a lock that lasts longer is a fault to report.
 _BUSY_TIMEOUT_MILLISECONDS = 30_000

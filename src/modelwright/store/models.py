@@ -1,42 +1,72 @@
 """Models, their versions and aliases."""
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.errors import ModelMissing
-from modelwright.records import ModelVersion, PackageFile
+from modelwright.errors import AliasMissing, ModelMissing, PropertyFixed
+from modelwright.records import DatasetLink, ModelVersion, PackageFile, VersionFilter
 from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.loading import marks, rows
+
+_ALL = VersionFilter()
+_LONGEST_NUMBER = 9  # more digits than a column of whole numbers holds in every database
+_MOST_VALUES = 500  # a statement of SQLite takes only so many
+
+_VERSIONS = (
+    "SELECT id, model, version, digest, framework, signature, run_id, proof_id, environment_digest, created_at, "
+    "framework_version, description, source, parent_id, created_by FROM model_versions WHERE id IN ({})"
+)
+# All that belongs to versions, in one statement: what it is, of which version, and up to four values.
+_PARTS = (
+    "SELECT 'file', version_id, path, digest, size_bytes, is_executable FROM version_files WHERE version_id IN ({0}) "
+    "UNION ALL SELECT 'metric', version_id, name, value, 0, 0 FROM version_metrics WHERE version_id IN ({0}) "
+    "UNION ALL SELECT 'tag', version_id, name, value, 0, 0 FROM version_tags WHERE version_id IN ({0}) "
+    "UNION ALL SELECT 'property', version_id, name, value, 0, 0 FROM version_properties WHERE version_id IN ({0}) "
+    "UNION ALL SELECT 'alias', version_id, alias, '', 0, 0 FROM aliases WHERE version_id IN ({0}) "
+    "UNION ALL SELECT 'dataset', version_id, role, name, version, 0 FROM version_datasets "
+    "JOIN dataset_versions ON dataset_versions.id = dataset_version_id JOIN datasets ON datasets.id = dataset_id "
+    "WHERE version_id IN ({0})"
+)
+_BY_ALIAS = "SELECT version_id FROM aliases WHERE model = ? AND alias = ?"
+_BY_NUMBER = "SELECT id FROM model_versions WHERE model = ? AND version = ?"
+_LATEST = "SELECT id FROM model_versions WHERE model = ? ORDER BY version DESC LIMIT 1"
+_OF_RUN = "SELECT id FROM model_versions WHERE run_id = ? ORDER BY created_at LIMIT 1"
 
 
-def add_version(change: Change, version: ModelVersion) -> ModelVersion:
-    """Record a version under the model's next number, which the returned record has.
+def add_version(change: Change, version: ModelVersion, *, datasets: Sequence[tuple[str, str]] = ()) -> ModelVersion:
+    """Record a version under the model's next number, which the returned record has; no number is given twice.
 
-    The transaction holds the database's write lock, so two registrations at once get two numbers.
+    `datasets` are pairs of a role and the id of a dataset version. The transaction holds the database's write lock, so
+    two registrations at once get two numbers.
     """
-    models, table = schema.models, schema.model_versions
-    if not change.rows(sa.select(models.c.name).where(models.c.name == version.model)):
-        change.insert(models, {"name": version.model, "created_at": change.at})
-    number = change.rows(
-        sa.select(sa.func.coalesce(sa.func.max(table.c.version), 0)).where(table.c.model == version.model)
+    numbered = replace(
+        version, version=_next_number(change, version.model), created_at=change.at, created_by=change.actor
     )
-    numbered = replace(version, version=number[0][0] + 1, created_at=change.at)
     change.insert(
-        table,
+        schema.model_versions,
         {
             "id": numbered.id,
             "model": numbered.model,
             "version": numbered.version,
             "digest": numbered.digest,
             "framework": numbered.framework,
+            "framework_version": numbered.framework_version,
+            "description": numbered.description,
             "signature": numbered.signature,
+            "source": dict(numbered.source),
             "run_id": numbered.run_id,
             "proof_id": numbered.proof_id,
             "environment_digest": numbered.environment_digest,
+            "parent_id": numbered.parent_id,
+            "created_by": numbered.created_by,
             "created_at": numbered.created_at,
         },
     )
@@ -55,19 +85,49 @@ def add_version(change: Change, version: ModelVersion) -> ModelVersion:
     )
     change.insert(schema.version_metrics, *_pairs(numbered.id, numbered.metrics))
     change.insert(schema.version_tags, *_pairs(numbered.id, numbered.tags))
+    change.insert(schema.version_properties, *_pairs(numbered.id, numbered.properties))
+    change.insert(
+        schema.version_datasets,
+        *(
+            {"version_id": numbered.id, "role": role, "dataset_version_id": each}
+            for role, each in dict.fromkeys(datasets)
+        ),
+    )
     change.record(
         "model.registered",
         f"models/{numbered.reference}",
-        after={"digest": numbered.digest, "run": numbered.run_id, "metrics": numbered.metrics, "tags": numbered.tags},
+        after={
+            "digest": numbered.digest,
+            "run": numbered.run_id,
+            "framework": numbered.framework,
+            "description": numbered.description,
+            "source": dict(numbered.source),
+            "metrics": numbered.metrics,
+            "tags": numbered.tags,
+            "properties": numbered.properties,
+        },
     )
     return numbered
 
 
+def _next_number(change: Change, model: str) -> int:
+    table = schema.models
+    known = change.rows(sa.select(table.c.last_version).where(table.c.name == model))
+    if not known:
+        change.insert(table, {"name": model, "last_version": 1, "created_at": change.at})
+        return 1
+    number: int = known[0].last_version + 1
+    change.update(table, table.c.name == model, last_version=number)
+    return number
+
+
 def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
-    """Let `alias` point at `version`."""
+    """Let `alias` point at `version`; where it points already nothing happens."""
     table, versions = schema.aliases, schema.model_versions
     here = (table.c.model == version.model) & (table.c.alias == alias)
     before = change.rows(sa.select(versions.c.version).join(table, table.c.version_id == versions.c.id).where(here))
+    if before and before[0].version == version.version:
+        return
     if before:
         change.update(table, here, version_id=version.id, moved_at=change.at)
     else:
@@ -80,87 +140,168 @@ def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
     )
 
 
+def remove_alias(change: Change, model: str, *, alias: str) -> None:
+    """Take an alias away. Raises AliasMissing."""
+    table, versions = schema.aliases, schema.model_versions
+    here = (table.c.model == model) & (table.c.alias == alias)
+    before = change.rows(sa.select(versions.c.version).join(table, table.c.version_id == versions.c.id).where(here))
+    if not before:
+        raise AliasMissing(model=model, alias=alias)
+    change.delete(table, here)
+    change.record("alias.removed", f"models/{model}@{alias}", before={"version": before[0].version})
+
+
+def describe_version(change: Change, version: ModelVersion, description: str) -> None:
+    """Set what is said of a version."""
+    if description != version.description:
+        table = schema.model_versions
+        change.update(table, table.c.id == version.id, description=description)
+        before, after = {"description": version.description}, {"description": description}
+        change.record("model.described", f"models/{version.reference}", before=before, after=after)
+
+
+def change_tags(
+    change: Change, version: ModelVersion, *, added: Mapping[str, str], removed: Sequence[str] = ()
+) -> None:
+    """Set and remove tags of a version; those that it has under the added names are replaced."""
+    table = schema.version_tags
+    of_version = table.c.version_id == version.id
+    before = {row.name: row.value for row in change.rows(table.select().where(of_version))}
+    after = {tag: value for tag, value in (before | dict(added)).items() if tag not in set(removed) - set(added)}
+    if after != before:
+        change.delete(table, of_version)
+        change.insert(table, *_pairs(version.id, after))
+        change.record("model.tagged", f"models/{version.reference}", before=before, after=after)
+
+
+def add_properties(change: Change, version: ModelVersion, properties: Mapping[str, str]) -> None:
+    """Add properties to a version. Raises PropertyFixed when one of them has another value already."""
+    table = schema.version_properties
+    known = {row.name: row.value for row in change.rows(table.select().where(table.c.version_id == version.id))}
+    for name, value in properties.items():
+        if known.get(name, value) != value:
+            raise PropertyFixed(name=name, version=version.reference, old=known[name], new=value)
+    new = {name: value for name, value in properties.items() if name not in known}
+    if new:
+        change.insert(table, *_pairs(version.id, new))
+        change.record("model.properties_added", f"models/{version.reference}", after=new)
+
+
 def find_version(store: Store, reference: str) -> ModelVersion:
     """Return the version that `reference` names: `churn:3`, `churn@champion`, or `churn` for the newest.
 
     `models:/churn/3` and `models:/churn@champion` are read too. Raises ModelMissing.
     """
-    table, aliases = schema.model_versions, schema.aliases
     text = reference.removeprefix("models:/")
-    if "@" in text:
-        model, alias = text.split("@", 1)
-        pointed = sa.select(aliases.c.version_id).where((aliases.c.model == model) & (aliases.c.alias == alias))
-        where: sa.ColumnElement[bool] = table.c.id.in_(pointed)
-    else:
+    model, at, alias = text.partition("@")
+    if not at:
         model, _, number = text.replace("/", ":").partition(":")
-        where = table.c.model == model
-        if number:
-            if not number.isdecimal():
-                raise ModelMissing(reference=reference)
-            where = where & (table.c.version == int(number))
     with store.reader.connect() as connection:
-        found = _versions(connection, where, limit=1)
-    if not found:
-        raise ModelMissing(reference=reference)
-    return found[0]
+        if at:
+            found = rows(connection, _BY_ALIAS, (model, alias))
+        elif not number:
+            found = rows(connection, _LATEST, (model,))
+        elif number.isdecimal() and len(number) <= _LONGEST_NUMBER:
+            found = rows(connection, _BY_NUMBER, (model, int(number)))
+        else:
+            found = []
+        if not found:
+            raise ModelMissing(reference=reference)
+        return load_versions(connection, [found[0][0]])[0]
 
 
 def get_version(store: Store, version_id: str) -> ModelVersion:
     """Return the version of that id, which a row refers to."""
     with store.reader.connect() as connection:
-        return _versions(connection, schema.model_versions.c.id == version_id)[0]
+        return load_versions(connection, [version_id])[0]
 
 
 def version_of_run(store: Store, run_id: str) -> ModelVersion | None:
-    """Return the version that was registered from a run."""
+    """Return the first version that was registered from a run."""
     with store.reader.connect() as connection:
-        return next(iter(_versions(connection, schema.model_versions.c.run_id == run_id)), None)
+        found = rows(connection, _OF_RUN, (run_id,))
+        return load_versions(connection, [found[0][0]])[0] if found else None
 
 
-def list_versions(store: Store, *, model: str | None = None) -> list[ModelVersion]:
-    """Return the versions of `model`, or of all models, newest first."""
-    where = sa.true() if model is None else schema.model_versions.c.model == model
+def list_versions(store: Store, wanted: VersionFilter = _ALL, *, limit: int | None = None) -> list[ModelVersion]:
+    """Return the versions that are wanted, newest first."""
+    conditions, values = ["1"], list[object]()
+    for column, value in (("model", wanted.model), ("framework", wanted.framework), ("run_id", wanted.run_id)):
+        if value is not None:
+            conditions.append(f"{column} = ?")
+            values.append(value)
+    for table, named in (("version_tags", wanted.tags), ("version_properties", wanted.properties)):
+        for name, value in named.items():
+            alike, given = ("", [name]) if value is None else (" AND value = ?", [name, value])
+            conditions.append(f"id IN (SELECT version_id FROM {table} WHERE name = ?{alike})")  # noqa: S608 - ours
+            values += given
+    if wanted.dataset_version_id is not None:
+        linked = "SELECT version_id FROM version_datasets WHERE dataset_version_id = ?"
+        read = "SELECT run_id FROM run_datasets WHERE dataset_version_id = ?"
+        conditions.append(f"(id IN ({linked}) OR run_id IN ({read}))")
+        values += [wanted.dataset_version_id] * 2
+    if wanted.is_latest:
+        others = "SELECT MAX(version) FROM model_versions AS others WHERE others.model = model_versions.model"
+        conditions.append(f"version = ({others})")
+    statement = (
+        f"SELECT id FROM model_versions WHERE {' AND '.join(conditions)} "  # noqa: S608 - ours
+        "ORDER BY created_at DESC, version DESC LIMIT ?"
+    )
     with store.reader.connect() as connection:
-        return _versions(connection, where)
+        ids = [row[0] for row in rows(connection, statement, [*values, -1 if limit is None else limit])]
+        return load_versions(connection, ids)
 
 
 def blob_digests(connection: sa.Connection) -> set[str]:
-    """Return the digests of all blobs that versions' files refer to."""
-    return set(connection.execute(sa.select(schema.version_files.c.digest)).scalars())
+    """Return the digests of all blobs that versions' files and explanations refer to."""
+    files, explained = schema.version_files.c.digest, schema.explanations.c.digest
+    found = set(connection.execute(sa.select(files)).scalars())
+    return found | set(connection.execute(sa.select(explained).where(explained.is_not(None))).scalars())
+
+
+def load_versions(connection: sa.Connection, version_ids: Sequence[str]) -> list[ModelVersion]:
+    """Return the versions of these ids, in their order."""
+    found: dict[str, ModelVersion] = {}
+    for start in range(0, len(version_ids), _MOST_VALUES // 6):
+        some = version_ids[start : start + _MOST_VALUES // 6]
+        parts: dict[str, list[tuple[Any, ...]]] = {each: [] for each in some}
+        for row in rows(connection, _PARTS.format(marks(len(some))), [*some] * 6):
+            parts[row[1]].append(row)
+        for row in rows(connection, _VERSIONS.format(marks(len(some))), some):
+            found[row[0]] = _version(row, parts[row[0]])
+    return [found[each] for each in version_ids]
+
+
+def _version(row: tuple[Any, ...], parts: Sequence[tuple[Any, ...]]) -> ModelVersion:
+    def of(kind: str) -> list[tuple[Any, ...]]:
+        return [part[2:] for part in parts if part[0] == kind]
+
+    return ModelVersion(
+        id=row[0],
+        model=row[1],
+        version=row[2],
+        digest=row[3],
+        framework=row[4],
+        signature=json.loads(row[5]),
+        run_id=row[6],
+        proof_id=row[7],
+        environment_digest=row[8],
+        created_at=datetime.fromisoformat(row[9]),
+        framework_version=row[10],
+        description=row[11],
+        source=json.loads(row[12]),
+        parent_id=row[13],
+        created_by=row[14],
+        files=tuple(
+            PackageFile(path, digest, size, bool(is_executable)) for path, digest, size, is_executable in of("file")
+        ),
+        metrics={name: math.nan if value is None else value for name, value, *_ in of("metric")},
+        tags={name: value for name, value, *_ in of("tag")},
+        properties={name: value for name, value, *_ in of("property")},
+        aliases=tuple(alias for alias, *_ in of("alias")),
+        datasets=tuple(DatasetLink(role, f"{name}:{version}") for role, name, version, _ in of("dataset")),
+    )
 
 
 def _pairs(version_id: str, values: Mapping[str, object]) -> list[dict[str, object]]:
     return [{"version_id": version_id, "name": name, "value": value} for name, value in values.items()]
-
-
-def _versions(
-    connection: sa.Connection, where: sa.ColumnElement[bool], *, limit: int | None = None
-) -> list[ModelVersion]:
-    table = schema.model_versions
-    query = table.select().where(where).order_by(table.c.created_at.desc(), table.c.version.desc()).limit(limit)
-    return [_to_record(connection, row) for row in connection.execute(query).all()]
-
-
-def _to_record(connection: sa.Connection, row: sa.Row[Any]) -> ModelVersion:
-    def of_version(table: sa.Table) -> sa.CursorResult[Any]:
-        return connection.execute(table.select().where(table.c.version_id == row.id))
-
-    return ModelVersion(
-        id=row.id,
-        model=row.model,
-        version=row.version,
-        digest=row.digest,
-        framework=row.framework,
-        signature=row.signature,
-        run_id=row.run_id,
-        proof_id=row.proof_id,
-        environment_digest=row.environment_digest,
-        created_at=row.created_at,
-        files=tuple(
-            PackageFile(each.path, each.digest, each.size_bytes, each.is_executable)
-            for each in of_version(schema.version_files)
-        ),
-        metrics={each.name: each.value for each in of_version(schema.version_metrics)},
-        tags={each.name: each.value for each in of_version(schema.version_tags)},
-        aliases=tuple(each.alias for each in of_version(schema.aliases)),
-    )

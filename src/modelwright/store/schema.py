@@ -1,41 +1,10 @@
 """The tables. What the migrations build is compared with this in the tests."""
 
-import math
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-
-class Timestamp(sa.types.TypeDecorator[datetime]):
-    """A UTC time kept as ISO 8601 text with microseconds: sorts as text and reads the same in every database."""
-
-    impl = sa.String(32)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Return the text that is stored."""
-        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
-
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Return the time that was stored."""
-        return None if value is None else datetime.fromisoformat(value)
-
-
-class Number(sa.types.TypeDecorator[float]):
-    """A float that may be NaN. SQLite keeps NaN as NULL and would refuse it, so NULL is what stands for NaN here."""
-
-    impl = sa.Float
-    cache_ok = True
-
-    def process_bind_param(self, value: float | None, dialect: sa.Dialect) -> float | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Return the number that is stored."""
-        return None if value is None or math.isnan(value) else value
-
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> float:  # noqa: ARG002 - SQLAlchemy's signature
-        """Return the number that was stored."""
-        return math.nan if value is None else float(value)
-
+from modelwright.store.columns import Number, Timestamp, column, link
 
 metadata = sa.MetaData(
     naming_convention={
@@ -48,93 +17,94 @@ metadata = sa.MetaData(
 )
 
 
-def _column(name: str, kind: Any = sa.Text, *rest: Any, **options: Any) -> sa.Column[Any]:
-    return sa.Column(name, kind, *rest, nullable=options.pop("nullable", False), **options)
-
-
-def _link(name: str, target: str, **options: Any) -> sa.Column[Any]:
-    return _column(name, sa.Text, sa.ForeignKey(target, ondelete="RESTRICT"), **options)
+def _labels(name: str, owner: str, target: str, **options: Any) -> sa.Table:
+    """Return the table of the names and texts that belong to rows of another, which are found by them too."""
+    of_owner = link(owner, target, primary_key=True)
+    return sa.Table(
+        name,
+        metadata,
+        of_owner,
+        column("name", primary_key=True),
+        column("value"),
+        sa.Index(None, "name", "value"),
+        **options,
+    )
 
 
 projects = sa.Table(
     "projects",
     metadata,
-    _column("id", primary_key=True),
-    _column("name", unique=True),
-    _column("folder"),
-    _column("created_at", Timestamp),
+    column("id", primary_key=True),
+    column("name", unique=True),
+    column("folder"),
+    column("created_at", Timestamp),
 )
 
 conversions = sa.Table(
     "conversions",
     metadata,
-    _column("id", primary_key=True),
-    _link("project_id", "projects.id", index=True),
-    _column("training_notebook"),
-    _column("training_digest"),
-    _column("scoring_notebook", nullable=True),
-    _column("scoring_digest", nullable=True),
-    _column("removals", sa.JSON),
-    _column("findings", sa.JSON),
-    _column("created_at", Timestamp),
+    column("id", primary_key=True),
+    link("project_id", "projects.id", index=True),
+    column("training_notebook"),
+    column("training_digest"),
+    column("scoring_notebook", nullable=True),
+    column("scoring_digest", nullable=True),
+    column("removals", sa.JSON),
+    column("findings", sa.JSON),
+    # Which cells each function of the project was made of.
+    column("functions", sa.JSON, server_default="[]"),
+    column("created_at", Timestamp),
 )
 
 proofs = sa.Table(
     "proofs",
     metadata,
-    _column("id", primary_key=True),
-    _link("project_id", "projects.id", index=True),
-    _column("is_equal", sa.Boolean),
-    _column("tolerance", sa.Float),
-    _column("notebook_digest"),
-    _column("project_digest", index=True),
-    _column("python_version"),
-    _column("comparisons", sa.JSON),
-    _column("created_at", Timestamp),
+    column("id", primary_key=True),
+    link("project_id", "projects.id", index=True),
+    column("is_equal", sa.Boolean),
+    column("tolerance", sa.Float),
+    column("notebook_digest"),
+    column("project_digest", index=True),
+    column("python_version"),
+    column("comparisons", sa.JSON),
+    column("created_at", Timestamp),
 )
 
 environments = sa.Table(
     "environments",
     metadata,
-    _column("digest", primary_key=True),
-    _column("python_version"),
-    _column("platform"),
-    _column("lock_text"),
-    _column("created_at", Timestamp),
+    column("digest", primary_key=True),
+    column("python_version"),
+    column("platform"),
+    column("lock_text"),
+    column("created_at", Timestamp),
 )
 
 datasets = sa.Table(
     "datasets",
     metadata,
-    _column("id", primary_key=True),
-    _column("name", unique=True),
-    _column("description", server_default=""),
-    _column("created_at", Timestamp),
+    column("id", primary_key=True),
+    column("name", unique=True),
+    column("description", server_default=""),
+    column("created_at", Timestamp),
 )
 
-dataset_tags = sa.Table(
-    "dataset_tags",
-    metadata,
-    _link("dataset_id", "datasets.id", primary_key=True),
-    _column("name", primary_key=True),
-    _column("value"),
-    sa.Index(None, "name", "value"),
-)
+dataset_tags = _labels("dataset_tags", "dataset_id", "datasets.id")
 
 dataset_versions = sa.Table(
     "dataset_versions",
     metadata,
-    _column("id", primary_key=True),
-    _link("dataset_id", "datasets.id"),
-    _column("version", sa.Integer),
-    _column("digest"),
-    _column("size_bytes", sa.BigInteger),
-    _column("kind", server_default="values"),
-    _column("storage", server_default="copy"),
-    _column("source", sa.JSON, server_default="{}"),
-    _column("timestamp_column", nullable=True),
-    _column("profile", sa.JSON, nullable=True),
-    _column("created_at", Timestamp),
+    column("id", primary_key=True),
+    link("dataset_id", "datasets.id"),
+    column("version", sa.Integer),
+    column("digest"),
+    column("size_bytes", sa.BigInteger),
+    column("kind", server_default="values"),
+    column("storage", server_default="copy"),
+    column("source", sa.JSON, server_default="{}"),
+    column("timestamp_column", nullable=True),
+    column("profile", sa.JSON, nullable=True),
+    column("created_at", Timestamp),
     sa.UniqueConstraint("dataset_id", "version"),
     sa.UniqueConstraint("dataset_id", "digest"),
 )
@@ -142,121 +112,113 @@ dataset_versions = sa.Table(
 dataset_files = sa.Table(
     "dataset_files",
     metadata,
-    _link("version_id", "dataset_versions.id", primary_key=True),
-    _column("path", primary_key=True),
-    _column("digest", index=True),
-    _column("size_bytes", sa.BigInteger),
-    _column("location", nullable=True),
+    link("version_id", "dataset_versions.id", primary_key=True),
+    column("path", primary_key=True),
+    column("digest", index=True),
+    column("size_bytes", sa.BigInteger),
+    column("location", nullable=True),
 )
 
 environment_versions = sa.Table(
     "environment_versions",
     metadata,
-    _column("name", primary_key=True),
-    _column("version", sa.Integer, primary_key=True),
-    _link("environment_digest", "environments.digest", index=True),
-    _column("source", sa.JSON),
-    _column("findings", sa.JSON),
-    _column("created_at", Timestamp),
+    column("name", primary_key=True),
+    column("version", sa.Integer, primary_key=True),
+    link("environment_digest", "environments.digest", index=True),
+    column("source", sa.JSON),
+    column("findings", sa.JSON),
+    column("created_at", Timestamp),
 )
 
 pipelines = sa.Table(
     "pipelines",
     metadata,
-    _column("name", primary_key=True),
-    _column("is_enabled", sa.Boolean),
-    _column("created_at", Timestamp),
+    column("name", primary_key=True),
+    column("is_enabled", sa.Boolean),
+    column("created_at", Timestamp),
 )
 
 pipeline_versions = sa.Table(
     "pipeline_versions",
     metadata,
-    _column("id", primary_key=True),
-    _link("pipeline", "pipelines.name"),
-    _column("version", sa.Integer),
-    _column("description"),
-    _link("project_id", "projects.id", index=True),
-    _column("code_digest"),
-    _column("parameters", sa.JSON),
-    _link("environment_digest", "environments.digest"),
-    _link("parent_id", "pipeline_versions.id", nullable=True, index=True),
-    _column("is_enabled", sa.Boolean),
-    _column("created_at", Timestamp),
+    column("id", primary_key=True),
+    link("pipeline", "pipelines.name"),
+    column("version", sa.Integer),
+    column("description"),
+    link("project_id", "projects.id", index=True),
+    column("code_digest"),
+    column("parameters", sa.JSON),
+    link("environment_digest", "environments.digest", index=True),
+    link("parent_id", "pipeline_versions.id", nullable=True, index=True),
+    column("is_enabled", sa.Boolean),
+    column("created_at", Timestamp),
     sa.UniqueConstraint("pipeline", "version"),
 )
 
 pipeline_files = sa.Table(
     "pipeline_files",
     metadata,
-    _link("version_id", "pipeline_versions.id", primary_key=True),
-    _column("path", primary_key=True),
-    _column("digest", index=True),
-    _column("size_bytes", sa.BigInteger),
-    _column("is_executable", sa.Boolean),
+    link("version_id", "pipeline_versions.id", primary_key=True),
+    column("path", primary_key=True),
+    column("digest", index=True),
+    column("size_bytes", sa.BigInteger),
+    column("is_executable", sa.Boolean),
 )
 
 runs = sa.Table(
     "runs",
     metadata,
-    _column("id", primary_key=True),
-    _link("project_id", "projects.id", nullable=True, index=True),
-    _column("kind", server_default="pipeline"),
-    _column("experiment", server_default=""),
-    _link("parent_id", "runs.id", nullable=True, index=True),
-    _link("pipeline_version_id", "pipeline_versions.id", nullable=True, index=True),
-    _column("status"),
-    _column("reason"),
-    _column("note", server_default=""),
-    _link("environment_digest", "environments.digest", nullable=True),
-    _column("code_digest", nullable=True),
-    _column("git_commit", nullable=True),
-    _column("git_is_dirty", sa.Boolean, nullable=True),
-    _column("git_branch", nullable=True),
-    _column("git_repository", nullable=True),
-    _column("seed", sa.BigInteger, nullable=True),
-    _column("machine", sa.JSON, server_default="{}"),
-    _column("actor", server_default=""),
-    _column("started_at", Timestamp, index=True),
-    _column("finished_at", Timestamp, nullable=True),
+    column("id", primary_key=True),
+    link("project_id", "projects.id", nullable=True, index=True),
+    column("kind", server_default="pipeline"),
+    column("experiment", server_default=""),
+    link("parent_id", "runs.id", nullable=True, index=True),
+    link("pipeline_version_id", "pipeline_versions.id", nullable=True, index=True),
+    column("status"),
+    column("reason"),
+    column("note", server_default=""),
+    link("environment_digest", "environments.digest", nullable=True, index=True),
+    column("code_digest", nullable=True, index=True),
+    column("git_commit", nullable=True, index=True),
+    column("git_is_dirty", sa.Boolean, nullable=True),
+    column("git_branch", nullable=True),
+    column("git_repository", nullable=True),
+    column("seed", sa.BigInteger, nullable=True),
+    column("machine", sa.JSON, server_default="{}"),
+    column("actor", server_default=""),
+    column("started_at", Timestamp, index=True),
+    column("finished_at", Timestamp, nullable=True),
     # With the id, which sorts by time, the newest few of an experiment or a status are found without sorting them all.
     sa.Index(None, "experiment", "id"),
     sa.Index(None, "status", "id"),
 )
 
 # Without a row id the rows of a run lie together, and an index on name and value leads to the run and not to a row.
-run_tags = sa.Table(
-    "run_tags",
-    metadata,
-    _link("run_id", "runs.id", primary_key=True),
-    _column("name", primary_key=True),
-    _column("value"),
-    sa.Index(None, "name", "value"),
-    sqlite_with_rowid=False,
-)
+run_tags = _labels("run_tags", "run_id", "runs.id", sqlite_with_rowid=False)
 
 run_steps = sa.Table(
     "run_steps",
     metadata,
-    _link("run_id", "runs.id", primary_key=True),
-    _column("name", primary_key=True),
-    _column("position", sa.Integer),
-    _column("status"),
-    _column("reason", server_default=""),
-    _column("attempts", sa.Integer, server_default="1"),
-    _column("key", nullable=True, index=True),
-    _column("outputs", sa.JSON),
-    _column("evidence", sa.JSON, server_default="{}"),
-    _link("reused_from", "runs.id", nullable=True, index=True),
-    _column("started_at", Timestamp),
-    _column("finished_at", Timestamp, nullable=True),
+    link("run_id", "runs.id", primary_key=True),
+    column("name", primary_key=True),
+    column("position", sa.Integer),
+    column("status"),
+    column("reason", server_default=""),
+    column("attempts", sa.Integer, server_default="1"),
+    column("key", nullable=True, index=True),
+    column("outputs", sa.JSON),
+    column("evidence", sa.JSON, server_default="{}"),
+    link("reused_from", "runs.id", nullable=True, index=True),
+    column("started_at", Timestamp),
+    column("finished_at", Timestamp, nullable=True),
 )
 
 run_parameters = sa.Table(
     "run_parameters",
     metadata,
-    _link("run_id", "runs.id", primary_key=True),
-    _column("name", primary_key=True),
-    _column("value", sa.JSON, nullable=True),
+    link("run_id", "runs.id", primary_key=True),
+    column("name", primary_key=True),
+    column("value", sa.JSON, nullable=True),
     sa.Index(None, "name", "value"),
     sqlite_with_rowid=False,
 )
@@ -266,11 +228,11 @@ run_metrics = sa.Table(
     "run_metrics",
     metadata,
     sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    _link("run_id", "runs.id"),
-    _column("name"),
-    _column("step", sa.BigInteger),
-    _column("value", Number, nullable=True),
-    _column("recorded_at", Timestamp),
+    link("run_id", "runs.id"),
+    column("name"),
+    column("step", sa.BigInteger),
+    column("value", Number, nullable=True),
+    column("recorded_at", Timestamp),
     sa.Index(None, "run_id", "name", "step"),
 )
 
@@ -278,10 +240,10 @@ run_metrics = sa.Table(
 run_summaries = sa.Table(
     "run_summaries",
     metadata,
-    _link("run_id", "runs.id", primary_key=True),
-    _column("name", primary_key=True),
-    _column("step", sa.BigInteger),
-    _column("value", Number, nullable=True),
+    link("run_id", "runs.id", primary_key=True),
+    column("name", primary_key=True),
+    column("step", sa.BigInteger),
+    column("value", Number, nullable=True),
     sa.Index(None, "name", "value"),
     sqlite_with_rowid=False,
 )
@@ -289,187 +251,237 @@ run_summaries = sa.Table(
 run_artifacts = sa.Table(
     "run_artifacts",
     metadata,
-    _link("run_id", "runs.id", primary_key=True),
-    _column("path", primary_key=True),
-    _column("digest", index=True),
-    _column("size_bytes", sa.BigInteger),
+    link("run_id", "runs.id", primary_key=True),
+    column("path", primary_key=True),
+    column("digest", index=True),
+    column("size_bytes", sa.BigInteger),
 )
 
 # The files of each state of the code that ran, once: the many runs of one state share its rows by `code_digest`.
 code_files = sa.Table(
     "code_files",
     metadata,
-    _column("code_digest", primary_key=True),
-    _column("path", primary_key=True),
-    _column("digest", index=True),
-    _column("size_bytes", sa.BigInteger),
+    column("code_digest", primary_key=True),
+    column("path", primary_key=True),
+    column("digest", index=True),
+    column("size_bytes", sa.BigInteger),
 )
 
 run_datasets = sa.Table(
     "run_datasets",
     metadata,
-    _link("run_id", "runs.id", primary_key=True),
-    _link("dataset_version_id", "dataset_versions.id", primary_key=True),
-    _column("role", primary_key=True),
+    link("run_id", "runs.id", primary_key=True),
+    link("dataset_version_id", "dataset_versions.id", primary_key=True, index=True),
+    column("role", primary_key=True),
 )
 
 sweeps = sa.Table(
     "sweeps",
     metadata,
-    _link("run_id", "runs.id", primary_key=True),
-    _column("specification", sa.JSON),
-    _column("created_at", Timestamp),
+    link("run_id", "runs.id", primary_key=True),
+    column("specification", sa.JSON),
+    column("created_at", Timestamp),
 )
 
 trials = sa.Table(
     "trials",
     metadata,
-    _link("sweep_id", "sweeps.run_id", primary_key=True),
-    _column("number", sa.Integer, primary_key=True),
-    _link("run_id", "runs.id", nullable=True, index=True),
-    _column("status"),
-    _column("parameters", sa.JSON),
-    _column("value", Number, nullable=True),
+    link("sweep_id", "sweeps.run_id", primary_key=True),
+    column("number", sa.Integer, primary_key=True),
+    link("run_id", "runs.id", nullable=True, index=True),
+    column("status"),
+    column("parameters", sa.JSON),
+    column("value", Number, nullable=True),
 )
 
 # Who may use the HTTP API. A token itself is nowhere, only its digest.
 tokens = sa.Table(
     "tokens",
     metadata,
-    _column("digest", primary_key=True),
-    _column("name"),
-    _column("role"),
-    _column("created_at", Timestamp),
+    column("digest", primary_key=True),
+    column("name"),
+    column("role"),
+    column("created_at", Timestamp),
 )
 
 schedules = sa.Table(
     "schedules",
     metadata,
-    _column("name", primary_key=True),
-    _link("pipeline", "pipelines.name", index=True),
-    _column("version", sa.Integer, nullable=True),
-    _column("trigger", sa.JSON),
-    _column("parameters", sa.JSON),
-    _column("missed"),
-    _column("is_enabled", sa.Boolean),
-    _column("state", sa.JSON),
-    _column("next_at", Timestamp, nullable=True, index=True),
-    _column("created_at", Timestamp),
+    column("name", primary_key=True),
+    link("pipeline", "pipelines.name", index=True),
+    column("version", sa.Integer, nullable=True),
+    column("trigger", sa.JSON),
+    column("parameters", sa.JSON),
+    column("missed"),
+    column("is_enabled", sa.Boolean),
+    column("state", sa.JSON),
+    column("next_at", Timestamp, nullable=True, index=True),
+    column("created_at", Timestamp),
 )
 
 schedule_ticks = sa.Table(
     "schedule_ticks",
     metadata,
-    _link("schedule", "schedules.name", primary_key=True),
-    _column("due_at", Timestamp, primary_key=True),
-    _link("run_id", "runs.id", nullable=True, index=True),
-    _column("outcome", index=True),
-    _column("taken_at", Timestamp),
+    link("schedule", "schedules.name", primary_key=True),
+    column("due_at", Timestamp, primary_key=True),
+    link("run_id", "runs.id", nullable=True, index=True),
+    column("outcome", index=True),
+    column("taken_at", Timestamp),
 )
 
+# `last_version` is the highest number that was ever given: a number is not given again when its version is deleted.
 models = sa.Table(
     "models",
     metadata,
-    _column("name", primary_key=True),
-    _column("created_at", Timestamp),
+    column("name", primary_key=True),
+    column("description", server_default=""),
+    column("last_version", sa.Integer, server_default="0"),
+    column("created_at", Timestamp),
 )
 
 model_versions = sa.Table(
     "model_versions",
     metadata,
-    _column("id", primary_key=True),
-    _link("model", "models.name"),
-    _column("version", sa.Integer),
-    _column("digest"),
-    _column("framework"),
-    _column("signature", sa.JSON),
-    _link("run_id", "runs.id", index=True),
-    _link("proof_id", "proofs.id", nullable=True),
-    _link("environment_digest", "environments.digest"),
-    _column("created_at", Timestamp),
+    column("id", primary_key=True),
+    link("model", "models.name"),
+    column("version", sa.Integer),
+    column("digest"),
+    column("framework"),
+    column("framework_version", server_default=""),
+    column("description", server_default=""),
+    column("signature", sa.JSON),
+    column("source", sa.JSON, server_default="{}"),
+    link("run_id", "runs.id", nullable=True, index=True),
+    link("proof_id", "proofs.id", nullable=True, index=True),
+    link("environment_digest", "environments.digest", nullable=True, index=True),
+    link("parent_id", "model_versions.id", nullable=True, index=True),
+    column("created_by", server_default=""),
+    column("created_at", Timestamp),
     sa.UniqueConstraint("model", "version"),
+    sa.Index(None, "created_at", "version"),
 )
 
 version_files = sa.Table(
     "version_files",
     metadata,
-    _link("version_id", "model_versions.id", primary_key=True),
-    _column("path", primary_key=True),
-    _column("digest", index=True),
-    _column("size_bytes", sa.Integer),
-    _column("is_executable", sa.Boolean),
+    link("version_id", "model_versions.id", primary_key=True),
+    column("path", primary_key=True),
+    column("digest", index=True),
+    column("size_bytes", sa.Integer),
+    column("is_executable", sa.Boolean),
 )
 
 reproductions = sa.Table(
     "reproductions",
     metadata,
-    _column("id", primary_key=True),
-    _link("version_id", "model_versions.id", index=True),
-    _link("run_id", "runs.id", nullable=True, index=True),
-    _column("verdict"),
-    _column("cause"),
-    _column("comparisons", sa.JSON),
-    _column("created_at", Timestamp),
+    column("id", primary_key=True),
+    link("version_id", "model_versions.id", index=True),
+    link("run_id", "runs.id", nullable=True, index=True),
+    column("verdict"),
+    column("cause"),
+    column("comparisons", sa.JSON),
+    column("created_at", Timestamp),
 )
 
 version_metrics = sa.Table(
     "version_metrics",
     metadata,
-    _link("version_id", "model_versions.id", primary_key=True),
-    _column("name", primary_key=True),
-    _column("value", Number, nullable=True),
+    link("version_id", "model_versions.id", primary_key=True),
+    column("name", primary_key=True),
+    column("value", Number, nullable=True),
 )
 
-version_tags = sa.Table(
-    "version_tags",
+version_tags = _labels("version_tags", "version_id", "model_versions.id")
+
+# Like tags, but written once.
+version_properties = _labels("version_properties", "version_id", "model_versions.id")
+
+version_datasets = sa.Table(
+    "version_datasets",
     metadata,
-    _link("version_id", "model_versions.id", primary_key=True),
-    _column("name", primary_key=True),
-    _column("value"),
+    link("version_id", "model_versions.id", primary_key=True),
+    link("dataset_version_id", "dataset_versions.id", primary_key=True, index=True),
+    column("role", primary_key=True),
+)
+
+# What was found out about why a version answers as it does; the table of single rows is a blob.
+explanations = sa.Table(
+    "explanations",
+    metadata,
+    column("id", primary_key=True),
+    link("version_id", "model_versions.id", index=True),
+    column("method"),
+    column("result", sa.JSON),
+    column("digest", nullable=True, index=True),
+    column("created_at", Timestamp),
+)
+
+# What gates decided. The champion is named and not linked: that one was compared with it keeps it from nothing.
+gate_verdicts = sa.Table(
+    "gate_verdicts",
+    metadata,
+    column("id", primary_key=True),
+    link("run_id", "runs.id", index=True),
+    column("model"),
+    column("champion", nullable=True),
+    column("outcome"),
+    column("reason"),
+    column("numbers", sa.JSON),
+    column("created_at", Timestamp),
 )
 
 aliases = sa.Table(
     "aliases",
     metadata,
-    _link("model", "models.name", primary_key=True),
-    _column("alias", primary_key=True),
-    _link("version_id", "model_versions.id", index=True),
-    _column("moved_at", Timestamp),
+    link("model", "models.name", primary_key=True),
+    column("alias", primary_key=True),
+    link("version_id", "model_versions.id", index=True),
+    column("moved_at", Timestamp),
 )
 
 endpoints = sa.Table(
     "endpoints",
     metadata,
-    _column("id", primary_key=True),
-    _column("name", unique=True),
-    _column("host"),
-    _column("port", sa.Integer, nullable=True),
-    _column("created_at", Timestamp),
+    column("id", primary_key=True),
+    column("name", unique=True),
+    column("host"),
+    column("port", sa.Integer, nullable=True),
+    column("created_at", Timestamp),
 )
 
 deployments = sa.Table(
     "deployments",
     metadata,
-    _column("id", primary_key=True),
-    _link("endpoint_id", "endpoints.id", index=True),
-    _link("version_id", "model_versions.id", index=True),
-    _column("status"),
-    _column("reason"),
-    _column("created_at", Timestamp),
-    _column("finished_at", Timestamp, nullable=True),
+    column("id", primary_key=True),
+    link("endpoint_id", "endpoints.id", index=True),
+    link("version_id", "model_versions.id", index=True),
+    column("status"),
+    column("reason"),
+    column("created_at", Timestamp),
+    column("finished_at", Timestamp, nullable=True),
 )
 
+# The workspace's own rules, such as which changes need a reason.
+settings = sa.Table(
+    "settings",
+    metadata,
+    column("name", primary_key=True),
+    column("value"),
+)
+
+# Who did what. `digest` is that of the record and of the digest before it, so that a change to any of them shows.
 audit_records = sa.Table(
     "audit_records",
     metadata,
     sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    _column("at", Timestamp),
-    _column("actor"),
-    _column("action"),
-    _column("subject", index=True),
-    _column("why"),
-    _column("before", sa.JSON, nullable=True),
-    _column("after", sa.JSON, nullable=True),
+    column("at", Timestamp),
+    column("actor"),
+    column("action"),
+    column("subject", index=True),
+    column("why"),
+    column("before", sa.JSON, nullable=True),
+    column("after", sa.JSON, nullable=True),
+    column("digest"),
     sqlite_autoincrement=True,
 )
 
@@ -477,10 +489,10 @@ events = sa.Table(
     "events",
     metadata,
     sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    _column("id", unique=True),
-    _column("type"),
-    _column("subject"),
-    _column("at", Timestamp),
-    _column("data", sa.JSON),
+    column("id", unique=True),
+    column("type"),
+    column("subject"),
+    column("at", Timestamp),
+    column("data", sa.JSON),
     sqlite_autoincrement=True,
 )
