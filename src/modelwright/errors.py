@@ -526,6 +526,77 @@ class VersionIncomplete(ModelwrightError):
     remedy = "{next}"
 
 
+class SourceMissing(ModelwrightError):
+    """What is to be registered is not there."""
+
+    code = "source-missing"
+    status = 404
+    problem = '"{path}" cannot be registered: {reason}'
+    remedy = "ls {folder}; a run is named by its id: wright run list"
+
+
+class FrameworkMissing(ModelwrightError):
+    """A framework's version was given, and no framework."""
+
+    code = "framework-missing"
+    problem = 'the framework version "{version}" says nothing without its framework'
+    remedy = "wright model register … --framework NAME --framework-version {version}"
+
+
+class AlreadyRegistered(ModelwrightError):
+    """A version with the same tag is there, and there is to be one only."""
+
+    code = "already-registered"
+    status = 409
+    problem = "{version} was registered with the tag {tag} already"
+    remedy = "wright model show {version}; or register once more without --once-per"
+
+
+class VersionNotRegistrable(ModelwrightError):
+    """Files that may not become a version, because they do not do what was said of them."""
+
+    code = "version-not-registrable"
+    status = 422
+    problem = 'no version of "{model}" was registered: {reason}'
+    remedy = "{next}"
+
+
+class ModelFolderInvalid(ModelwrightError):
+    """The description in a folder that MLflow wrote cannot be read."""
+
+    code = "model-folder-invalid"
+    status = 422
+    problem = '"{path}" does not describe a model as MLflow does: {reason}'
+    remedy = "save the model again, or delete the file to register the folder as plain files"
+
+
+class VersionDamaged(ModelwrightError):
+    """The bytes of a version are not those that were registered, and no good copy of them is left."""
+
+    code = "version-damaged"
+    status = 500
+    problem = '{version} is not what was registered: file "{file}" is {found}, registered was the digest "{expected}"'
+    remedy = "wright model verify {version}; restore the workspace's blobs from a backup, or import an export of it"
+
+
+class ExportInvalid(ModelwrightError):
+    """A file is no export of a version, or not as it was written."""
+
+    code = "export-invalid"
+    status = 422
+    problem = '"{path}" cannot be imported: {reason}'
+    remedy = "write it again where the version is: wright model export MODEL:VERSION FILE"
+
+
+class ExportTooNew(ModelwrightError):
+    """An export was written by a later release."""
+
+    code = "export-too-new"
+    status = 409
+    problem = '"{path}" was written by a newer modelwright: its format is {found}, this release reads up to {known}'
+    remedy = "pip install --upgrade modelwright"
+
+
 class RunNotRegistrable(ModelwrightError):
     """A run whose results may not become a version."""
 

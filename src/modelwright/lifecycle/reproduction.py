@@ -24,7 +24,7 @@ from modelwright.errors import (
 )
 from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
-from modelwright.models import packages
+from modelwright.models import packages, packing
 from modelwright.projects import manifest as manifests
 from modelwright.records import BuiltEnvironment, Kind, ModelVersion, Reproduction, Run, Sameness, Status
 from modelwright.runs import machine, reuse
@@ -106,7 +106,7 @@ class _Attempts:
     def _answer(self, run: Run) -> object:
         """Return what the new model answers to the project's sample; None when it cannot be asked."""
         try:
-            with packages.packaged(self.session.store, run, environment=self.environment) as package:
+            with packing.packaged(self.session.store, run, environment=self.environment) as package:
                 return json.loads((package.folder / packages.EXPECTED).read_text(encoding="utf-8"))
         except RunNotRegistrable:
             return None

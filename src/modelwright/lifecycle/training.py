@@ -14,6 +14,7 @@ from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.models import gates, registry
 from modelwright.models.gates import Gate, Verdict
+from modelwright.models.registry import Labels
 from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest
@@ -181,23 +182,34 @@ def pipeline_of(manifest: Manifest) -> Pipeline:
 
 
 def register(
-    session: Session, run_id: str, *, model: str | None = None, tags: dict[str, str] | None = None
+    session: Session,
+    run_id: str,
+    *,
+    model: str | None = None,
+    tags: dict[str, str] | None = None,
+    labels: Labels | None = None,
+    paths: tuple[str, ...] = (),
 ) -> ModelVersion:
     """Register a succeeded run as the next version of `model`, with the proof of its very code.
 
-    `model` is by default the project's name. Raises RunMissing, RunNotRegistrable, NameInvalid.
+    `model` is by default the project's name, `tags` are labels for which nothing else is said. Raises RunMissing,
+    RunNotRegistrable, NameInvalid, and what `registry.check_labels` raises.
     """
     store = session.store
     run = runs.get_run(store, run_id)
+    name, labels = model or run.project, labels or Labels(tags=tags or {})
+    registry.check_run(run)
+    registry.check_labels(store, name, labels)
     proof = projects.latest_proof(store, project_digest=run.code_digest)
     return registry.register_run(
         store,
         run,
-        model=model or run.project,
+        model=name,
         environment=environment_of(store, environments.get_environment(store, run.environment_digest)),
         proof_id=proof.id if proof and proof.is_equal else None,
-        tags=tags or {},
-        actor=session.actor,
+        labels=labels,
+        paths=paths,
+        changing=session.change,
     )
 
 

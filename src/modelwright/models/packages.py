@@ -1,21 +1,15 @@
-"""The model package: the folder format of a version, made from a run's artifacts and restored from the store."""
+"""The model package: the folder format of a version, restored from the store with every byte compared."""
 
 import json
+import logging
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelwright import processes
-from modelwright.environments import building
-from modelwright.errors import RunNotRegistrable
-from modelwright.models import signature
-from modelwright.notebooks.layouts import Layout
-from modelwright.projects.manifest import MANIFEST_FILE, read_manifest
-from modelwright.records import BuiltEnvironment, ModelVersion, PackageFile, Run
-from modelwright.settings import child_environment
+from modelwright.errors import BlobDamaged, VersionDamaged, VersionIncomplete
+from modelwright.records import ModelVersion, PackageFile
+from modelwright.store import claims, digests
 from modelwright.store.blobs import digest_of
 from modelwright.store.database import Store
 
@@ -26,150 +20,170 @@ MODEL_FOLDER = "model"
 _SCORING_SCRIPT = "score.py"
 SAMPLE = "sample.json"
 EXPECTED = "expected.json"
+SIGNATURE = "signature.json"
 LOCK = "requirements.lock"
+LINKS = "azureml-models"
 
-_WORKER = Path(__file__).with_name("worker.py")
-
-# Of the project's code a package takes the modules, which the scoring script may import, and these files.
-_SERVED_FILES = frozenset({LOCK, SAMPLE})
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Package:
-    """A package folder that was described by running it."""
+class Fault:
+    """A file of a version whose bytes are not those registered; `found` is empty when it is gone."""
 
-    folder: Path
-    files: tuple[PackageFile, ...]
-    digest: str
-    framework: str
-    signature: dict[str, object]
-
-
-@contextmanager
-def packaged(store: Store, run: Run, *, environment: BuiltEnvironment) -> Iterator[Package]:
-    """Build the package of a run in a temporary folder, score its sample, and describe what was seen.
-
-    Raises RunNotRegistrable when the run wrote no model or its scoring script does not answer the sample.
-    """
-    with tempfile.TemporaryDirectory(prefix="wright-package-") as name:
-        folder = Path(name)
-        layout = _layout(store, run)
-        for artifact in run.artifacts:
-            target = _target(artifact.path, layout)
-            if target:
-                store.blobs.export(artifact.digest, folder / target)
-        models = sorted(path for path in (folder / MODEL_FOLDER).rglob("*") if path.is_file())
-        if not models:
-            raise RunNotRegistrable(
-                run=run.id, reason="it wrote no model file to its output folder", project=run.project
-            )
-        if not (folder / SAMPLE).is_file():
-            reason = f"its project has no {SAMPLE}, the request that its scoring script is tried with"
-            raise RunNotRegistrable(run=run.id, reason=reason, project=run.project)
-        described = _describe(folder, models[0], run=run, layout=layout, environment=environment)
-        inferred = signature.infer(described, json.loads((folder / SAMPLE).read_text(encoding="utf-8")))
-        _write_json(folder / "signature.json", inferred)
-        _write_json(folder / EXPECTED, described["sample_answer"])
-        files = _files_in(folder)
-        _write_json(
-            folder / MANIFEST,
-            {
-                "format": "modelwright-package",
-                "format_version": FORMAT_VERSION,
-                "framework": described["framework"],
-                "framework_version": described["framework_version"],
-                "model_class": described["model_class"],
-                "scoring_script": layout.file(layout.score),
-                "python_version": environment.lock.python_version,
-                "files": {each.path: each.digest for each in files},
-            },
-        )
-        digest = digest_of(folder / MANIFEST)
-        yield Package(folder, _files_in(folder), digest, str(described["framework"]), inferred)
+    file: str
+    place: str
+    expected: str
+    found: str
 
 
 def restore(store: Store, version: ModelVersion) -> Path:
     """Return the package folder of `version`, written from the store when it is not there yet; every byte verified.
 
-    Inside it `azureml-models/<name>/<version>` is the folder with the model's files, where scoring scripts written
-    for Azure Machine Learning look for them.
+    A file of it that has certainly not changed since it was last read is not read again; one that was changed is
+    written again, and the log says so. Inside, `azureml-models/<name>/<version>` is the folder with the model's files,
+    where scoring scripts written for Azure Machine Learning look for them. Raises VersionDamaged.
     """
-    folder = store.folder / "packages" / version.model / str(version.version)
-    if (folder / MANIFEST).is_file() and digest_of(folder / MANIFEST) == version.digest:
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    folder = package_folder(store, version)
+    if (folder / MANIFEST).is_file():
+        faults = _faults_in(folder, version, _digests_in(store, folder, version))
+        if not faults and _has_folders(folder):
+            return folder
+        for fault in faults:
+            _LOG.warning('"%s" of %s was changed on disk; it is written again', fault.place, version.reference)
+    with claims.scratch_folder(store) as scratch:
+        made = scratch / "package"
+        lay_out(store, version, made)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _put_in_place(made, folder)
+    return folder
+
+
+def lay_out(store: Store, version: ModelVersion, folder: Path) -> None:
+    """Write the package of `version` to a new folder, every byte verified. Raises VersionDamaged."""
     for each in version.files:
-        store.blobs.export(each.digest, partial / each.path, is_executable=each.is_executable)
-    models = partial / "azureml-models" / version.model
+        try:
+            store.blobs.export(each.digest, folder / each.path, is_executable=each.is_executable)
+        except BlobDamaged as error:
+            found = error.facts["found"]
+            told = "gone" if found == "gone" else f'now of digest "{found}"'
+            raise VersionDamaged(version=version.reference, file=each.path, found=told, expected=each.digest) from error
+    for each_folder in _empty_folders(folder):
+        (folder / each_folder).mkdir(parents=True, exist_ok=True)
+    models = folder / LINKS / version.model
     models.mkdir(parents=True)
     (models / str(version.version)).symlink_to(Path("../..") / MODEL_FOLDER, target_is_directory=True)
-    partial.rename(folder)
-    return folder
+
+
+def verify(store: Store, version: ModelVersion) -> list[Fault]:
+    """Read every byte of a version again, in the store and where it was restored, and return what is another."""
+    places = {each.path: store.blobs.path(each.digest) for each in version.files}
+    packed = {} if all(path.is_file() for path in places.values()) else store.blobs.packed()
+    found = []
+    for each in version.files:
+        place = places[each.path]
+        if each.digest in packed and not place.is_file():
+            from blake3 import blake3
+
+            digest = blake3(packed[each.digest].read()).hexdigest()
+        else:
+            digest = digest_of(place) if place.is_file() else ""
+        if digest != each.digest:
+            found.append(Fault(each.path, str(place), each.digest, digest))
+    folder = package_folder(store, version)
+    if (folder / MANIFEST).is_file():
+        here = {each.path: folder / each.path for each in version.files}
+        found += _faults_in(folder, version, {name: digest_of(path) for name, path in here.items() if path.is_file()})
+    return found
+
+
+def package_folder(store: Store, version: ModelVersion) -> Path:
+    """Return where the package of `version` is restored to."""
+    return store.folder / "packages" / version.model / str(version.version)
 
 
 def model_folder(package: Path, version: ModelVersion) -> Path:
     """Return what `AZUREML_MODEL_DIR` is to be for this version."""
-    return package / "azureml-models" / version.model / str(version.version)
+    return package / LINKS / version.model / str(version.version)
 
 
 def scoring_script(package: Path) -> Path:
-    """Return the scoring script of a package."""
-    manifest = json.loads((package / MANIFEST).read_text(encoding="utf-8"))
-    return package / str(manifest.get("scoring_script", _SCORING_SCRIPT))
+    """Return the scoring script of a package that has one."""
+    return package / str(_manifest(package).get("scoring_script", _SCORING_SCRIPT))
 
 
-def _layout(store: Store, run: Run) -> Layout:
-    """Return where the modules of the run's project stand."""
-    digests = {each.path: each.digest for each in run.artifacts}
-    with tempfile.TemporaryDirectory(prefix="wright-manifest-") as name:
-        store.blobs.export(digests[f"code/{MANIFEST_FILE}"], Path(name, MANIFEST_FILE))
-        return read_manifest(Path(name)).layout
+def model_files(version: ModelVersion) -> list[PackageFile]:
+    """Return the files of the model itself, without what belongs to serving it."""
+    return [each for each in version.files if each.path.startswith(f"{MODEL_FOLDER}/")]
 
 
-def _target(artifact: str, layout: Layout) -> str | None:
-    """Return where an artifact of a run goes in its package; None when nothing that serves needs it."""
-    where, _, path = artifact.partition("/")
-    if where == "outputs":
-        return f"{MODEL_FOLDER}/{path}"
-    is_ours = path.startswith(f"{layout.source}/") if layout.package else not path.startswith("tests/")
-    is_served = path.endswith(".py") and is_ours and path != layout.file(layout.pipeline)
-    return path if is_served or path in _SERVED_FILES else None
+def lacks(version: ModelVersion) -> list[str]:
+    """Return what a version would need besides what it has, to be served."""
+    paths = {each.path for each in version.files}
+    has_script = any(path.endswith(".py") and not path.startswith(f"{MODEL_FOLDER}/") for path in paths)
+    missing = {
+        "a scoring script": not has_script,
+        "a sample request": SAMPLE not in paths,
+        "an environment": version.environment_digest is None,
+    }
+    return [name for name, is_missing in missing.items() if is_missing]
 
 
-def _describe(
-    folder: Path, model: Path, *, run: Run, layout: Layout, environment: BuiltEnvironment
-) -> dict[str, object]:
-    result = folder / "described.json"
-    done = processes.run(
-        [environment.python, _WORKER, folder / layout.source, layout.score, folder / SAMPLE, model, result],
-        folder=folder,
-        environment=child_environment(
-            building.variables(environment, folder) | {"AZUREML_MODEL_DIR": str(folder / MODEL_FOLDER)}
-        ),
-        timeout_seconds=600,
-    )
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise RunNotRegistrable(run=run.id, reason=f"its scoring script fails on {SAMPLE}: {last}", project=run.project)
-    described: dict[str, object] = json.loads(result.read_text(encoding="utf-8"))
-    result.unlink()
-    return described
-
-
-def _files_in(folder: Path) -> tuple[PackageFile, ...]:
-    return tuple(
-        PackageFile(
-            path=path.relative_to(folder).as_posix(),
-            digest=digest_of(path),
-            size_bytes=path.stat().st_size,
-            is_executable=bool(path.stat().st_mode & 0o100),
+def check_servable(version: ModelVersion) -> None:
+    """Raise VersionIncomplete when a version lacks what serving it takes."""
+    missing = lacks(version)
+    if missing:
+        together = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
+        raise VersionIncomplete(
+            version=version.reference,
+            reason=f"cannot be served: it was registered without {together}",
+            next=(
+                f"wright model register FILES --name {version.model} --parent {version.reference} "
+                "--score score.py --sample sample.json --environment NAME:VERSION"
+            ),
         )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    )
 
 
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+def _digests_in(store: Store, folder: Path, version: ModelVersion) -> dict[str, str]:
+    places = {each.path: folder / each.path for each in version.files}
+    here = {path: name for name, path in places.items() if path.is_file() and not path.is_symlink()}
+    return {here[path]: digest for path, digest in digests.digests(store, list(here)).items()}
+
+
+def _faults_in(folder: Path, version: ModelVersion, found: Mapping[str, str]) -> list[Fault]:
+    """Return the files of a restored package that are not what was registered, given the digests of those there."""
+    return [
+        Fault(each.path, str(folder / each.path), each.digest, found.get(each.path, ""))
+        for each in version.files
+        if found.get(each.path) != each.digest
+    ]
+
+
+def _has_folders(folder: Path) -> bool:
+    return all((folder / each).is_dir() for each in _empty_folders(folder))
+
+
+def _empty_folders(package: Path) -> list[str]:
+    """Return the folders of a package that hold no file, so that nothing but its manifest tells of them."""
+    named = _manifest(package).get("empty_folders", [])
+    return [str(each) for each in named] if isinstance(named, list) else []
+
+
+def _manifest(package: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((package / MANIFEST).read_text(encoding="utf-8"))
+    return found
+
+
+def _put_in_place(made: Path, folder: Path) -> None:
+    """Move a finished package to its place; what another process put there meanwhile is as good, and replaced."""
+    old = made.with_name("old")
+    while True:
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+        else:
+            return

@@ -1,10 +1,12 @@
 """Describes a model package in the model's own environment. Standard library only; started by path.
 
-`python worker.py SOURCE MODULE SAMPLE MODEL_FILE RESULT` loads the model, scores the sample with the package's own
-scoring script, imported as MODULE from the folder SOURCE, and writes what it saw to RESULT as JSON.
+`python worker.py SOURCE MODULE SAMPLE MODEL_FILE RESULT` scores the sample with the package's own scoring script,
+imported as MODULE from the folder SOURCE, and writes what it saw of the model to RESULT as JSON. The model is what
+MODEL_FILE holds; when that is `-`, it is the fitted one that `init()` left in the script.
 """
 
 import importlib
+import inspect
 import json
 import pickle
 import sys
@@ -18,19 +20,26 @@ def main() -> None:
     sample, model_file, result = (Path(argument) for argument in sys.argv[3:6])
     # A model may be of a class that the package defines.
     sys.path.insert(0, source)
-    model = _load(model_file)
+    model = None if str(model_file) == "-" else _load(model_file)
+    script: Any = importlib.import_module(module)
+    script.init()
+    answer = _scored(script.run, sample.read_text(encoding="utf-8"))
+    if model is None:
+        model = _fitted(vars(script))
+    result.write_text(json.dumps(_described(model) | {"sample_answer": answer}), encoding="utf-8")
+
+
+def _described(model: Any) -> "dict[str, Any]":
+    if model is None:
+        return {"framework": "", "framework_version": "", "model_class": "", "columns": [], "column_count": None}
     framework = type(model).__module__.partition(".")[0]
-    described = {
+    return {
         "framework": framework,
         "framework_version": str(getattr(sys.modules.get(framework), "__version__", "")),
         "model_class": f"{type(model).__module__}.{type(model).__qualname__}",
         "columns": [str(name) for name in getattr(model, "feature_names_in_", [])],
         "column_count": _int_or_none(getattr(model, "n_features_in_", None)),
     }
-    script: Any = importlib.import_module(module)
-    script.init()
-    described["sample_answer"] = script.run(sample.read_text(encoding="utf-8"), {})
-    result.write_text(json.dumps(described), encoding="utf-8")
 
 
 def _load(path: Path) -> object:
@@ -40,6 +49,26 @@ def _load(path: Path) -> object:
         with path.open("rb") as handle:
             return pickle.load(handle)  # noqa: S301 - our own run's model, in its own environment
     return load(path)
+
+
+def _scored(run: Any, body: str) -> object:
+    """Call `run` as the server does: the body goes to its first parameter, the headers to the one of that name."""
+    parameters = inspect.signature(run).parameters
+    headers: "dict[str, Any]" = {"request_headers": {}} if "request_headers" in parameters else {}
+    first = next((name for name in parameters if name != "request_headers"), None)
+    return run(body, **headers) if first is None else run(**{first: body}, **headers)
+
+
+def _fitted(names: "dict[str, Any]") -> object:
+    """Return the first thing among the script's variables that predicts; None when there is none."""
+    return next(
+        (
+            each
+            for each in names.values()
+            if not inspect.isclass(each) and not inspect.ismodule(each) and callable(getattr(each, "predict", None))
+        ),
+        None,
+    )
 
 
 def _int_or_none(value: Any) -> object:

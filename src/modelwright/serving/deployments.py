@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from modelwright.environments import placing
-from modelwright.errors import DeploymentFailed, EndpointNotRunning, EndpointRunning, VersionIncomplete
+from modelwright.errors import DeploymentFailed, EndpointNotRunning, EndpointRunning
 from modelwright.models import packages
 from modelwright.records import (
     Deployment,
@@ -36,8 +36,10 @@ def deploying(
 
     A version that was serving goes on until the new one has answered the package's sample with the answer that was
     recorded at registration; then requests move over without one being refused. When the block, or anything before
-    it, raises, the deployment is `failed` and the endpoint serves what it served before. Raises DeploymentFailed.
+    it, raises, the deployment is `failed` and the endpoint serves what it served before. Raises DeploymentFailed, and
+    VersionIncomplete for a version that lacks what serving takes.
     """
+    packages.check_servable(version)
     package = packages.restore(store, version)
     with contextlib.ExitStack() as held:
         with change(store, actor=actor) as opened:
@@ -83,7 +85,8 @@ def smoke_test(store: Store, deployment: Deployment) -> ScoringAnswer:
 
 
 def sample_of(store: Store, version: ModelVersion) -> str:
-    """Return the sample request in the version's package."""
+    """Return the sample request in the version's package. Raises VersionIncomplete when it has none."""
+    packages.check_servable(version)
     return (packages.restore(store, version) / packages.SAMPLE).read_text(encoding="utf-8").strip()
 
 
@@ -208,10 +211,8 @@ def _serve_what_is_healthy(store: Store, endpoint: str) -> None:
 
 
 def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec:
-    if version.environment_digest is None:
-        command = f"wright model register FILE --name {version.model} --environment NAME --score score.py --sample FILE"
-        raise VersionIncomplete(version=version.reference, reason="was registered without an environment", next=command)
-    environment = placing.build_in(store, environments.get_environment(store, version.environment_digest))
+    packages.check_servable(version)
+    environment = placing.build_in(store, environments.get_environment(store, str(version.environment_digest)))
     return WorkerSpec(
         version=version.reference,
         python=environment.python,

@@ -187,6 +187,49 @@ def add_properties(change: Change, version: ModelVersion, properties: Mapping[st
         change.record("model.properties_added", f"models/{version.reference}", after=new)
 
 
+def tagged(change: Change, model: str, *, name: str, value: str) -> str | None:
+    """Return a version of `model` that has this tag, as seen inside of the transaction; None when none has."""
+    tags, versions = schema.version_tags, schema.model_versions
+    query = (
+        sa.select(versions.c.version)
+        .join(tags, tags.c.version_id == versions.c.id)
+        .where(versions.c.model == model, tags.c.name == name, tags.c.value == value)
+        .limit(1)
+    )
+    found = change.rows(query)
+    return f"{model}:{found[0].version}" if found else None
+
+
+def list_derived(store: Store, version_id: str) -> list[str]:
+    """Return the versions that were derived from one, as references, oldest first."""
+    table = schema.model_versions
+    query = sa.select(table.c.model, table.c.version).where(table.c.parent_id == version_id).order_by(table.c.id)
+    with store.reader.connect() as connection:
+        return [f"{row.model}:{row.version}" for row in connection.execute(query)]
+
+
+def list_history(store: Store, model: str, *, alias: str | None = None) -> list[dict[str, Any]]:
+    """Return the audit records of a model's versions and aliases, or of one alias, oldest first.
+
+    Raises ModelMissing for a model that never was.
+    """
+    table = schema.audit_records
+    # What belongs to a model begins with its name and one of these signs, and lies together in the index.
+    of_model = sa.or_(
+        *(
+            (table.c.subject >= f"models/{model}{sign}") & (table.c.subject < f"models/{model}{chr(ord(sign) + 1)}")
+            for sign in ":@"
+        )
+    )
+    of_alias = table.c.subject == f"models/{model}@{alias}"
+    query = table.select().where(of_model if alias is None else of_alias).order_by(table.c.sequence)
+    with store.reader.connect() as connection:
+        found = [dict(row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+    if not found:
+        raise ModelMissing(reference=model if alias is None else f"{model}@{alias}")
+    return found
+
+
 def find_version(store: Store, reference: str) -> ModelVersion:
     """Return the version that `reference` names: `churn:3`, `churn@champion`, or `churn` for the newest.
 

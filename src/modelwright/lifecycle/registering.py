@@ -1,0 +1,124 @@
+"""Registers what a user names: a run, or files and folders from anywhere, tried when there is enough to try them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from modelwright.environments import placing
+from modelwright.environments.registration import environment_lock
+from modelwright.errors import NameInvalid, SourceMissing
+from modelwright.lifecycle import training
+from modelwright.lifecycle.sessions import Session
+from modelwright.models import mlflow_folders, registry, sources
+from modelwright.models.mlflow_folders import MLflowModel
+from modelwright.models.packing import Trial
+from modelwright.models.registry import Found, Labels
+from modelwright.models.sources import Source
+from modelwright.projects.manifest import MANIFEST_FILE
+from modelwright.records import ModelVersion, Run
+from modelwright.store import claims, environments, runs
+
+_RUN = "run_"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be registered: a run's id or files, which of them, and what they are served and tried with."""
+
+    named: Sequence[str]
+    start: Path
+    model: str | None = None
+    paths: tuple[str, ...] = ()
+    score: Path | None = None
+    sample: Path | None = None
+    environment: str | None = None
+    labels: Labels = field(default_factory=Labels)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The version, and what MLflow says of its files when it made them."""
+
+    version: ModelVersion
+    mlflow: MLflowModel | None = None
+
+
+def register(session: Session, order: Order) -> Registered:
+    """Register what the order names as the next version of its model.
+
+    A run of a project brings its own scoring script, sample and environment, and takes the alias `champion` as always.
+    Files and the files of a tracked script move no alias. Raises SourceMissing, NameInvalid, RunMissing, and what
+    registering raises.
+    """
+    run_id = order.named[0] if len(order.named) == 1 and _names_run(order) else None
+    if run_id is None:
+        return _register_files(session, order)
+    run = runs.get_run(session.store, run_id)
+    is_of_project = any(each.path == f"code/{MANIFEST_FILE}" for each in run.artifacts)
+    if is_of_project and not (order.score or order.sample or order.environment):
+        found = training.register(session, run_id, model=order.model, labels=order.labels, paths=order.paths)
+        return Registered(found)
+    name = order.model or run.project
+    registry.check_run(run)
+    _check(session, order, name)
+    with claims.scratch_folder(session.store) as folder:
+        source = sources.outputs_of(session.store, run, paths=order.paths, folder=folder)
+        return Registered(_added(session, order, source, model=name, found=Found(), run=run))
+
+
+def _register_files(session: Session, order: Order) -> Registered:
+    model = order.model or ""
+    _check(session, order, model)
+    store = session.store
+    source = sources.files_at(order.named, paths=order.paths, model=model, start=order.start, workspace=store.folder)
+    folder = order.start / Path(order.named[0]).expanduser()
+    told = mlflow_folders.read(folder) if len(order.named) == 1 and folder.is_dir() else None
+    found = Found()
+    if told:
+        found = Found(told.framework, told.framework_version, told.signature, told.properties)
+    return Registered(_added(session, order, source, model=model, found=found, run=None), told)
+
+
+def _check(session: Session, order: Order, model: str) -> None:
+    """Find out before any work is done what is wrong with an order."""
+    if not model:
+        raise NameInvalid(name="", noun="model", rule="files have no name of their own", way="with --name")
+    registry.check_labels(session.store, model, order.labels)
+    for each in (order.score, order.sample):
+        if each is not None and not each.is_file():
+            raise SourceMissing(path=each, reason="it is not there", folder=each.parent)
+
+
+def _added(
+    session: Session, order: Order, source: Source, *, model: str, found: Found, run: Run | None
+) -> ModelVersion:
+    store = session.store
+    lock = None
+    if order.environment:
+        lock = environment_lock(store, order.environment)
+    elif run is not None and run.environment_digest:
+        lock = environments.get_environment(store, run.environment_digest)
+    trial = Trial(order.score, order.sample, lock)
+    if lock is not None and trial.is_complete:
+        with session.stage("environment", f"building {lock.digest[:12]}") as stage:
+            trial = replace(trial, environment=placing.build_in(store, lock))
+            stage.decided = f"{lock.digest[:12]} with Python {lock.python_version}"
+    with session.stage("register", model) as stage:
+        version = registry.register_files(
+            store,
+            source,
+            model=model,
+            found=found,
+            trial=trial,
+            labels=order.labels,
+            run=run,
+            changing=session.change,
+        )
+        tried = "its sample is answered" if trial.is_complete else "not tried"
+        stage.decided = f"{len(source.files)} file{'s' * (len(source.files) != 1)}, {tried}"
+        stage.recorded = version.reference
+    return version
+
+
+def _names_run(order: Order) -> bool:
+    return order.named[0].startswith(_RUN) and not (order.start / order.named[0]).exists()
