@@ -97,9 +97,8 @@ def list_(tags: tuple[str, ...], search: str, *, as_json: bool) -> None:
     """List the datasets."""
     from modelwright.store import datasets
 
-    wanted = {name: value if separator else None for name, separator, value in (each.partition("=") for each in tags)}
     with output.opened_store() as store:
-        found = datasets.list_datasets(store, text=search, tags=wanted)
+        found = datasets.list_datasets(store, text=search, tags=output.filters(tags))
     if as_json:
         output.show_json(found)
         return

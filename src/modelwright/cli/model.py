@@ -1,100 +1,349 @@
-"""`wright model`: register, list, show."""
+"""`wright model`: register, list, show, describe, label, alias, look back, download, verify, export, import."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from modelwright.cli import output
-from modelwright.records import VersionFilter
+from modelwright.cli import model_tables, output
+from modelwright.records import DatasetLink, VersionFilter
 from modelwright.records.plain import plain
+
+if TYPE_CHECKING:
+    from modelwright.records import ModelVersion
+    from modelwright.store.changes import Change
+
+_reference = click.argument("reference", metavar="MODEL:VERSION")
 
 
 @click.group()
 def model() -> None:
-    """Register, list and show model versions."""
+    """Register models, find and describe their versions, point aliases at them, and take them elsewhere."""
 
 
 @model.command()
-@click.argument("run_id", metavar="RUN")
-@click.option("--name", help="The model's name; by default the project's.")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--name", help="The model's name; by default that of the run's project.")
 @click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="Label the version; repeatable.")
+@click.option("--property", "properties", metavar="NAME=VALUE", multiple=True, help="Label it for good; repeatable.")
+@click.option("--description", metavar="TEXT", default="", help="What the version is.")
+@click.option("--framework", metavar="NAME", default="", help="What it was made with; else what is found out.")
+@click.option("--framework-version", metavar="VERSION", default="", help="The version of --framework.")
+@click.option(
+    "--dataset", "datasets", metavar="ROLE=NAME:VERSION", multiple=True, help="Link a dataset version; repeatable."
+)
+@click.option("--path", "paths", metavar="PATH", multiple=True, help="Only this file or folder in SOURCE; repeatable.")
+@click.option("--score", metavar="FILE", type=click.Path(path_type=Path), help="The scoring script.")
+@click.option("--sample", metavar="FILE", type=click.Path(path_type=Path), help="A request, as JSON.")
+@click.option("--environment", metavar="NAME:VERSION", help="What it is served and tried in.")
+@click.option("--parent", metavar="MODEL:VERSION", help="The version that it was derived from.")
+@click.option(
+    "--once-per", metavar="TAG", help="Refuse when a version of the model has the same value of this tag already."
+)
+@output.why_option
 @output.json_option
-def register(run_id: str, name: str | None, tags: tuple[str, ...], *, as_json: bool) -> None:
-    """Register what RUN made as the model's next version and let `champion` point at it."""
-    from modelwright.lifecycle import training
+def register(  # noqa: PLR0913 - one for each option
+    sources: tuple[str, ...],
+    name: str | None,
+    tags: tuple[str, ...],
+    properties: tuple[str, ...],
+    datasets: tuple[str, ...],
+    paths: tuple[str, ...],
+    *,
+    description: str,
+    framework: str,
+    framework_version: str,
+    score: Path | None,
+    sample: Path | None,
+    environment: str | None,
+    parent: str | None,
+    once_per: str | None,
+    why: str,
+    as_json: bool,
+) -> None:
+    """Register a run, or files and folders from anywhere, as the model's next version.
 
-    labels = dict(map(_tag, tags))
-    with output.session() as session:
-        version = training.register(session, run_id, model=name, tags=labels)
+    What a run of a project made is tried with the project's own scoring script, and `champion` moves to it. Other files
+    are tried when there is a scoring script, a sample request and an environment. Several SOURCEs are one version.
+    """
+    from modelwright.lifecycle import registering
+    from modelwright.models.registry import Labels
+
+    labels = Labels(
+        tags=_assigned(tags, "--tag"),
+        properties=_assigned(properties, "--property"),
+        description=description,
+        framework=framework,
+        framework_version=framework_version,
+        datasets=tuple(DatasetLink(*each) for each in _pairs(datasets, "--dataset")),
+        parent=parent,
+        once_per=once_per,
+    )
+    order = registering.Order(sources, Path.cwd(), name, paths, score, sample, environment, labels)
+    wrong = {
+        f"--once-per {once_per} needs the tag: --tag {once_per}=VALUE": once_per not in {None, *labels.tags},
+        "files have no name of a model: add --name NAME": name is None and not registering.names_run(order),
+    }
+    for rule, is_broken in wrong.items():
+        if is_broken:
+            raise click.UsageError(rule)
+    with output.session(is_made=True, is_silent=as_json, why=why) as session:
+        registered = registering.register(session, order)
     if as_json:
-        output.show_json(version)
+        output.show_json(registered.version)
     else:
-        click.echo(version.reference)
-        click.echo(f"  next: wright endpoint deploy {version.reference}")
+        model_tables.show_registered(registered)
 
 
 @model.command("list")
 @click.argument("name", required=False)
+@click.option("--tag", "tags", metavar="NAME[=VALUE]", multiple=True, help="Only with this tag; all, if repeated.")
+@click.option("--property", "properties", metavar="NAME[=VALUE]", multiple=True, help="Only with this property.")
+@click.option("--framework", metavar="NAME", help="Only of this framework.")
+@click.option("--run", "run_id", metavar="RUN", help="Only what was registered from this run.")
+@click.option("--dataset", metavar="NAME:VERSION", help="Only what is linked with it, or whose run read it.")
+@click.option("--latest", is_flag=True, help="Only the newest version of each model.")
+@click.option("--limit", metavar="COUNT", type=click.IntRange(min=1), help="At most so many.")
 @output.json_option
-def list_(name: str | None, *, as_json: bool) -> None:
-    """List the versions of all models, or of the model NAME, newest first."""
-    from modelwright.store import models
+def list_(  # noqa: PLR0913 - one for each option
+    name: str | None,
+    tags: tuple[str, ...],
+    properties: tuple[str, ...],
+    *,
+    framework: str | None,
+    run_id: str | None,
+    dataset: str | None,
+    latest: bool,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List the versions of all models, or of the model NAME, newest first; those that answer to all that is asked."""
+    from modelwright.store import datasets, models
 
     with output.opened_store() as store:
-        found = models.list_versions(store, VersionFilter(model=name))
+        wanted = VersionFilter(
+            model=name,
+            tags=output.filters(tags),
+            properties=output.filters(properties),
+            framework=framework,
+            run_id=run_id,
+            dataset_version_id=datasets.find_dataset_version(store, dataset).id if dataset else None,
+            is_latest=latest,
+        )
+        found = models.list_versions(store, wanted, limit=limit)
     if as_json:
         output.show_json(found)
-        return
-    output.show_table(
-        ("version", "aliases", "framework", "registered", "metrics"),
-        [
-            (
-                each.reference,
-                ", ".join(each.aliases),
-                each.framework,
-                output.moment(each.created_at),
-                ", ".join(f"{metric}={value:.6g}" for metric, value in each.metrics.items()),
-            )
-            for each in found
-        ],
-        empty="no models yet; make one: wright ship TRAINING.ipynb",
-    )
+    else:
+        model_tables.show_versions(found, is_filtered=wanted != VersionFilter())
 
 
 @model.command()
 @click.argument("reference")
 @output.json_option
 def show(reference: str, *, as_json: bool) -> None:
-    """Show a version, named as churn:3, churn@champion, or churn for the newest."""
-    from modelwright.store import endpoints, models
+    """Show a version with all that is known of it, named as churn:3, churn@champion, or churn for the newest."""
+    from modelwright.lifecycle.describing import describe_version
 
     with output.opened_store() as store:
-        found = models.find_version(store, reference)
-        served = endpoints.list_deployments(store, version_id=found.id)
+        found = describe_version(store, reference)
     if as_json:
-        output.show_json(plain(found) | {"deployments": plain(served)})
+        output.show_json(model_tables.as_json(found))
+    else:
+        model_tables.show_report(found)
+
+
+@model.command()
+@_reference
+@click.argument("tags", metavar="[NAME=VALUE]...", nargs=-1)
+@click.option("--remove", "removed", metavar="NAME", multiple=True, help="Remove this tag; repeatable.")
+@output.why_option
+@output.json_option
+def tag(reference: str, tags: tuple[str, ...], removed: tuple[str, ...], *, why: str, as_json: bool) -> None:
+    """Set and remove tags of a version, and show those that it has."""
+    from modelwright.store import models
+
+    added = _assigned(tags, "NAME=VALUE")
+    with _changed(reference, why=why) as (version, opened):
+        models.change_tags(opened, version, added=added, removed=removed)
+    found = _read(version.reference)
+    model_tables.show_labels(found.tags, noun="tags", as_json=as_json)
+
+
+@model.command()
+@_reference
+@click.argument("text", metavar="TEXT")
+@output.why_option
+@output.json_option
+def describe(reference: str, text: str, *, why: str, as_json: bool) -> None:
+    """Say what a version is, in place of what was said before."""
+    from modelwright.store import models
+
+    with _changed(reference, why=why) as (version, opened):
+        models.describe_version(opened, version, text)
+    if as_json:
+        output.show_json(_read(version.reference))
+    else:
+        click.echo(f"{version.reference} {text}")
+
+
+@model.group("property")
+def property_() -> None:
+    """Properties: labels that stay as they are."""
+
+
+@property_.command("add")
+@_reference
+@click.argument("properties", metavar="NAME=VALUE...", nargs=-1, required=True)
+@output.why_option
+@output.json_option
+def add_property(reference: str, properties: tuple[str, ...], *, why: str, as_json: bool) -> None:
+    """Add properties to a version; one that it has keeps its value."""
+    from modelwright.store import models
+
+    added = _assigned(properties, "NAME=VALUE")
+    with _changed(reference, why=why) as (version, opened):
+        models.add_properties(opened, version, added)
+    found = _read(version.reference)
+    model_tables.show_labels(found.properties, noun="properties", as_json=as_json)
+
+
+@model.command()
+@_reference
+@click.argument("alias", metavar="ALIAS")
+@output.why_option
+@output.json_option
+def alias(reference: str, alias: str, *, why: str, as_json: bool) -> None:
+    """Let ALIAS of the model point at a version, from whichever it pointed at."""
+    from modelwright.models.registry import check_name
+    from modelwright.store import models
+
+    check_name(alias, noun="alias", way="name")
+    with _changed(reference, why=why) as (version, opened):
+        models.move_alias(opened, version, alias=alias)
+    if as_json:
+        output.show_json(_read(version.reference))
+    else:
+        click.echo(f"{version.model}@{alias} is {version.reference}")
+
+
+@model.command()
+@click.argument("reference", metavar="MODEL@ALIAS")
+@output.why_option
+@output.json_option
+def unalias(reference: str, *, why: str, as_json: bool) -> None:
+    """Take an alias away; the version that it pointed at stays."""
+    from modelwright.store import models
+
+    name, at, alias = reference.partition("@")
+    if not at or not alias:
+        told = f'"{reference}" is not MODEL@ALIAS'
+        raise click.BadParameter(told)
+    with _changed(reference, why=why) as (version, opened):
+        models.remove_alias(opened, name, alias=alias)
+    if as_json:
+        output.show_json(_read(version.reference))
+    else:
+        click.echo(f"{reference} is no more; it was {version.reference}")
+
+
+@model.command()
+@click.argument("reference", metavar="MODEL[@ALIAS]")
+@output.json_option
+def history(reference: str, *, as_json: bool) -> None:
+    """Show what happened to a model's versions and aliases, or to one alias: who, when, from what to what, and why."""
+    from modelwright.store import models
+
+    name, _, alias = reference.partition("@")
+    with output.opened_store() as store:
+        found = models.list_history(store, name, alias=alias or None)
+    if as_json:
+        output.show_json(found)
+    else:
+        model_tables.show_history(found)
+
+
+@model.command()
+@_reference
+@click.argument("folder", type=click.Path(path_type=Path))
+@output.json_option
+def download(reference: str, folder: Path, *, as_json: bool) -> None:
+    """Write the files of a version, as they were registered, into a new FOLDER."""
+    from modelwright.models import packages
+    from modelwright.store import models
+
+    with output.opened_store() as store:
+        version = models.find_version(store, reference)
+        with _spinner(f"writing {version.reference}", is_silent=as_json):
+            packages.download(store, version, folder)
+        files = packages.model_files(version)
+    if as_json:
+        output.show_json({"version": version.reference, "folder": str(folder.absolute()), "files": len(files)})
+    else:
+        click.echo(f"{folder}  {model_tables.size_of(files)}")
+
+
+@model.command()
+@_reference
+@output.json_option
+def verify(reference: str, *, as_json: bool) -> None:
+    """Read every byte of a version again and compare it with what was registered; exit 1 when anything differs."""
+    from modelwright.models import packages
+    from modelwright.store import models
+
+    with output.opened_store() as store:
+        version = models.find_version(store, reference)
+        with _spinner(f"reading {version.reference}", is_silent=as_json):
+            faults = packages.verify(store, version)
+    if as_json:
+        output.show_json({"version": version.reference, "files": len(version.files), "faults": plain(faults)})
+    else:
+        model_tables.show_faults(version, faults)
+    if faults:
+        raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _changed(reference: str, *, why: str) -> Iterator[tuple["ModelVersion", "Change"]]:
+    """Open a transaction that changes the version that `reference` names."""
+    from modelwright.store import models
+
+    with output.session(is_silent=True, why=why) as session:
+        version = models.find_version(session.store, reference)
+        with session.change() as opened:
+            yield version, opened
+
+
+def _read(reference: str) -> "ModelVersion":
+    from modelwright.store import models
+
+    with output.opened_store() as store:
+        return models.find_version(store, reference)
+
+
+@contextmanager
+def _spinner(text: str, *, is_silent: bool) -> Iterator[None]:
+    """Show on a terminal that something is going on."""
+    if is_silent or not sys.stderr.isatty():
+        yield
         return
-    output.show_fields(
-        [
-            ("version", found.reference),
-            ("aliases", ", ".join(found.aliases) or "none"),
-            ("framework", found.framework),
-            ("digest", found.digest),
-            ("registered", output.moment(found.created_at)),
-            ("run", found.run_id),
-            ("proof", found.proof_id or "none: no equal proof of this code is recorded"),
-            ("environment", found.environment_digest),
-            *(("metric", f"{name} = {value!r}") for name, value in found.metrics.items()),
-            *(("tag", f"{name}={value}") for name, value in found.tags.items()),
-            *(("file", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.files),
-            *(
-                ("deployed", f"{each.endpoint}: {each.status} since {output.moment(each.created_at)}")
-                for each in served
-            ),
-        ]
-    )
+    from rich.console import Console
+
+    with Console(stderr=True).status(text):
+        yield
 
 
-def _tag(assignment: str) -> tuple[str, str]:
-    name, separator, value = assignment.partition("=")
-    if not separator or not name:
-        raise output.not_an_assignment(assignment, "--tag")
-    return name, value
+def _assigned(assignments: Sequence[str], option: str) -> dict[str, str]:
+    return dict(_pairs(assignments, option))
+
+
+def _pairs(assignments: Sequence[str], option: str) -> list[tuple[str, str]]:
+    found = []
+    for each in assignments:
+        name, separator, value = each.partition("=")
+        if not separator or not name:
+            raise output.not_an_assignment(each, option)
+        found.append((name, value))
+    return found

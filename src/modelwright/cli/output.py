@@ -137,6 +137,12 @@ def assigned(assignments: Sequence[str], option: str = "--set") -> dict[str, obj
     return found
 
 
+def filters(assignments: Sequence[str]) -> dict[str, str | None]:
+    """Return what NAME=VALUE filters say; a NAME alone, which takes any value, as None."""
+    parts = (each.partition("=") for each in assignments)
+    return {name: value if separator else None for name, separator, value in parts}
+
+
 def not_an_assignment(text: str, option: str) -> click.BadParameter:
     """Return the usage error for an option that takes NAME=VALUE and got something else."""
     return click.BadParameter(f'"{text}" is not NAME=VALUE', param_hint=option)

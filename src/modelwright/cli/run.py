@@ -127,7 +127,7 @@ def cancel(run_id: str, *, why: str, as_json: bool) -> None:
     type=click.Choice(["queued", "running", "succeeded", "failed", "cancelled"]),
     help="Only runs that stand so.",
 )
-@click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="Only runs with this tag; repeatable.")
+@click.option("--tag", "tags", metavar="NAME[=VALUE]", multiple=True, help="Only with this tag; all, if repeated.")
 @click.option(
     "--where",
     "filters",
@@ -161,7 +161,7 @@ def list_(
             filters,
             experiment=experiment,
             status=status,
-            tags=dict(map(_tag, tags)),
+            tags=output.filters(tags),
             order=order,
             limit=limit,
         )

@@ -43,6 +43,11 @@ class Registered:
     mlflow: MLflowModel | None = None
 
 
+def names_run(order: Order) -> bool:
+    """Whether it is a run that is to be registered, and no file that is called like one."""
+    return len(order.named) == 1 and order.named[0].startswith(_RUN) and not (order.start / order.named[0]).exists()
+
+
 def register(session: Session, order: Order) -> Registered:
     """Register what the order names as the next version of its model.
 
@@ -50,13 +55,12 @@ def register(session: Session, order: Order) -> Registered:
     Files and the files of a tracked script move no alias. Raises SourceMissing, NameInvalid, RunMissing, and what
     registering raises.
     """
-    run_id = order.named[0] if len(order.named) == 1 and _names_run(order) else None
-    if run_id is None:
+    if not names_run(order):
         return _register_files(session, order)
-    run = runs.get_run(session.store, run_id)
+    run = runs.get_run(session.store, order.named[0])
     is_of_project = any(each.path == f"code/{MANIFEST_FILE}" for each in run.artifacts)
     if is_of_project and not (order.score or order.sample or order.environment):
-        found = training.register(session, run_id, model=order.model, labels=order.labels, paths=order.paths)
+        found = training.register(session, run.id, model=order.model, labels=order.labels, paths=order.paths)
         return Registered(found)
     name = order.model or run.project
     registry.check_run(run)
@@ -118,7 +122,3 @@ def _added(
         stage.decided = f"{len(source.files)} file{'s' * (len(source.files) != 1)}, {tried}"
         stage.recorded = version.reference
     return version
-
-
-def _names_run(order: Order) -> bool:
-    return order.named[0].startswith(_RUN) and not (order.start / order.named[0]).exists()

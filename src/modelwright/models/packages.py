@@ -2,12 +2,14 @@
 
 import json
 import logging
+import os
+import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelwright.errors import BlobDamaged, VersionDamaged, VersionIncomplete
+from modelwright.errors import BlobDamaged, FolderTaken, VersionDamaged, VersionIncomplete
 from modelwright.records import ModelVersion, PackageFile
 from modelwright.store import claims, digests
 from modelwright.store.blobs import digest_of
@@ -62,17 +64,31 @@ def restore(store: Store, version: ModelVersion) -> Path:
 def lay_out(store: Store, version: ModelVersion, folder: Path) -> None:
     """Write the package of `version` to a new folder, every byte verified. Raises VersionDamaged."""
     for each in version.files:
-        try:
-            store.blobs.export(each.digest, folder / each.path, is_executable=each.is_executable)
-        except BlobDamaged as error:
-            found = error.facts["found"]
-            told = "gone" if found == "gone" else f'now of digest "{found}"'
-            raise VersionDamaged(version=version.reference, file=each.path, found=told, expected=each.digest) from error
-    for each_folder in _empty_folders(folder):
-        (folder / each_folder).mkdir(parents=True, exist_ok=True)
+        _write(store, version, each, folder / each.path)
+    for path in _empty_folders(folder):
+        (folder / path).mkdir(parents=True, exist_ok=True)
     models = folder / LINKS / version.model
     models.mkdir(parents=True)
     (models / str(version.version)).symlink_to(Path("../..") / MODEL_FOLDER, target_is_directory=True)
+
+
+def download(store: Store, version: ModelVersion, folder: Path) -> None:
+    """Write the model's files to a new or empty folder as they were registered: all, verified, or none of them.
+
+    Raises FolderTaken and VersionDamaged.
+    """
+    folder = folder.absolute()
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise FolderTaken(folder=folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    try:
+        lay_out(store, version, unfinished)
+        if folder.exists():
+            folder.rmdir()
+        (unfinished / MODEL_FOLDER).rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def verify(store: Store, version: ModelVersion) -> list[Fault]:
@@ -142,6 +158,15 @@ def check_servable(version: ModelVersion) -> None:
                 "--score score.py --sample sample.json --environment NAME:VERSION"
             ),
         )
+
+
+def _write(store: Store, version: ModelVersion, file: PackageFile, target: Path) -> None:
+    try:
+        store.blobs.export(file.digest, target, is_executable=file.is_executable)
+    except BlobDamaged as error:
+        found = error.facts["found"]
+        told = "gone" if found == "gone" else f'now of digest "{found}"'
+        raise VersionDamaged(version=version.reference, file=file.path, found=told, expected=file.digest) from error
 
 
 def _digests_in(store: Store, folder: Path, version: ModelVersion) -> dict[str, str]:

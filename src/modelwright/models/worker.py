@@ -54,7 +54,7 @@ def _load(path: Path) -> object:
 def _scored(run: Any, body: str) -> object:
     """Call `run` as the server does: the body goes to its first parameter, the headers to the one of that name."""
     parameters = inspect.signature(run).parameters
-    headers: "dict[str, Any]" = {"request_headers": {}} if "request_headers" in parameters else {}
+    headers: dict[str, Any] = {"request_headers": {}} if "request_headers" in parameters else {}
     first = next((name for name in parameters if name != "request_headers"), None)
     return run(body, **headers) if first is None else run(**{first: body}, **headers)
 

@@ -18,7 +18,7 @@ def search_runs(
     *,
     experiment: str | None = None,
     status: str | None = None,
-    tags: Mapping[str, str] | None = None,
+    tags: Mapping[str, str | None] | None = None,
     order: str | None = None,
     limit: int | None = 100,
 ) -> list[Run]:
@@ -27,7 +27,7 @@ def search_runs(
         search_runs("mse < 3000 and alpha = 0.5", order="mse", limit=1)
 
     The language of `where` is that of `modelwright.runs.filtering`; `order` is a name, with `-` before it for the
-    largest first. Raises FilterInvalid, WorkspaceMissing.
+    largest first. A tag whose value is None is had under any value. Raises FilterInvalid, WorkspaceMissing.
     """
     workspace = open_workspace(settings.find_workspace(Path.cwd()))
     return find_runs(workspace.store, where, experiment=experiment, status=status, tags=tags, order=order, limit=limit)
@@ -39,7 +39,7 @@ def find_runs(
     *,
     experiment: str | None = None,
     status: str | None = None,
-    tags: Mapping[str, str] | None = None,
+    tags: Mapping[str, str | None] | None = None,
     order: str | None = None,
     limit: int | None = None,
 ) -> list[Run]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -92,6 +93,15 @@ def latest_proof(store: Store, *, project_digest: str) -> Proof | None:
     """Return the newest proof of exactly this code, equal or not."""
     table = schema.proofs
     query = table.select().where(table.c.project_digest == project_digest).order_by(table.c.id.desc()).limit(1)
+    return _proof(store, query)
+
+
+def find_proof(store: Store, proof_id: str) -> Proof | None:
+    """Return the proof of that id."""
+    return _proof(store, schema.proofs.select().where(schema.proofs.c.id == proof_id))
+
+
+def _proof(store: Store, query: sa.Select[Any]) -> Proof | None:
     with store.reader.connect() as connection:
         row = connection.execute(query).one_or_none()
     if row is None:

@@ -36,6 +36,8 @@ _ATTRIBUTES = {
 _TABLES = {Place.METRIC: "run_summaries", Place.PARAMETER: "run_parameters", Place.TAG: "run_tags"}
 # What is no JSON for the database, such as a NaN, equals nothing.
 _PARAMETER = "CASE WHEN json_valid(value) THEN json_extract(value, '$') END"
+# A tag under any value: every text is greater or equal to the empty one.
+_ANY = (">=", "")
 _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">="})
 
 
@@ -52,12 +54,12 @@ def search(
     *,
     experiment: str | None,
     status: Status | None,
-    tags: Mapping[str, str],
+    tags: Mapping[str, str | None],
     order: Order,
     limit: int | None,
 ) -> list[Run]:
     """Return the runs that all this holds for, in order, without their steps and artifacts."""
-    labels = [Term(Place.TAG, name, "=", value) for name, value in tags.items()]
+    labels = [Term(Place.TAG, name, *(_ANY if value is None else ("=", value))) for name, value in tags.items()]
     with store.reader.connect() as connection:
         parts = [*(_located(connection, part) for part in _parts(condition)), *labels]
         few: set[str] | None = None

@@ -1,0 +1,74 @@
+"""All that is known of a model version, in one answer: where it came from, what it is made of, where it serves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelwright.models import packages
+from modelwright.records import DatasetVersion, Deployment, DeploymentStatus, ModelVersion, Proof, Run
+from modelwright.serving import deployments
+from modelwright.store import datasets, endpoints, environments, models, projects, runs
+from modelwright.store.database import Store
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A deployment of the version, and whether it answers requests now."""
+
+    deployment: Deployment
+    is_healthy: bool
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset version that the version has to do with, and in which role; `run` is that of what its run read."""
+
+    role: str
+    version: DatasetVersion
+
+
+@dataclass(frozen=True)
+class VersionReport:
+    """A version and everything around it; `lacks` is what it would need to be served."""
+
+    version: ModelVersion
+    run: Run | None
+    proof: Proof | None
+    environments: tuple[str, ...]
+    data: tuple[Data, ...]
+    parent: str | None
+    derived: tuple[str, ...]
+    placed: tuple[Placed, ...]
+    lacks: tuple[str, ...]
+
+
+def describe_version(store: Store, reference: str) -> VersionReport:
+    """Return all that is known of the version that `reference` names. Raises ModelMissing."""
+    version = models.find_version(store, reference)
+    run = runs.get_run(store, version.run_id) if version.run_id else None
+    digest = version.environment_digest
+    named = environments.list_environment_versions(store, digest=digest) if digest else []
+    linked = [Data(each.role, datasets.find_dataset_version(store, each.reference)) for each in version.datasets]
+    read = [Data("run", each) for each in run.datasets] if run else []
+    return VersionReport(
+        version=version,
+        run=run,
+        proof=projects.find_proof(store, version.proof_id) if version.proof_id else None,
+        environments=tuple(f"{each.name}:{each.version}" for each in named),
+        data=(*linked, *read),
+        parent=models.get_version(store, version.parent_id).reference if version.parent_id else None,
+        derived=tuple(models.list_derived(store, version.id)),
+        placed=tuple(_placed(store, endpoints.list_deployments(store, version_id=version.id))),
+        lacks=tuple(packages.lacks(version)),
+    )
+
+
+def _placed(store: Store, deployed: Sequence[Deployment]) -> list[Placed]:
+    """Ask the endpoints of those deployments that should serve whether they do."""
+    serving = {each.endpoint for each in deployed if each.status is DeploymentStatus.HEALTHY}
+    fronts = {endpoint: deployments.status(store, endpoint) for endpoint in serving}
+    found = []
+    for each in deployed:
+        front = fronts.get(each.endpoint) if each.status is DeploymentStatus.HEALTHY else None
+        is_healthy = front is not None and front.is_healthy and front.version == each.version
+        found.append(Placed(each, is_healthy))
+    return found
