@@ -305,6 +305,42 @@ def verify(reference: str, *, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+@model.command()
+@_reference
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--with-data", is_flag=True, help="Also the bytes of its datasets, not only their digests.")
+@output.json_option
+def export(reference: str, file: Path, *, with_data: bool, as_json: bool) -> None:
+    """Write a version with its lineage to the new FILE, for `wright model import` in another workspace."""
+    from modelwright.models import exporting
+
+    with output.opened_store() as store, _spinner(f"exporting {reference}", is_silent=as_json):
+        version = exporting.export(store, reference, file, has_data=with_data)
+    if as_json:
+        output.show_json({"version": version.reference, "file": str(file.absolute())})
+    else:
+        click.echo(f"{file}  {version.reference}, {file.stat().st_size:,} bytes")
+
+
+@model.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="The model's name here; by default the one that it had.")
+@output.why_option
+@output.json_option
+def import_(file: Path, name: str | None, *, why: str, as_json: bool) -> None:
+    """Make the version in FILE the model's next one here, with its run, environment, datasets and proof."""
+    from modelwright.models import importing
+
+    with output.session(is_made=True, is_silent=True, why=why) as session, _spinner("checking", is_silent=as_json):
+        imported = importing.import_version(session.store, file, name=name, changing=session.change)
+    if as_json:
+        output.show_json(plain(imported.version) | {"is_new": imported.is_new})
+    elif imported.is_new:
+        click.echo(f"{imported.version.reference}\n  next: wright model show {imported.version.reference}")
+    else:
+        click.echo(f"{file} is there already: {imported.version.reference}")
+
+
 @contextmanager
 def _changed(reference: str, *, why: str) -> Iterator[tuple["ModelVersion", "Change"]]:
     """Open a transaction that changes the version that `reference` names."""

@@ -61,12 +61,17 @@ def remake(distribution: Distribution, folder: Path, *, inspection: Inspection) 
     with tempfile.TemporaryDirectory(prefix=".packing-", dir=folder) as temporary:
         packed = Path(temporary) / name
         _pack(distribution, packed, inspection=inspection)
-        with packed.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = sha256_of(packed)
         final = folder / digest / name
         final.parent.mkdir(exist_ok=True)
         packed.replace(final)
     return final, digest
+
+
+def sha256_of(wheel: Path) -> str:
+    """Return the SHA-256 of a wheel, by which locks and indexes name it."""
+    with wheel.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _pack(distribution: Distribution, wheel: Path, *, inspection: Inspection) -> None:

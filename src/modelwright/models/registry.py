@@ -215,8 +215,7 @@ def _added(
 def _check_once(opened: Change, version: ModelVersion, labels: Labels) -> None:
     """Raise AlreadyRegistered when somebody else registered the one version meanwhile."""
     if labels.once_per is not None:
-        value = version.tags.get(labels.once_per, "")
-        known = models.tagged(opened, version.model, name=labels.once_per, value=value)
+        known = models.labelled(opened, version.model, {labels.once_per: version.tags.get(labels.once_per, "")})
         if known:
             raise _again(known, labels)
 

@@ -187,15 +187,13 @@ def add_properties(change: Change, version: ModelVersion, properties: Mapping[st
         change.record("model.properties_added", f"models/{version.reference}", after=new)
 
 
-def tagged(change: Change, model: str, *, name: str, value: str) -> str | None:
-    """Return a version of `model` that has this tag, as seen inside of the transaction; None when none has."""
-    tags, versions = schema.version_tags, schema.model_versions
-    query = (
-        sa.select(versions.c.version)
-        .join(tags, tags.c.version_id == versions.c.id)
-        .where(versions.c.model == model, tags.c.name == name, tags.c.value == value)
-        .limit(1)
-    )
+def labelled(change: Change, model: str, labels: Mapping[str, str], *, are_properties: bool = False) -> str | None:
+    """Return a version of `model` that has these tags, or properties, as seen inside of the transaction."""
+    table, versions = schema.version_properties if are_properties else schema.version_tags, schema.model_versions
+    query = sa.select(versions.c.version).where(versions.c.model == model).limit(1)
+    for name, value in labels.items():
+        having = sa.select(table.c.version_id).where(table.c.name == name, table.c.value == value)
+        query = query.where(versions.c.id.in_(having))
     found = change.rows(query)
     return f"{model}:{found[0].version}" if found else None
 
@@ -257,6 +255,13 @@ def get_version(store: Store, version_id: str) -> ModelVersion:
     """Return the version of that id, which a row refers to."""
     with store.reader.connect() as connection:
         return load_versions(connection, [version_id])[0]
+
+
+def find_by_id(store: Store, version_id: str) -> ModelVersion | None:
+    """Return the version of that id, if it is here."""
+    with store.reader.connect() as connection:
+        found = rows(connection, "SELECT id FROM model_versions WHERE id = ?", (version_id,))
+        return load_versions(connection, [version_id])[0] if found else None
 
 
 def version_of_run(store: Store, run_id: str) -> ModelVersion | None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.errors import ParameterFixed, RunMissing
-from modelwright.records import Artifact, DatasetVersion, Point, Run, Status, StepRun
+from modelwright.records import Artifact, DatasetLink, DatasetVersion, Point, Run, Status, StepRun
 from modelwright.store import datasets, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
@@ -18,6 +18,13 @@ from modelwright.store.points import add_points
 
 def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
     """Record a run that begins, with its parameters and tags."""
+    insert_run(change, run, project_id=project_id, actor=change.actor)
+    begun = {"project": run.project, "parameters": run.parameters, "tags": run.tags}
+    change.record("run.started", f"runs/{run.id}", after=begun)
+
+
+def insert_run(change: Change, run: Run, *, project_id: str | None, actor: str) -> None:
+    """Add a run's own row, its parameters and tags, for a caller who says what that means."""
     change.insert(
         schema.runs,
         {
@@ -38,7 +45,7 @@ def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
             "git_repository": run.git.repository if run.git else None,
             "seed": run.seed,
             "machine": run.machine,
-            "actor": change.actor,
+            "actor": actor,
             "started_at": run.started_at,
         },
     )
@@ -49,8 +56,6 @@ def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
     change.insert(
         schema.run_tags, *({"run_id": run.id, "name": name, "value": value} for name, value in run.tags.items())
     )
-    begun = {"project": run.project, "parameters": run.parameters, "tags": run.tags}
-    change.record("run.started", f"runs/{run.id}", after=begun)
 
 
 def set_parameters(change: Change, run_id: str, parameters: Mapping[str, object]) -> None:
@@ -243,6 +248,20 @@ def link_dataset(change: Change, run_id: str, *, dataset: DatasetVersion, role: 
     if not change.rows(table.select().filter_by(**link)):
         change.insert(table, link)
         change.record("run.dataset_read", f"runs/{run_id}", after={"dataset": dataset.reference, "role": role})
+
+
+def list_dataset_links(store: Store, run_id: str) -> list[DatasetLink]:
+    """Return which dataset versions a run read or wrote, in which role."""
+    links, versions, names = schema.run_datasets, schema.dataset_versions, schema.datasets
+    query = (
+        sa.select(links.c.role, names.c.name, versions.c.version)
+        .join(versions, versions.c.id == links.c.dataset_version_id)
+        .join(names, names.c.id == versions.c.dataset_id)
+        .where(links.c.run_id == run_id)
+        .order_by(names.c.name, versions.c.version, links.c.role)
+    )
+    with store.reader.connect() as connection:
+        return [DatasetLink(row.role, f"{row.name}:{row.version}") for row in connection.execute(query)]
 
 
 def resume_run(change: Change, run_id: str) -> None:
