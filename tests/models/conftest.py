@@ -1,6 +1,7 @@
 """What tests of models share: commands as a user types them, and an environment to try models in."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,14 +41,21 @@ def run(raw_data):
 """
 
 
+@pytest.fixture(scope="session")
+def empty_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with nothing in it, to be copied: to make one takes half a second."""
+    folder = tmp_path_factory.mktemp("empty") / ".wright"
+    database.open_store(folder).close()
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, empty_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder with a workspace, where the user is."""
     monkeypatch.delenv("WRIGHT_WORKSPACE", raising=False)
     place = tmp_path / "here"
-    place.mkdir()
+    shutil.copytree(empty_workspace, place / ".wright")
     monkeypatch.chdir(place)
-    database.open_store(place / ".wright").close()
     yield place
     workspaces.close_workspaces()
 
