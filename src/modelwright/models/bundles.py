@@ -87,7 +87,7 @@ def write(bundle: Bundle, path: Path, *, blob: Callable[[str, Path], Path], scra
                     target.write(chunk)
             file.unlink()
         told = {"format": FORMAT, "format_version": FORMAT_VERSION, "blobs": sizes, "bundle": asdict(bundle)}
-        text = json.dumps(told, default=_text, sort_keys=True).encode()
+        text = json.dumps(told, default=_text).encode()
         with archive.open(_entry(_MANIFEST, len(text)), "w") as target:
             target.write(text)
 
