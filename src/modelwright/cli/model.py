@@ -237,8 +237,8 @@ def unalias(reference: str, *, why: str, as_json: bool) -> None:
     """Take an alias away; the version that it pointed at stays."""
     from modelwright.store import models
 
-    name, at, alias = reference.partition("@")
-    if not at or not alias:
+    name, _, alias = reference.partition("@")
+    if not alias:
         told = f'"{reference}" is not MODEL@ALIAS'
         raise click.BadParameter(told)
     with _changed(reference, why=why) as (version, opened):

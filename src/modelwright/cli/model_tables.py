@@ -180,4 +180,10 @@ def _short(told: Mapping[str, Any] | None) -> str:
         return ""
     if set(told) == {"version"}:
         return str(told["version"])
-    return ", ".join(f"{name} {value}" for name, value in told.items() if value not in (None, "", {}, []))
+    parts = []
+    for name, value in told.items():
+        if isinstance(value, Mapping):
+            parts += [f"{each}={inner}" for each, inner in value.items()]
+        elif value not in (None, "", []):
+            parts.append(f"{name} {value[:12] if name == 'digest' else value}")
+    return ", ".join(parts)
