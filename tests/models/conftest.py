@@ -2,12 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from models.served import Wright
 
 from modelwright.cli.program import program
 from modelwright.environments.inspection import inspect
@@ -19,26 +20,6 @@ from modelwright.settings import interpreter
 from modelwright.store import database, environments
 from modelwright.store.changes import change
 from modelwright.store.database import Store
-
-Wright = Callable[..., Any]
-
-SCORE = """
-import json
-import os
-import pickle
-
-
-def init():
-    global factor
-    folder = os.environ["AZUREML_MODEL_DIR"]
-    assert folder.split("/")[-3] == "azureml-models" and folder.split("/")[-2] == "churn", folder
-    with open(os.path.join(folder, "model.pkl"), "rb") as file:
-        factor = pickle.load(file)
-
-
-def run(raw_data):
-    return {"result": [factor * each for row in json.loads(raw_data)["data"] for each in row]}
-"""
 
 
 @pytest.fixture(scope="session")
@@ -83,15 +64,15 @@ def wright() -> Wright:
 
 
 @pytest.fixture
-def plain_environment(
+def serving_environment(
     workspace: Store, environment: BuiltEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> BuiltEnvironment:
-    """The environment `plain:1` of the workspace, which is the Python that runs the tests."""
+    """The environment `serving:1` of the workspace, which is the Python that runs the tests."""
     found = inspect(interpreter())
     lock = read_lock("", python_version=found.python_version, platform=found.platform)
     source = EnvironmentSource("requirements.txt", SpecificationKind.REQUIREMENTS, "0" * 64, (), (), LockSource.INDEX)
     with change(workspace, actor="ada") as opened:
-        environments.ensure_environment_version(opened, "plain", lock, source=source, findings=())
+        environments.ensure_environment_version(opened, "serving", lock, source=source, findings=())
     built = BuiltEnvironment(lock, environment.folder)
     monkeypatch.setattr(registering.placing, "build_in", lambda *_arguments, **_options: built)
     return built

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from models.conftest import Wright
+from models.served import Wright
 
 import modelwright
 from modelwright.cli.program import program

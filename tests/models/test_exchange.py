@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models.conftest import Wright
+from models.served import Wright
 
 import modelwright
 from modelwright.errors import ExportInvalid, ExportTooNew, FileInTheWay, NameInvalid, SourceMissing, VersionDamaged

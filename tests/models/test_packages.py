@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models.conftest import Wright
+from models.served import Wright
 
 from modelwright.errors import FolderTaken, VersionDamaged
 from modelwright.lifecycle import recovery, registering

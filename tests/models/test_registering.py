@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from models.conftest import SCORE, Wright
+from models.served import SCORE, Wright
 
 import modelwright
 from modelwright.errors import (
@@ -63,7 +63,7 @@ def model(folder: Path) -> Path:
 
 
 @pytest.fixture
-def servable(folder: Path, plain_environment: BuiltEnvironment) -> Path:
+def servable(folder: Path, serving_environment: BuiltEnvironment) -> Path:
     """A model, its scoring script and a request that it answers."""
     (folder / "model.pkl").write_bytes(pickle.dumps(3.0))
     (folder / "score.py").write_text(SCORE)
@@ -179,7 +179,7 @@ def test_a_model_from_elsewhere_is_tried_and_its_signature_inferred(
 ) -> None:
     wright(
         "register", "model.pkl", "--name", "churn", "--score", "score.py", "--sample", "sample.json",
-        "--environment", "plain:1",
+        "--environment", "serving:1",
     )  # fmt: skip
     version = models.find_version(workspace, "churn")
     package = packages.restore(workspace, version)
@@ -195,7 +195,7 @@ def test_a_model_from_elsewhere_is_tried_and_its_signature_inferred(
 
 def test_a_script_that_does_not_answer_its_sample_is_refused(servable: Path, wright: Wright) -> None:
     (servable / "sample.json").write_text('{"rows": []}')
-    given = ("--name", "churn", "--score", "score.py", "--sample", "sample.json", "--environment", "plain:1")
+    given = ("--name", "churn", "--score", "score.py", "--sample", "sample.json", "--environment", "serving:1")
     with pytest.raises(VersionNotRegistrable, match="fails on the sample: KeyError: 'data'"):
         wright("register", "model.pkl", *given)
     (servable / "sample.json").write_text("no JSON")

@@ -18,6 +18,7 @@ from modelwright.store.loading import marks, rows
 
 _ALL = VersionFilter()
 _LONGEST_NUMBER = 9  # more digits than a column of whole numbers holds in every database
+_FEW = 100
 _MOST_VALUES = 500  # a statement of SQLite takes only so many
 
 _VERSIONS = (
@@ -38,6 +39,7 @@ _PARTS = (
 _BY_ALIAS = "SELECT version_id FROM aliases WHERE model = ? AND alias = ?"
 _BY_NUMBER = "SELECT id FROM model_versions WHERE model = ? AND version = ?"
 _LATEST = "SELECT id FROM model_versions WHERE model = ? ORDER BY version DESC LIMIT 1"
+_NEXT = "UPDATE models SET last_version = last_version + 1 WHERE name = ? RETURNING last_version"
 _OF_RUN = "SELECT id FROM model_versions WHERE run_id = ? ORDER BY created_at LIMIT 1"
 
 
@@ -111,14 +113,12 @@ def add_version(change: Change, version: ModelVersion, *, datasets: Sequence[tup
 
 
 def _next_number(change: Change, model: str) -> int:
-    table = schema.models
-    known = change.rows(sa.select(table.c.last_version).where(table.c.name == model))
-    if not known:
-        change.insert(table, {"name": model, "last_version": 1, "created_at": change.at})
+    """Return the number that no version of `model` ever had; the caller records the version that gets it."""
+    taken = change.connection.exec_driver_sql(_NEXT, (model,)).scalar()
+    if taken is None:
+        change.insert(schema.models, {"name": model, "last_version": 1, "created_at": change.at})
         return 1
-    number: int = known[0].last_version + 1
-    change.update(table, table.c.name == model, last_version=number)
-    return number
+    return int(taken)
 
 
 def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
@@ -272,32 +272,53 @@ def version_of_run(store: Store, run_id: str) -> ModelVersion | None:
 
 
 def list_versions(store: Store, wanted: VersionFilter = _ALL, *, limit: int | None = None) -> list[ModelVersion]:
-    """Return the versions that are wanted, newest first."""
+    """Return the versions that are wanted, newest first.
+
+    Labels that few versions have are looked up first, and only these versions looked at. Otherwise all are gone through
+    from the newest on until there are enough, so that neither takes longer the more versions there are.
+    """
+    with store.reader.connect() as connection:
+        conditions, values = _conditions(connection, wanted)
+        # Numbers are given in the order of time, and within a model an index has them in order.
+        order = "created_at DESC, version DESC" if wanted.model is None else "version DESC"
+        statement = (
+            f"SELECT id FROM model_versions WHERE {' AND '.join(conditions)} "  # noqa: S608 - ours
+            f"ORDER BY {order} LIMIT ?"
+        )
+        ids = [row[0] for row in rows(connection, statement, [*values, -1 if limit is None else limit])]
+        return load_versions(connection, ids)
+
+
+def _conditions(connection: sa.Connection, wanted: VersionFilter) -> tuple[list[str], list[object]]:
+    """Return what holds for the rows that are wanted, as SQL and the values for its question marks."""
     conditions, values = ["1"], list[object]()
-    for column, value in (("model", wanted.model), ("framework", wanted.framework), ("run_id", wanted.run_id)):
-        if value is not None:
-            conditions.append(f"{column} = ?")
-            values.append(value)
+    few: list[str] | None = None
     for table, named in (("version_tags", wanted.tags), ("version_properties", wanted.properties)):
         for name, value in named.items():
-            alike, given = ("", [name]) if value is None else (" AND value = ?", [name, value])
-            conditions.append(f"id IN (SELECT version_id FROM {table} WHERE name = ?{alike})")  # noqa: S608 - ours
+            alike, given = ("name = ?", [name]) if value is None else ("name = ? AND value = ?", [name, value])
+            query = f"SELECT version_id FROM {table} WHERE {alike} LIMIT {_FEW + 1}"  # noqa: S608 - ours
+            found = [row[0] for row in rows(connection, query, given)] if few is None else []
+            if few is None and len(found) <= _FEW:
+                few = found
+                continue
+            conditions.append(f"EXISTS (SELECT 1 FROM {table} WHERE version_id = model_versions.id AND {alike})")  # noqa: S608 - ours
             values += given
+    if few is not None:
+        conditions.append(f"id IN ({marks(len(few))})")
+        values += few
+    for column, only in (("model", wanted.model), ("framework", wanted.framework), ("run_id", wanted.run_id)):
+        if only is not None:
+            conditions.append(f"{column} = ?")
+            values.append(only)
     if wanted.dataset_version_id is not None:
         linked = "SELECT version_id FROM version_datasets WHERE dataset_version_id = ?"
         read = "SELECT run_id FROM run_datasets WHERE dataset_version_id = ?"
         conditions.append(f"(id IN ({linked}) OR run_id IN ({read}))")
         values += [wanted.dataset_version_id] * 2
     if wanted.is_latest:
-        others = "SELECT MAX(version) FROM model_versions AS others WHERE others.model = model_versions.model"
-        conditions.append(f"version = ({others})")
-    statement = (
-        f"SELECT id FROM model_versions WHERE {' AND '.join(conditions)} "  # noqa: S608 - ours
-        "ORDER BY created_at DESC, version DESC LIMIT ?"
-    )
-    with store.reader.connect() as connection:
-        ids = [row[0] for row in rows(connection, statement, [*values, -1 if limit is None else limit])]
-        return load_versions(connection, ids)
+        newest = "SELECT MAX(version) FROM model_versions AS others WHERE others.model = models.name"
+        conditions.append(f"(model, version) IN (SELECT name, ({newest}) FROM models)")  # noqa: S608 - ours
+    return conditions, values
 
 
 def blob_digests(connection: sa.Connection) -> set[str]:
