@@ -1,6 +1,7 @@
 """A version with its lineage goes to another workspace as one file, which is believed in nothing."""
 
 import json
+import random
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 from models.served import Wright
 
 import modelwright
-from modelwright.errors import ExportInvalid, ExportTooNew, FileInTheWay, NameInvalid, SourceMissing, VersionDamaged
+from modelwright.errors import ExportInvalid, ExportTooNew, FileInTheWay, FolderNotWritable, NameInvalid, VersionDamaged
 from modelwright.lifecycle import reproduction, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import exporting, importing, packages
@@ -88,7 +89,7 @@ def test_one_version_gives_one_file(workspace: Store, exported: Path) -> None:
     assert exported.read_bytes() == exported.with_name("second.zip").read_bytes()
     with pytest.raises(FileInTheWay):
         exporting.export(workspace, "churn:1", exported)
-    with pytest.raises(SourceMissing):
+    with pytest.raises(FolderNotWritable):
         exporting.export(workspace, "churn:1", exported.parent / "gone" / "churn.zip")
     assert not list(exported.parent.glob(".churn.zip*"))
 
@@ -220,6 +221,20 @@ def test_a_changed_or_cut_file_is_refused(elsewhere: Store, exported: Path) -> N
         with pytest.raises(ExportInvalid):
             _import(elsewhere, exported)
     _took_nothing(elsewhere)
+
+
+def test_whatever_is_changed_in_a_file_it_is_refused_or_the_same(elsewhere: Store, exported: Path) -> None:
+    whole, chance = exported.read_bytes(), random.Random(0)
+    for _ in range(150):
+        content = bytearray(whole)
+        content[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        exported.write_bytes(content)
+        try:
+            found = _import(elsewhere, exported).version
+        except (ExportInvalid, ExportTooNew):
+            continue
+        assert packages.verify(elsewhere, found) == []
+        assert found.metrics["mse"] == 3.0
 
 
 # --- a version that was trained: it is deployed and made again where it arrives ---

@@ -23,6 +23,8 @@ from modelwright.errors import (
     VersionIncomplete,
     VersionNotRegistrable,
 )
+from modelwright.lifecycle import reproduction
+from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
 from modelwright.records import BuiltEnvironment
 from modelwright.serving import deployments
@@ -271,7 +273,7 @@ def test_a_description_of_mlflow_that_cannot_be_read_is_refused(mlflow: Path, wr
         wright("register", "saved", "--name", "churn")
 
 
-def test_files_of_a_tracked_script_are_registered_with_its_run(folder: Path, wright: Wright) -> None:
+def test_files_of_a_tracked_script_are_registered_with_its_run(folder: Path, workspace: Store, wright: Wright) -> None:
     (folder / "a.pkl").write_text("a")
     (folder / "b.pkl").write_text("b")
     with modelwright.start_run("search", tags={"kind": "ridge"}) as run:
@@ -285,6 +287,8 @@ def test_files_of_a_tracked_script_are_registered_with_its_run(folder: Path, wri
     assert wright("register", run.id, "--name", "churn", "--path", "a.pkl").startswith("churn:1\n")
     assert wright("register", run.id, "--name", "churn", "--path", "b.pkl").startswith("churn:2\n")
     assert [each["version"] for each in wright("list", "--run", run.id, "--json")] == [2, 1]
+    with pytest.raises(VersionIncomplete, match="there are no steps to repeat"):
+        reproduction.reproduce(Session(workspace, "ada"), "churn:1")
     with pytest.raises(SourceMissing, match=r'"c\.pkl" cannot be registered'):
         wright("register", run.id, "--name", "churn", "--path", "c.pkl")
 

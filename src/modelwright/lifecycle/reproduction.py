@@ -115,8 +115,8 @@ class _Attempts:
 def reproduce(session: Session, reference: str) -> Reproduction:
     """Make the version again and compare it, in this order: the bytes of its files, its predictions, its metrics.
 
-    Raises ModelMissing, and VersionIncomplete for one that was made elsewhere. That it cannot be made, or is another
-    one, is a result with its cause and no error.
+    Raises ModelMissing, and VersionIncomplete for one that was made elsewhere or by a tracked script. That it cannot be
+    made, or is another one, is a result with its cause and no error.
     """
     store = session.store
     version = models.find_version(store, reference)
@@ -124,6 +124,9 @@ def reproduce(session: Session, reference: str) -> Reproduction:
         reason = "was made elsewhere: there is no run to repeat"
         raise VersionIncomplete(version=version.reference, reason=reason, next=f"wright model show {version.reference}")
     origin = runs.get_run(store, version.run_id)
+    if not any(each.path == f"code/{manifests.MANIFEST_FILE}" for each in origin.artifacts):
+        reason = f"was made by {origin.id}, which is of no project: there are no steps to repeat"
+        raise VersionIncomplete(version=version.reference, reason=reason, next=f"wright run show {origin.id}")
     with session.stage("data", f"looking at the data of {version.reference}") as stage:
         missing = _missing_data(store, origin)
         stage.decided = f"{len(missing)} of it changed or gone" if missing else "all of it is as it was"

@@ -7,6 +7,7 @@ gives one file. Reading believes nothing: only these names, only plain files, ev
 import json
 import re
 import stat
+import struct
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -108,7 +109,7 @@ def read(path: Path, folder: Path) -> Bundle:
             for digest, size in sizes.items():
                 _extract(archive, entries[f"{_BLOBS}{digest}"], folder / digest, size=size, path=path)
             return bundle
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, ValueError, KeyError, struct.error, RuntimeError) as error:
         raise ExportInvalid(path=path, reason=f"it is no whole zip archive: {error}") from error
     except OSError as error:
         raise ExportInvalid(path=path, reason=error.strerror or str(error)) from error

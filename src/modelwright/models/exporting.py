@@ -13,7 +13,6 @@ from modelwright.errors import (
     FileBusy,
     FileInTheWay,
     FolderNotWritable,
-    SourceMissing,
     VersionDamaged,
 )
 from modelwright.models import bundles
@@ -32,14 +31,15 @@ def export(store: Store, reference: str, path: Path, *, has_data: bool = False) 
     With it go its run, the code and files of that, locks with wheels that no index has, and the proof. Datasets go by
     name and digest, and when it `has_data` with their bytes.
 
-    Raises ModelMissing, FileInTheWay, VersionDamaged, and for data that is another now DatasetChanged and DatasetGone.
+    Raises ModelMissing, FileInTheWay, FolderNotWritable, VersionDamaged, and for data that is another now DatasetChanged
+    and DatasetGone.
     """
     version = models.find_version(store, reference)
     path = path.absolute()
     if os.path.lexists(path):
         raise FileInTheWay(path=path)
     if not path.parent.is_dir():
-        raise SourceMissing(path=path.parent, reason="there is no such folder to write to", folder=path.parent.parent)
+        raise FolderNotWritable(folder=path.parent, reason="there is no such folder", option="another FILE")
     bundle, elsewhere = _collect(store, version, has_data=has_data)
 
     def blob(digest: str, folder: Path) -> Path:
@@ -64,7 +64,7 @@ def export(store: Store, reference: str, path: Path, *, has_data: bool = False) 
             bundles.write(bundle, unfinished, blob=blob, scratch=scratch)
         _publish(unfinished, path)
     except OSError as error:
-        raise FolderNotWritable(folder=path.parent, reason=error.strerror or error, option="another path") from error
+        raise FolderNotWritable(folder=path.parent, reason=error.strerror or error, option="another FILE") from error
     finally:
         unfinished.unlink(missing_ok=True)
     return version

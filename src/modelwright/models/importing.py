@@ -11,7 +11,7 @@ from modelwright.datasets.adding import check_name as check_dataset_name
 from modelwright.datasets.versions import content_digest
 from modelwright.environments.locking import read_lock
 from modelwright.environments.wheels import sha256_of
-from modelwright.errors import ExportInvalid, NameInvalid, SourceMissing
+from modelwright.errors import ExportInvalid, NameInvalid
 from modelwright.models import bundles, packages
 from modelwright.models.bundles import Bundle
 from modelwright.models.registry import Changing, check_name
@@ -36,10 +36,8 @@ def import_version(store: Store, path: Path, *, name: str | None = None, changin
     """Make the version in the export at `path` the next one of its model, or of `name`, with its lineage.
 
     What is there already, from this export or because it was made here, is given back. Nothing of the export is run,
-    and nothing is taken before all of it was checked. Raises SourceMissing, ExportInvalid, ExportTooNew, NameInvalid.
+    and nothing is taken before all of it was checked. Raises ExportInvalid, ExportTooNew, NameInvalid.
     """
-    if not path.is_file():
-        raise SourceMissing(path=path, reason="there is no such file", folder=path.absolute().parent)
     with claims.scratch_folder(store) as scratch:
         bundle = bundles.read(path, scratch)
         _check(bundle, scratch, path)
@@ -86,13 +84,15 @@ def _check(bundle: Bundle, blobs: Path, path: Path) -> None:
 
 
 def _contradictions(bundle: Bundle, blobs: Path) -> Iterator[str]:
-    version, run = bundle.version, bundle.run
+    version = bundle.version
     digests = {each.path: each.digest for each in version.files}
     manifest = digests.get(packages.MANIFEST)
     if manifest is None or manifest != version.digest:
         yield "its version's digest is not that of its package"
-    elif json.loads((blobs / manifest).read_bytes())["files"] | {packages.MANIFEST: manifest} != digests:
+    elif _described(blobs / manifest) | {packages.MANIFEST: manifest} != digests:
         yield "its files are not those of its package"
+    if any((blobs / each.digest).stat().st_size != each.size_bytes for each in version.files):
+        yield "its files have other sizes"
     for lock in bundle.locks:
         if read_lock(lock.text, python_version=lock.python_version, platform=lock.platform).digest != lock.digest:
             yield f'environment "{lock.digest}" has another digest'
@@ -102,11 +102,26 @@ def _contradictions(bundle: Bundle, blobs: Path) -> Iterator[str]:
     for each in bundle.datasets:
         if content_digest({file.path: file.digest for file in each.files}) != each.digest:
             yield f'dataset version "{each.reference}" has another digest'
+    if not _is_whole(bundle):
+        yield "something that its version refers to is not in it"
+
+
+def _is_whole(bundle: Bundle) -> bool:
+    """Whether everything that the version and its run refer to is in the bundle."""
+    version, run = bundle.version, bundle.run
     needed = {version.environment_digest, run.environment_digest if run else None} - {None, ""}
     named = {each.reference for each in (*version.datasets, *bundle.read)}
     has_all = needed <= {each.digest for each in bundle.locks} and named <= {each.reference for each in bundle.datasets}
-    if not has_all or version.run_id != (run.id if run else None):
-        yield "something that its version refers to is not in it"
+    return has_all and version.run_id == (run.id if run else None)
+
+
+def _described(manifest: Path) -> dict[str, object]:
+    """Return the digests that a package's manifest names; none for one that is no manifest."""
+    try:
+        files = json.loads(manifest.read_bytes())["files"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return files if isinstance(files, dict) else {}
 
 
 def _check_names(bundle: Bundle, path: Path) -> None:
