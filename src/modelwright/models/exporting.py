@@ -28,11 +28,11 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 def export(store: Store, reference: str, path: Path, *, has_data: bool = False) -> ModelVersion:
     """Write the version that `reference` names, with its lineage, to a new file; return the version.
 
-    With it go its run, the code and files of that, locks with wheels that no index has, and the proof. Datasets go by
+    With it go its run, its code and files, locks with wheels that no index has, and the proof. Datasets go by
     name and digest, and when it `has_data` with their bytes.
 
-    Raises ModelMissing, FileInTheWay, FolderNotWritable, VersionDamaged, and for data that is another now DatasetChanged
-    and DatasetGone.
+    Raises ModelMissing, FileInTheWay, FolderNotWritable, VersionDamaged, and for data that is not what it was
+    DatasetChanged and DatasetGone.
     """
     version = models.find_version(store, reference)
     path = path.absolute()

@@ -93,6 +93,13 @@ def _contradictions(bundle: Bundle, blobs: Path) -> Iterator[str]:
         yield "its files are not those of its package"
     if any((blobs / each.digest).stat().st_size != each.size_bytes for each in version.files):
         yield "its files have other sizes"
+    if not _is_whole(bundle):
+        yield "something that its version refers to is not in it"
+    yield from _misnamed(bundle, blobs)
+
+
+def _misnamed(bundle: Bundle, blobs: Path) -> Iterator[str]:
+    """Give what of the lineage has another digest than it says."""
     for lock in bundle.locks:
         if read_lock(lock.text, python_version=lock.python_version, platform=lock.platform).digest != lock.digest:
             yield f'environment "{lock.digest}" has another digest'
@@ -102,8 +109,6 @@ def _contradictions(bundle: Bundle, blobs: Path) -> Iterator[str]:
     for each in bundle.datasets:
         if content_digest({file.path: file.digest for file in each.files}) != each.digest:
             yield f'dataset version "{each.reference}" has another digest'
-    if not _is_whole(bundle):
-        yield "something that its version refers to is not in it"
 
 
 def _is_whole(bundle: Bundle) -> bool:

@@ -19,7 +19,9 @@ from modelwright.store.loading import marks, rows
 _ALL = VersionFilter()
 _LONGEST_NUMBER = 9  # more digits than a column of whole numbers holds in every database
 _FEW = 100
-_MOST_VALUES = 500  # a statement of SQLite takes only so many
+# So many versions are asked for at once: few different statements, since SQLite takes longer to read a new one than to
+# answer it, and none with more than 500 values.
+_BATCHES = (1, 10, 80)
 
 _VERSIONS = (
     "SELECT id, model, version, digest, framework, signature, run_id, proof_id, environment_digest, created_at, "
@@ -331,12 +333,14 @@ def blob_digests(connection: sa.Connection) -> set[str]:
 def load_versions(connection: sa.Connection, version_ids: Sequence[str]) -> list[ModelVersion]:
     """Return the versions of these ids, in their order."""
     found: dict[str, ModelVersion] = {}
-    for start in range(0, len(version_ids), _MOST_VALUES // 6):
-        some = version_ids[start : start + _MOST_VALUES // 6]
+    for start in range(0, len(version_ids), _BATCHES[-1]):
+        some = version_ids[start : start + _BATCHES[-1]]
         parts: dict[str, list[tuple[Any, ...]]] = {each: [] for each in some}
-        for row in rows(connection, _PARTS.format(marks(len(some))), [*some] * 6):
+        count = next(size for size in _BATCHES if size >= len(some))
+        asked = [*some, *[""] * (count - len(some))]
+        for row in rows(connection, _PARTS.format(marks(count)), asked * 6):
             parts[row[1]].append(row)
-        for row in rows(connection, _VERSIONS.format(marks(len(some))), some):
+        for row in rows(connection, _VERSIONS.format(marks(count)), asked):
             found[row[0]] = _version(row, parts[row[0]])
     return [found[each] for each in version_ids]
 
