@@ -232,8 +232,8 @@ def compare(ours: Peer, theirs: Peer, *, folder: Path) -> None:
                 number = chance.randrange(size // SAME_AREA)
                 mine, other = (peer.ask(name, number, times) for peer in (ours, theirs))
                 if mine[2] != other[2]:
-                    told = f"{name}: ours says {mine[2]}, MLflow {other[2]}"
-                    raise SystemExit(told)
+                    wrong = f"{name}: ours says {mine[2]}, MLflow {other[2]}"
+                    raise SystemExit(wrong)
                 turns.append((*mine[:2], *other[:2]))
             told = [statistics.median(each) for each in zip(*turns[1:], strict=True)]
             ratio, of_cpu = (statistics.median(each[n + 2] / each[n] for each in turns[1:]) for n in (0, 1))
