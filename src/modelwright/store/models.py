@@ -41,7 +41,7 @@ _PARTS = (
 _BY_ALIAS = "SELECT version_id FROM aliases WHERE model = ? AND alias = ?"
 _BY_NUMBER = "SELECT id FROM model_versions WHERE model = ? AND version = ?"
 _LATEST = "SELECT id FROM model_versions WHERE model = ? ORDER BY version DESC LIMIT 1"
-_NEXT = "UPDATE models SET last_version = last_version + 1 WHERE name = ? RETURNING last_version"
+_HIGHEST = "SELECT last_version FROM models WHERE name = ?"
 _OF_RUN = "SELECT id FROM model_versions WHERE run_id = ? ORDER BY created_at LIMIT 1"
 
 
@@ -116,11 +116,14 @@ def add_version(change: Change, version: ModelVersion, *, datasets: Sequence[tup
 
 def _next_number(change: Change, model: str) -> int:
     """Return the number that no version of `model` ever had; the caller records the version that gets it."""
-    taken = change.connection.exec_driver_sql(_NEXT, (model,)).scalar()
-    if taken is None:
-        change.insert(schema.models, {"name": model, "last_version": 1, "created_at": change.at})
+    table = schema.models
+    known = rows(change.connection, _HIGHEST, (model,))
+    if not known:
+        change.insert(table, {"name": model, "last_version": 1, "created_at": change.at})
         return 1
-    return int(taken)
+    number: int = known[0][0] + 1
+    change.update(table, table.c.name == model, last_version=number)
+    return number
 
 
 def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
