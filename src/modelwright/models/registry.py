@@ -1,7 +1,7 @@
 """Registers versions: bytes first, then every row, the audit record and the event in one transaction."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -80,7 +80,7 @@ def register_run(
     check_run(run)
     source = {"kind": "run", "run": run.id, **({"paths": ", ".join(paths)} if paths else {})}
     check_labels(store, model, labels)
-    known = version_of(store, run, model=model, paths=source.get("paths"))
+    known = version_of(store, run, model=model, paths=paths)
     if known:
         return known
     with packing.packaged(store, run, environment=environment, paths=paths) as package:
@@ -107,7 +107,7 @@ def register_files(
     check_labels(store, model, labels)
     if run is not None:
         check_run(run)
-        known = version_of(store, run, model=model, paths=source.told.get("paths"))
+        known = version_of(store, run, model=model, paths=source.paths)
         if known:
             return known
     with packing.assembled(store, source, model=model, trial=trial, given=found.signature) as package:
@@ -142,10 +142,10 @@ def check_labels(store: Store, model: str, labels: Labels) -> None:
             raise _again(known[0].reference, labels)
 
 
-def version_of(store: Store, run: Run, *, model: str, paths: str | None) -> ModelVersion | None:
+def version_of(store: Store, run: Run, *, model: str, paths: Sequence[str] = ()) -> ModelVersion | None:
     """Return the version of `model` that a run became already, by all its files or by the same choice of them."""
     known = models.list_versions(store, VersionFilter(model=model, run_id=run.id))
-    return next((each for each in reversed(known) if each.source.get("paths") == paths), None)
+    return next((each for each in reversed(known) if each.source.get("paths", "") == ", ".join(paths)), None)
 
 
 def _draft(

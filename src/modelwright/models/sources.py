@@ -17,12 +17,14 @@ OUTPUTS = "outputs/"
 class Source:
     """Files that are to become a version: where each is, by its place among the version's files.
 
-    `told` is what the version says of where it came from. An empty folder is named, since it has no file to tell of it.
+    `told` is what the version says of where it came from, and `paths` what chose among all files. An empty folder is
+    named, since it has no file to tell of it.
     """
 
     files: Mapping[str, Path]
     empty_folders: tuple[str, ...] = ()
     told: Mapping[str, str] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
 
 
 def files_at(named: Sequence[str], *, paths: Sequence[str], model: str, start: Path, workspace: Path) -> Source:
@@ -71,7 +73,8 @@ def outputs_of(store: Store, run: Run, *, paths: Sequence[str], folder: Path) ->
     for path in chosen(written, paths, within=run.id):
         files[path] = folder / path
         store.blobs.export(written[path].digest, files[path])
-    return Source(files, (), {"kind": "run", "run": run.id, **({"paths": ", ".join(paths)} if paths else {})})
+    told = {"kind": "run", "run": run.id, **({"paths": ", ".join(paths)} if paths else {})}
+    return Source(files, (), told, tuple(paths))
 
 
 def chosen(files: Collection[str], paths: Sequence[str], *, within: str) -> list[str]:
