@@ -63,6 +63,13 @@ def test_the_first_model_passes_the_gate_and_becomes_champion(store: Store, trai
     assert audit.list_events(store, subject="models/small@champion")
 
 
+def test_the_reason_of_a_registration_is_that_of_the_alias_too(store: Store, trainable: Path) -> None:
+    trained = _train(store, trainable)
+    training.register(Session(store, "ada", why="asked for"), trained.run.id)
+    for subject in ("models/small:1", "models/small@champion"):
+        assert [each["why"] for each in audit.list_audit_records(store, subject=subject)] == ["asked for"]
+
+
 def test_an_equal_model_is_not_better_and_cancels_its_run(store: Store, trainable: Path) -> None:
     _register(store, trainable)
     with pytest.raises(NotBetter, match=r"not better than small:1, nothing registered: error is 1\.5"):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def show_registered(registered: "Registered") -> None:
     """Print a new version, what was understood of its files, and what to do next."""
+    from modelwright.models import packages
+
     version, told = registered.version, registered.mlflow
     click.echo(version.reference)
     if told:
@@ -24,10 +26,8 @@ def show_registered(registered: "Registered") -> None:
         click.echo(
             f"  signature: {_columns(told.signature)}; needs: {', '.join(told.requirements) or 'nothing is said'}"
         )
-    if version.environment_digest and any(each.path == "expected.json" for each in version.files):
-        click.echo(f"  next: wright endpoint deploy {version.reference}")
-    else:
-        click.echo(f"  next: wright model show {version.reference}")
+    command = "model show" if packages.lacks(version) else "endpoint deploy"
+    click.echo(f"  next: wright {command} {version.reference}")
 
 
 def show_versions(found: Sequence["ModelVersion"], *, is_filtered: bool) -> None:

@@ -20,7 +20,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset version that the version has to do with, and in which role; `run` is that of what its run read."""
+    """A dataset version that the version is linked with, or that its run read or wrote, and in which role."""
 
     role: str
     version: DatasetVersion
@@ -47,14 +47,13 @@ def describe_version(store: Store, reference: str) -> VersionReport:
     run = runs.get_run(store, version.run_id) if version.run_id else None
     digest = version.environment_digest
     named = environments.list_environment_versions(store, digest=digest) if digest else []
-    linked = [Data(each.role, datasets.find_dataset_version(store, each.reference)) for each in version.datasets]
-    read = [Data("run", each) for each in run.datasets] if run else []
+    links = (*version.datasets, *(runs.list_dataset_links(store, run.id) if run else ()))
     return VersionReport(
         version=version,
         run=run,
         proof=projects.find_proof(store, version.proof_id) if version.proof_id else None,
         environments=tuple(f"{each.name}:{each.version}" for each in named),
-        data=(*linked, *read),
+        data=tuple(Data(each.role, datasets.find_dataset_version(store, each.reference)) for each in links),
         parent=models.get_version(store, version.parent_id).reference if version.parent_id else None,
         derived=tuple(models.list_derived(store, version.id)),
         placed=tuple(_placed(store, endpoints.list_deployments(store, version_id=version.id))),

@@ -1,5 +1,6 @@
 """The model package: the folder format of a version, restored from the store with every byte compared."""
 
+import contextlib
 import json
 import logging
 import os
@@ -57,6 +58,8 @@ def restore(store: Store, version: ModelVersion) -> Path:
         made = scratch / "package"
         lay_out(store, version, made)
         folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(scratch / "damaged")
         _put_in_place(made, folder)
     return folder
 
@@ -200,15 +203,9 @@ def _manifest(package: Path) -> dict[str, object]:
 
 
 def _put_in_place(made: Path, folder: Path) -> None:
-    """Move a finished package to its place; what another process put there meanwhile is as good, and replaced."""
-    old = made.with_name("old")
-    while True:
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-        else:
-            return
+    """Move a finished package to its place; what another process put there meanwhile is as good."""
+    try:
+        made.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
