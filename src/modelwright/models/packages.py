@@ -48,6 +48,7 @@ def restore(store: Store, version: ModelVersion) -> Path:
     where scoring scripts written for Azure Machine Learning look for them. Raises VersionDamaged.
     """
     folder = package_folder(store, version)
+    is_replaced = folder.exists()
     if (folder / MANIFEST).is_file():
         faults = _faults_in(folder, version, _digests_in(store, folder, version))
         if not faults and _has_folders(folder):
@@ -58,8 +59,9 @@ def restore(store: Store, version: ModelVersion) -> Path:
         made = scratch / "package"
         lay_out(store, version, made)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            folder.rename(scratch / "damaged")
+        if is_replaced:
+            with contextlib.suppress(FileNotFoundError):
+                folder.rename(scratch / "damaged")
         _put_in_place(made, folder)
     return folder
 

@@ -321,8 +321,8 @@ def _conditions(connection: sa.Connection, wanted: VersionFilter) -> tuple[list[
         conditions.append(f"(id IN ({linked}) OR run_id IN ({read}))")
         values += [wanted.dataset_version_id] * 2
     if wanted.is_latest:
-        newest = "SELECT MAX(version) FROM model_versions AS others WHERE others.model = models.name"
-        conditions.append(f"(model, version) IN (SELECT name, ({newest}) FROM models)")  # noqa: S608 - ours
+        newest = "SELECT id FROM model_versions AS others WHERE model = models.name ORDER BY version DESC LIMIT 1"
+        conditions.append(f"id IN (SELECT ({newest}) FROM models)")  # noqa: S608 - ours
     return conditions, values
 
 
