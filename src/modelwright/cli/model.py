@@ -145,7 +145,7 @@ def list_(  # noqa: PLR0913 - one for each option
 @output.json_option
 def show(reference: str, *, as_json: bool) -> None:
     """Show a version with all that is known of it, named as churn:3, churn@champion, or churn for the newest."""
-    from modelwright.lifecycle.describing import describe_version
+    from modelwright.lifecycle.version_reports import describe_version
 
     with output.opened_store() as store:
         found = describe_version(store, reference)

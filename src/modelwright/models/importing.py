@@ -14,11 +14,11 @@ from modelwright.environments.wheels import sha256_of
 from modelwright.errors import ExportInvalid, NameInvalid
 from modelwright.models import bundles, packages
 from modelwright.models.bundles import Bundle
-from modelwright.models.registry import Changing, check_name
+from modelwright.models.registry import check_name
 from modelwright.records import DatasetVersion, ModelVersion, Storage, VersionFilter
 from modelwright.store import claims, datasets, environments, imports, models, runs
 from modelwright.store.blobs import digest_of
-from modelwright.store.changes import Change
+from modelwright.store.changes import Change, Changing
 from modelwright.store.database import Store
 
 _ORIGIN = "origin.id"

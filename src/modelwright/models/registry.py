@@ -1,8 +1,7 @@
 """Registers versions: bytes first, then every row, the audit record and the event in one transaction."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from modelwright import records
@@ -13,14 +12,11 @@ from modelwright.models.packing import Package, Trial
 from modelwright.models.sources import Source
 from modelwright.records import BuiltEnvironment, DatasetLink, ModelVersion, Run, Status, VersionFilter
 from modelwright.store import datasets, models
-from modelwright.store.changes import Change
+from modelwright.store.changes import Change, Changing
 from modelwright.store.database import Store
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
 NAME_RULE = "letters, digits, '-', '.' and '_', at most 255, the first a letter or digit"
-
-# Opens a transaction in somebody's name and for a reason.
-Changing = Callable[[], AbstractContextManager[Change]]
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,10 @@ def inserting(
     return str(compiled), [(name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order]
 
 
+# Opens a transaction in somebody's name and for somebody's reason.
+Changing = Callable[[], contextlib.AbstractContextManager[Change]]
+
+
 @contextlib.contextmanager
 def change(store: Store, *, actor: str, why: str = "") -> Iterator[Change]:
     """Open a transaction for writing; commit at the end of the block, undo everything when it raises."""
