@@ -9,8 +9,8 @@ from modelwright.cli import output
 from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
-    from modelwright.lifecycle.version_reports import Placed, VersionReport
     from modelwright.lifecycle.registering import Registered
+    from modelwright.lifecycle.version_reports import Placed, VersionReport
     from modelwright.models.packages import Fault
     from modelwright.records import ModelVersion, PackageFile
 
