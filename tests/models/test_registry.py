@@ -1,22 +1,19 @@
 """The gate, packages and the registry, by way of training."""
 
 import json
-import multiprocessing
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from modelwright import records
 from modelwright.errors import GateWithoutMetric, MetricMissing, ModelMissing, NameInvalid, NotBetter, RunNotRegistrable
 from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages, registry
 from modelwright.projects.manifest import read_manifest
 from modelwright.records import BuiltEnvironment, ModelVersion, Status
-from modelwright.store import audit, database, models, runs
-from modelwright.store.changes import change
+from modelwright.store import audit, models, runs
 from modelwright.store.database import Store
 
 
@@ -211,16 +208,3 @@ def test_a_flat_project_of_an_older_version_is_run_and_registered(
 def test_a_package_that_does_not_name_its_script_has_it_at_its_root(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"format": "modelwright-package", "format_version": 1}')
     assert packages.scoring_script(tmp_path) == tmp_path / "score.py"
-
-
-def _add(folder: Path, version: ModelVersion) -> int:
-    store = database.open_store(folder)
-    with change(store, actor="ada") as opened:
-        return models.add_version(opened, replace(version, id=records.new_id("version"), files=())).version
-
-
-def test_twenty_registrations_at_once_get_twenty_consecutive_numbers(store: Store, trainable: Path) -> None:
-    version = _register(store, trainable)
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        numbers = pool.starmap(_add, [(store.folder, version)] * 20)
-    assert sorted(numbers) == list(range(2, 22))
