@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from modelwright.errors import GateWithoutMetric, MetricMissing, ModelMissing, NameInvalid, NotBetter, RunNotRegistrable
+from modelwright.errors import (
+    GateWithoutMetric,
+    MetricMissing,
+    ModelMissing,
+    NameInvalid,
+    NotBetter,
+    RunNotRegistrable,
+    SourceMissing,
+)
 from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages, registry
@@ -134,6 +142,23 @@ def test_a_run_is_registered_once(store: Store, trainable: Path) -> None:
     first = training.register(Session(store, "ada"), trained.run.id)
     assert training.register(Session(store, "ada"), trained.run.id).reference == first.reference
     assert len(models.list_versions(store)) == 1
+
+
+def test_files_of_a_run_are_chosen_and_another_name_is_another_model(store: Store, trainable: Path) -> None:
+    code = (trainable / "src" / "small" / "train.py").read_text()
+    notes = '    Path(output_folder, "notes.txt").write_text("not the model")\n'
+    (trainable / "src" / "small" / "train.py").write_text(code.rstrip() + "\n" + notes)
+    session, run = Session(store, "ada"), _train(store, trainable).run
+
+    whole = training.register(session, run.id)
+    assert {"model/deep/model.pkl", "model/notes.txt"} < {each.path for each in whole.files}
+    chosen = training.register(session, run.id, paths=("deep",))
+    assert [each.path for each in packages.model_files(chosen)] == ["model/deep/model.pkl"]
+    assert [each.reference for each in (whole, chosen)] == ["small:1", "small:2"]
+    assert training.register(session, run.id, paths=("deep",)).reference == "small:2"
+    assert training.register(session, run.id, model="other").reference == "other:1"
+    with pytest.raises(SourceMissing, match=f'"gone" cannot be registered: "{run.id}" has no such file'):
+        training.register(session, run.id, paths=("gone",))
 
 
 def test_a_run_that_wrote_no_model_is_not_registered(store: Store, trainable: Path) -> None:
