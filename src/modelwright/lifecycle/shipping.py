@@ -226,6 +226,7 @@ def _laid_out(session: Session, order: Order, studied: Study) -> Converted:
                 scoring=(studied.scoring.path, studied.scoring.digest) if studied.scoring else None,
                 removals=studied.plan.removals,
                 findings=studied.plan.findings,
+                functions=conversion.origins_of(studied, manifest),
             )
         stage.decided = f"{len(pins(environment.lock))} packages in the versions that the notebook ran with"
         stage.recorded = f"environment {environment.lock.digest[:12]}"

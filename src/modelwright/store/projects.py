@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from modelwright import records
-from modelwright.records import Comparison, Finding, Project, Proof, Removal
+from modelwright.records import Comparison, Finding, Origin, Project, Proof, Removal
 from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
@@ -38,8 +38,9 @@ def add_conversion(
     scoring: tuple[Path, str] | None,
     removals: Sequence[Removal],
     findings: Sequence[Finding],
+    functions: Sequence[Origin] = (),
 ) -> None:
-    """Record a conversion of the notebooks, each given as its path and digest."""
+    """Record a conversion of the notebooks, each given as its path and digest, and what its functions were made of."""
     training_notebook, training_digest = training
     scoring_notebook, scoring_digest = scoring or (None, None)
     change.insert(
@@ -53,6 +54,7 @@ def add_conversion(
             "scoring_digest": scoring_digest,
             "removals": [asdict(each) for each in removals],
             "findings": [asdict(each) for each in findings],
+            "functions": [asdict(each) for each in functions],
             "created_at": change.at,
         },
     )
