@@ -1084,3 +1084,24 @@ class EndpointRunning(ModelwrightError):
     status = 409
     problem = 'endpoint "{endpoint}" is running'
     remedy = "wright endpoint stop {endpoint}"
+
+
+# --- lineage ---------------------------------------------------------------------------------------------------------
+
+
+class LineageMissing(ModelwrightError):
+    """Nothing in the workspace, or more than one thing, is called so."""
+
+    code = "lineage-missing"
+    status = 404
+    problem = '{kind} "{name}": {reason}'
+    remedy = "{next}"
+
+
+class RequestMissing(ModelwrightError):
+    """No captured request has this id."""
+
+    code = "request-missing"
+    status = 404
+    problem = 'no captured request has the id "{request}"; {looked}'
+    remedy = "wright endpoint list; an answer's id is its header x-request-id"

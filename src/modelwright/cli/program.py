@@ -60,6 +60,8 @@ class LazyGroup(click.Group):
         "sweep": ("sweep", "Try a project with many parameters, and keep the best."),
         "model": ("model", "Register, list and show model versions."),
         "reproduce": ("reproduce", "Make a model version again from the record, and say how like it the new one is."),
+        "why": ("lineage", "Tell what a prediction, version, run or endpoint came of, to the notebook's cell."),
+        "impact": ("lineage", "Tell what depends on data, code, an environment, a run or a version."),
         "dataset": ("dataset", "Register data by name, read it back by version, see who used it."),
         "endpoint": ("endpoint", "Deploy, score, stop and look at endpoints."),
         "up": ("workspace", "Start the workspace's background services."),

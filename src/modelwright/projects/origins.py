@@ -48,7 +48,11 @@ def code_digest(definition: _Definition) -> str:
     from blake3 import blake3
 
     body = definition.body
-    if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+    if (
+        isinstance(body[0], ast.Expr)
+        and isinstance(body[0].value, ast.Constant)
+        and isinstance(body[0].value.value, str)
+    ):
         body = body[1:]
     return blake3("\n".join(map(ast.dump, (*_head(definition), *body))).encode()).hexdigest()
 
@@ -72,9 +76,7 @@ def _linked(
             yield each.notebook, each.cell, each.line
 
 
-def _cells(
-    lines: Iterable[tuple[str, int, int]], sources: Mapping[tuple[str, int], str]
-) -> Iterator[OriginCell]:
+def _cells(lines: Iterable[tuple[str, int, int]], sources: Mapping[tuple[str, int], str]) -> Iterator[OriginCell]:
     from blake3 import blake3
 
     by_cell: dict[tuple[str, int], list[int]] = {}

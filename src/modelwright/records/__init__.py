@@ -19,7 +19,18 @@ from modelwright.records.environments import (
 )
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
 from modelwright.records.ids import moment_of, new_id, new_request_id, now
-from modelwright.records.lineage import Direction, Edge, Gap, Key, Lineage, Node, NodeKind, Origin, OriginCell
+from modelwright.records.lineage import (
+    Conversion,
+    Direction,
+    Edge,
+    Gap,
+    Key,
+    Lineage,
+    Node,
+    NodeKind,
+    Origin,
+    OriginCell,
+)
 from modelwright.records.models import DatasetLink, ModelVersion, PackageFile, VersionFilter
 from modelwright.records.notebooks import (
     Beside,
@@ -59,6 +70,7 @@ __all__ = [
     "Cell",
     "Comparison",
     "Condition",
+    "Conversion",
     "DataKind",
     "Dataset",
     "DatasetFile",

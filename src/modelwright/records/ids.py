@@ -8,7 +8,7 @@ from uuid import UUID
 
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID = re.compile(rf"(?:[a-z]+_)?([0-7][{_BASE32}]{{9}})[{_BASE32}]{{16}}", re.ASCII)
-_UUID_7 = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?7[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}", re.ASCII | re.I)
+_UUID_7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 
 
 def new_id(prefix: str, *, milliseconds: int | None = None, randomness: bytes | None = None) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 
@@ -119,6 +120,21 @@ class Origin:
     file: str
     digest: str
     cells: tuple[OriginCell, ...]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One conversion of notebooks, each given as its path and digest, and what its functions were made of."""
+
+    id: str
+    training: tuple[str, str]
+    scoring: tuple[str, str] | None
+    functions: tuple[Origin, ...]
+
+    def notebook(self, name: str) -> tuple[str, str]:
+        """Return path and digest of the notebook whose file is called `name`."""
+        is_scoring = self.scoring is not None and PurePath(self.training[0]).name != name
+        return self.scoring if is_scoring and self.scoring else self.training
 
 
 def _by(edges: Iterable[Edge], *, is_up: bool) -> dict[Key, list[Edge]]:

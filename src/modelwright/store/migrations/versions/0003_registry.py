@@ -38,7 +38,10 @@ def upgrade() -> None:
     _link_audit_records()
     with op.batch_alter_table("conversions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("functions", sa.JSON(), server_default="[]", nullable=False))
+        batch_op.create_index(batch_op.f("ix_conversions_scoring_notebook"), ["scoring_notebook"])
+        batch_op.create_index(batch_op.f("ix_conversions_training_notebook"), ["training_notebook"])
     with op.batch_alter_table("pipeline_versions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_pipeline_versions_code_digest"), ["code_digest"])
         batch_op.create_index(batch_op.f("ix_pipeline_versions_environment_digest"), ["environment_digest"])
     with op.batch_alter_table("run_datasets", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_run_datasets_dataset_version_id"), ["dataset_version_id"])
