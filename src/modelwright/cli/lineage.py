@@ -16,7 +16,7 @@ from modelwright.records import NodeKind
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from modelwright.records import Key, Lineage
+    from modelwright.records import Key, Lineage, Node
 
 _REASONED = ("model", "run", "endpoint", "deployment", "dataset", "environment", "pipeline", "prediction")
 _USED = ("dataset", "run", "environment", "snapshot", "commit", "notebook", "model", "pipeline")
@@ -25,9 +25,9 @@ _ORDER = (
     NodeKind.ENDPOINT,
     NodeKind.DEPLOYMENT,
     NodeKind.MODEL,
+    NodeKind.RUN,
     NodeKind.VERDICT,
     NodeKind.PROOF,
-    NodeKind.RUN,
     NodeKind.PIPELINE,
     NodeKind.STEP,
     NodeKind.DATASET,
@@ -174,7 +174,7 @@ def _show_tree(found: "Lineage") -> None:
         if not again:
             shown.add(key)
             edges = [each for each in above.get(key, ()) if each.source.kind is not NodeKind.NOTEBOOK]
-            for edge in sorted(edges, key=lambda each: _place(each.source.kind)):
+            for edge in sorted(edges, key=lambda each: _place(found.nodes[each.source])):
                 grow(edge.source, edge.role, branch)
         return branch
 
@@ -205,8 +205,8 @@ def _show_users(found: "Lineage") -> None:
     output.show_table(("kind", "name", ""), rows, empty="")
 
 
-def _place(kind: NodeKind) -> int:
-    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
+def _place(node: "Node") -> tuple[int, int]:
+    return _ORDER.index(node.kind) if node.kind in _ORDER else len(_ORDER), node.facts.get("position", 0)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -24,7 +24,8 @@ _STYLE = Path(__file__).with_name("chart_style.css")
 _PAGE_STYLE = Path(__file__).with_name("chart_page_style.css")
 _SCRIPT = Path(__file__).with_name("chart_script.js")
 _WIDTH, _HEIGHT, _GAP, _SPACING, _MARGIN = 178, 50, 46, 64, 24
-_NAME_LETTERS, _LINE_LETTERS = 23, 28
+# Sizes of letters; wide ones take about this much of their height, others less.
+_NAME_SIZE, _LINE_SIZE, _WIDE, _NARROW = 12.5, 10.5, 0.72, 0.57
 # Where so many things of a kind would stand in one column, they are drawn as one.
 _MOST_OF_A_KIND = 12
 # These are told of by what they lead to: a cell names its notebook, an answered request its day.
@@ -218,13 +219,19 @@ def _box(chart: _Chart, key: Key, number: int) -> str:
         f'<rect class="box" width="{_WIDTH}" height="{_HEIGHT}" rx="7"/>'
         f'<rect class="mark" y="8" width="4" height="{_HEIGHT - 16}" rx="2"/>'
         f'<text class="kind" x="13" y="14">{box.kind}</text>'
-        f'<text class="name" x="13" y="29">{_shown(_cut(box.name, _NAME_LETTERS))}</text>'
-        f'<text class="line" x="13" y="43">{_shown(_cut(box.line, _LINE_LETTERS))}</text></a>'
+        f'<text class="name" x="13" y="29">{_shown(_cut(box.name, _NAME_SIZE))}</text>'
+        f'<text class="line" x="13" y="43">{_shown(_cut(box.line, _LINE_SIZE))}</text></a>'
     )
 
 
-def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+def _cut(text: str, size: float) -> str:
+    """Return as much of a text as a box has room for: a picture cannot measure its letters."""
+    room = (_WIDTH - 22) / size
+    for number, letter in enumerate(text):
+        room -= _WIDE if letter.isupper() or letter.isdigit() or letter in "mwMW_" else _NARROW
+        if room < 0:
+            return f"{text[: max(number - 1, 0)]}…"
+    return text
 
 
 # --- what is known ---

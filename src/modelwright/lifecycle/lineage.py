@@ -1,5 +1,6 @@
 """Why something is as it is: all that it came of, as far as the notebook's cell. And what depends on it."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
@@ -37,6 +38,7 @@ USED = (
     NodeKind.PIPELINE,
 )
 _VERSIONS_AT_ONCE = 100
+_SHOWN_DIGITS = 12
 _LIVE = ("starting", "healthy")
 
 
@@ -126,6 +128,9 @@ def _explained(
     if start is not None:
         found, known = lineage.walk(store, [start], Direction.UP)
         known = _told(store, known)
+        published = _published(known.values())
+        found += [edge for edge, _ in published]
+        known |= {commit.key: commit for _, commit in published if commit.key not in known}
     traced = cells.trace(store, known, found)
     gaps = [*_gaps([*known.values(), *nodes]), *traced.gaps]
     every = {each.key: each for each in nodes} | known | traced.nodes
@@ -240,11 +245,29 @@ def _subject(node: Node) -> str:
     return f"{folder}s/{names[node.kind]}" if node.kind in names else ""
 
 
-def _who(node: Node, said: Sequence[Said]) -> dict[str, str]:
+def _who(node: Node, said: Sequence[Said]) -> dict[str, Any]:
     """Return who made a thing, when and why: the first that is said of it, of a deployment what it began with."""
     if node.kind is NodeKind.DEPLOYMENT:
         said = [each for each in said if each.action == "deployment.started" and each.at == node.facts["created_at"]]
-    return {"by": said[0].actor, "at": said[0].at, "why": said[0].why} if said else {}
+    if not said:
+        return {}
+    who = {"by": said[0].actor, "at": said[0].at, "why": said[0].why}
+    if node.kind is NodeKind.PIPELINE:  # the commit that it was published at is on record there alone
+        after = json.loads(said[0].after)
+        who |= {name: after[name] for name in ("git_commit", "git_is_dirty") if name in after}
+    return who
+
+
+def _published(nodes: Iterable[Node]) -> list[tuple[Edge, Node]]:
+    """Return the commits that pipelines were published at, with the edges to their code."""
+    found = []
+    for each in nodes:
+        if each.kind is NodeKind.PIPELINE and "git_commit" in each.facts:
+            name = each.facts["git_commit"]
+            commit = Node(NodeKind.COMMIT, name, name[:_SHOWN_DIGITS])
+            role = "with changes" if each.facts["git_is_dirty"] else ""
+            found.append((Edge(commit.key, Key(NodeKind.SNAPSHOT, each.facts["code_digest"]), role), commit))
+    return found
 
 
 def _moved(said: Sequence[Said]) -> dict[str, str]:

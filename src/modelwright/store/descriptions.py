@@ -11,7 +11,7 @@ from modelwright.store.loading import marks, rows
 _MOST_VALUES = 500  # a statement of SQLite takes only so many
 _SHOWN_DIGITS = 12
 
-_SAID = "SELECT subject, action, at, actor, why FROM audit_records WHERE subject IN ({}) ORDER BY sequence"
+_SAID = "SELECT subject, action, at, actor, why, after FROM audit_records WHERE subject IN ({}) ORDER BY sequence"
 _RUN_VALUES = (
     "SELECT run_id, 'parameters', name, value FROM run_parameters WHERE run_id IN ({0}) "
     "UNION ALL SELECT run_id, 'metrics', name, value FROM run_summaries WHERE run_id IN ({0})"
@@ -146,6 +146,7 @@ class Said(NamedTuple):
     at: str
     actor: str
     why: str
+    after: str  # as JSON
 
 
 def said(store: Store, subjects: Iterable[str]) -> dict[str, list[Said]]:

@@ -70,10 +70,10 @@ def walk(store: Store, starts: Iterable[Key], direction: Direction) -> tuple[lis
     with store.reader.connect() as connection:
         while waiting:
             ahead: dict[Key, None] = {}
-            for edge, is_passing in _edges(connection, waiting, direction):
+            for edge, is_end in _edges(connection, waiting, direction):
                 edges[edge] = None
                 far = edge.source if direction is Direction.UP else edge.target
-                if far not in seen and not is_passing:
+                if far not in seen and not is_end:
                     ahead[far] = None
             seen |= ahead  # what was seen is not walked on from again, so a circle ends
             waiting = list(ahead)
@@ -84,12 +84,11 @@ def walk(store: Store, starts: Iterable[Key], direction: Direction) -> tuple[lis
 def _edges(connection: sa.Connection, keys: Sequence[Key], direction: Direction) -> Iterator[tuple[Edge, bool]]:
     for kind, ids in by_kind(keys).items():
         for relation in _RELATIONS[direction].get(kind, ()):
-            source, target, is_passing = relation.source, relation.target, relation.is_passing
+            source, target, is_end = relation.source, relation.target, relation.ends is direction
             for some in chunks(ids):
                 for from_id, to_id, role in rows(connection, relation.statement(direction, len(some)), some):
                     if from_id is not None and to_id is not None:
-                        edge = Edge(Key(source, from_id), Key(target, to_id), role)
-                        yield edge, is_passing and direction is Direction.DOWN
+                        yield Edge(Key(source, from_id), Key(target, to_id), role), is_end
 
 
 def find(store: Store, kind: NodeKind, name: str) -> Key:

@@ -15,8 +15,7 @@ class Anchor(NamedTuple):
 class Relation(NamedTuple):
     """Edges that a table holds: the SQL of what they come from, lead to, and of the role.
 
-    Going down, what edges lead to is walked on from, unless `is_passing`; going up, what they come from. `condition`
-    holds for the way up alone.
+    A walk goes on from what it found, but not in the direction `ends`. `condition` holds for the way up alone.
     """
 
     source: NodeKind
@@ -27,7 +26,7 @@ class Relation(NamedTuple):
     role: str
     up: Anchor | None
     down: Anchor | None
-    is_passing: bool = False
+    ends: Direction | None = None
     condition: str = ""
 
     def statement(self, direction: Direction, count: int) -> str:
@@ -65,7 +64,7 @@ RELATIONS = (
         _CHANGES,
         Anchor(_.RUN, "id"),
         Anchor(_.COMMIT, "git_commit"),
-        is_passing=True,
+        ends=Direction.DOWN,
     ),
     Relation(_.SNAPSHOT, _.RUN, "runs", "code_digest", "id", "''", None, Anchor(_.COMMIT, "git_commit")),
     _between(_.SNAPSHOT, _.RUN, "runs", "code_digest id"),
@@ -89,6 +88,7 @@ RELATIONS = (
         "'reused'",
         Anchor(_.RUN, "run_id"),
         Anchor(_.RUN, "reused_from"),
+        ends=Direction.UP,  # a reused step has the same code, inputs and lock: they are found as the run's own
         condition="reused_from IS NOT NULL",
     ),
     _between(_.RUN, _.MODEL, "model_versions", "run_id id"),
