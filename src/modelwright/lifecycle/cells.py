@@ -120,7 +120,7 @@ def _trace_snapshot(store: Store, run: Node, wanted: tuple[str, int | None], fou
             found.gaps += whole.gaps
             return
         conversion = _conversion_of(store, run, code)
-        snapshot = Node(NodeKind.SNAPSHOT, run.facts["code_digest"], run.facts["code_digest"][:12])
+        snapshot = Node(NodeKind.SNAPSHOT, run.facts["code_digest"], run.facts["code_digest"][:12], {})
         for origin in conversion.functions if conversion else ():
             key = _function(run, code, conversion, (origin.path, origin.name), whole)
             made = [each for each in whole.edges if each.target == key and _is_wanted(whole.nodes[each.source], wanted)]

@@ -1,5 +1,6 @@
 """What is said of a node of the graph in one line."""
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -9,6 +10,7 @@ from modelwright.records import Node, NodeKind
 
 _SHOWN_DIGITS = 12
 _MOST_LETTERS = 90
+_MOST_FILES = 5
 
 
 def described(node: Node, role: str = "") -> str:
@@ -86,7 +88,7 @@ def _model(facts: Mapping[str, Any], role: str) -> list[str]:
         begun,
         _pairs(facts.get("metrics", {})),
         *(f"{alias} {who(said, 'since')}".rstrip() for alias, said in facts.get("aliases", {}).items()),
-        _pairs(facts["source"]),
+        _pairs(facts.get("source", {})),
         f"digest {_digest(facts)}",
         role,
     ]
@@ -103,7 +105,9 @@ def _run(facts: Mapping[str, Any], role: str) -> list[str]:
 
 
 def _step(facts: Mapping[str, Any], _role: str) -> list[str]:
-    return [facts["status"], "reused" if facts["reused_from"] else ""]
+    read = (f"{name} {digest[:_SHOWN_DIGITS]}" for name, digest in facts.get("read", {}).items())
+    files = ", ".join(itertools.islice(read, _MOST_FILES))
+    return [facts["status"], "reused" if facts["reused_from"] else "", f"read {files}" if files else ""]
 
 
 def _function(facts: Mapping[str, Any], role: str) -> list[str]:

@@ -227,7 +227,7 @@ def _told(store: Store, nodes: Mapping[Key, Node]) -> dict[Key, Node]:
                 alias: _moved(said.get(f"models/{node.name.partition(':')[0]}@{alias}", []))
                 for alias in facts.get("aliases", {})
             }
-        told[key] = replace(node, facts=facts)
+        told[key] = node._replace(facts=facts)
     return told
 
 
@@ -264,7 +264,7 @@ def _published(nodes: Iterable[Node]) -> list[tuple[Edge, Node]]:
     for each in nodes:
         if each.kind is NodeKind.PIPELINE and "git_commit" in each.facts:
             name = each.facts["git_commit"]
-            commit = Node(NodeKind.COMMIT, name, name[:_SHOWN_DIGITS])
+            commit = Node(NodeKind.COMMIT, name, name[:_SHOWN_DIGITS], {})
             role = "with changes" if each.facts["git_is_dirty"] else ""
             found.append((Edge(commit.key, Key(NodeKind.SNAPSHOT, each.facts["code_digest"]), role), commit))
     return found

@@ -1,7 +1,7 @@
 """Lineage: what came of what, as a graph of all that a workspace knows."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -52,14 +52,13 @@ class Edge(NamedTuple):
     role: str = ""
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """One thing. `name` is how people call it."""
 
     kind: NodeKind
     id: str
     name: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any]
 
     @property
     def key(self) -> Key:

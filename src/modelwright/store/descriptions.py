@@ -26,7 +26,12 @@ _ENVIRONMENT_NAMES = (
     "SELECT environment_digest, 'names', name || ':' || version, created_at FROM environment_versions "
     "WHERE environment_digest IN ({0})"
 )
+_FILES_READ = (
+    "SELECT run_id || '/' || name, 'read', file.key, file.value FROM run_steps, json_each(evidence, '$.read') AS file "
+    "WHERE run_id IN ({0})"
+)
 _VALUES = {
+    NodeKind.STEP: (_FILES_READ, 1),
     NodeKind.RUN: (_RUN_VALUES, 2),
     NodeKind.MODEL: (_VERSION_VALUES, 4),
     NodeKind.ENVIRONMENT: (_ENVIRONMENT_NAMES, 1),
@@ -36,7 +41,8 @@ _VALUES = {
 class _Description(NamedTuple):
     """How nodes of a kind are read: their tables, the SQL of id and name, the columns that are their facts.
 
-    `column` has the index by which they are found, with what `part` makes of their ids.
+    `column` has the index by which they are found, with what `part` makes of their ids. Of many, only the first
+    `brief` facts are read.
     """
 
     tables: str
@@ -44,12 +50,21 @@ class _Description(NamedTuple):
     name: str
     facts: tuple[str, ...]
     column: str
-    part: Callable[[str], str] = str
+    part: Callable[[str], str] | None = None
+    brief: int | None = None
 
-    def statement(self, count: int) -> str:
+    def statement(self, count: int, *, is_brief: bool) -> str:
         """Return the statement that reads nodes, found by so many values."""
-        chosen = ", ".join((self.id, self.name, *self.facts))
+        chosen = ", ".join((self.id, self.name, *self.chosen(is_brief=is_brief)))
         return f"SELECT {chosen} FROM {self.tables} WHERE {self.column} IN ({marks(count)})"  # noqa: S608 - ours
+
+    def chosen(self, *, is_brief: bool) -> tuple[str, ...]:
+        """Return the facts that are read."""
+        return self.facts[: self.brief] if is_brief else self.facts
+
+    def values(self, ids: Sequence[str]) -> Sequence[str]:
+        """Return the values by which nodes with these ids are found."""
+        return list(dict.fromkeys(map(self.part, ids))) if self.part else ids
 
 
 _DESCRIPTIONS = {
@@ -80,8 +95,10 @@ _DESCRIPTIONS = {
         "id",
         (
             "kind",
-            "experiment",
             "status",
+            "actor",
+            "started_at",
+            "experiment",
             "reason",
             "project_id",
             "environment_digest",
@@ -91,11 +108,10 @@ _DESCRIPTIONS = {
             "git_branch",
             "git_repository",
             "seed",
-            "actor",
-            "started_at",
             "finished_at",
         ),
         "id",
+        brief=4,
     ),
     NodeKind.PROOF: _Description(
         "proofs", "id", "id", ("is_equal", "notebook_digest", "python_version", "created_at"), "id"
@@ -107,8 +123,9 @@ _DESCRIPTIONS = {
         "model_versions",
         "id",
         "model || ':' || version",
-        ("digest", "framework", "framework_version", "description", "source", "run_id", "created_by", "created_at"),
+        ("digest", "framework", "created_by", "created_at", "framework_version", "description", "source", "run_id"),
         "id",
+        brief=4,
     ),
     NodeKind.ALIAS: _Description(
         "aliases",
@@ -135,8 +152,14 @@ _DESCRIPTIONS = {
     ),
     NodeKind.ENDPOINT: _Description("endpoints", "id", "name", ("host", "port", "created_at"), "id"),
 }
-_JSON = frozenset({"outputs", "numbers", "source"})
-_TRUTHS = frozenset({"git_is_dirty", "is_equal"})
+# What is made of columns that SQLite keeps as something else.
+_READ: dict[str, Callable[[Any], Any]] = {
+    "outputs": json.loads,
+    "numbers": json.loads,
+    "source": json.loads,
+    "git_is_dirty": bool,
+    "is_equal": bool,
+}
 
 
 class Said(NamedTuple):
@@ -160,37 +183,42 @@ def said(store: Store, subjects: Iterable[str]) -> dict[str, list[Said]]:
 
 
 def values(store: Store, keys: Iterable[Key]) -> dict[Key, dict[str, dict[str, Any]]]:
-    """Return the named values of runs, versions and environments: parameters, metrics, tags, names."""
+    """Return the named values of nodes: parameters, metrics, tags, the digests of files that steps read, names."""
     found: dict[Key, dict[str, dict[str, Any]]] = {}
+    wanted = {each for each in keys if each.kind in _VALUES}
     with store.reader.connect() as connection:
-        for kind, ids in by_kind(each for each in keys if each.kind in _VALUES).items():
+        for kind, ids in by_kind(wanted).items():
             statement, count = _VALUES[kind]
-            for some in chunks(ids):
+            for some in chunks(_DESCRIPTIONS[kind].values(ids)):
                 given = [*some] * count
                 for identifier, group, name, value in rows(connection, statement.format(marks(len(some))), given):
                     is_text = kind is NodeKind.RUN and group == "parameters" and isinstance(value, str)
-                    of_node = found.setdefault(Key(kind, identifier), {})
-                    of_node.setdefault(group, {})[name] = json.loads(value) if is_text else value
+                    if Key(kind, identifier) in wanted:
+                        of_node = found.setdefault(Key(kind, identifier), {})
+                        of_node.setdefault(group, {})[name] = json.loads(value) if is_text else value
     return found
 
 
-def describe(store: Store, keys: Iterable[Key]) -> dict[Key, Node]:
-    """Return the nodes of these keys that there are, with their names and facts."""
+def describe(store: Store, keys: Iterable[Key], *, is_brief: bool = False) -> dict[Key, Node]:
+    """Return the nodes of these keys that there are, with their names and facts; what is brief is read faster."""
     wanted = dict.fromkeys(keys)
     found: dict[Key, Node] = {}
-    for kind, ids in by_kind(wanted).items():
-        description = _DESCRIPTIONS.get(kind)
-        if description is None:
-            found |= {Key(kind, each): Node(kind, each, each[:_SHOWN_DIGITS]) for each in ids}
-            continue
-        names = [each.rpartition(" AS ")[2].rpartition(".")[2] for each in description.facts]
-        for some in chunks(list(dict.fromkeys(map(description.part, ids)))):
-            with store.reader.connect() as connection:
-                described = rows(connection, description.statement(len(some)), some)
-            for identifier, name, *facts in described:
-                key = Key(kind, identifier)
-                if key in wanted:
-                    found[key] = Node(kind, identifier, name, _facts(names, facts))
+    with store.reader.connect() as connection:
+        for kind, ids in by_kind(wanted).items():
+            description = _DESCRIPTIONS.get(kind)
+            if description is None:
+                found |= {Key(kind, each): Node(kind, each, each[:_SHOWN_DIGITS], {}) for each in ids}
+                continue
+            names = [each.rpartition(" AS ")[2].rpartition(".")[2] for each in description.chosen(is_brief=is_brief)]
+            read = [(name, _READ[name]) for name in names if name in _READ]
+            for some in chunks(description.values(ids)):
+                for row in rows(connection, description.statement(len(some), is_brief=is_brief), some):
+                    key = Key(kind, row[0])
+                    if key in wanted:
+                        facts = dict(zip(names, row[2:], strict=True))
+                        for name, reading in read:
+                            facts[name] = None if facts[name] is None else reading(facts[name])
+                        found[key] = Node(kind, row[0], row[1], facts)
     return {key: found[key] for key in wanted if key in found}
 
 
@@ -205,12 +233,3 @@ def by_kind(keys: Iterable[Key]) -> dict[NodeKind, list[str]]:
 def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
     """Give the values in parts that a statement takes."""
     return (values[start : start + _MOST_VALUES] for start in range(0, len(values), _MOST_VALUES))
-
-
-def _facts(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
-    facts = dict(zip(names, values, strict=True))
-    for name in facts.keys() & _JSON:
-        facts[name] = json.loads(facts[name])
-    for name in facts.keys() & _TRUTHS:
-        facts[name] = None if facts[name] is None else bool(facts[name])
-    return facts

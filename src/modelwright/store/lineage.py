@@ -1,5 +1,6 @@
 """The graph of all rows: a walk up to what things came of, or down to what came of them, by indices alone."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 import sqlalchemy as sa
@@ -63,7 +64,10 @@ _SERVING = (
 
 
 def walk(store: Store, starts: Iterable[Key], direction: Direction) -> tuple[list[Edge], dict[Key, Node]]:
-    """Return all edges that lead up or down from `starts`, and every node on the way, these included."""
+    """Return all edges that lead up or down from `starts`, and every node on the way, these included.
+
+    What depends on a thing may be much, so nodes on the way down have only the facts that lists show.
+    """
     seen = dict.fromkeys(starts)
     edges: dict[Edge, None] = {}
     waiting = list(seen)
@@ -77,8 +81,8 @@ def walk(store: Store, starts: Iterable[Key], direction: Direction) -> tuple[lis
                     ahead[far] = None
             seen |= ahead  # what was seen is not walked on from again, so a circle ends
             waiting = list(ahead)
-    found = list(edges)
-    return found, describe(store, [*seen, *(end for edge in found for end in edge[:2])])
+    ends = itertools.chain(seen, (edge.source for edge in edges), (edge.target for edge in edges))
+    return list(edges), describe(store, ends, is_brief=direction is Direction.DOWN)
 
 
 def _edges(connection: sa.Connection, keys: Sequence[Key], direction: Direction) -> Iterator[tuple[Edge, bool]]:

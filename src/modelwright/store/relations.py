@@ -92,7 +92,7 @@ RELATIONS = (
         condition="reused_from IS NOT NULL",
     ),
     _between(_.RUN, _.MODEL, "model_versions", "run_id id"),
-    _between(_.RUN, _.VERDICT, "gate_verdicts", "run_id id"),
+    Relation(_.RUN, _.VERDICT, "gate_verdicts", "run_id", "id", "''", Anchor(_.VERDICT, "id"), None),
     Relation(
         _.VERDICT,
         _.MODEL,
