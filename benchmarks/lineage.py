@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from modelwright import records
 from modelwright.lifecycle import lineage
 from modelwright.notebooks import layouts
-from modelwright.projects import origins
+from modelwright.projects import digesting
 from modelwright.projects.manifest import MANIFEST_FILE, Manifest, manifest_text
 from modelwright.records import CaptureRecord, Goal, LockSource, NodeKind
 from modelwright.serving.capture import Writer
@@ -85,7 +85,7 @@ def code(store: Store, folder: Path) -> tuple[dict[str, tuple[str, int]], list[d
             "path": path,
             "name": each.name,
             "file": written[path],
-            "digest": origins.code_digest(each),
+            "digest": digesting.code_digest(each),
             "cells": [
                 {
                     "notebook": "scoring.ipynb" if path.endswith("score.py") else "training.ipynb",
@@ -96,7 +96,7 @@ def code(store: Store, folder: Path) -> tuple[dict[str, tuple[str, int]], list[d
             ],
         }
         for path in ("src/small/train.py", "src/small/score.py")
-        for number, each in enumerate(origins.definitions(texts[path]), start=2)
+        for number, each in enumerate(digesting.definitions(texts[path]), start=2)
     ]
     files = [*texts, MANIFEST_FILE]
     with store.blobs.batch() as batch:

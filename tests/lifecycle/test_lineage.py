@@ -14,7 +14,7 @@ from modelwright import records
 from modelwright.errors import LineageMissing, RequestMissing
 from modelwright.lifecycle import charting, lineage, publishing, reproduction, sweeps, training
 from modelwright.lifecycle.sessions import Session
-from modelwright.projects import origins
+from modelwright.projects import digesting
 from modelwright.projects.manifest import manifest_text, read_manifest
 from modelwright.records import (
     CaptureRecord,
@@ -51,11 +51,11 @@ def _converted(session: Session, folder: Path) -> None:
             path,
             each.name,
             written[path],
-            origins.code_digest(each),
+            digesting.code_digest(each),
             (OriginCell(manifest.training.name, number, (1, 2), CELL),),
         )
         for path in (paths[0], paths[2])
-        for number, each in enumerate(origins.definitions((folder / path).read_text()), start=1)
+        for number, each in enumerate(digesting.definitions((folder / path).read_text()), start=1)
     ]
     with session.change() as opened:
         projects.add_conversion(

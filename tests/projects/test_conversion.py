@@ -11,7 +11,7 @@ from nbformat import v4
 from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited
 from modelwright.notebooks import layouts, planning, reading
 from modelwright.notebooks.proof import ProjectRun
-from modelwright.projects import conversion, origins
+from modelwright.projects import conversion, digesting
 from modelwright.projects.code import code_digest
 from modelwright.projects.conversion import Locked, Study
 from modelwright.projects.manifest import PAGE_FILE, read_manifest
@@ -217,5 +217,5 @@ def test_each_function_knows_its_cells_and_what_was_written(studied: Study, lock
     texts = {each.path: (tmp_path / "small" / each.path).read_text() for each in found}
     for path, text in texts.items():
         commented = text.replace("\n\n\n", "\n\n# A comment.\n\n").replace('"""', '"""Other. ', 1)
-        digests = {each.name: origins.code_digest(each) for each in origins.definitions(commented)}
+        digests = {each.name: digesting.code_digest(each) for each in digesting.definitions(commented)}
         assert all(digests[each.name] == each.digest for each in found if each.path == path)

@@ -138,7 +138,8 @@ def _check(*, as_json: bool) -> int:
     else:
         for each in gaps:
             click.echo(f"{each.node.kind} {each.node.id}: {each.missing}")
-        click.echo(f"{count} versions, {len(gaps)} broken chains" if gaps else f"{count} versions, no broken chain")
+        broken = _counted(len(gaps), "broken chain") if gaps else "no broken chain"
+        click.echo(f"{_counted(count, 'version')}, {broken}")
     return 1 if gaps else 0
 
 

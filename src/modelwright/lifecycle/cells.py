@@ -13,7 +13,7 @@ from pathlib import Path
 
 from modelwright.errors import BlobDamaged, LineageMissing, ProjectInvalid
 from modelwright.projects import manifest as manifests
-from modelwright.projects import origins
+from modelwright.projects.digesting import code_digest, definitions
 from modelwright.projects.manifest import MANIFEST_FILE, Manifest
 from modelwright.records import Conversion, Edge, Gap, Key, Node, NodeKind, Origin
 from modelwright.runs import pipelines
@@ -70,7 +70,7 @@ class _Code:
         if path not in self.files:
             return None
         text = self.restore(path).read_text(encoding="utf-8")
-        return next((origins.code_digest(each) for each in origins.definitions(text) if each.name == name), None)
+        return next((code_digest(each) for each in definitions(text) if each.name == name), None)
 
 
 def trace(store: Store, nodes: Mapping[Key, Node], edges: Sequence[Edge]) -> Found:

@@ -10,7 +10,7 @@ from modelwright.errors import LineageMissing, RequestMissing
 from modelwright.lifecycle import cells
 from modelwright.records import Direction, Edge, Gap, Key, Lineage, Node, NodeKind
 from modelwright.records.plain import plain
-from modelwright.serving import capture, deployments
+from modelwright.serving import capture
 from modelwright.settings import scoring_timeout_ms
 from modelwright.store import descriptions, lineage
 from modelwright.store.database import Store
@@ -141,6 +141,8 @@ def _explained(
 
 
 def _why_prediction(store: Store, request_id: str, on_file: Callable[[int, int], None]) -> Lineage:
+    from modelwright.serving import deployments  # it starts endpoints, and takes as long to load as all else here
+
     folder = deployments.capture_folder(store)
     longest_seconds = scoring_timeout_ms() / 1000
     captured = capture.find(folder, request_id, longest_seconds=longest_seconds, on_file=on_file)

@@ -1,14 +1,12 @@
-"""Which cells of the notebooks each function of a project was made of, and whether it is still that function."""
+"""Which cells of the notebooks each function of a project was made of."""
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from modelwright.notebooks import deciding
 from modelwright.notebooks.deciding import Decision
 from modelwright.projects import linking
+from modelwright.projects.digesting import Definition, code_digest, definitions
 from modelwright.records import Notebook, Origin, OriginCell, Plan
-
-_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def origins(
@@ -34,40 +32,8 @@ def origins(
     return found
 
 
-def definitions(text: str) -> list[_Definition]:
-    """Return the functions and classes at a module's level; nothing where the text is no Python."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return []
-    return [each for each in tree.body if isinstance(each, _Definition)]
-
-
-def code_digest(definition: _Definition) -> str:
-    """Return the digest of what a definition does: comments, docstrings and layout do not count."""
-    from blake3 import blake3
-
-    body = definition.body
-    if (
-        isinstance(body[0], ast.Expr)
-        and isinstance(body[0].value, ast.Constant)
-        and isinstance(body[0].value.value, str)
-    ):
-        body = body[1:]
-    return blake3("\n".join(map(ast.dump, (*_head(definition), *body))).encode()).hexdigest()
-
-
-def _head(definition: _Definition) -> Iterator[ast.AST]:
-    yield from definition.decorator_list
-    if isinstance(definition, ast.ClassDef):
-        yield from definition.bases
-        yield from definition.keywords
-    else:
-        yield definition.args
-
-
 def _linked(
-    path: str, node: _Definition, links: Mapping[linking.Place, Sequence[int]], decided: Sequence[Decision]
+    path: str, node: Definition, links: Mapping[linking.Place, Sequence[int]], decided: Sequence[Decision]
 ) -> Iterator[tuple[str, int, int]]:
     """Give notebook, cell and line of every statement that stands in a definition."""
     for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
