@@ -21,7 +21,8 @@ from modelwright.store import descriptions, projects
 from modelwright.store.database import Store
 
 # A function is "unchanged" while its code does what the conversion wrote.
-UNCHANGED, EDITED, OWN = "unchanged", "edited since", "written by hand"
+UNCHANGED, EDITED, ADDED, OWN = "unchanged", "edited since", "added by the conversion", "written by hand"
+_UNKNOWN = "of a conversion that is not on record"
 
 
 @dataclass
@@ -84,10 +85,14 @@ def trace(store: Store, nodes: Mapping[Key, Node], edges: Sequence[Edge]) -> Fou
     for edge in edges:
         if edge.source.kind is NodeKind.RUN and edge.target.kind is NodeKind.MODEL:
             versions.setdefault(edge.source.id, []).append(edge.target)
-    for run in [each for each in nodes.values() if each.kind is NodeKind.RUN and each.facts["project_id"]]:
-        mine, scored = steps.get(run.id, []), versions.get(run.id, [])
-        if mine or scored:
-            _trace_run(store, run, steps=mine, versions=scored, found=found)
+    alike: dict[tuple[str, str], list[Node]] = {}
+    for each in sorted(nodes.values(), key=lambda node: node.id):
+        if each.kind is NodeKind.RUN and each.facts["project_id"] and (each.id in steps or each.id in versions):
+            alike.setdefault((each.facts["project_id"], each.facts["code_digest"]), []).append(each)
+    for runs in alike.values():
+        mine = [step for run in runs for step in steps.get(run.id, ())]
+        scored = [version for run in runs for version in versions.get(run.id, ())]
+        _trace_runs(store, runs[0], steps=mine, versions=scored, found=found)
     return found
 
 
@@ -140,7 +145,8 @@ def _is_wanted(cell: Node, wanted: tuple[str, int | None]) -> bool:
     return cell.facts["notebook"] == path and number in {None, cell.facts["cell"]}
 
 
-def _trace_run(store: Store, run: Node, *, steps: Sequence[Node], versions: Sequence[Key], found: Found) -> None:
+def _trace_runs(store: Store, run: Node, *, steps: Sequence[Node], versions: Sequence[Key], found: Found) -> None:
+    """Take in the functions behind the steps and versions of all runs that have the code of this one, the first."""
     with _code_of(store, run, found) as code:
         if code is None:
             return
@@ -186,7 +192,8 @@ def _conversion_of(store: Store, run: Node, code: _Code) -> Conversion | None:
 def _function(run: Node, code: _Code, conversion: Conversion | None, place: tuple[str, str], found: Found) -> Key:
     path, name = place
     known = [each for each in conversion.functions if (each.path, each.name) == place] if conversion else []
-    state, origin = _state(code, known, place)
+    origin = known[0] if known else None
+    state = _state(code, conversion, origin, place)
     function = Node(
         NodeKind.FUNCTION,
         f"{run.facts['code_digest']}/{path}:{name}",
@@ -199,20 +206,20 @@ def _function(run: Node, code: _Code, conversion: Conversion | None, place: tupl
         return key
     if origin and conversion:
         found.edges += [Edge(cell, key, role) for cell, role in _cells(conversion, origin, found)]
-    elif code.manifest.training and state != OWN:
+    elif code.manifest.training and state == _UNKNOWN:
         found.gaps.append(Gap(key, "which cells it was made of is not recorded: convert the notebook again"))
     return key
 
 
-def _state(code: _Code, known: Sequence[Origin], place: tuple[str, str]) -> tuple[str, Origin | None]:
+def _state(code: _Code, conversion: Conversion | None, origin: Origin | None, place: tuple[str, str]) -> str:
     """Return what is true of a function: what became of it since the conversion wrote it, or where else it is from."""
     path, name = place
-    if known:
-        is_file_same = code.files.get(path) == known[0].file
-        is_same = is_file_same or code.definition(path, name) == known[0].digest
-        return (UNCHANGED if is_same else EDITED), known[0]
-    is_written = code.files.get(path) == code.manifest.generated.get(path)
-    return ("of a conversion that is not on record" if is_written else OWN), None
+    if origin:
+        is_same = code.files.get(path) == origin.file or code.definition(path, name) == origin.digest
+        return UNCHANGED if is_same else EDITED
+    if code.files.get(path) != code.manifest.generated.get(path):
+        return OWN
+    return ADDED if conversion else _UNKNOWN
 
 
 def _cells(conversion: Conversion, origin: Origin, found: Found) -> Iterator[tuple[Key, str]]:
