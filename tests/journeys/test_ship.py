@@ -158,7 +158,7 @@ def test_no_chain_is_broken_and_what_depends_on_a_cell_is_known(shipped: tuple[T
     terminal, _ = shipped
     assert terminal.json("why", "--all") == {"versions": 2, "gaps": []}
     users = terminal.json("impact", "notebook", f"{notebooks / 'training.ipynb'}:6")
-    assert [each["name"] for each in users["nodes"] if each["kind"] == "function"] == ["train_model()"]
+    assert {each["name"] for each in users["nodes"] if each["kind"] == "function"} == {"train_model()"}
     assert {each["name"] for each in users["nodes"] if each["kind"] == "model"} == {"diabetes:1", "diabetes:2"}
     assert users["endpoints"] == {"diabetes": True}
 
