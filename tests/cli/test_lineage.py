@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import click
 import pytest
@@ -121,6 +122,7 @@ def test_pictures_need_nothing_but_themselves(run: Run, tmp_path: Path) -> None:
     for name in ("why.html", "why.svg"):
         text = (tmp_path / name).read_text()
         assert "churn:2" in text
+        ET.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
         assert "http" not in text.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
     with pytest.raises(FolderNotWritable, match="no/where"):
         wright("impact", "run", run.id, "--svg", "no/where/it.svg")

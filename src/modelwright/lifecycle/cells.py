@@ -207,7 +207,9 @@ def _function(run: Node, code: _Code, conversion: Conversion | None, place: tupl
     if origin and conversion:
         found.edges += [Edge(cell, key, role) for cell, role in _cells(conversion, origin, found)]
     elif code.manifest.training and state == _UNKNOWN:
-        found.gaps.append(Gap(key, "which cells it was made of is not recorded: convert the notebook again"))
+        found.gaps.append(
+            Gap(key, "which cells it was made of is not on record here: its conversion is older, or was elsewhere")
+        )
     return key
 
 

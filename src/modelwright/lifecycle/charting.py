@@ -25,7 +25,7 @@ _PAGE_STYLE = Path(__file__).with_name("chart_page_style.css")
 _SCRIPT = Path(__file__).with_name("chart_script.js")
 _WIDTH, _HEIGHT, _GAP, _SPACING, _MARGIN = 178, 50, 46, 64, 24
 # Sizes of letters; wide ones take about this much of their height, others less.
-_NAME_SIZE, _LINE_SIZE, _WIDE, _NARROW = 12.5, 10.5, 0.72, 0.57
+_NAME_SIZE, _LINE_SIZE, _WIDE, _NARROW = 12.5, 10.5, 0.74, 0.6
 # Where so many things of a kind would stand in one column, they are drawn as one.
 _MOST_OF_A_KIND = 12
 # These are told of by what they lead to: a cell names its notebook, an answered request its day.
