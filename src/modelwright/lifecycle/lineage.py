@@ -8,7 +8,7 @@ from typing import Any
 
 from modelwright.errors import LineageMissing, RequestMissing
 from modelwright.lifecycle import cells
-from modelwright.records import Direction, Edge, Gap, Key, Lineage, Node, NodeKind
+from modelwright.records import DeploymentStatus, Direction, Edge, Gap, Key, Lineage, Node, NodeKind
 from modelwright.records.plain import plain
 from modelwright.serving import capture
 from modelwright.settings import scoring_timeout_ms
@@ -16,30 +16,8 @@ from modelwright.store import descriptions, lineage
 from modelwright.store.database import Store
 from modelwright.store.descriptions import Said
 
-# What `why` and `impact` are asked about, by its kind.
-REASONED = (
-    NodeKind.MODEL,
-    NodeKind.RUN,
-    NodeKind.ENDPOINT,
-    NodeKind.DEPLOYMENT,
-    NodeKind.DATASET,
-    NodeKind.ENVIRONMENT,
-    NodeKind.PIPELINE,
-    NodeKind.PREDICTION,
-)
-USED = (
-    NodeKind.DATASET,
-    NodeKind.RUN,
-    NodeKind.ENVIRONMENT,
-    NodeKind.SNAPSHOT,
-    NodeKind.COMMIT,
-    NodeKind.NOTEBOOK,
-    NodeKind.MODEL,
-    NodeKind.PIPELINE,
-)
 _VERSIONS_AT_ONCE = 100
 _SHOWN_DIGITS = 12
-_LIVE = ("starting", "healthy")
 
 
 def _unheard(_done: int, _all: int) -> None:
@@ -76,7 +54,7 @@ def live_endpoints(found: Lineage) -> dict[str, bool]:
     live: dict[str, bool] = {}
     for each in found.of_kind(NodeKind.DEPLOYMENT):
         endpoint = each.facts["endpoint"]
-        live[endpoint] = live.get(endpoint, False) or each.facts["status"] in _LIVE
+        live[endpoint] = live.get(endpoint, False) or each.facts["status"] == DeploymentStatus.HEALTHY
     return dict(sorted(live.items()))
 
 
