@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -69,7 +70,8 @@ def test_why_prints_the_chain_with_who_and_why(run: Run) -> None:
     lines = printed.splitlines()
     assert lines[0].startswith("model churn:2  sklearn, registered ")
     assert 'by ada: "better on [March]"' in lines[0]
-    assert "model churn:1" in lines[1]
+    assert lines[1].startswith("model churn:1")
+    assert lines[1].endswith("the parent of the version above")
     assert f"run {run.id}" in lines[2]
     assert "alpha=1, mse=3.0" in lines[2]
     assert f"snapshot {run.code_digest[:12]}" in lines[3]
@@ -144,3 +146,16 @@ def test_what_there_is_none_of_is_told_with_the_next_command(run: Run) -> None:
     assert caught.value.next_command == "wright model list"
     with pytest.raises(RequestMissing, match='the id "order-1"; nothing was ever captured'):
         wright("why", "order-1")
+
+
+def test_a_chain_of_a_thousand_versions_is_printed_to_its_end(run: Run, tmp_path: Path) -> None:
+    assert run
+    store = database.open_store(tmp_path / ".wright")
+    version = models.find_version(store, "churn:2")
+    with change(store, actor="ada") as opened:
+        for _ in range(1200):
+            made = replace(version, id=records.new_id("version"), parent_id=version.id)
+            version = models.add_version(opened, made)
+    store.close()
+    printed = wright("why", "churn:1202").stdout
+    assert printed.count("model churn:") == 1202

@@ -14,8 +14,6 @@ from modelwright.errors import FolderNotWritable
 from modelwright.records import NodeKind
 
 if TYPE_CHECKING:
-    from rich.tree import Tree
-
     from modelwright.records import Key, Lineage, Node
 
 _REASONED = ("model", "run", "endpoint", "deployment", "dataset", "environment", "pipeline", "prediction")
@@ -165,22 +163,23 @@ def _show_tree(found: "Lineage") -> None:
 
     above = found.above()
     shown: set[Key] = set()
-
-    def grow(key: "Key", role: str, tree: "Tree | None") -> "Tree":
+    whole = Tree("", hide_root=True)
+    waiting = [(found.root, "", whole)]
+    while waiting:  # chains of versions may be longer than Python lets functions call themselves
+        key, role, tree = waiting.pop()
         node = found.nodes[key]
         line = Text.assemble((f"{node.kind} ", "dim"), (node.name, "bold"))
-        again = key in shown and bool(above.get(key))
-        line.append("  as above" if again else f"  {describing.described(node, role)}".rstrip())
-        branch = Tree(line) if tree is None else tree.add(line)
-        if not again:
-            shown.add(key)
-            edges = [each for each in above.get(key, ()) if each.source.kind is not NodeKind.NOTEBOOK]
-            for edge in sorted(edges, key=lambda each: _place(found.nodes[each.source])):
-                grow(edge.source, edge.role, branch)
-        return branch
-
+        if key in shown and above.get(key):
+            tree.add(line.append("  as above"))
+            continue
+        shown.add(key)
+        branch = tree.add(line.append(f"  {describing.described(node, role)}".rstrip()))
+        edges = [each for each in above.get(key, ()) if each.source.kind is not NodeKind.NOTEBOOK]
+        edges.sort(key=lambda each: _place(found.nodes[each.source]), reverse=True)
+        # A version's parent stands beside it: in a long line of them, lines would have no room left.
+        waiting += [(each.source, each.role, tree if each.role == "derived" else branch) for each in edges]
     width = None if sys.stdout.isatty() else _WIDE
-    Console(width=width, highlight=False, soft_wrap=False).print(grow(found.root, "", None))
+    Console(width=width, highlight=False, soft_wrap=False).print(whole)
     for gap in found.gaps:
         click.echo(f"! {gap.node.kind} {found.nodes[gap.node].name}: {gap.missing}")
 

@@ -90,7 +90,7 @@ def _model(facts: Mapping[str, Any], role: str) -> list[str]:
         *(f"{alias} {who(said, 'since')}".rstrip() for alias, said in facts.get("aliases", {}).items()),
         _pairs(facts.get("source", {})),
         f"digest {_digest(facts)}",
-        role,
+        "the parent of the version above" if role == "derived" else role,
     ]
 
 
