@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from modelwright import records
 from modelwright.errors import LineageMissing
-from modelwright.records import Direction, Key, Lock, ModelVersion, NodeKind
-from modelwright.store import descriptions, environments, lineage, models, projects
+from modelwright.records import DatasetVersion, Direction, Key, Lock, ModelVersion, NodeKind
+from modelwright.store import datasets, descriptions, environments, lineage, models, projects, schema
 from modelwright.store.changes import change
 from modelwright.store.database import Store
 from modelwright.store.relations import RELATIONS
@@ -130,3 +130,18 @@ def test_who_made_a_version_and_why_is_read_from_the_record(store: Store, filled
     assert filled
     (said,) = descriptions.said(store, ["models/churn:2"])["models/churn:2"]
     assert (said.action, said.actor, said.why) == ("model.registered", "ada", "to begin")
+
+
+def test_data_that_a_version_is_linked_with_leads_to_it(store: Store, filled: list[Key]) -> None:
+    wanted = DatasetVersion("", "sales", 0, "d" * 64, 10, datetime.now().astimezone())
+    with change(store, actor="ada") as opened:
+        data = datasets.ensure_dataset_version(opened, wanted)
+        opened.insert(
+            schema.version_datasets,
+            {"version_id": filled[0].id, "dataset_version_id": data.id, "role": "validation"},
+        )
+        opened.record("model.tagged", "models/churn:1")
+    found = lineage.find(store, NodeKind.DATASET, "sales:1")
+    edges, nodes = lineage.walk(store, [found], Direction.DOWN)
+    assert [each.role for each in edges] == ["validation", "derived", "derived"]
+    assert [each.name for each in nodes.values()] == ["sales:1", "churn:1", "churn:2", "churn:3"]
