@@ -132,11 +132,11 @@ def find(
         if found:
             return sorted(found, key=lambda each: each.record.received_at)
     sizes = {file: file.stat().st_size for file in sorted(folder.glob("*/*.jsonl"))}
-    found, done = [], 0
+    found, done, whole = [], 0, sum(sizes.values())
     for file, size in sizes.items():
         found += _search(file, needle)
         done += size
-        on_file(done, sum(sizes.values()))
+        on_file(done, whole)
     return sorted(found, key=lambda each: each.record.received_at)
 
 
