@@ -68,7 +68,7 @@ def add(  # noqa: PLR0913 - one for each option
     with output.opened_store(is_made=True) as store:
         actor = settings.actor()
         if query and source:
-            with _spinner("asking the database", is_silent=as_json):
+            with output.waiting("asking the database", is_silent=as_json):
                 version = adding.add_query(store, name, query=query, source=source, actor=actor, labels=labels)
         else:
             with _progress(is_silent=as_json) as on_progress:
@@ -164,7 +164,7 @@ def export(reference: str, folder: Path, *, as_json: bool) -> None:
     """Write the files of a version into a new FOLDER, compared with their digests."""
     from modelwright.datasets import reading
 
-    with output.opened_store() as store, _spinner(f"exporting {reference}", is_silent=as_json):
+    with output.opened_store() as store, output.waiting(f"exporting {reference}", is_silent=as_json):
         version = reading.export(store, reference, folder)
     if as_json:
         output.show_json({"version": version.reference, "folder": str(folder.absolute())})
@@ -182,7 +182,7 @@ def verify(reference: str, *, as_json: bool) -> None:
 
     with output.opened_store() as store:
         version = datasets.find_dataset_version(store, reference)
-        with _spinner(f"reading {version.reference}", is_silent=as_json):
+        with output.waiting(f"reading {version.reference}", is_silent=as_json):
             faults = reading.check(store, version, is_thorough=True)
     if as_json:
         output.show_json({"version": version.reference, "files": len(version.files), "faults": plain(faults)})
@@ -206,7 +206,7 @@ def profile(reference: str, *, again: bool, as_json: bool) -> None:
     """Show statistics of every column of a version; they are computed once and kept."""
     from modelwright.datasets import profiling
 
-    with output.opened_store() as store, _spinner(f"reading {reference}", is_silent=as_json):
+    with output.opened_store() as store, output.waiting(f"reading {reference}", is_silent=as_json):
         found = profiling.profile_version(store, reference, actor=settings.actor(), is_anew=again)
     if as_json:
         output.show_json(found.summary())
@@ -292,18 +292,6 @@ def _progress(*, is_silent: bool) -> Iterator[Callable[[int, int], None]]:
         yield report
     finally:
         bar.stop()
-
-
-@contextmanager
-def _spinner(text: str, *, is_silent: bool) -> Iterator[None]:
-    """Show on a terminal that something is going on."""
-    if is_silent or not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(text):
-        yield
 
 
 def _show_profile(found: "Profile") -> None:

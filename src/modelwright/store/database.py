@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceToo
 from modelwright.store.blobs import Blobs
 
 SCHEMA_VERSION = "0003"
+DATABASE = "modelwright.db"
 
 # Long enough for a burst of writers on a slow disk; a lock that lasts longer is a fault to report.
 _BUSY_TIMEOUT_MILLISECONDS = 30_000
@@ -19,12 +21,16 @@ _BUSY_TIMEOUT_MILLISECONDS = 30_000
 
 @dataclass(frozen=True)
 class Store:
-    """An open workspace. Reads go through `reader`, which cannot write; `changes` alone uses `writer`."""
+    """An open workspace. Reads go through `reader`, which cannot write; `changes` alone uses `writer`.
+
+    One with a `moment` shows how things stood then.
+    """
 
     folder: Path
     reader: sa.Engine
     writer: sa.Engine
     blobs: Blobs
+    moment: datetime | None = None
 
     def close(self) -> None:
         """Close every connection."""
@@ -43,7 +49,7 @@ def open_store(folder: Path) -> Store:
             (folder / ".gitignore").write_text("*\n")
     except OSError as error:
         raise FolderNotWritable(folder=folder, reason=error.strerror, option="--workspace") from error
-    database = folder / "modelwright.db"
+    database = folder / DATABASE
     writer = _engine(database, begin="BEGIN IMMEDIATE")
     reader = _engine(database, begin="BEGIN", pragmas=("query_only=ON",))
     try:

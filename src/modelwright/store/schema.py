@@ -469,7 +469,8 @@ settings = sa.Table(
     column("value"),
 )
 
-# Who did what. `digest` is that of the record and of the digest before it, so that a change to any of them shows.
+# Who did what. `undo` is what the rows were before, which takes the change back. `digest` is that of the record and of
+# the digest before it, so that a change to any of them shows.
 audit_records = sa.Table(
     "audit_records",
     metadata,
@@ -481,6 +482,7 @@ audit_records = sa.Table(
     column("why"),
     column("before", sa.JSON, nullable=True),
     column("after", sa.JSON, nullable=True),
+    column("undo", sa.JSON, nullable=True),
     column("digest"),
     sqlite_autoincrement=True,
 )

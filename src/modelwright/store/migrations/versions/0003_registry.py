@@ -55,6 +55,7 @@ def upgrade() -> None:
 def _link_audit_records() -> None:
     """Chain the records that are there, and let every one have a digest from now on."""
     with op.batch_alter_table("audit_records", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("undo", sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column("digest", sa.Text(), server_default="", nullable=False))
     connection = op.get_bind()
     columns = ", ".join(chain.Written._fields)

@@ -1,0 +1,131 @@
+"""The workspace as it was: today's rows, with every later change taken back by what the audit records say of it.
+
+For the reading connection, a view of the same name stands before each table that changed since, so that all that reads
+the workspace reads it as it was. What that costs depends on how much has happened since, not on how much there is.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelwright.errors import HistoryMissing
+from modelwright.store import schema, undoing
+from modelwright.store.database import DATABASE, Store
+
+_LAST = "SELECT sequence FROM main.audit_records WHERE at <= ? ORDER BY sequence DESC LIMIT 1"
+_SINCE = "SELECT undo FROM main.audit_records WHERE sequence > ? ORDER BY sequence"
+_EARLIEST = "SELECT max(at) FROM main.audit_records WHERE undo IS NULL"
+
+
+class _Pinned(sqlite3.Connection):
+    """A connection that stays in the transaction it began with, so that what it reads goes with the views it has."""
+
+    def commit(self) -> None:
+        """Go on."""
+
+    def rollback(self) -> None:
+        """Go on."""
+
+
+@contextlib.contextmanager
+def as_of(store: Store, moment: datetime) -> Iterator[Store]:
+    """Give the workspace as it was at `moment`; it cannot be written to.
+
+    Raises HistoryMissing when the records do not go back so far.
+    """
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(store.folder / DATABASE, factory=_Pinned, check_same_thread=False)
+        connection.isolation_level = None
+        connection.execute("BEGIN")
+        _look_back(connection, moment)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    reader = sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.QueuePool)
+    try:
+        yield replace(store, reader=reader, writer=reader, moment=moment)
+    finally:
+        reader.dispose()
+
+
+def _look_back(connection: sqlite3.Connection, moment: datetime) -> None:
+    at = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    found = connection.execute(_LAST, (at,)).fetchone()
+    last = found[0] if found else 0
+    noted: set[str] = set()
+    for (text,) in connection.execute(_SINCE, (last,)):
+        if text is None:
+            raise HistoryMissing(moment=at, earliest=connection.execute(_EARLIEST).fetchone()[0])
+        for name, parts in json.loads(text).items():
+            _note(connection, name, parts, is_new=name not in noted)
+            noted.add(name)
+    for name in noted:
+        if name != "run_summaries":
+            _show(connection, name, _kept(connection, name))
+    _show_points(connection, at, has_noted="run_summaries" in noted)
+    _show(connection, "audit_records", f"SELECT * FROM main.audit_records WHERE sequence <= {last}")  # noqa: S608 - ours
+    _show(connection, "events", f"SELECT * FROM main.events WHERE at <= '{at}'")  # noqa: S608 - ours
+
+
+def _note(connection: sqlite3.Connection, name: str, parts: dict[str, Any], *, is_new: bool) -> None:
+    """Remember what the rows of a table were; of several words on one row the first one counts, which is the oldest."""
+    key = undoing.key_columns(schema.metadata.tables[name])
+    if is_new:
+        connection.execute(f"CREATE TEMP TABLE then_{name} AS SELECT *, 0 AS was_there FROM main.{name} WHERE 0")  # noqa: S608 - ours
+        connection.execute(f"CREATE UNIQUE INDEX temp.then_{name}_key ON then_{name} ({', '.join(key)})")
+    for columns, rows in _by_columns(key, parts):
+        marks = ", ".join("?" * len(columns))
+        connection.executemany(
+            f"INSERT OR IGNORE INTO temp.then_{name} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608 - ours
+            rows,
+        )
+
+
+def _by_columns(key: list[str], parts: dict[str, Any]) -> Iterator[tuple[list[str], list[list[object]]]]:
+    if "added" in parts:
+        yield [*key, "was_there"], [[*each, 0] for each in parts["added"]]
+    for row in parts.get("before", ()):
+        yield [*row, "was_there"], [[*row.values(), 1]]
+
+
+def _kept(connection: sqlite3.Connection, name: str) -> str:
+    """Return the query for a table's rows as they were."""
+    columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({name})"))
+    same = " AND ".join(f"late.{each} = now.{each}" for each in undoing.key_columns(schema.metadata.tables[name]))
+    return (
+        f"SELECT {columns} FROM main.{name} AS now "  # noqa: S608 - ours
+        f"WHERE NOT EXISTS (SELECT 1 FROM temp.then_{name} AS late WHERE {same}) "
+        f"UNION ALL SELECT {columns} FROM temp.then_{name} WHERE was_there"
+    )
+
+
+def _show_points(connection: sqlite3.Connection, at: str, *, has_noted: bool) -> None:
+    """Show the points that were logged by then, and of runs that were running the last value of each metric."""
+    known = _kept(connection, "run_summaries") if has_noted else "SELECT * FROM main.run_summaries"
+    running = (
+        "EXISTS (SELECT 1 FROM main.runs "  # noqa: S608 - ours
+        f"WHERE id = known.run_id AND (finished_at IS NULL OR finished_at > '{at}'))"
+    )
+    latest = (
+        "SELECT max(sequence) FROM main.run_metrics AS every "  # noqa: S608 - ours
+        f"WHERE every.run_id = known.run_id AND every.name = known.name AND every.recorded_at <= '{at}'"
+    )
+    _show(connection, "run_metrics", f"SELECT * FROM main.run_metrics WHERE recorded_at <= '{at}'")  # noqa: S608 - ours
+    _show(
+        connection,
+        "run_summaries",
+        f"SELECT run_id, name, step, value FROM ({known}) AS known WHERE NOT {running} "  # noqa: S608 - ours
+        f"UNION ALL SELECT point.run_id, point.name, point.step, point.value FROM ({known}) AS known "
+        f"JOIN main.run_metrics AS point ON point.sequence = ({latest}) WHERE {running}",
+    )
+
+
+def _show(connection: sqlite3.Connection, name: str, query: str) -> None:
+    connection.execute(f"CREATE TEMP VIEW {name} AS {query}")
