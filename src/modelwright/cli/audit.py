@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,9 +16,7 @@ from modelwright.cli import output
 from modelwright.cli.moments import Moment
 from modelwright.records.plain import plain
 
-if TYPE_CHECKING:
-    from modelwright.store.chain import Found
-
+_LONGEST = 40  # characters of a value that are shown
 _EVERY = 10_000  # records between two words on progress
 
 
@@ -86,7 +84,9 @@ def verify(file: Path | None, head: str | None, *, as_json: bool) -> None:
     if as_json:
         output.show_json({**plain(found), "is_whole": not found.fault})
     elif found.fault:
-        click.echo(f"{click.style('✗', fg='red')} {found.fault}; the {found.count:,} before it are as they were written")
+        click.echo(
+            f"{click.style('✗', fg='red')} {found.fault}; the {found.count:,} before it are as they were written"
+        )
     else:
         click.echo(f"{found.count:,} records are as they were written")
         click.echo(f"head {found.head}")
@@ -102,11 +102,14 @@ def export(*, file: Path | None, as_json: bool) -> None:
     from modelwright.errors import AuditDamaged
     from modelwright.store import audit as records
 
-    with output.opened_store() as store, _counted("exporting", is_silent=as_json) as on_record:
-        with _written(file) as write:
-            found = records.export(store, write, on_record=on_record)
-            if found.fault:
-                raise AuditDamaged(fault=found.fault)
+    with (
+        output.opened_store() as store,
+        _counted("exporting", is_silent=as_json) as on_record,
+        _written(file) as write,
+    ):
+        found = records.export(store, write, on_record=on_record)
+        if found.fault:
+            raise AuditDamaged(fault=found.fault)
     if as_json and file:
         output.show_json({"file": str(file.absolute()), **plain(found)})
     elif file:
@@ -130,9 +133,6 @@ def _changed(record: dict[str, Any]) -> str:
 def _shown(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-_LONGEST = 40
 
 
 @contextmanager

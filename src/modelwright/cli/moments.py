@@ -10,8 +10,8 @@ _AGO = re.compile(r"(\d{1,6}) (second|minute|hour|day|week)s? ago")
 _RULE = "a time such as 2026-03-03T12:00, 2026-03-03, yesterday or '2 hours ago'"
 
 
-class Moment(click.ParamType):
-    """A time: ISO 8601, a date for its first moment, `now`, `today`, `yesterday`, `2 hours ago`; without a zone ours."""
+class Moment(click.ParamType[datetime]):
+    """A time: ISO 8601, a date for its first moment, today, yesterday, 2 hours ago; without a zone the user's."""
 
     name = "moment"
 

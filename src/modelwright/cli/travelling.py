@@ -42,7 +42,8 @@ def at(context: click.Context, moment: datetime, words: tuple[str, ...], *, as_j
     TIME is ISO 8601, a date for its first moment, yesterday, or '2 hours ago'; without a zone it is yours.
     """
     if moment > datetime.now(UTC):
-        raise click.BadParameter(f"{output.moment(moment)} is still to come", param_hint="TIME")  # noqa: EM102, TRY003 - click's way
+        rule = f"{output.moment(moment)} is still to come"
+        raise click.BadParameter(rule, param_hint="TIME")
     command, parent, name, rest = _resolve(context, list(words))
     is_json = as_json or "--json" in rest
     if is_json and "--json" not in rest:
@@ -66,6 +67,6 @@ def _resolve(context: click.Context, words: list[str]) -> tuple[click.Command, c
         path.append(name)
         command = found
     if " ".join(path) not in TRAVELLERS:
-        able = ", ".join(TRAVELLERS)
-        raise click.UsageError(f'"{" ".join(path)}" only knows how things are now; these can look back: {able}')
+        rule = f'"{" ".join(path)}" only knows how things are now; these can look back: {", ".join(TRAVELLERS)}'
+        raise click.UsageError(rule)
     return command, parent, path[-1], words

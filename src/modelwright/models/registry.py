@@ -8,7 +8,7 @@ from modelwright.models import packages
 from modelwright.models.gates import CHAMPION
 from modelwright.records import BuiltEnvironment, ModelVersion, Run, Status
 from modelwright.store import models
-from modelwright.store.changes import change
+from modelwright.store.changes import Changing
 from modelwright.store.database import Store
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
@@ -33,7 +33,7 @@ def register_run(
     environment: BuiltEnvironment,
     proof_id: str | None,
     tags: dict[str, str],
-    actor: str,
+    changing: Changing,
 ) -> ModelVersion:
     """Register what a succeeded run made as the next version of `model`, and let `champion` point at it.
 
@@ -65,7 +65,7 @@ def register_run(
         with store.blobs.batch() as batch:
             for each in package.files:
                 batch.add(package.folder / each.path)
-            with change(store, actor=actor) as opened:
+            with changing() as opened:
                 numbered = models.add_version(opened, version)
                 models.move_alias(opened, numbered, alias=CHAMPION)
     return models.get_version(store, numbered.id)

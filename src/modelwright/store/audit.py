@@ -95,7 +95,9 @@ def linked_records(store: Store) -> Iterator[Iterator[chain.Link]]:
             driver.text_factory = str
 
 
-def check(store: Store, *, head: str | None = None, on_record: Callable[[int], None] = lambda _count: None) -> chain.Found:
+def check(
+    store: Store, *, head: str | None = None, on_record: Callable[[int], None] = lambda _count: None
+) -> chain.Found:
     """Walk the chain and return what was found; `on_record` is told how many records were looked at."""
     with linked_records(store) as links:
         found = chain.walk(links, head=head, on_record=on_record)
@@ -106,7 +108,9 @@ def check(store: Store, *, head: str | None = None, on_record: Callable[[int], N
     return found
 
 
-def export(store: Store, write: Callable[[bytes], object], *, on_record: Callable[[int], None] = lambda _count: None) -> chain.Found:
+def export(
+    store: Store, write: Callable[[bytes], object], *, on_record: Callable[[int], None] = lambda _count: None
+) -> chain.Found:
     """Write the records as JSON lines, unless one does not fit: with the first that does not, it ends."""
     walk = chain.Walk()
     write(chain.line(chain.HEADER))

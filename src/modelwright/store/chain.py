@@ -1,11 +1,11 @@
 """The chain of audit records: each carries a digest of itself and of the digest before it.
 
 So whoever changes, removes or inserts a record would have to write every later digest anew, the last one included,
-which anybody may have noted. As a file it is JSON lines: what it is, the records, how many there are and the last digest.
+which anybody may have noted. As a file it is JSON lines: what it is, the records, how many they are.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -104,7 +104,9 @@ class Walk:
         return found
 
 
-def walk(links: Iterable[Link], *, head: str | None = None, on_record: Callable[[int], None] = lambda _count: None) -> Found:
+def walk(
+    links: Iterable[Link], *, head: str | None = None, on_record: Callable[[int], None] = lambda _count: None
+) -> Found:
     """Walk along the chain to its end, or to the first record that does not fit, and return what was found."""
     walking = Walk(head)
     for link in links:

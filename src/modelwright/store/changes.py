@@ -58,13 +58,16 @@ class Change:
     def delete(self, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
         """Delete the rows that `where` picks; return how many."""
         self._unrecorded += 1
-        if table not in undoing.GATHERED:
-            self._rows_of(table).lost(undoing.rows(table, where, self.connection))
+        self._rows_of(table).lost(undoing.rows(table, where, self.connection))
         return self.connection.execute(table.delete().where(where)).rowcount
 
     def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         """Return what `query` finds inside this transaction, its own writes included."""
         return self.connection.execute(query).all()
+
+    def before(self, table: sa.Table, *key: object) -> Mapping[str, Any] | None:
+        """Return, as the database keeps it, what a row was before the writes that are not recorded yet changed it."""
+        return self._rows_of(table).before(key)
 
     def record(
         self,
@@ -140,6 +143,10 @@ def inserting(
     compiled = table.insert().compile(dialect=dialect, column_keys=list(columns))
     order = compiled.positiontup or []
     return str(compiled), [(name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order]
+
+
+# Opens a transaction in somebody's name and for somebody's reason.
+Changing = Callable[[], contextlib.AbstractContextManager[Change]]
 
 
 @contextlib.contextmanager

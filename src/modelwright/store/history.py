@@ -66,10 +66,9 @@ def _look_back(connection: sqlite3.Connection, moment: datetime) -> None:
         for name, parts in json.loads(text).items():
             _note(connection, name, parts, is_new=name not in noted)
             noted.add(name)
-    for name in noted:
-        if name != "run_summaries":
-            _show(connection, name, _kept(connection, name))
-    _show_points(connection, at, has_noted="run_summaries" in noted)
+    for name in noted - {"run_metrics", "run_summaries"}:
+        _show(connection, name, _kept(connection, name))
+    _show_points(connection, at, noted)
     _show(connection, "audit_records", f"SELECT * FROM main.audit_records WHERE sequence <= {last}")  # noqa: S608 - ours
     _show(connection, "events", f"SELECT * FROM main.events WHERE at <= '{at}'")  # noqa: S608 - ours
 
@@ -106,24 +105,29 @@ def _kept(connection: sqlite3.Connection, name: str) -> str:
     )
 
 
-def _show_points(connection: sqlite3.Connection, at: str, *, has_noted: bool) -> None:
-    """Show the points that were logged by then, and of runs that were running the last value of each metric."""
-    known = _kept(connection, "run_summaries") if has_noted else "SELECT * FROM main.run_summaries"
-    running = (
-        "EXISTS (SELECT 1 FROM main.runs "  # noqa: S608 - ours
-        f"WHERE id = known.run_id AND (finished_at IS NULL OR finished_at > '{at}'))"
+def _show_points(connection: sqlite3.Connection, at: str, noted: set[str]) -> None:
+    """Show the points that were logged by then, and the last of each metric.
+
+    Which one was the last is found anew, but not for runs that have ended by then, and not for those that are deleted
+    with more points than their audit record holds: of them it is the very last.
+    """
+    points, known = (
+        _kept(connection, name) if name in noted else f"SELECT * FROM main.{name}"  # noqa: S608 - ours
+        for name in ("run_metrics", "run_summaries")
     )
+    _show(connection, "run_metrics", f"SELECT * FROM ({points}) WHERE recorded_at <= '{at}'")  # noqa: S608 - ours
+    run = "SELECT 1 FROM main.runs WHERE id = known.run_id"
+    kept = "OR known.run_id IN (SELECT run_id FROM temp.then_run_metrics)" if "run_metrics" in noted else ""
+    is_final = f"EXISTS ({run} AND finished_at <= '{at}') OR NOT (EXISTS ({run}) {kept})"
     latest = (
-        "SELECT max(sequence) FROM main.run_metrics AS every "  # noqa: S608 - ours
-        f"WHERE every.run_id = known.run_id AND every.name = known.name AND every.recorded_at <= '{at}'"
+        "SELECT max(sequence) FROM run_metrics AS every WHERE every.run_id = known.run_id AND every.name = known.name"
     )
-    _show(connection, "run_metrics", f"SELECT * FROM main.run_metrics WHERE recorded_at <= '{at}'")  # noqa: S608 - ours
     _show(
         connection,
         "run_summaries",
-        f"SELECT run_id, name, step, value FROM ({known}) AS known WHERE NOT {running} "  # noqa: S608 - ours
-        f"UNION ALL SELECT point.run_id, point.name, point.step, point.value FROM ({known}) AS known "
-        f"JOIN main.run_metrics AS point ON point.sequence = ({latest}) WHERE {running}",
+        f"SELECT run_id, name, step, value FROM ({known}) AS known WHERE {is_final} "  # noqa: S608 - ours
+        f"UNION ALL SELECT last.run_id, last.name, last.step, last.value FROM ({known}) AS known "
+        f"JOIN run_metrics AS last ON last.sequence = ({latest}) WHERE NOT ({is_final})",
     )
 
 

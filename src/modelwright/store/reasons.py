@@ -18,6 +18,7 @@ _OF_ACTION = {
     "deployment.healthy": TRAFFIC,
     "deployment.replaced": TRAFFIC,
     "deployment.stopped": TRAFFIC,
+    "endpoint.down": TRAFFIC,
     "traffic.changed": TRAFFIC,
 }
 

@@ -69,9 +69,7 @@ def unset_rule(change: Change, name: str) -> None:
     before = change.rows(sa.select(table.c.value).where(table.c.name == name))
     if before:
         change.delete(table, table.c.name == name)
-        change.record(
-            "setting.changed", f"settings/{name}", before={"value": before[0].value}, after={"value": None}
-        )
+        change.record("setting.changed", f"settings/{name}", before={"value": before[0].value}, after={"value": None})
 
 
 def list_rules(store: Store) -> dict[str, str | None]:

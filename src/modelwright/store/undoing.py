@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from modelwright.store import schema
 
-# Their rows are many and are never changed; of one that is deleted with its run the last values stay on record.
-GATHERED = frozenset({schema.run_metrics})
+# So many points are kept of a run that is deleted; of one with more, only the last of each metric.
+_MOST_POINTS = 10_000
 
 Key = tuple[object, ...]
 
@@ -20,7 +20,7 @@ class Rows:
     def __init__(self, key_length: int) -> None:
         """Take how many columns name a row; `lost` gives them first."""
         self._key_length = key_length
-        self._before: dict[Key, Mapping[str, object] | None] = {}
+        self._before: dict[Key, Mapping[str, Any] | None] = {}
 
     def added(self, keys: Iterable[Key]) -> None:
         """Note rows that were not there."""
@@ -32,13 +32,17 @@ class Rows:
         for row in rows:
             self._before.setdefault(tuple(row.values())[: self._key_length], row)
 
+    def before(self, key: Key) -> Mapping[str, Any] | None:
+        """Return the row as it was; None when it was not there or has not changed."""
+        return self._before.get(key)
+
     def __bool__(self) -> bool:
         """Whether anything was noted."""
         return bool(self._before)
 
     def plain(self) -> dict[str, list[Any]]:
         """Return what JSON can hold: the keys of rows that were not there, and the rows that were."""
-        parts = {
+        parts: dict[str, list[Any]] = {
             "added": [key for key, row in self._before.items() if row is None],
             "before": [row for row in self._before.values() if row is not None],
         }
@@ -60,6 +64,10 @@ def keys(table: sa.Table, rows: Sequence[Mapping[str, object]], dialect: sa.Dial
 def rows(table: sa.Table, where: sa.ColumnElement[bool], connection: sa.Connection) -> Iterator[Mapping[str, object]]:
     """Yield the rows that `where` picks, as the database keeps them, key columns first."""
     query, names = _stored(table)
+    if table is schema.run_metrics:
+        count = connection.execute(sa.select(sa.func.count()).select_from(table).where(where)).scalar_one()
+        if count > _MOST_POINTS:
+            return
     for row in connection.execute(query.where(where)):
         yield dict(zip(names, row, strict=True))
 
@@ -74,4 +82,5 @@ def _stored(table: sa.Table) -> tuple[sa.Select[Any], list[str]]:
     """Return the query for whole rows, and its columns: as text, which is what is read without being understood."""
     first = key_columns(table)
     names = [*first, *(column.name for column in table.c if column.name not in first)]
-    return sa.select(*(sa.type_coerce(table.c[name], sa.Text()).label(name) for name in names)), names
+    as_kept: list[sa.ColumnElement[Any]] = [sa.type_coerce(table.c[name], sa.Text()).label(name) for name in names]
+    return sa.select(*as_kept), names
