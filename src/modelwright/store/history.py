@@ -21,6 +21,8 @@ from modelwright.store.database import DATABASE, Store
 _LAST = "SELECT sequence FROM main.audit_records WHERE at <= ? ORDER BY sequence DESC LIMIT 1"
 _SINCE = "SELECT undo FROM main.audit_records WHERE sequence > ? ORDER BY sequence"
 _EARLIEST = "SELECT max(at) FROM main.audit_records WHERE undo IS NULL"
+_COUNTED = frozenset({"run_metrics", "run_summaries"})  # of which time itself says what was there
+_ROWS_AT_ONCE = 1000
 
 
 class _Pinned(sqlite3.Connection):
@@ -59,44 +61,61 @@ def _look_back(connection: sqlite3.Connection, moment: datetime) -> None:
     at = moment.astimezone(UTC).isoformat(timespec="microseconds")
     found = connection.execute(_LAST, (at,)).fetchone()
     last = found[0] if found else 0
-    noted: set[str] = set()
+    noted: dict[str, _Noted] = {}
     for (text,) in connection.execute(_SINCE, (last,)):
         if text is None:
             raise HistoryMissing(moment=at, earliest=connection.execute(_EARLIEST).fetchone()[0])
         for name, parts in json.loads(text).items():
-            _note(connection, name, parts, is_new=name not in noted)
-            noted.add(name)
-    for name in noted - {"run_metrics", "run_summaries"}:
-        _show(connection, name, _kept(connection, name))
-    _show_points(connection, at, noted)
+            if name not in noted:
+                noted[name] = _Noted(connection, name)
+            noted[name].take(parts)
+    for name, rows in noted.items():
+        rows.flush()
+        if name not in _COUNTED:
+            _show(connection, name, _kept(connection, name))
+    _show_points(connection, at, set(noted))
     _show(connection, "audit_records", f"SELECT * FROM main.audit_records WHERE sequence <= {last}")  # noqa: S608 - ours
     _show(connection, "events", f"SELECT * FROM main.events WHERE at <= '{at}'")  # noqa: S608 - ours
 
 
-def _note(connection: sqlite3.Connection, name: str, parts: dict[str, Any], *, is_new: bool) -> None:
-    """Remember what the rows of a table were; of several words on one row the first one counts, which is the oldest."""
-    key = undoing.key_columns(schema.metadata.tables[name])
-    if is_new:
+class _Noted:
+    """What the rows of a table were: of several words on one row the first counts, which is the oldest."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        """Make room for them: a table `then_…` whose rows say besides whether they were there."""
+        key = ", ".join(undoing.key_columns(schema.metadata.tables[name]))
         connection.execute(f"CREATE TEMP TABLE then_{name} AS SELECT *, 0 AS was_there FROM main.{name} WHERE 0")  # noqa: S608 - ours
-        connection.execute(f"CREATE UNIQUE INDEX temp.then_{name}_key ON then_{name} ({', '.join(key)})")
-    for columns, rows in _by_columns(key, parts):
-        marks = ", ".join("?" * len(columns))
-        connection.executemany(
-            f"INSERT OR IGNORE INTO temp.then_{name} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608 - ours
-            rows,
-        )
+        connection.execute(f"CREATE UNIQUE INDEX temp.then_{name}_key ON then_{name} ({key})")
+        self._connection = connection
+        self._key, self._columns = key.split(", "), _columns(connection, name)
+        named = ", ".join([*self._columns, "was_there"])
+        marks = ", ".join("?" * (len(self._columns) + 1))
+        self._insert = f"INSERT OR IGNORE INTO temp.then_{name} ({named}) VALUES ({marks})"  # noqa: S608 - ours
+        self._rows: list[list[object]] = []
+
+    def take(self, parts: dict[str, Any]) -> None:
+        """Take what one record says."""
+        for key in parts.get("added", ()):
+            row = dict(zip(self._key, key, strict=True))
+            self._rows.append([*map(row.get, self._columns), False])
+        for row in parts.get("before", ()):
+            self._rows.append([*map(row.get, self._columns), True])
+        if len(self._rows) >= _ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write down what was taken."""
+        self._connection.executemany(self._insert, self._rows)
+        self._rows.clear()
 
 
-def _by_columns(key: list[str], parts: dict[str, Any]) -> Iterator[tuple[list[str], list[list[object]]]]:
-    if "added" in parts:
-        yield [*key, "was_there"], [[*each, 0] for each in parts["added"]]
-    for row in parts.get("before", ()):
-        yield [*row, "was_there"], [[*row.values(), 1]]
+def _columns(connection: sqlite3.Connection, name: str) -> list[str]:
+    return [row[1] for row in connection.execute(f"PRAGMA main.table_info({name})")]
 
 
 def _kept(connection: sqlite3.Connection, name: str) -> str:
     """Return the query for a table's rows as they were."""
-    columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({name})"))
+    columns = ", ".join(_columns(connection, name))
     same = " AND ".join(f"late.{each} = now.{each}" for each in undoing.key_columns(schema.metadata.tables[name]))
     return (
         f"SELECT {columns} FROM main.{name} AS now "  # noqa: S608 - ours

@@ -63,7 +63,9 @@ def _link_audit_records() -> None:
     for row in connection.exec_driver_sql(f"SELECT {columns} FROM audit_records ORDER BY sequence").all():  # noqa: S608 - ours
         digest = chain.digest_after(digest, chain.Written(*row))
         connection.exec_driver_sql("UPDATE audit_records SET digest = ? WHERE sequence = ?", (digest, row[0]))
-    with op.batch_alter_table("audit_records", schema=None) as batch_op:
+    # Made anew, the table would forget how many records it ever had.
+    numbered = {"sqlite_autoincrement": True}
+    with op.batch_alter_table("audit_records", schema=None, table_kwargs=numbered) as batch_op:
         batch_op.alter_column("digest", existing_type=sa.TEXT(), server_default=None, existing_nullable=False)
 
 
