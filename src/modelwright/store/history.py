@@ -7,7 +7,7 @@ the workspace reads it as it was. What that costs depends on how much has happen
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -73,7 +73,7 @@ def _look_back(connection: sqlite3.Connection, moment: datetime) -> None:
         rows.flush()
         if name not in _COUNTED:
             _show(connection, name, _kept(connection, name))
-    _show_points(connection, at, set(noted))
+    _show_points(connection, at, noted)
     _show(connection, "audit_records", f"SELECT * FROM main.audit_records WHERE sequence <= {last}")  # noqa: S608 - ours
     _show(connection, "events", f"SELECT * FROM main.events WHERE at <= '{at}'")  # noqa: S608 - ours
 
@@ -124,29 +124,23 @@ def _kept(connection: sqlite3.Connection, name: str) -> str:
     )
 
 
-def _show_points(connection: sqlite3.Connection, at: str, noted: set[str]) -> None:
-    """Show the points that were logged by then, and the last of each metric.
-
-    Which one was the last is found anew, but not for runs that have ended by then, and not for those that are deleted
-    with more points than their audit record holds: of them it is the very last.
-    """
+def _show_points(connection: sqlite3.Connection, at: str, noted: Container[str]) -> None:
+    """Show the points that were logged by then, and which was the last of each metric: anew, unless the run had ended."""
     points, known = (
         _kept(connection, name) if name in noted else f"SELECT * FROM main.{name}"  # noqa: S608 - ours
         for name in ("run_metrics", "run_summaries")
     )
     _show(connection, "run_metrics", f"SELECT * FROM ({points}) WHERE recorded_at <= '{at}'")  # noqa: S608 - ours
-    run = "SELECT 1 FROM main.runs WHERE id = known.run_id"
-    kept = "OR known.run_id IN (SELECT run_id FROM temp.then_run_metrics)" if "run_metrics" in noted else ""
-    is_final = f"EXISTS ({run} AND finished_at <= '{at}') OR NOT (EXISTS ({run}) {kept})"
+    had_ended = f"EXISTS (SELECT 1 FROM main.runs WHERE id = known.run_id AND finished_at <= '{at}')"  # noqa: S608 - ours
     latest = (
         "SELECT max(sequence) FROM run_metrics AS every WHERE every.run_id = known.run_id AND every.name = known.name"
     )
     _show(
         connection,
         "run_summaries",
-        f"SELECT run_id, name, step, value FROM ({known}) AS known WHERE {is_final} "  # noqa: S608 - ours
+        f"SELECT run_id, name, step, value FROM ({known}) AS known WHERE {had_ended} "  # noqa: S608 - ours
         f"UNION ALL SELECT last.run_id, last.name, last.step, last.value FROM ({known}) AS known "
-        f"JOIN run_metrics AS last ON last.sequence = ({latest}) WHERE NOT ({is_final})",
+        f"JOIN run_metrics AS last ON last.sequence = ({latest}) WHERE NOT {had_ended}",
     )
 
 

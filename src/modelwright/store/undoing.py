@@ -64,10 +64,9 @@ def keys(table: sa.Table, rows: Sequence[Mapping[str, object]], dialect: sa.Dial
 def rows(table: sa.Table, where: sa.ColumnElement[bool], connection: sa.Connection) -> Iterator[Mapping[str, object]]:
     """Yield the rows that `where` picks, as the database keeps them, key columns first."""
     query, names = _stored(table)
-    if table is schema.run_metrics:
-        count = connection.execute(sa.select(sa.func.count()).select_from(table).where(where)).scalar_one()
-        if count > _MOST_POINTS:
-            return
+    if table is schema.run_metrics and _count(table, where, connection) > _MOST_POINTS:
+        last = sa.select(sa.func.max(table.c.sequence)).where(where).group_by(table.c.run_id, table.c.name)
+        query = query.where(table.c.sequence.in_(last))
     for row in connection.execute(query.where(where)):
         yield dict(zip(names, row, strict=True))
 
@@ -84,3 +83,7 @@ def _stored(table: sa.Table) -> tuple[sa.Select[Any], list[str]]:
     names = [*first, *(column.name for column in table.c if column.name not in first)]
     as_kept: list[sa.ColumnElement[Any]] = [sa.type_coerce(table.c[name], sa.Text()).label(name) for name in names]
     return sa.select(*as_kept), names
+
+
+def _count(table: sa.Table, where: sa.ColumnElement[bool], connection: sa.Connection) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(table).where(where)).scalar_one()
