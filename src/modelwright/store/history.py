@@ -125,7 +125,7 @@ def _kept(connection: sqlite3.Connection, name: str) -> str:
 
 
 def _show_points(connection: sqlite3.Connection, at: str, noted: Container[str]) -> None:
-    """Show the points that were logged by then, and which was the last of each metric: anew, unless the run had ended."""
+    """Show the points that were logged by then, and the last of each metric: anew, unless the run had ended."""
     points, known = (
         _kept(connection, name) if name in noted else f"SELECT * FROM main.{name}"  # noqa: S608 - ours
         for name in ("run_metrics", "run_summaries")
