@@ -13,6 +13,7 @@ FIRST = "0" * 64  # what stands for the digest before the first record
 HEADER = {"format": "modelwright-audit", "version": 1}
 
 _JSON = ("before", "after", "undo")
+_ENCODER = json.JSONEncoder(default=repr)  # for what is no text only because somebody changed it
 
 
 class Written(NamedTuple):
@@ -43,7 +44,7 @@ def digest_after(previous: str, written: Written) -> str:
     """Return the digest of a record that follows the one with the digest `previous`, 64 hexadecimal digits."""
     from blake3 import blake3
 
-    return blake3(json.dumps([previous, *written], default=repr).encode()).hexdigest()
+    return blake3(_ENCODER.encode([previous, *written]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
