@@ -63,6 +63,13 @@ def test_a_whole_chain_is_whole_in_the_database_and_in_a_file(written: Store) ->
     assert audit.check(written, head=found.head) == found
 
 
+def test_files_of_earlier_releases_are_verified() -> None:
+    with (Path(__file__).parents[1] / "formats" / "audit-1.jsonl").open("rb") as lines:
+        assert chain.check_file(lines) == chain.Found(
+            4, "bcecef2579a9522e00b6c3eff194d7d9b7b3c46866df8983dcd8103e3c84e62f"
+        )
+
+
 def test_an_empty_chain_is_whole(store: Store) -> None:
     assert audit.check(store) == chain.Found(0, chain.FIRST)
     assert _check_file(_exported(store)) == chain.Found(0, chain.FIRST)

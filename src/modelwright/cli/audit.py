@@ -31,7 +31,14 @@ def audit() -> None:
 @click.option("--action", metavar="FACT", help="Only this, as alias.moved; alias takes all of its kind.")
 @click.option("--since", type=Moment(), metavar="TIME", help="Only from this time on.")
 @click.option("--until", type=Moment(), metavar="TIME", help="Only to this time.")
-@click.option("--limit", type=click.IntRange(1), metavar="COUNT", help="At most so many, the newest.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=200,
+    show_default=True,
+    metavar="COUNT",
+    help="At most so many, the newest.",
+)
 @output.json_option
 def list_(
     *,
@@ -40,7 +47,7 @@ def list_(
     action: str | None,
     since: datetime | None,
     until: datetime | None,
-    limit: int | None,
+    limit: int,
     as_json: bool,
 ) -> None:
     """List who did what, when and why, and what it changed, the newest last; what is deleted by now has its records."""
@@ -60,6 +67,8 @@ def list_(
         ],
         empty="no such records" if any((subject, actor, action, since, until)) else "nothing was done here yet",
     )
+    if len(found) == limit:
+        click.echo(f"the newest {limit}; --limit COUNT shows more, wright audit export writes all", err=True)
 
 
 @audit.command()
@@ -131,7 +140,7 @@ def _changed(record: dict[str, Any]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else "none" if value is None else json.dumps(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 

@@ -68,7 +68,7 @@ def list_(*, as_json: bool) -> None:
             (
                 each.name,
                 serving[each.name],
-                _state(front) if front else "healthy" if each.name in then else "not running",
+                _state(front) if front else "answered" if each.name in then else "not running",
                 each.url,
             )
             for each, front in found
