@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +50,9 @@ def opened_store(*, is_made: bool = False) -> Iterator["Store"]:
             return
         from modelwright.store import history
 
-        with history.as_of(store, moment) as past:
+        with ExitStack() as held:
+            with waiting("looking back", is_silent=False):
+                past = held.enter_context(history.as_of(store, moment))
             yield past
     finally:
         store.close()

@@ -52,6 +52,7 @@ def as_of(store: Store, moment: datetime) -> Iterator[Store]:
 
     reader = sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.QueuePool)
     try:
+        reader.connect().close()  # what it is to look back is found out here, once
         yield replace(store, reader=reader, writer=reader, moment=moment)
     finally:
         reader.dispose()
