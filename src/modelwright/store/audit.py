@@ -99,10 +99,10 @@ def check(
     store: Store, *, head: str | None = None, on_record: Callable[[int], None] = lambda _count: None
 ) -> chain.Found:
     """Walk the chain and return what was found; `on_record` is told how many records were looked at."""
+    with store.reader.connect() as connection:  # before the walk, during which others may write
+        given: int = connection.exec_driver_sql(_GIVEN).scalar() or 0
     with linked_records(store) as links:
         found = chain.walk(links, head=head, on_record=on_record)
-    with store.reader.connect() as connection:
-        given: int = connection.exec_driver_sql(_GIVEN).scalar() or 0
     if not found.fault and given > found.count:
         return found.broken(found.count + 1, f"{chain.numbers(found.count + 1, given)} cut off from the end")
     return found
