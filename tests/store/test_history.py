@@ -44,6 +44,8 @@ ASKED = (
     ("dataset", "list"),
     *(("dataset", "show", f"{name}{which}") for name in NAMES for which in ("", ":1", ":2")),
     *(("dataset", "users", name) for name in NAMES),
+    ("impact", "dataset", "sales:1"),
+    ("why", "churn:1"),
     ("audit", "list"),
     ("settings", "list"),
 )
@@ -234,6 +236,8 @@ def _answers(wright: Callable[..., str], *when: str) -> dict[tuple[str, ...], An
     for words in ASKED:
         text = wright(*when, *words, "--json")
         told[words] = json.loads(text) if text[0] in "[{" else text
+        if words[0] in {"impact", "why"} and isinstance(told[words], dict):
+            told[words] = sorted(json.dumps(each) for part in ("nodes", "edges", "gaps") for each in told[words][part])
         for each in told[words] if isinstance(told[words], list) else [told[words]]:
             if words[0] == "endpoint" and isinstance(each, dict):
                 del each["serves"]  # there are no processes in this test, and of then there is only the record

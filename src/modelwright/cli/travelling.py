@@ -16,6 +16,7 @@ TRAVELLERS = (
     "endpoint list",
     "endpoint show",
     "environment diff",
+    "impact",
     "model list",
     "model show",
     "pipeline list",
@@ -28,6 +29,7 @@ TRAVELLERS = (
     "schedule show",
     "settings list",
     "sweep show",
+    "why",
 )
 
 
