@@ -1,6 +1,5 @@
 """`wright model`: register, list, show, describe, label, alias, look back, download, verify, export, import."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -276,7 +275,7 @@ def download(reference: str, folder: Path, *, as_json: bool) -> None:
 
     with output.opened_store() as store:
         version = models.find_version(store, reference)
-        with _spinner(f"writing {version.reference}", is_silent=as_json):
+        with output.waiting(f"writing {version.reference}", is_silent=as_json):
             packages.download(store, version, folder)
         files = packages.model_files(version)
     if as_json:
@@ -295,7 +294,7 @@ def verify(reference: str, *, as_json: bool) -> None:
 
     with output.opened_store() as store:
         version = models.find_version(store, reference)
-        with _spinner(f"reading {version.reference}", is_silent=as_json):
+        with output.waiting(f"reading {version.reference}", is_silent=as_json):
             faults = packages.verify(store, version)
     if as_json:
         output.show_json({"version": version.reference, "files": len(version.files), "faults": plain(faults)})
@@ -314,7 +313,7 @@ def export(reference: str, file: Path, *, with_data: bool, as_json: bool) -> Non
     """Write a version with its lineage to the new FILE, for `wright model import` in another workspace."""
     from modelwright.models import exporting
 
-    with output.opened_store() as store, _spinner(f"exporting {reference}", is_silent=as_json):
+    with output.opened_store() as store, output.waiting(f"exporting {reference}", is_silent=as_json):
         version = exporting.export(store, reference, file, has_data=with_data)
     if as_json:
         output.show_json({"version": version.reference, "file": str(file.absolute())})
@@ -331,7 +330,10 @@ def import_(file: Path, name: str | None, *, why: str, as_json: bool) -> None:
     """Make the version in FILE the model's next one here, with its run, environment, datasets and proof."""
     from modelwright.models import importing
 
-    with output.session(is_made=True, is_silent=True, why=why) as session, _spinner("checking", is_silent=as_json):
+    with (
+        output.session(is_made=True, is_silent=True, why=why) as session,
+        output.waiting("checking", is_silent=as_json),
+    ):
         imported = importing.import_version(session.store, file, name=name, changing=session.change)
     if as_json:
         output.show_json(plain(imported.version) | {"is_new": imported.is_new})
@@ -357,18 +359,6 @@ def _read(reference: str) -> "ModelVersion":
 
     with output.opened_store() as store:
         return models.find_version(store, reference)
-
-
-@contextmanager
-def _spinner(text: str, *, is_silent: bool) -> Iterator[None]:
-    """Show on a terminal that something is going on."""
-    if is_silent or not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(text):
-        yield
 
 
 def _assigned(assignments: Sequence[str], option: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ from modelwright.runs.closures import Code
 from modelwright.runs.execution import Execution
 from modelwright.runs.pipelines import Pipeline
 from modelwright.runs.states import Progress, Rules
-from modelwright.store import claims, environments, projects, runs
+from modelwright.store import claims, environments, projects, reasons, runs
 from modelwright.store.database import Store
 
 _POLL_SECONDS = 0.05
@@ -118,6 +118,7 @@ def train(
         manifest.layout.source,
         environment,
         actor=session.actor,
+        why=session.why,
         beside=origin.project,
     )
     gate = gate_of(manifest) if is_gated else None
@@ -146,14 +147,16 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
     environment = environment_of(store, environments.get_environment(store, run.environment_digest))
     known = projects.find_project(store, run.project)
     assert known is not None  # noqa: S101 - the run's row refers to it
-    active = ActiveRun(store, run, known.folder, manifest.layout.source, environment, actor=session.actor)
+    active = ActiveRun(
+        store, run, known.folder, manifest.layout.source, environment, actor=session.actor, why=session.why
+    )
     gate = gate_of(manifest) if is_gated else None
     with recorded(active, project_id=known.id, is_resumed=True):
         verdict = perform(session, active, pipeline, gate=gate, rules=rules)
     return Trained(runs.get_run(store, run_id), verdict)
 
 
-def cancel(session: Session, run_id: str, *, why: str) -> None:
+def cancel(session: Session, run_id: str) -> None:
     """End a running run with all its steps and wait until it has ended. A tracked script gets a Ctrl-C.
 
     Raises RunMissing, RunNotRunning, and Busy when its process does not heed it.
@@ -162,7 +165,7 @@ def cancel(session: Session, run_id: str, *, why: str) -> None:
     run = runs.get_run(store, run_id)
     if run.status is not Status.RUNNING:
         raise RunNotRunning(run=run_id, status=run.status)
-    request_cancel(store, run_id, reason=why or f"{session.actor} cancelled it")
+    request_cancel(store, run_id, reason=session.why or f"{session.actor} cancelled it")
     process = claims.holder(store, run_id)
     if run.kind is Kind.SCRIPT and process is not None:
         with contextlib.suppress(ProcessLookupError):
@@ -200,6 +203,9 @@ def register(
     name, labels = model or run.project, labels or Labels(tags=tags or {})
     registry.check_run(run)
     registry.check_labels(store, name, labels)
+    # One that is registered already keeps its aliases as they are.
+    if not registry.version_of(store, run, model=name, paths=paths):
+        reasons.require(store, "alias.moved", f"models/{name}@{gates.CHAMPION}", why=session.why)
     proof = projects.latest_proof(store, project_digest=run.code_digest)
     return registry.register_run(
         store,

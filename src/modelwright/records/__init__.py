@@ -18,7 +18,19 @@ from modelwright.records.environments import (
     Wanted,
 )
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
-from modelwright.records.ids import new_id, now
+from modelwright.records.ids import moment_of, new_id, new_request_id, now
+from modelwright.records.lineage import (
+    Conversion,
+    Direction,
+    Edge,
+    Gap,
+    Key,
+    Lineage,
+    Node,
+    NodeKind,
+    Origin,
+    OriginCell,
+)
 from modelwright.records.models import DatasetLink, ModelVersion, PackageFile, VersionFilter
 from modelwright.records.notebooks import (
     Beside,
@@ -58,6 +70,7 @@ __all__ = [
     "Cell",
     "Comparison",
     "Condition",
+    "Conversion",
     "DataKind",
     "Dataset",
     "DatasetFile",
@@ -67,6 +80,8 @@ __all__ = [
     "DeployAnswer",
     "Deployment",
     "DeploymentStatus",
+    "Direction",
+    "Edge",
     "Endpoint",
     "EnvironmentDifference",
     "EnvironmentSource",
@@ -75,17 +90,24 @@ __all__ = [
     "FrontLimits",
     "FrontStatus",
     "Function",
+    "Gap",
     "GitState",
     "Goal",
+    "Key",
     "Kind",
+    "Lineage",
     "Lock",
     "LockSource",
     "Metric",
     "Missed",
     "ModelVersion",
+    "Node",
+    "NodeKind",
     "Notebook",
     "NotebookRun",
     "Order",
+    "Origin",
+    "OriginCell",
     "PackageFile",
     "Parameter",
     "Pin",
@@ -127,6 +149,8 @@ __all__ = [
     "Wanted",
     "Wishes",
     "WorkerSpec",
+    "moment_of",
     "new_id",
+    "new_request_id",
     "now",
 ]

@@ -28,7 +28,6 @@ from modelwright.runs.states import OUTPUT_FOLDER, Progress, Rules, StepState, p
 from modelwright.runs.workers import Ended, Pool
 from modelwright.settings import variable
 from modelwright.store import datasets, digests, runs
-from modelwright.store.changes import change
 
 # How long a step's death, a request to cancel or a time limit may go unnoticed.
 _TICK_SECONDS = 0.05
@@ -67,7 +66,7 @@ class Execution:
         self._flushed_at = 0.0
         self._ended: list[StepRun] = []
         self._points: list[records.Point] = []
-        self._records = collecting.Records(active.store, active.run.id, actor=active.actor)
+        self._records = collecting.Records(active.store, active.run.id, changing=active.change)
 
     # --- the whole ---
 
@@ -169,7 +168,7 @@ class Execution:
         folder.mkdir(parents=True)
         self._records.forget(folder / "records.jsonl")
         state.files_before = _listing(self.active.outputs) if state.uses_outputs else {}
-        with change(self.active.store, actor=self.active.actor) as opened:
+        with self.active.change() as opened:
             runs.start_step(opened, self.active.run.id, name=state.step.name, position=state.position, key=state.key)
         self._on_step(Progress(state.step.name, Status.RUNNING))
         parameters = self._parameters() | {OUTPUT_FOLDER: str(self.active.outputs)}
@@ -339,7 +338,7 @@ class Execution:
         points, self._points = self._points, []
         if ended:
             self._records.flush()  # what steps told comes before what the pipeline returns
-            with change(self.active.store, actor=self.active.actor) as opened:
+            with self.active.change() as opened:
                 for each in ended:
                     runs.finish_step(opened, self.active.run.id, each)
                 runs.log_points(opened, self.active.run.id, points)
@@ -393,7 +392,7 @@ class Execution:
         }
         if sources:
             version = versions.pin(self.active.store, dataset, files=sources, actor=self.active.actor)
-            with change(self.active.store, actor=self.active.actor) as opened:
+            with self.active.change() as opened:
                 runs.link_dataset(opened, self.active.run.id, dataset=version, role="training data")
 
     def _inputs(self, state: StepState) -> dict[str, tuple[str, Path]]:
