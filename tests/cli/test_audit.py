@@ -24,7 +24,7 @@ from modelwright.errors import (
     RuleUnknown,
 )
 from modelwright.lifecycle import training
-from modelwright.records import DeploymentStatus, Kind, ModelVersion, PackageFile, Run, Status
+from modelwright.records import Artifact, DeploymentStatus, Kind, ModelVersion, PackageFile, Run, Status
 from modelwright.serving import deployments
 from modelwright.store import audit, endpoints, models, runs
 from modelwright.store.changes import change
@@ -208,11 +208,13 @@ def test_a_run_is_not_packaged_when_its_promotion_lacks_a_reason(
     run = Run(records.new_id("run"), "small", Status.RUNNING, "", "", "", None, records.now(), kind=Kind.SCRIPT)
     with change(store, actor="ada") as opened:
         runs.add_run(opened, run, project_id=None)
+        runs.add_artifacts(opened, run.id, artifacts=[Artifact("code/wright.toml", "0" * 64, 1)])
         runs.finish_run(opened, run.id, status=Status.SUCCEEDED, reason="")
     monkeypatch.setattr(training, "environment_of", lambda *_: pytest.fail("work was done"))
     with pytest.raises(ReasonMissing, match="promotion") as refused:
-        wright("model", "register", run.id, "--name", "my model")
-    assert refused.value.next_command == f"""wright model register {run.id} --name 'my model' --why "TEXT\""""
+        wright("model", "register", run.id, "--name", "mine", "--description", "a model")
+    told = f"""wright model register {run.id} --name mine --description 'a model' --why "TEXT\""""
+    assert refused.value.next_command == told
     assert models.list_versions(store) == []
 
 
@@ -235,6 +237,7 @@ def test_requests_move_only_for_a_reason(
     wright: Wright, store: Store, version: ModelVersion, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     _require(wright, "traffic")
+    monkeypatch.setattr(deployments.packages, "check_servable", lambda _: None)
     monkeypatch.setattr(deployments.packages, "restore", lambda *_: tmp_path)
     with pytest.raises(ReasonMissing, match=r'"deployment\.started\" of "endpoints/churn"'):
         wright("endpoint", "deploy", "churn:1")
