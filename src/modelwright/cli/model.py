@@ -3,6 +3,7 @@
 import click
 
 from modelwright.cli import output
+from modelwright.cli.explain import explain
 from modelwright.records import VersionFilter
 from modelwright.records.plain import plain
 
@@ -10,6 +11,9 @@ from modelwright.records.plain import plain
 @click.group()
 def model() -> None:
     """Register, list and show model versions."""
+
+
+model.add_command(explain)
 
 
 @model.command()

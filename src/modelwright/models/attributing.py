@@ -1,0 +1,371 @@
+"""Explains a model in its own environment: how much each column adds to what it puts out. Started by path.
+
+`python attributing.py REQUEST RESULT VALUES` reads a request as JSON (see `explaining.py`, which writes it), and writes
+what was found to RESULT, each row's values to VALUES, or to RESULT what it needs and has not, or what it refuses.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+_BACKGROUND_ROWS = 50  # that a column's absence is averaged over when orders are sampled
+_ROUNDS = 2
+_MOST_ROWS = {"linear": 10_000, "trees": 1_000, "sampled": 50}
+_FEWEST_ROWS = 5
+_MOST_EVALUATIONS = 2_000_000
+_ORIGIN_ROWS = 500
+_TOLERANCES = {"linear": 1e-9, "trees": 1e-6, "sampled": 1e-9}  # of the largest output
+
+
+class RefusedError(Exception):
+    """What cannot be explained: `code` says which kind of thing it is, the text why."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        """Take both."""
+        super().__init__(reason)
+        self.code = code
+
+
+def main() -> None:
+    """Explain what the request asks for."""
+    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    # A model may be of a class that its package defines, and a module of ours must not hide one of its modules.
+    sys.path[0] = request["source"]
+    try:
+        answer = _explained(request)
+    except RefusedError as error:
+        answer = {"refused": error.code, "reason": str(error)}
+    except _MissingError as error:
+        answer = {"needs": str(error)}
+    rows = answer.pop("values", None)
+    if rows is not None:
+        with Path(sys.argv[3]).open("w", encoding="utf-8") as handle:
+            head = {"format": "modelwright-explanation", "format_version": 1}
+            for each in ({**head, **{name: answer[name] for name in ("columns", "outputs", "base")}}, *rows):
+                handle.write(json.dumps(each) + "\n")
+    Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
+
+
+class _MissingError(Exception):
+    """The environment lacks a library that the method needs."""
+
+
+def _beside(name: str) -> Any:
+    """Return the module of ours that lies beside this one."""
+    if name not in _BESIDE:
+        place = Path(__file__).with_name(f"{name}.py")
+        _BESIDE[name] = _from_file(f"_wright_{name}", place)
+    return _BESIDE[name]
+
+
+_BESIDE: dict[str, Any] = {}
+
+
+def _from_file(name: str, place: Path) -> Any:
+    specification = importlib.util.spec_from_file_location(name, str(place))
+    if specification is None or specification.loader is None:
+        raise ImportError(str(place))
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def _explained(request: dict[str, Any]) -> dict[str, Any]:
+    if importlib.util.find_spec("numpy") is None:
+        raise _MissingError("shap")  # which brings numpy
+    model = _load(request["model_files"])
+    notes: list[str] = []
+    background, explained = _rows(request, model, notes)
+    subject = explained.table
+    if request["rows"]:
+        subject = _asked(request["rows"], explained.table)
+    work = _Work(model, background, subject, request, notes)
+    answer = work.run()
+    answer["model_class"] = f"{type(model).__module__}.{type(model).__qualname__}"
+    answer["background"] = work.background_facts()
+    answer["explained"] = {
+        "place": request["rows"]["name"] if request["rows"] else explained.place,
+        "rows": len(work.rows),
+        "of": len(subject),
+        "digest": work.rows.digest,
+    }
+    if not request["rows"]:
+        measured = None
+        if explained.labels is None:
+            notes.append("no labels were found beside the rows, so there is no permutation importance; see --target")
+        else:
+            try:
+                measured = _beside("shuffling").measured(
+                    model, explained, seed=request["seed"], repeats=request["repeats"]
+                )
+            except (TypeError, ValueError) as error:
+                notes.append(f"permutation importance with the labels {explained.labels_place} fails: {error}")
+        answer["permutation"] = measured
+    answer["notes"] = notes
+    return answer
+
+
+def _load(files: list[str]) -> Any:
+    """Return the first object among the files that answers `predict`. Raises RefusedError."""
+    told = "it has no file"
+    for each in files:
+        try:
+            model = _unpickled(Path(each))
+        except Exception as error:  # noqa: BLE001 - files beside the model may be anything
+            told = f"{Path(each).name} cannot be loaded: {error}"
+            continue
+        if hasattr(model, "predict") or hasattr(model, "predict_proba"):
+            return model
+        told = f"{Path(each).name} holds a {type(model).__name__}, which has neither predict nor predict_proba"
+    raise RefusedError("model", told)
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        from joblib import load  # reads its own files and plain pickles
+    except ImportError:
+        with path.open("rb") as handle:
+            return pickle.load(handle)  # noqa: S301 - a registered model, in its own environment
+    return load(path)
+
+
+# --- which rows ---
+
+
+def _rows(request: dict[str, Any], model: Any, notes: list[str]) -> tuple[Any, Any]:
+    """Return the background and the rows to explain. Raises RefusedError when there are none."""
+    tables, known = _beside("row_tables"), _beside("known_rows")
+    read = _from_file("_wright_values", Path(request["values_reader"])).read_value
+    kept = [(each["name"], each["role"], read(each["path"])) for each in request["values"]]
+    values = known.Values(tables, kept)
+    target = request["target"]
+    trained = values.find(model, is_test=False, target=target)
+    if request["data"]:
+        given = _given(request["data"], model, trained and trained.table, target=target)
+        return given, given
+    if trained is None:
+        raise RefusedError("rows", f"its run kept no table with {_asks_for(model)}")
+    tested = values.find(model, is_test=True, target=target) or trained
+    if trained.table.kinds is None:
+        named = values.names_of(trained.table)
+        if named:
+            trained.table.names = tested.table.names = named[0]
+            notes.append(f"the columns' names are those of {named[1]}, which has the same cells")
+    return trained, tested
+
+
+def _asks_for(model: Any) -> str:
+    names, count = getattr(model, "feature_names_in_", None), getattr(model, "n_features_in_", None)
+    return f"the columns {', '.join(names)}" if names is not None else f"{count or 'its'} columns"
+
+
+def _given(data: dict[str, str], model: Any, pattern: Any, *, target: str | None) -> Any:
+    """Return the rows of a file that the user names, and the labels in it."""
+    tables, known = _beside("row_tables"), _beside("known_rows")
+    try:
+        value = tables.read_file(Path(data["path"]))
+        columns = list(value[0]) if isinstance(value, tuple) else [str(each) for each in value.columns]
+        count, names = getattr(model, "n_features_in_", None), getattr(model, "feature_names_in_", None)
+        names = pattern.names if pattern is not None and names is None else names
+        if target is not None and target not in columns:
+            raise tables.UnfitError(f'it has no column "{target}"')
+        if names is None or not set(names) <= set(columns):
+            names = [each for each in columns if each != target]
+            if count is not None and len(names) != count:
+                more = "; name the one to predict with --target" if target is None and len(names) == count + 1 else ""
+                raise tables.UnfitError(f"it has {len(names)} columns, the model takes {_asks_for(model)}{more}")
+        others = [each for each in columns if each not in set(names) and target in (None, each)]
+        cells = dict(zip(columns, value[1].T)) if isinstance(value, tuple) else value  # noqa: B905 - equally long
+        labels = cells[others[0]] if len(others) == 1 else None
+        found = _fitted(model, tables.like(value, pattern) if pattern else _made(tables, value, list(names)))
+    except tables.UnfitError as error:
+        raise RefusedError("file", f'"{data["name"]}" does not fit the model: {error}') from error
+    place = f"{data['name']}.{others[0]}" if labels is not None else ""
+    return known.Found(data["name"], found, None if labels is None else list(labels), place)
+
+
+def _made(tables: Any, value: Any, names: list[str]) -> Any:
+    if isinstance(value, tuple):
+        return tables.from_memory(value[1][:, [value[0].index(each) for each in names]], names)
+    return tables.from_memory(value, names)
+
+
+def _fitted(model: Any, table: Any) -> Any:
+    """Return the table in the form that the model was fitted with: an array, unless it knows names or takes a frame."""
+    if table.kinds is None or getattr(model, "feature_names_in_", None) is not None:
+        return table
+    is_array = getattr(model, "n_features_in_", None) is not None
+    if not is_array:
+        try:
+            model.predict(table.take([0]).build())
+        except Exception:  # noqa: BLE001 - whatever a user's own class raises, it takes no frame
+            is_array = True
+    return _beside("row_tables").Table(table.names, table.columns, None) if is_array else table
+
+
+def _asked(rows: dict[str, str], pattern: Any) -> Any:
+    """Return the rows of the user's file, as the model takes them."""
+    tables = _beside("row_tables")
+    path = Path(rows["path"])
+    try:
+        if path.suffix == ".json":
+            value = tables.rows_of_request(json.loads(path.read_text(encoding="utf-8")))
+            if isinstance(value, tuple):
+                value = (value[0], value[1])
+        else:
+            value = tables.read_file(path)
+        return tables.like(value, pattern)
+    except (tables.UnfitError, ValueError) as error:
+        raise RefusedError("file", f'"{rows["name"]}" does not fit the model: {error}') from error
+
+
+# --- the work itself ---
+
+
+class _Work:
+    """One model, the rows to explain, and the methods in the order in which they are tried."""
+
+    def __init__(self, model: Any, background: Any, subject: Any, request: dict[str, Any], notes: list[str]) -> None:
+        self.model = model
+        self.found = background
+        self.subject = subject
+        self.request = request
+        self.notes = notes
+        self.rows = subject
+        self.background: Any = background.table
+        self.method = ""
+
+    def run(self) -> dict[str, Any]:
+        """Return what the first method gives that can explain this model and adds up."""
+        inner, prepare = _beside("raw_columns").last_model(self.model)
+        shapley = _beside("shapley")
+        form = shapley.linear_form(inner)
+        if form is not None:
+            answer = self._exactly("linear", inner, prepare, form)
+            if answer:
+                return answer
+        if shapley.is_tree(inner):
+            if self.request["shap_missing"]:
+                self.notes.append(f"shap cannot be had, so trees are explained by sampling: {self.request['shap_missing']}")
+            elif importlib.util.find_spec("shap") is None:
+                raise _MissingError("shap")
+            else:
+                answer = self._exactly("trees", inner, prepare, None)
+                if answer:
+                    return answer
+        return self._by_sampling()
+
+    def background_facts(self) -> dict[str, Any]:
+        """Return which rows the base is the mean of."""
+        if self.method == "trees":
+            return {"place": "the rows that the trees were fitted with, as counted in their nodes"}
+        table = self.background
+        return {"place": self.found.place, "rows": len(table), "of": len(self.found.table), "digest": table.digest}
+
+    def _exactly(self, method: str, inner: Any, prepare: Any, form: Any) -> dict[str, Any] | None:
+        """Explain the last model by its inputs and give the shares to the user's columns; None when that cannot be."""
+        import numpy as np
+
+        raw = _beside("raw_columns")
+        self.rows = self._some(self.subject, _MOST_ROWS[method])
+        sample = self._some(self.found.table, _ORIGIN_ROWS).joined(self._some(self.rows, _ORIGIN_ROWS))
+        try:
+            origin = raw.origins(sample, prepare)
+            rows = raw.inputs_of(self.rows, prepare)
+            if method == "linear":
+                values, base = _beside("shapley").linear(form, rows, raw.inputs_of(self.found.table, prepare))
+            else:
+                values, base = _beside("shapley").trees(inner, rows)
+        except (raw.MixedError, ValueError, TypeError) as error:
+            self.notes.append(f"{error}, so the whole pipeline is explained by sampling")
+            return None
+        except Exception as error:  # noqa: BLE001 - shap's refusals have no common class
+            self.notes.append(f"shap's TreeExplainer refuses it, so it is explained by sampling: {error}")
+            return None
+        values = raw.summed(values, origin, len(self.rows.names))
+        for kind, names, answer in _beside("outputs").kinds_of(self.model, self.rows.build()):
+            put_out = answer(self.rows.build())
+            if put_out.shape[1] == len(base) and _residual(base, values, put_out) <= _TOLERANCES[method]:
+                return self._answer(method, kind, names, values, base, put_out)
+        if method == "trees" or not np.isfinite(values).all():
+            self.notes.append("what TreeExplainer gives does not add up to an output, so it is explained by sampling")
+        return None
+
+    def _by_sampling(self) -> dict[str, Any]:
+        import numpy as np
+
+        self.background = self._some(self.found.table, _BACKGROUND_ROWS)
+        evaluations = 2 * _ROUNDS * len(self.background) * (len(self.background.names) + 1)
+        most = max(_FEWEST_ROWS, min(_MOST_ROWS["sampled"], _MOST_EVALUATIONS // evaluations))
+        self.rows = self._some(self.subject, most)
+        kind, names, answer = _beside("outputs").kinds_of(self.model, self.background.build())[0]
+        values, base, errors = _beside("shapley").sampled(
+            lambda table: answer(table.build()), self.rows, self.background, seed=self.request["seed"], rounds=_ROUNDS
+        )
+        found = self._answer("sampled", kind, names, values, base, answer(self.rows.build()))
+        found["standard_error"] = float(np.abs(errors).mean())
+        return found
+
+    def _some(self, table: Any, most: int) -> Any:
+        """Return a table of at most so many rows, drawn with the seed, in their order."""
+        import numpy as np
+
+        if len(table) <= most:
+            return table
+        drawn = np.random.default_rng(self.request["seed"]).choice(len(table), most, replace=False)
+        return table.take(np.sort(drawn))
+
+    def _answer(self, method: str, kind: str, names: list[str], values: Any, base: Any, put_out: Any) -> dict[str, Any]:
+        import numpy as np
+
+        self.method = method
+        residual = _residual(base, values, put_out)
+        tolerance = _TOLERANCES[method]
+        source = "modelwright"
+        if method == "trees":
+            import shap
+
+            source = f"shap {shap.__version__}"
+        columns = self.rows.names
+        mean = np.abs(values).mean(axis=0)
+        order = np.argsort(-mean.sum(axis=1), kind="stable")
+        return {
+            "method": method,
+            "source": source,
+            "output": kind,
+            "outputs": names,
+            "columns": columns,
+            "base": [float(each) for each in base],
+            "importances": [
+                {
+                    "column": columns[number],
+                    "rank": rank,
+                    "mean": float(mean[number].mean()),
+                    "by_output": [float(each) for each in mean[number]],
+                }
+                for rank, number in enumerate(order, start=1)
+            ],
+            "additivity": {"residual": residual, "tolerance": tolerance, "holds": residual <= tolerance},
+            "values": [
+                {"cells": self.rows.cells(number), "output": put_out[number].tolist(), "values": values[number].tolist()}
+                for number in range(len(values))
+            ],
+        }
+
+
+def _residual(base: Any, values: Any, put_out: Any) -> float:
+    """Return by how much base and values miss the output at most, as a part of the largest output."""
+    import numpy as np
+
+    scale = float(np.abs(put_out).max()) or 1.0
+    return float(np.abs(base + values.sum(axis=1) - put_out).max()) / scale
+
+
+if __name__ == "__main__":
+    main()
