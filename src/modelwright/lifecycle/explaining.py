@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from modelwright import records
-from modelwright.environments import overlaying, placing
+from modelwright.environments import overlaying
 from modelwright.environments.locking import pins
 from modelwright.errors import EnvironmentNotBuilt, EnvironmentNotResolved, VersionIncomplete
+from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import explaining
 from modelwright.models.explaining import Answer, Question
@@ -61,12 +62,10 @@ def _explained(session: Session, version: ModelVersion, question: Question, scra
         )
     lock = environments.get_environment(store, version.environment_digest)
     with session.stage("environment", "building what the model runs in") as stage:
-        environment = overlaying.find_overlay(store, lock, explaining.SHAP) or placing.build_in(store, lock)
+        environment = overlaying.find_overlay(store, lock, explaining.SHAP) or training.environment_of(store, lock)
         stage.decided = f"{environment.lock.digest[:12]}"
-    with session.stage("explain", version.reference) as stage:
-        environment, answer = _asked(session, version, question, environment, lock=lock, scratch=scratch)
-        found = answer.result
-        stage.decided = f"{found['method']}, by {found['source']}, {found['explained']['rows']} rows"
+    environment, answer = _asked(session, version, question, environment, lock=lock, scratch=scratch)
+    found = answer.result
     result = found | {"environment": environment.lock.digest, "run": version.run_id}
     with store.blobs.batch() as batch:
         digest = batch.add(answer.values)
@@ -100,9 +99,13 @@ def _asked(
     missing = ""
 
     def ask(place: BuiltEnvironment) -> Answer:
-        return explaining.ask(
-            store, version, question, run=run, environment=place, scratch=scratch, shap_missing=missing
-        )
+        with session.stage("explain", version.reference) as stage:
+            answer = explaining.ask(
+                store, version, question, run=run, environment=place, scratch=scratch, shap_missing=missing
+            )
+            found = answer.result
+            stage.decided = f"needs {answer.needs}" if answer.needs else f"{found['method']}, by {found['source']}"
+        return answer
 
     answer = ask(environment)
     if answer.needs is None:

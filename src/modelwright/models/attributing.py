@@ -22,6 +22,9 @@ _ORIGIN_ROWS = 500
 _TOLERANCES = {"linear": 1e-9, "trees": 1e-6, "sampled": 1e-9}  # of the largest output
 
 
+_beside_modules: dict[str, Any] = {}
+
+
 class RefusedError(Exception):
     """What cannot be explained: `code` says which kind of thing it is, the text why."""
 
@@ -37,10 +40,10 @@ def main() -> None:
     # A model may be of a class that its package defines, and a module of ours must not hide one of its modules.
     sys.path[0] = request["source"]
     try:
-        answer = _explained(request)
+        answer = explained(request)
     except RefusedError as error:
         answer = {"refused": error.code, "reason": str(error)}
-    except _MissingError as error:
+    except MissingError as error:
         answer = {"needs": str(error)}
     rows = answer.pop("values", None)
     if rows is not None:
@@ -51,19 +54,16 @@ def main() -> None:
     Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
 
 
-class _MissingError(Exception):
+class MissingError(Exception):
     """The environment lacks a library that the method needs."""
 
 
 def _beside(name: str) -> Any:
     """Return the module of ours that lies beside this one."""
-    if name not in _BESIDE:
+    if name not in _beside_modules:
         place = Path(__file__).with_name(f"{name}.py")
-        _BESIDE[name] = _from_file(f"_wright_{name}", place)
-    return _BESIDE[name]
-
-
-_BESIDE: dict[str, Any] = {}
+        _beside_modules[name] = _from_file(f"_wright_{name}", place)
+    return _beside_modules[name]
 
 
 def _from_file(name: str, place: Path) -> Any:
@@ -76,9 +76,10 @@ def _from_file(name: str, place: Path) -> Any:
     return module
 
 
-def _explained(request: dict[str, Any]) -> dict[str, Any]:
+def explained(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to a request. Raises RefusedError, and MissingError when the environment lacks a library."""
     if importlib.util.find_spec("numpy") is None:
-        raise _MissingError("shap")  # which brings numpy
+        raise MissingError("shap")  # which brings numpy
     model = _load(request["model_files"])
     notes: list[str] = []
     background, explained = _rows(request, model, notes)
@@ -254,7 +255,7 @@ class _Work:
             if self.request["shap_missing"]:
                 self.notes.append(f"shap cannot be had, so trees are explained by sampling: {self.request['shap_missing']}")
             elif importlib.util.find_spec("shap") is None:
-                raise _MissingError("shap")
+                raise MissingError("shap")
             else:
                 answer = self._exactly("trees", inner, prepare, None)
                 if answer:
