@@ -150,7 +150,10 @@ def test_a_ridge_is_coefficient_times_distance_from_the_mean(ask: Asking) -> Non
     assert answer["permutation"]["value"] == pytest.approx(model.score(X[300:], Y[300:]))
 
 
-@pytest.mark.parametrize("model", [LinearRegression(), Lasso(0.1), ElasticNet(0.01), SGDRegressor(tol=None, max_iter=50), SVR(kernel="linear")])
+@pytest.mark.parametrize(
+    "model",
+    [LinearRegression(), Lasso(0.1), ElasticNet(0.01), SGDRegressor(tol=None, max_iter=50), SVR(kernel="linear")],
+)
 def test_linear_regressors_are_explained_exactly(ask: Asking, model: Any) -> None:
     answer = ask(model.fit(X, Y), SPLIT)
     assert answer["method"] == "linear"
@@ -256,7 +259,12 @@ def test_values_of_a_sampled_model_are_within_their_errors_of_the_exact_ones(gue
 
 
 @pytest.mark.parametrize(
-    ("model", "output"), [(SVC(), "margin"), (KNeighborsClassifier(), "probability"), (GradientBoostingClassifier(n_estimators=5), "probability")]
+    ("model", "output"),
+    [
+        (SVC(), "margin"),
+        (KNeighborsClassifier(), "probability"),
+        (GradientBoostingClassifier(n_estimators=5), "probability"),
+    ],
 )
 def test_any_classifier_is_explained_and_adds_up(ask: Asking, model: Any, output: str) -> None:
     rows = StandardScaler().fit_transform(WINE)[:, :5]
@@ -268,9 +276,9 @@ def test_any_classifier_is_explained_and_adds_up(ask: Asking, model: Any, output
 @pytest.mark.parametrize("model", [RandomForestRegressor(5), HistGradientBoostingRegressor(max_iter=5)])
 def test_trees_need_shap_and_say_so_when_it_cannot_be_had(ask: Asking, guest: ModuleType, model: Any) -> None:
     model.fit(X[:, :3], Y)
-    with pytest.raises(guest.MissingError, match="shap"):
-        ask(model, {"X": X[:10, :3]}, shap_missing="")
-    answer = ask(model, {"X": X[:10, :3]})
+    with pytest.raises(guest.MissingError):
+        ask(model, {"X": X[:6, :3]}, shap_missing="")
+    answer = ask(model, {"X": X[:6, :3]})
     assert answer["method"] == "sampled"
     assert answer["notes"][0] == "shap cannot be had, so trees are explained by sampling: no index here"
     assert_adds_up(answer)
@@ -292,12 +300,12 @@ def test_a_class_that_answers_with_names_is_explained_by_each_name(ask: Asking) 
 
 
 def test_the_same_seed_gives_the_same_values_and_another_one_others(ask: Asking) -> None:
-    model = SVR().fit(X[:, :3], Y)
-    answers = [ask(model, {"X_train": X[:80, :3], "y_train": Y[:80]}, seed=seed) for seed in (0, 0, 1)]
+    model = SVR().fit(X[:60, :2], Y[:60])
+    answers = [ask(model, {"X_train": X[:60, :2], "y_train": Y[:60]}, seed=seed) for seed in (0, 0, 1)]
     assert answers[0] == answers[1]
     assert answers[0]["importances"] != answers[2]["importances"]
     assert answers[0]["permutation"]["columns"] != answers[2]["permutation"]["columns"]
-    assert answers[0]["background"] | {"rows": 50, "of": 80} == answers[0]["background"]
+    assert answers[0]["background"] | {"rows": 50, "of": 60} == answers[0]["background"]
 
 
 def test_permutation_importance_is_that_of_scikit_learn(ask: Asking) -> None:
@@ -364,7 +372,7 @@ def test_rows_of_a_request_are_explained_in_every_form(ask: Asking, tmp_path: Pa
         ('{"data": [[1, 2, 3]]}', "its rows have 3 cells, the model takes 10 columns"),
         ('{"data": []}', "it holds no rows"),
         ('{"age": 1}', 'it has no column "sex"'),
-        ("nonsense", "does not fit the model"),
+        ("nonsense", "it is not JSON"),
         ('{"data": [["a", 2, 3, 4, 5, 6, 7, 8, 9, 10]]}', "not of the columns' types"),
     ],
 )

@@ -17,7 +17,9 @@ _BAR = 30
 
 @click.command()
 @click.argument("reference", metavar="MODEL:VERSION")
-@click.option("--row", "rows", type=click.Path(path_type=Path), help="Explain the rows of a request (JSON) or a CSV file.")
+@click.option(
+    "--row", "rows", type=click.Path(path_type=Path), help="Explain the rows of a request (JSON) or a CSV file."
+)
 @click.option("--data", metavar="FILE|DATASET:VERSION", help="Rows to use instead of those of the version's run.")
 @click.option("--target", metavar="COLUMN", help="The column of the data that is predicted.")
 @click.option("--repeats", type=click.IntRange(1, 1000), default=5, show_default=True, help="Shuffles of each column.")
@@ -26,7 +28,7 @@ _BAR = 30
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page that shows it.")
 @output.why_option
 @output.json_option
-def explain(
+def explain(  # noqa: PLR0913 - one argument for each option
     reference: str,
     rows: Path | None,
     data: str | None,
@@ -136,8 +138,13 @@ def _show_row(result: dict[str, Any], row: dict[str, Any], number: int) -> None:
     """Print one row: for several outputs, the largest."""
     chosen = max(range(len(row["output"])), key=lambda each: row["output"][each])
     name, base = result["outputs"][chosen], result["base"][chosen]
-    click.echo(f"row {number}: {name} {row['output'][chosen]:.6g} = base {base:.6g} and")
-    parts = [(each[chosen], column, cell) for each, column, cell in zip(row["values"], result["columns"], row["cells"], strict=True)]
+    probability = row.get("probabilities", {}).get(name)
+    aside = "" if probability is None else f" (probability {probability:.4g})"
+    click.echo(f"row {number}: {name} {row['output'][chosen]:.6g}{aside} = base {base:.6g} and")
+    parts = [
+        (each[chosen], column, cell)
+        for each, column, cell in zip(row["values"], result["columns"], row["cells"], strict=True)
+    ]
     parts.sort(key=lambda each: -abs(each[0]))
     most = abs(parts[0][0]) or 1.0
     output.show_table(

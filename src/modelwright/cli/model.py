@@ -3,7 +3,7 @@
 import click
 
 from modelwright.cli import output
-from modelwright.cli.explain import explain
+from modelwright.cli.explain import explain, summary
 from modelwright.records import VersionFilter
 from modelwright.records.plain import plain
 
@@ -68,11 +68,12 @@ def list_(name: str | None, *, as_json: bool) -> None:
 @output.json_option
 def show(reference: str, *, as_json: bool) -> None:
     """Show a version, named as churn:3, churn@champion, or churn for the newest."""
-    from modelwright.store import endpoints, models
+    from modelwright.store import endpoints, explanations, models
 
     with output.opened_store() as store:
         found = models.find_version(store, reference)
         served = endpoints.list_deployments(store, version_id=found.id)
+        explained = explanations.latest_explanation(store, found)
     if as_json:
         output.show_json(plain(found) | {"deployments": plain(served)})
         return
@@ -87,6 +88,7 @@ def show(reference: str, *, as_json: bool) -> None:
             ("proof", found.proof_id or "none: no equal proof of this code is recorded"),
             ("environment", found.environment_digest),
             *(("metric", f"{name} = {value!r}") for name, value in found.metrics.items()),
+            *summary(explained),
             *(("tag", f"{name}={value}") for name, value in found.tags.items()),
             *(("file", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.files),
             *(

@@ -1,8 +1,8 @@
 """Overlays: a lock's environment with one distribution more, and everything else exactly as the lock has it.
 
-For libraries that look at a model from outside, such as shap: they are in no lock of the user's, and what they need must
-not move a version that the model was made with. The overlay's lock is kept in the workspace, so that the index is asked
-once.
+For libraries that look at a model from outside, such as shap: they are in no lock of the user's, and what they need
+must not move a version that the model was made with. The overlay's lock is kept in the workspace, so that the index is
+asked once.
 """
 
 import json

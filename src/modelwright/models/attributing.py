@@ -21,17 +21,43 @@ _MOST_EVALUATIONS = 2_000_000
 _ORIGIN_ROWS = 500
 _TOLERANCES = {"linear": 1e-9, "trees": 1e-6, "sampled": 1e-9}  # of the largest output
 
-
 _beside_modules: dict[str, Any] = {}
 
 
 class RefusedError(Exception):
-    """What cannot be explained: `code` says which kind of thing it is, the text why."""
+    """What cannot be explained; `code` says which kind of thing is in the way."""
 
-    def __init__(self, code: str, reason: str) -> None:
-        """Take both."""
-        super().__init__(reason)
-        self.code = code
+    code = ""
+
+
+class NoModelError(RefusedError):
+    """None of the files is a model."""
+
+    code = "model"
+
+
+class NoRowsError(RefusedError):
+    """The run kept no rows that the model takes."""
+
+    code = "rows"
+
+    def __init__(self, wanted: str) -> None:
+        """Take which columns the model asks for."""
+        super().__init__(f"its run kept no table with {wanted}")
+
+
+class UnfitFileError(RefusedError):
+    """A file of the user's has not what the model takes."""
+
+    code = "file"
+
+    def __init__(self, name: str, reason: Exception) -> None:
+        """Take the file and what is wrong with it."""
+        super().__init__(f'"{name}" does not fit the model: {reason}')
+
+
+class MissingError(Exception):
+    """The environment lacks shap, or numpy, which comes with it."""
 
 
 def main() -> None:
@@ -43,19 +69,15 @@ def main() -> None:
         answer = explained(request)
     except RefusedError as error:
         answer = {"refused": error.code, "reason": str(error)}
-    except MissingError as error:
-        answer = {"needs": str(error)}
+    except MissingError:
+        answer = {"needs": "shap"}
     rows = answer.pop("values", None)
     if rows is not None:
         with Path(sys.argv[3]).open("w", encoding="utf-8") as handle:
-            head = {"format": "modelwright-explanation", "format_version": 1}
-            for each in ({**head, **{name: answer[name] for name in ("columns", "outputs", "base")}}, *rows):
-                handle.write(json.dumps(each) + "\n")
+            head = {name: answer[name] for name in ("columns", "outputs", "base")}
+            head.update(format="modelwright-explanation", format_version=1)
+            handle.writelines(json.dumps(each) + "\n" for each in (head, *rows))
     Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
-
-
-class MissingError(Exception):
-    """The environment lacks a library that the method needs."""
 
 
 def _beside(name: str) -> Any:
@@ -79,7 +101,7 @@ def _from_file(name: str, place: Path) -> Any:
 def explained(request: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to a request. Raises RefusedError, and MissingError when the environment lacks a library."""
     if importlib.util.find_spec("numpy") is None:
-        raise MissingError("shap")  # which brings numpy
+        raise MissingError
     model = _load(request["model_files"])
     notes: list[str] = []
     background, explained = _rows(request, model, notes)
@@ -103,7 +125,11 @@ def explained(request: dict[str, Any]) -> dict[str, Any]:
         else:
             try:
                 measured = _beside("shuffling").measured(
-                    model, explained, seed=request["seed"], repeats=request["repeats"]
+                    model,
+                    explained,
+                    classes=_beside("outputs").classes_of(model),
+                    seed=request["seed"],
+                    repeats=request["repeats"],
                 )
             except (TypeError, ValueError) as error:
                 notes.append(f"permutation importance with the labels {explained.labels_place} fails: {error}")
@@ -124,7 +150,7 @@ def _load(files: list[str]) -> Any:
         if hasattr(model, "predict") or hasattr(model, "predict_proba"):
             return model
         told = f"{Path(each).name} holds a {type(model).__name__}, which has neither predict nor predict_proba"
-    raise RefusedError("model", told)
+    raise NoModelError(told)
 
 
 def _unpickled(path: Path) -> Any:
@@ -151,7 +177,7 @@ def _rows(request: dict[str, Any], model: Any, notes: list[str]) -> tuple[Any, A
         given = _given(request["data"], model, trained and trained.table, target=target)
         return given, given
     if trained is None:
-        raise RefusedError("rows", f"its run kept no table with {_asks_for(model)}")
+        raise NoRowsError(_beside("given_rows").wanted_by(model))
     tested = values.find(model, is_test=True, target=target) or trained
     if trained.table.kinds is None:
         named = values.names_of(trained.table)
@@ -161,69 +187,24 @@ def _rows(request: dict[str, Any], model: Any, notes: list[str]) -> tuple[Any, A
     return trained, tested
 
 
-def _asks_for(model: Any) -> str:
-    names, count = getattr(model, "feature_names_in_", None), getattr(model, "n_features_in_", None)
-    return f"the columns {', '.join(names)}" if names is not None else f"{count or 'its'} columns"
-
-
 def _given(data: dict[str, str], model: Any, pattern: Any, *, target: str | None) -> Any:
-    """Return the rows of a file that the user names, and the labels in it."""
-    tables, known = _beside("row_tables"), _beside("known_rows")
+    """Return the rows of a table that the user names, and the labels in it."""
+    tables = _beside("row_tables")
     try:
-        value = tables.read_file(Path(data["path"]))
-        columns = list(value[0]) if isinstance(value, tuple) else [str(each) for each in value.columns]
-        count, names = getattr(model, "n_features_in_", None), getattr(model, "feature_names_in_", None)
-        names = pattern.names if pattern is not None and names is None else names
-        if target is not None and target not in columns:
-            raise tables.UnfitError(f'it has no column "{target}"')
-        if names is None or not set(names) <= set(columns):
-            names = [each for each in columns if each != target]
-            if count is not None and len(names) != count:
-                more = "; name the one to predict with --target" if target is None and len(names) == count + 1 else ""
-                raise tables.UnfitError(f"it has {len(names)} columns, the model takes {_asks_for(model)}{more}")
-        others = [each for each in columns if each not in set(names) and target in (None, each)]
-        cells = dict(zip(columns, value[1].T)) if isinstance(value, tuple) else value  # noqa: B905 - equally long
-        labels = cells[others[0]] if len(others) == 1 else None
-        found = _fitted(model, tables.like(value, pattern) if pattern else _made(tables, value, list(names)))
+        found = _beside("given_rows").table_and_labels(tables, Path(data["path"]), model, pattern, target=target)
     except tables.UnfitError as error:
-        raise RefusedError("file", f'"{data["name"]}" does not fit the model: {error}') from error
-    place = f"{data['name']}.{others[0]}" if labels is not None else ""
-    return known.Found(data["name"], found, None if labels is None else list(labels), place)
-
-
-def _made(tables: Any, value: Any, names: list[str]) -> Any:
-    if isinstance(value, tuple):
-        return tables.from_memory(value[1][:, [value[0].index(each) for each in names]], names)
-    return tables.from_memory(value, names)
-
-
-def _fitted(model: Any, table: Any) -> Any:
-    """Return the table in the form that the model was fitted with: an array, unless it knows names or takes a frame."""
-    if table.kinds is None or getattr(model, "feature_names_in_", None) is not None:
-        return table
-    is_array = getattr(model, "n_features_in_", None) is not None
-    if not is_array:
-        try:
-            model.predict(table.take([0]).build())
-        except Exception:  # noqa: BLE001 - whatever a user's own class raises, it takes no frame
-            is_array = True
-    return _beside("row_tables").Table(table.names, table.columns, None) if is_array else table
+        raise UnfitFileError(data["name"], error) from error
+    table, labels, column = found
+    return _beside("known_rows").Found(data["name"], table, labels, f"{data['name']}.{column}")
 
 
 def _asked(rows: dict[str, str], pattern: Any) -> Any:
-    """Return the rows of the user's file, as the model takes them."""
+    """Return the rows of a request that the user names."""
     tables = _beside("row_tables")
-    path = Path(rows["path"])
     try:
-        if path.suffix == ".json":
-            value = tables.rows_of_request(json.loads(path.read_text(encoding="utf-8")))
-            if isinstance(value, tuple):
-                value = (value[0], value[1])
-        else:
-            value = tables.read_file(path)
-        return tables.like(value, pattern)
-    except (tables.UnfitError, ValueError) as error:
-        raise RefusedError("file", f'"{rows["name"]}" does not fit the model: {error}') from error
+        return _beside("given_rows").request_or_table(tables, Path(rows["path"]), pattern)
+    except tables.UnfitError as error:
+        raise UnfitFileError(rows["name"], error) from error
 
 
 # --- the work itself ---
@@ -253,9 +234,11 @@ class _Work:
                 return answer
         if shapley.is_tree(inner):
             if self.request["shap_missing"]:
-                self.notes.append(f"shap cannot be had, so trees are explained by sampling: {self.request['shap_missing']}")
+                self.notes.append(
+                    f"shap cannot be had, so trees are explained by sampling: {self.request['shap_missing']}"
+                )
             elif importlib.util.find_spec("shap") is None:
-                raise MissingError("shap")
+                raise MissingError
             else:
                 answer = self._exactly("trees", inner, prepare, None)
                 if answer:
@@ -279,15 +262,17 @@ class _Work:
         try:
             origin = raw.origins(sample, prepare)
             rows = raw.inputs_of(self.rows, prepare)
+        except (raw.MixedError, ValueError, TypeError) as error:
+            self.notes.append(f"{error}, so the whole pipeline is explained by sampling")
+            return None
+        try:
             if method == "linear":
                 values, base = _beside("shapley").linear(form, rows, raw.inputs_of(self.found.table, prepare))
             else:
                 values, base = _beside("shapley").trees(inner, rows)
-        except (raw.MixedError, ValueError, TypeError) as error:
-            self.notes.append(f"{error}, so the whole pipeline is explained by sampling")
-            return None
         except Exception as error:  # noqa: BLE001 - shap's refusals have no common class
-            self.notes.append(f"shap's TreeExplainer refuses it, so it is explained by sampling: {error}")
+            who = "its coefficients are" if method == "linear" else "TreeExplainer is"
+            self.notes.append(f"it is explained by sampling, because {who} of no use: {error}")
             return None
         values = raw.summed(values, origin, len(self.rows.names))
         for kind, names, answer in _beside("outputs").kinds_of(self.model, self.rows.build()):
@@ -353,11 +338,22 @@ class _Work:
                 for rank, number in enumerate(order, start=1)
             ],
             "additivity": {"residual": residual, "tolerance": tolerance, "holds": residual <= tolerance},
-            "values": [
-                {"cells": self.rows.cells(number), "output": put_out[number].tolist(), "values": values[number].tolist()}
-                for number in range(len(values))
-            ],
+            "values": self._rows_of(kind, values, put_out),
         }
+
+    def _rows_of(self, kind: str, values: Any, put_out: Any) -> list[dict[str, Any]]:
+        """Return each row with its values; where these are of a margin, the probabilities beside it."""
+        found = [
+            {"cells": self.rows.cells(number), "output": put_out[number].tolist(), "values": values[number].tolist()}
+            for number in range(len(values))
+        ]
+        if kind == "margin" and hasattr(self.model, "predict_proba"):
+            for row, each in zip(found, self.model.predict_proba(self.rows.build())):  # noqa: B905 - equally long
+                row["probabilities"] = {
+                    str(name): float(value)
+                    for name, value in zip(self.model.classes_, each)  # noqa: B905 - as above
+                }
+        return found
 
 
 def _residual(base: Any, values: Any, put_out: Any) -> float:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from modelwright import processes
 from modelwright.datasets import reading
 from modelwright.environments import building
 from modelwright.errors import (
-    DatasetMissing,
     ExplanationFailed,
     ExplanationWithoutRows,
     FileNotReadable,
@@ -85,14 +83,9 @@ def rows_of(store: Store, named: str, *, scratch: Path) -> Source:
     Raises FileNotReadable, and what reading a dataset raises.
     """
     path = Path(named)
-    if path.is_file():
+    if path.is_file() or path.suffix in _TABLES:
         return rows_file(path)
-    try:
-        data = reading.read(store, named)
-    except DatasetMissing:
-        if path.suffix in _TABLES:
-            return rows_file(path)
-        raise
+    data = reading.read(store, named)
     if data.path.is_file() and data.path.suffix in _TABLES:
         return Source(data.version.reference, data.path, data.version.digest)
     table = scratch / "data.csv"
@@ -177,6 +170,6 @@ def _inputs(store: Store, run: Run, scratch: Path) -> tuple[set[str], set[str]]:
     except ProjectInvalid:
         return set(), set()
     model = pipeline.results.get("model", "")
-    made: Iterable[str] = (name for each in pipeline.steps if model in each.outputs for name in each.inputs)
-    used: Iterable[str] = (name for each in pipeline.steps if model in each.inputs for name in each.inputs)
-    return set(made), set(used) - {model}
+    made = {name for each in pipeline.steps if model in each.outputs for name in each.inputs}
+    used = {name for each in pipeline.steps if model in each.inputs for name in each.inputs}
+    return made, used - {model}

@@ -104,7 +104,8 @@ def _spread(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str
         line = f'<svg viewBox="0 0 600 24" role="img"><line x1="300" x2="300" y1="0" y2="24"/>{marks}</svg>'
         lines.append(f"<tr><th>{escaped(each['column'])}</th><td>{line}</td></tr>")
     name = escaped(result["outputs"][chosen])
-    head = f"<h2>Every row</h2><p>Left of the line a column lowers {name}, right of it raises it, by at most {most:.4g}.</p>"
+    rule = f"Left of the line a column lowers {name}, right of it raises it, by at most {most:.4g}."
+    head = f"<h2>Every row</h2><p>{rule}</p>"
     return f'<section class="spread">{head}<table>{"".join(lines)}</table></section>'
 
 

@@ -116,7 +116,7 @@ def fitting_columns(model: Any, value: Any, tables: Any) -> Any:
     width, count = tables.width_of(value), getattr(model, "n_features_in_", None)
     if names is not None and tables.is_frame(value):
         return list(names) if set(names) <= set(value.columns) else None
-    if count is not None:
+    if count:  # a library may have forgotten it, and says 0
         return True if width == int(count) else None
     try:
         answer = model.predict(value[:2])

@@ -7,6 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+# What libraries of boosted trees call a margin, which scikit-learn's classifiers have a function for.
+_MARGINS: dict[str, dict[str, Any]] = {
+    "catboost": {"prediction_type": "RawFormulaVal"},
+    "lightgbm": {"raw_score": True},
+    "xgboost": {"output_margin": True},
+}
+
 
 def kinds_of(model: Any, rows: Any) -> list[tuple[str, list[str], Any]]:
     """Return the model's outputs, the one to explain first: what kind it is, the outputs' names, and the function.
@@ -16,12 +23,16 @@ def kinds_of(model: Any, rows: Any) -> list[tuple[str, list[str], Any]]:
     """
     import numpy as np
 
-    classes = getattr(model, "classes_", None)
+    classes = classes_of(model)
     found = []
     for kind, name in (("probability", "predict_proba"), ("margin", "decision_function")):
         if hasattr(model, name):
             function = _numbers(getattr(model, name))
             found.append((kind, _names(classes, function(rows).shape[1]), function))
+    margin = _MARGINS.get(type(model).__module__.partition(".")[0])
+    if margin and classes is not None:
+        function = _numbers(lambda table: model.predict(table, **margin))
+        found.append(("margin", _names(classes, function(rows).shape[1]), function))
     if not hasattr(model, "predict"):
         return found
     answers = np.asarray(model.predict(rows))
@@ -30,6 +41,12 @@ def kinds_of(model: Any, rows: Any) -> list[tuple[str, list[str], Any]]:
         return found or [("label", _names(known, len(known)), _labels(model.predict, known))]
     function = _numbers(model.predict)
     return [*found, ("prediction", _names(None, function(rows).shape[1]), function)]
+
+
+def classes_of(model: Any) -> Any:
+    """Return the classes that a classifier tells apart; None for other models."""
+    classes = getattr(model, "classes_", None)
+    return classes if classes is not None and len(classes) else None
 
 
 def _names(classes: Any, width: int) -> list[str]:

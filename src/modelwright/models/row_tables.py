@@ -52,9 +52,7 @@ class Table:
         """Return these rows with the cells of the one `row` wherever `is_own`, by row and column."""
         import numpy as np
 
-        columns = [
-            np.where(is_own[:, number], row.columns[number], each) for number, each in enumerate(self.columns)
-        ]
+        columns = [np.where(is_own[:, number], row.columns[number], each) for number, each in enumerate(self.columns)]
         return Table(self.names, columns, self.kinds)
 
     def joined(self, other: Table) -> Table:
@@ -107,7 +105,9 @@ def from_memory(value: Any, names: list[str] | None) -> Table:
     if is_frame(value):
         frame = value if names is None else value[names]
         columns = [frame.iloc[:, number] for number in range(frame.shape[1])]
-        return Table([str(each) for each in frame.columns], list(map(_cells_of, columns)), [each.dtype for each in columns])
+        return Table(
+            [str(each) for each in frame.columns], list(map(_cells_of, columns)), [each.dtype for each in columns]
+        )
     array = np.asarray(getattr(value, "toarray", lambda: value)())
     return Table(
         names or [f"column {number}" for number in range(1, array.shape[1] + 1)],

@@ -9,8 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 # The trees that shap's TreeExplainer knows, by how their classes' names begin.
-_TREES = ("CatBoost", "DecisionTree", "ExtraTree", "GradientBoosting", "HistGradientBoosting", "LGBM", "RandomForest")
-_TREES += ("XGB", "IsolationForest")
+_TREES = (
+    "CatBoost",
+    "DecisionTree",
+    "ExtraTree",
+    "GradientBoosting",
+    "HistGradientBoosting",
+    "LGBM",
+    "RandomForest",
+    "XGB",
+)
 _TREE_MODULES = ("catboost", "lightgbm", "sklearn", "xgboost")
 _MOST_EVALUATIONS = 20_000  # of the model at once, so that memory stays small
 

@@ -10,15 +10,18 @@ from typing import Any
 _MOST_ROWS = 2_000
 
 
-def measured(model: Any, explained: Any, *, seed: int, repeats: int) -> dict[str, Any]:
-    """Return each column's mean drop of the score and its spread; by scikit-learn's function where that takes it."""
+def measured(model: Any, explained: Any, *, classes: Any, seed: int, repeats: int) -> dict[str, Any]:
+    """Return each column's mean drop of the score and its spread; by scikit-learn's function where that takes it.
+
+    The score is accuracy for a model with `classes`, or labels that are no numbers, else R².
+    """
     import numpy as np
 
     table, labels = explained.table, np.asarray(explained.labels)
     if len(table) > _MOST_ROWS:
         drawn = np.sort(np.random.default_rng(seed).choice(len(table), _MOST_ROWS, replace=False))
         table, labels = table.take(drawn), labels[drawn]
-    is_classifier = getattr(model, "classes_", None) is not None or labels.dtype.kind not in "iuf"
+    is_classifier = classes is not None or labels.dtype.kind not in "iuf"
     name = "accuracy" if is_classifier else "r2"
 
     def score(answering: Any, rows: Any, wanted: Any) -> float:
@@ -46,15 +49,11 @@ def measured(model: Any, explained: Any, *, seed: int, repeats: int) -> dict[str
     }
 
 
-def _by_sklearn(
-    model: Any, table: Any, labels: Any, score: Any, *, seed: int, repeats: int
-) -> tuple[str, Any]:
+def _by_sklearn(model: Any, table: Any, labels: Any, score: Any, *, seed: int, repeats: int) -> tuple[str, Any]:
     import sklearn
     from sklearn.inspection import permutation_importance
 
-    found = permutation_importance(
-        model, table.build(), labels, scoring=score, n_repeats=repeats, random_state=seed
-    )
+    found = permutation_importance(model, table.build(), labels, scoring=score, n_repeats=repeats, random_state=seed)
     return f"scikit-learn {sklearn.__version__}", found.importances
 
 
@@ -65,7 +64,10 @@ def _drops(model: Any, table: Any, labels: Any, score: Any, *, seed: int, repeat
     draws = np.random.default_rng(seed)
     return np.array(
         [
-            [best - score(model, table.replaced(number, draws.permutation(column)).build(), labels) for _ in range(repeats)]
+            [
+                best - score(model, table.replaced(number, draws.permutation(column)).build(), labels)
+                for _ in range(repeats)
+            ]
             for number, column in enumerate(table.columns)
         ]
     )
