@@ -274,7 +274,7 @@ def test_without_an_index_trees_are_explained_all_the_same_and_the_reason_told(
 
     monkeypatch.setattr(overlaying, "build_overlay", unreached)
     found = explaining.explain(session, "other:1", Wish(data=str(tmp_path / "rows.csv")))
-    assert (found.method, found.holds) == ("sampled", True)
+    assert (found.method, found.holds) == ("subsets", True)
     assert "the index cannot be reached" in found.result["notes"][0]
 
 
@@ -349,7 +349,7 @@ def test_trees_are_explained_exactly_in_the_versions_environment_with_shap_added
         "classifier": ("trees", "probability", ["a", "b"]),
         "boosted": ("trees", "margin", ["a", "b"]),
         "pipeline": ("trees", "prediction", ["a", "b", "kind"]),
-        "unknown": ("sampled", "probability", ["a", "b"]),
+        "unknown": ("subsets", "probability", ["a", "b"]),
     }
     for name, each in found.items():
         assert each["additivity"]["holds"], name

@@ -218,15 +218,15 @@ def test_a_pipelines_inputs_are_summed_to_the_columns_that_they_come_from(ask: A
 def test_a_pipeline_that_mixes_columns_is_explained_by_them_all_the_same(ask: Asking) -> None:
     model = make_pipeline(PolynomialFeatures(2), PCA(5), Ridge()).fit(X[:, :4], Y)
     answer = ask(model, {"X_train": X[:60, :4], "y_train": Y[:60]})
-    assert answer["method"] == "sampled"
+    assert answer["method"] == "subsets"
     assert 'makes one input of "column 1" and "column 2"' in answer["notes"][0]
     assert_adds_up(answer)
 
 
-def test_text_columns_are_sampled_as_they_are(ask: Asking) -> None:
+def test_text_columns_are_taken_as_they_are(ask: Asking) -> None:
     model = prepared(KNeighborsClassifier(3)).fit(SHIPS.drop(columns="survived"), SHIPS["survived"])
     answer = ask(model, {"train": SHIPS})
-    assert (answer["method"], answer["output"], answer["outputs"]) == ("sampled", "probability", ["0", "1"])
+    assert (answer["method"], answer["output"], answer["outputs"]) == ("subsets", "probability", ["0", "1"])
     np.testing.assert_allclose(values_of(answer)[:, :, 0], -values_of(answer)[:, :, 1], atol=1e-12)
     assert_adds_up(answer)
 
@@ -251,11 +251,17 @@ def test_values_of_a_sampled_model_are_within_their_errors_of_the_exact_ones(gue
     row = row_tables.from_memory(np.array([[2.0, 3.0, 1.0]]), None)
     first, second, _ = background.columns
     exact = ((2 - first) * (second + 3) / 2).mean()
-    values, _, errors = guest._beside("shapley").sampled(
-        lambda table: (table.columns[0] * table.columns[1])[:, None], row, background, seed=0, rounds=10
-    )
+
+    def product(table: Any) -> Any:
+        return (table.columns[0] * table.columns[1])[:, None]
+
+    shapley = guest._beside("shapley")
+    values, base, errors = shapley.sampled(product, row, background, seed=0, rounds=10)
     assert abs(values[0, 0, 0] - exact) < 4 * errors[0, 0, 0] + 1e-9
     assert values[0, 2, 0] == 0
+    values, same_base = shapley.subsets(product, row, background)
+    assert values[0, 0, 0] == pytest.approx(exact, rel=1e-12)
+    assert same_base == base
 
 
 @pytest.mark.parametrize(
@@ -269,7 +275,7 @@ def test_values_of_a_sampled_model_are_within_their_errors_of_the_exact_ones(gue
 def test_any_classifier_is_explained_and_adds_up(ask: Asking, model: Any, output: str) -> None:
     rows = StandardScaler().fit_transform(WINE)[:, :5]
     answer = ask(model.fit(rows, CULTIVARS), {"X_train": rows[::6], "y_train": CULTIVARS[::6]})
-    assert (answer["method"], answer["output"], len(answer["outputs"])) == ("sampled", output, 3)
+    assert (answer["method"], answer["output"], len(answer["outputs"])) == ("subsets", output, 3)
     assert_adds_up(answer)
 
 
@@ -279,8 +285,8 @@ def test_trees_need_shap_and_say_so_when_it_cannot_be_had(ask: Asking, guest: Mo
     with pytest.raises(guest.MissingError):
         ask(model, {"X": X[:6, :3]}, shap_missing="")
     answer = ask(model, {"X": X[:6, :3]})
-    assert answer["method"] == "sampled"
-    assert answer["notes"][0] == "shap cannot be had, so trees are explained by sampling: no index here"
+    assert answer["method"] == "subsets"
+    assert answer["notes"][0] == "shap cannot be had, so trees are explained by their outputs alone: no index here"
     assert_adds_up(answer)
 
 
@@ -300,8 +306,10 @@ def test_a_class_that_answers_with_names_is_explained_by_each_name(ask: Asking) 
 
 
 def test_the_same_seed_gives_the_same_values_and_another_one_others(ask: Asking) -> None:
-    model = SVR().fit(X[:60, :2], Y[:60])
-    answers = [ask(model, {"X_train": X[:60, :2], "y_train": Y[:60]}, seed=seed) for seed in (0, 0, 1)]
+    model = SVR().fit(X[:60], Y[:60])
+    answers = [ask(model, {"X_train": X[:60], "y_train": Y[:60]}, seed=seed) for seed in (0, 0, 1)]
+    assert answers[0]["method"] == "sampled"
+    assert answers[0]["standard_error"] > 0
     assert answers[0] == answers[1]
     assert answers[0]["importances"] != answers[2]["importances"]
     assert answers[0]["permutation"]["columns"] != answers[2]["permutation"]["columns"]

@@ -15,11 +15,12 @@ from typing import Any
 
 _BACKGROUND_ROWS = 50  # that a column's absence is averaged over when orders are sampled
 _ROUNDS = 2
-_MOST_ROWS = {"linear": 10_000, "trees": 1_000, "sampled": 50}
+_MOST_COLUMNS = 8  # of which every subset is asked for; with more it would be more to ask than when sampling
+_MOST_ROWS = {"linear": 10_000, "trees": 500, "subsets": 50, "sampled": 50}
 _FEWEST_ROWS = 5
 _MOST_EVALUATIONS = 2_000_000
 _ORIGIN_ROWS = 500
-_TOLERANCES = {"linear": 1e-9, "trees": 1e-6, "sampled": 1e-9}  # of the largest output
+_TOLERANCES = {"linear": 1e-9, "trees": 1e-6, "subsets": 1e-9, "sampled": 1e-9}  # of the largest output
 
 _beside_modules: dict[str, Any] = {}
 
@@ -215,7 +216,7 @@ class _Work:
 
     def __init__(self, model: Any, background: Any, subject: Any, request: dict[str, Any], notes: list[str]) -> None:
         self.model = model
-        self.found = background
+        self.trained = background
         self.subject = subject
         self.request = request
         self.notes = notes
@@ -235,7 +236,7 @@ class _Work:
         if shapley.is_tree(inner):
             if self.request["shap_missing"]:
                 self.notes.append(
-                    f"shap cannot be had, so trees are explained by sampling: {self.request['shap_missing']}"
+                    f"shap cannot be had, so trees are explained by their outputs alone: {self.request['shap_missing']}"
                 )
             elif importlib.util.find_spec("shap") is None:
                 raise MissingError
@@ -243,14 +244,14 @@ class _Work:
                 answer = self._exactly("trees", inner, prepare, None)
                 if answer:
                     return answer
-        return self._by_sampling()
+        return self._by_asking()
 
     def background_facts(self) -> dict[str, Any]:
         """Return which rows the base is the mean of."""
         if self.method == "trees":
             return {"place": "the rows that the trees were fitted with, as counted in their nodes"}
         table = self.background
-        return {"place": self.found.place, "rows": len(table), "of": len(self.found.table), "digest": table.digest}
+        return {"place": self.trained.place, "rows": len(table), "of": len(self.trained.table), "digest": table.digest}
 
     def _exactly(self, method: str, inner: Any, prepare: Any, form: Any) -> dict[str, Any] | None:
         """Explain the last model by its inputs and give the shares to the user's columns; None when that cannot be."""
@@ -258,21 +259,21 @@ class _Work:
 
         raw = _beside("raw_columns")
         self.rows = self._some(self.subject, _MOST_ROWS[method])
-        sample = self._some(self.found.table, _ORIGIN_ROWS).joined(self._some(self.rows, _ORIGIN_ROWS))
+        sample = self._some(self.trained.table, _ORIGIN_ROWS).joined(self._some(self.rows, _ORIGIN_ROWS))
         try:
             origin = raw.origins(sample, prepare)
             rows = raw.inputs_of(self.rows, prepare)
         except (raw.MixedError, ValueError, TypeError) as error:
-            self.notes.append(f"{error}, so the whole pipeline is explained by sampling")
+            self.notes.append(f"{error}, so the whole pipeline is explained by its outputs alone")
             return None
         try:
             if method == "linear":
-                values, base = _beside("shapley").linear(form, rows, raw.inputs_of(self.found.table, prepare))
+                values, base = _beside("shapley").linear(form, rows, raw.inputs_of(self.trained.table, prepare))
             else:
                 values, base = _beside("shapley").trees(inner, rows)
         except Exception as error:  # noqa: BLE001 - shap's refusals have no common class
             who = "its coefficients are" if method == "linear" else "TreeExplainer is"
-            self.notes.append(f"it is explained by sampling, because {who} of no use: {error}")
+            self.notes.append(f"it is explained by its outputs alone, because {who} of no use: {error}")
             return None
         values = raw.summed(values, origin, len(self.rows.names))
         for kind, names, answer in _beside("outputs").kinds_of(self.model, self.rows.build()):
@@ -280,21 +281,32 @@ class _Work:
             if put_out.shape[1] == len(base) and _residual(base, values, put_out) <= _TOLERANCES[method]:
                 return self._answer(method, kind, names, values, base, put_out)
         if method == "trees" or not np.isfinite(values).all():
-            self.notes.append("what TreeExplainer gives does not add up to an output, so it is explained by sampling")
+            self.notes.append(
+                "what TreeExplainer gives does not add up to an output, so it is explained by its outputs alone"
+            )
         return None
 
-    def _by_sampling(self) -> dict[str, Any]:
+    def _by_asking(self) -> dict[str, Any]:
+        """Explain the model by its outputs alone: for every subset of few columns, else for orders drawn of many."""
         import numpy as np
 
-        self.background = self._some(self.found.table, _BACKGROUND_ROWS)
-        evaluations = 2 * _ROUNDS * len(self.background) * (len(self.background.names) + 1)
-        most = max(_FEWEST_ROWS, min(_MOST_ROWS["sampled"], _MOST_EVALUATIONS // evaluations))
-        self.rows = self._some(self.subject, most)
-        kind, names, answer = _beside("outputs").kinds_of(self.model, self.background.build())[0]
-        values, base, errors = _beside("shapley").sampled(
-            lambda table: answer(table.build()), self.rows, self.background, seed=self.request["seed"], rounds=_ROUNDS
+        self.background = self._some(self.trained.table, _BACKGROUND_ROWS)
+        width, shapley = len(self.background.names), _beside("shapley")
+        method = "subsets" if width <= _MOST_COLUMNS else "sampled"
+        a_row = len(self.background) * (2**width if method == "subsets" else 2 * _ROUNDS * (width + 1))
+        self.rows = self._some(self.subject, max(_FEWEST_ROWS, min(_MOST_ROWS[method], _MOST_EVALUATIONS // a_row)))
+        kind, names, output = _beside("outputs").kinds_of(self.model, self.background.build())[0]
+
+        def answer(table: Any) -> Any:
+            return output(table.build())
+
+        if method == "subsets":
+            values, base = shapley.subsets(answer, self.rows, self.background)
+            return self._answer(method, kind, names, values, base, answer(self.rows))
+        values, base, errors = shapley.sampled(
+            answer, self.rows, self.background, seed=self.request["seed"], rounds=_ROUNDS
         )
-        found = self._answer("sampled", kind, names, values, base, answer(self.rows.build()))
+        found = self._answer(method, kind, names, values, base, answer(self.rows))
         found["standard_error"] = float(np.abs(errors).mean())
         return found
 

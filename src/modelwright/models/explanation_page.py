@@ -17,6 +17,7 @@ _SHOWN_ROWS = 100
 _WORDS = {
     "linear": "exact: coefficient times distance from the mean of the background",
     "trees": "exact: shap's TreeExplainer, over the rows that the trees count in their nodes",
+    "subsets": "exact for the background: every subset of the columns",
     "sampled": "sampled: the mean change that a column makes, over orders drawn at random",
 }
 

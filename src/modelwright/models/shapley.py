@@ -1,4 +1,4 @@
-"""Splits what a model puts out among its columns: exactly for linear models and trees, by sampling for all others.
+"""Splits what a model puts out among its columns: exactly for linear models, trees and few columns, else by sampling.
 
 A guest, loaded by path in the model's own environment. Every function returns values of the shape (rows, columns,
 outputs) and the base, one number an output: base and values of a row add up to what the model puts out for it.
@@ -6,6 +6,7 @@ outputs) and the base, one number an output: base and values of a row add up to 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 # The trees that shap's TreeExplainer knows, by how their classes' names begin.
@@ -66,10 +67,48 @@ def trees(model: Any, rows: Any) -> tuple[Any, Any]:
     return values, np.asarray(explainer.expected_value, dtype=float).ravel()
 
 
+def subsets(answer: Any, rows: Any, background: Any) -> tuple[Any, Any]:
+    """Return values by asking for every subset of the columns, which is exact for the background, and the base.
+
+    `answer` gives a table's outputs. What a subset puts out is the mean over the background's rows with the columns of
+    the subset replaced by the explained row's. Source: Shapley 1953.
+    """
+    import numpy as np
+
+    count, width = len(background), len(background.names)
+    members = (np.arange(2**width)[:, None] >> np.arange(width)) & 1 == 1
+    sizes = members.sum(axis=1)
+    chance = np.array([math.factorial(size) * math.factorial(width - size - 1) for size in range(width)], dtype=float)
+    chance /= math.factorial(width)
+    starts = np.tile(np.arange(count), len(members))
+    is_own = np.repeat(members, count, axis=0)
+    values = []
+    for number in range(len(rows)):
+        row = rows.take([number])
+        outputs = np.concatenate(
+            [
+                answer(background.take(starts[first:last]).mixed(row, is_own[first:last]))
+                for first, last in _parts(len(starts))
+            ]
+        )
+        mean = outputs.reshape(len(members), count, -1).mean(axis=1)
+        found = []
+        for column in range(width):
+            without = np.flatnonzero(~members[:, column])
+            change = mean[without | (1 << column)] - mean[without]
+            found.append((chance[sizes[without], None] * change).sum(axis=0))
+        values.append(found)
+    return np.array(values), answer(background).mean(axis=0)
+
+
+def _parts(count: int) -> list[tuple[int, int]]:
+    return [(first, first + _MOST_EVALUATIONS) for first in range(0, count, _MOST_EVALUATIONS)]
+
+
 def sampled(answer: Any, rows: Any, background: Any, *, seed: int, rounds: int) -> tuple[Any, Any, Any]:
     """Return values by sampling orders of the columns, the base, and the values' standard errors.
 
-    `answer` gives a table's outputs. Each round goes, from each row of the background, two ways to the row that is
+    Each round goes, from each row of the background, two ways to the row that is
     explained, one the reverse of the other, and replaces a column at a time; a column's value is the mean change that
     it made. Source: Castro et al. 2009, https://doi.org/10.1016/j.cor.2008.04.004; the reverse ways: Mitchell et al.
     2022, https://jmlr.org/papers/v23/21-0439.html.
