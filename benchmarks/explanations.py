@@ -50,7 +50,7 @@ def main() -> None:
         wish = Wish(data=str(folder / "rows.csv"))
         print("| a forest's version, s | |\n|---|---:|")
         for name, one in (
-            ("first explanation: shap resolved, the overlay built, 1,000 rows", wish),
+            ("first explanation: shap resolved, the overlay built, 500 rows", wish),
             ("computed anew", Wish(data=wish.data, is_fresh=True)),
             ("asked again", wish),
         ):
@@ -131,8 +131,8 @@ def _forest(rows: Any, y: Any) -> Any:
 
 def _guest(folder: Path, name: str) -> Any:
     specification = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    assert specification
-    assert specification.loader
+    if specification is None or specification.loader is None:
+        raise ImportError(name)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -149,18 +149,16 @@ def compare(guests: Path) -> None:
     import shap
 
     shapley, tables = _guest(guests, "shapley"), _guest(guests, "row_tables")
-    print(
-        f"| explainer, shap {shap.__version__} | rows per CPU s | evaluations a row | mean error |\n|---|---:|---:|---:|"
-    )
+    print(f"| with shap {shap.__version__} | rows per CPU s | evaluations a row | mean error |\n|---|---:|---:|---:|")
     rows, y = _data(COLUMNS)
     forest = _forest(rows, y)
-    few = rows[:1000]
+    few = rows[:200]
     shap.TreeExplainer(forest).shap_values(few[:2])
     plain, _ = _timed(lambda: shap.TreeExplainer(forest).shap_values(few))
     ours, (values, base) = _timed(lambda: shapley.trees(forest, few))
     checking, residual = _timed(lambda: abs(base + values.sum(axis=1)[:, 0] - forest.predict(few)).max())
-    print(f"| forest: TreeExplainer | {1000 / plain:,.0f} | | |")
-    print(f"| forest: here, each row checked | {1000 / (ours + checking):,.0f} | | {residual:.0e} |")
+    print(f"| forest: TreeExplainer | {len(few) / plain:,.0f} | | |")
+    print(f"| forest: here, each row checked | {len(few) / (ours + checking):,.0f} | | {residual:.0e} |")
     background = shap.TreeExplainer(forest, few[:100], feature_perturbation="interventional")
     taken, values = _timed(lambda: background.shap_values(few[:100], check_additivity=False))
     residual = abs(background.expected_value + values.sum(axis=1) - forest.predict(few[:100])).max()
@@ -182,44 +180,80 @@ def _compare_linear(shap: Any, shapley: Any, rows: Any, y: Any) -> None:
 
 
 def _compare_sampled(shap: Any, shapley: Any, tables: Any) -> None:
+    """Compare what knows nothing of the model: support vectors of few columns, a formula of many."""
     import numpy as np
     from sklearn.svm import SVR
 
     rows, y = _data(NARROW)
     model = SVR().fit(rows[:500], y[:500])
-    background, explained = rows[:50], rows[500 : 500 + EXPLAINED]
-    counted = [0]
+    comparing = _Comparing(shap, shapley, tables, model.predict, rows[:50], rows[500 : 500 + EXPLAINED])
+    comparing.exact = shap.ExactExplainer(model.predict, comparing.masker)(comparing.explained)
+    comparing.show(f"{NARROW} columns")
+    rows, _ = _data(COLUMNS)
+    comparing = _Comparing(shap, shapley, tables, _formula, rows[:50], rows[500 : 500 + EXPLAINED])
+    # Columns that the formula does not use have no part: the four that it uses can be asked for all subsets.
+    few = shap.maskers.Independent(rows[:50, :4], max_samples=50)
+    exact = shap.ExactExplainer(_formula, few)(comparing.explained[:, :4])
+    comparing.exact = np.pad(exact.values, ((0, 0), (0, COLUMNS - 4)))
+    comparing.show(f"{COLUMNS} columns")
 
-    def answer(asked: Any) -> Any:
-        counted[0] += len(asked)
-        return model.predict(asked)
 
-    masker = shap.maskers.Independent(background, max_samples=50)
-    exact = shap.ExactExplainer(answer, masker)(explained).values
+def _formula(rows: Any) -> Any:
+    import numpy as np
 
-    def show(name: str, function: Callable[[], Any]) -> None:
-        counted[0] = 0
-        taken, values = _timed(function)
-        told = f"{EXPLAINED / taken:,.1f} | {counted[0] / EXPLAINED:,.0f} | {_error(values, exact):.1%}"
-        print(f"| support vectors: {name} | {told} |")
+    return rows[:, 0] * rows[:, 1] * rows[:, 2] + np.maximum(rows[:, 0] + rows[:, 2] - rows[:, 3], 0) * rows[:, 1]
 
-    show("ExactExplainer", lambda: shap.ExactExplainer(answer, masker)(explained).values)
-    show(
-        "PermutationExplainer", lambda: shap.PermutationExplainer(answer, masker, seed=0)(explained, silent=True).values
-    )
-    np.random.seed(0)  # noqa: NPY002 - what KernelExplainer draws from
-    show("KernelExplainer", lambda: shap.KernelExplainer(answer, background).shap_values(explained, silent=True))
-    for rounds in (2, 10):
-        show(
-            f"here, {rounds} rounds" + (", as `wright model explain` does" if rounds == 2 else ""),  # noqa: PLR2004
-            lambda rounds=rounds: shapley.sampled(
-                lambda table: answer(table.build())[:, None],
-                tables.from_memory(explained, None),
-                tables.from_memory(background, None),
-                seed=0,
-                rounds=rounds,
-            )[0][:, :, 0],
+
+class _Comparing:
+    """One function of rows, and every explainer's values of it beside the exact ones."""
+
+    exact: Any
+
+    def __init__(self, shap: Any, shapley: Any, tables: Any, function: Any, background: Any, explained: Any) -> None:
+        self.shap, self.shapley, self.tables = shap, shapley, tables
+        self.function, self.background, self.explained = function, background, explained
+        self.masker = shap.maskers.Independent(background, max_samples=len(background))
+        self.count = 0
+
+    def show(self, what: str) -> None:
+        """Print a line for each."""
+        shap = self.shap
+        if self.background.shape[1] == NARROW:
+            self._line(what, "ExactExplainer", lambda: shap.ExactExplainer(self._answer, self.masker)(self.explained))
+            self._line(what, "here, every subset", lambda: self._ours("subsets"))
+        self._line(
+            what,
+            "PermutationExplainer",
+            lambda: shap.PermutationExplainer(self._answer, self.masker, seed=0)(self.explained, silent=True),
         )
+        self._line(
+            what,
+            "KernelExplainer",
+            lambda: shap.KernelExplainer(self._answer, self.background).shap_values(self.explained, silent=True),
+        )
+        self._line(what, "here, 2 rounds", lambda: self._ours("sampled", seed=0, rounds=2))
+        self._line(what, "here, 40 rounds", lambda: self._ours("sampled", seed=0, rounds=40))
+
+    def _line(self, what: str, name: str, function: Callable[[], Any]) -> None:
+        import numpy as np
+
+        np.random.seed(0)  # noqa: NPY002 - what KernelExplainer draws from
+        self.count = 0
+        taken, found = _timed(function)
+        values = getattr(found, "values", found)
+        exact = getattr(self.exact, "values", self.exact)
+        told = f"{EXPLAINED / taken:,.1f} | {self.count / EXPLAINED:,.0f} | {_error(values, exact):.1%}"
+        print(f"| {what}: {name} | {told} |")
+
+    def _answer(self, rows: Any) -> Any:
+        self.count += len(rows)
+        return self.function(rows)
+
+    def _ours(self, method: str, **options: int) -> Any:
+        explained, background = (self.tables.from_memory(each, None) for each in (self.explained, self.background))
+        function = getattr(self.shapley, method)
+        found = function(lambda table: self._answer(table.build())[:, None], explained, background, **options)
+        return found[0][:, :, 0]
 
 
 def _error(values: Any, exact: Any) -> float:

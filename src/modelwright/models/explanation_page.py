@@ -48,7 +48,7 @@ def _document(title: str, body: str) -> str:
 def _head(explanation: Explanation) -> str:
     result, sum_of = explanation.result, explanation.result["additivity"]
     background, explained = result["background"], result["explained"]
-    told = f"adds up to {sum_of['residual']:.1g}" if sum_of["holds"] else f"does NOT add up: {sum_of['residual']:.1g}"
+    told = f"{'add' if sum_of['holds'] else 'do NOT add'} up to the output, within {sum_of['residual']:.1g} of it"
     facts = [
         ("method", _WORDS[explanation.method]),
         ("by", result["source"]),
@@ -63,7 +63,7 @@ def _head(explanation: Explanation) -> str:
     what = "of single rows" if explanation.is_local else "of the model as a whole"
     return (
         f"<header><h1>{escaped(explanation.version)} <span>explained, {what}</span></h1>"
-        f'<p class="verdict {kind}">Base and values of every row {told} of the output.</p><dl>{listed}</dl></header>'
+        f'<p class="verdict {kind}">Base and values of every row {told}.</p><dl>{listed}</dl></header>'
     )
 
 
@@ -85,7 +85,7 @@ def _importances(result: Mapping[str, Any]) -> str:
     if measured:
         score = f"{measured['score']} {measured['value']:.4g}"
         heads += f'<th colspan="2">drop of {escaped(score)} when shuffled {measured["repeats"]} times</th>'
-    return f"<section><h2>What counts</h2><table><tr>{heads}</tr>{''.join(lines)}</table></section>"
+    return f"<section><h2>What counts</h2><table><thead><tr>{heads}</tr></thead>{''.join(lines)}</table></section>"
 
 
 def _spread(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -99,7 +99,7 @@ def _spread(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str
         number = places[each["column"]]
         values = [row["values"][number][chosen] for row in rows[:1000]]
         marks = "".join(
-            f'<circle cx="{300 + 290 * value / most:.1f}" cy="{12 + (index * 7) % 9 - 4}" r="2.5"/>'
+            f'<circle cx="{300 + 290 * value / most:.1f}" cy="{12 + (index * 7) % 9 - 4}" r="2.5" fill="currentColor"/>'
             for index, value in enumerate(values)
         )
         line = f'<svg viewBox="0 0 600 24" role="img"><line x1="300" x2="300" y1="0" y2="24"/>{marks}</svg>'
@@ -135,7 +135,8 @@ def _notes(result: Mapping[str, Any]) -> str:
 
 def _bar(part: float, kind: str) -> str:
     width = max(0.0, min(1.0, part)) * 240
-    return f'<svg viewBox="0 0 240 14" class="{kind}" role="img"><rect width="{width:.1f}" height="14" rx="2"/></svg>'
+    bar = f'<rect width="{width:.1f}" height="14" rx="2" fill="currentColor"/>'
+    return f'<svg viewBox="0 0 240 14" class="{kind}" role="img">{bar}</svg>'
 
 
 def _signed(part: float) -> str:
@@ -143,5 +144,5 @@ def _signed(part: float) -> str:
     start, kind = (120.0, "raises") if part > 0 else (120.0 - width, "lowers")
     return (
         f'<svg viewBox="0 0 240 14" class="{kind}" role="img"><line x1="120" x2="120" y1="0" y2="14"/>'
-        f'<rect x="{start:.1f}" width="{width:.1f}" height="14" rx="2"/></svg>'
+        f'<rect x="{start:.1f}" width="{width:.1f}" height="14" rx="2" fill="currentColor"/></svg>'
     )
