@@ -231,7 +231,8 @@ class _Comparing:
             "KernelExplainer",
             lambda: shap.KernelExplainer(self._answer, self.background).shap_values(self.explained, silent=True),
         )
-        self._line(what, "here, 2 rounds", lambda: self._ours("sampled", seed=0, rounds=2))
+        self._line(what, "here, 9 rounds", lambda: self._ours("sampled", seed=0, rounds=9))
+        self._line(what, "here, 20 rounds", lambda: self._ours("sampled", seed=0, rounds=20))
         self._line(what, "here, 40 rounds", lambda: self._ours("sampled", seed=0, rounds=40))
 
     def _line(self, what: str, name: str, function: Callable[[], Any]) -> None:

@@ -108,9 +108,7 @@ def version(
     return training.register(session, run.id)
 
 
-def test_a_version_is_explained_once_and_the_answer_kept_with_it(
-    session: Session, version: ModelVersion, tmp_path: Path
-) -> None:
+def test_a_version_is_explained_once_and_the_answer_kept_with_it(session: Session, version: ModelVersion) -> None:
     found = explaining.explain(session, "small:1", Wish())
     result = found.result
     assert (found.method, found.holds, found.is_local) == ("linear", True, False)
@@ -144,35 +142,6 @@ def wright(session: Session, *arguments: str) -> Result:
         catch_exceptions=False,
         standalone_mode=False,
     )
-
-
-def test_rows_are_explained_by_command_and_shown_on_a_page(
-    session: Session, version: ModelVersion, project: Path, tmp_path: Path
-) -> None:
-    told = wright(session, "explain", "small:1", "--row", str(project / "sample.json"), "--json")
-    answer = json.loads(told.stdout)
-    assert told.return_value == 0
-    assert [each["cells"] for each in answer["rows"]] == [[1.0, 2.0], [3.0, 4.0]]
-    for row in answer["rows"]:
-        sums = answer["explanation"]["result"]["base"][0] + sum(each[0] for each in row["values"])
-        assert sums == pytest.approx(row["output"][0], rel=1e-12)
-    assert explanations.latest_explanation(session.store, version) is None
-
-    (tmp_path / "wrong.json").write_text('{"data": [[1, 2, 3]]}')
-    with pytest.raises(RowsUnfit, match=r'"wrong\.json" does not fit the model: its rows have 3 cells'):
-        explaining.explain(session, "small:1", Wish(rows=tmp_path / "wrong.json"))
-    with pytest.raises(FileNotReadable, match=r"missing\.csv"):
-        explaining.explain(session, "small:1", Wish(data="missing.csv"))
-
-    page = tmp_path / "page.html"
-    shown = wright(session, "explain", "small:1", "--why", "review", "--html", str(page)).stdout
-    assert "█" in shown
-    assert f"page: {page}" in shown
-    assert "<th>second</th>" in page.read_text()
-    assert "<script" not in page.read_text()
-    assert "second, first count most (linear)" in wright(session, "show", "small:1").stdout
-    last = audit.list_audit_records(session.store, subject="models/small:1")[-1]
-    assert (last["action"], last["why"]) == ("model.explained", "review")
 
 
 def elsewhere(store: Store, environment: BuiltEnvironment, folder: Path, *, is_built: bool = True) -> ModelVersion:
@@ -225,6 +194,44 @@ def package(monkeypatch: pytest.MonkeyPatch, environment: BuiltEnvironment, tmp_
     (folder / "own.py").write_text(OWN)
     (tmp_path / "rows.csv").write_text("a,b\n" + "1,2\n3,4\n" * 4)
     return folder
+
+
+def test_rows_are_explained_by_command_and_the_model_shown_on_a_page(
+    session: Session, environment: BuiltEnvironment, package: Path, tmp_path: Path
+) -> None:
+    import joblib
+    from sklearn.linear_model import Ridge
+
+    joblib.dump(Ridge().fit([[1, 2], [3, 4], [5, 5]], [0, 1, 3]), package / "model" / "model.pkl")
+    version = elsewhere(session.store, environment, package)
+    data = str(tmp_path / "rows.csv")
+    (tmp_path / "sample.json").write_text('{"data": [[1, 2], [3, 4]]}')
+    asked = ["explain", "other:1", "--data", data, "--row", str(tmp_path / "sample.json")]
+    told = wright(session, *asked, "--json")
+    answer = json.loads(told.stdout)
+    assert told.return_value == 0
+    assert [each["cells"] for each in answer["rows"]] == [[1.0, 2.0], [3.0, 4.0]]
+    for row in answer["rows"]:
+        sums = answer["explanation"]["result"]["base"][0] + sum(each[0] for each in row["values"])
+        assert sums == pytest.approx(row["output"][0], rel=1e-12)
+    assert explanations.latest_explanation(session.store, version) is None
+    assert "row 1: prediction" in wright(session, *asked).stdout
+
+    (tmp_path / "wrong.json").write_text('{"data": [[1, 2, 3]]}')
+    with pytest.raises(RowsUnfit, match=r'"wrong\.json" does not fit the model: its rows have 3 cells'):
+        explaining.explain(session, "other:1", Wish(data=data, rows=tmp_path / "wrong.json"))
+    with pytest.raises(FileNotReadable, match=r"missing\.csv"):
+        explaining.explain(session, "other:1", Wish(data="missing.csv"))
+
+    page = tmp_path / "page.html"
+    shown = wright(session, "explain", "other:1", "--data", data, "--why", "review", "--html", str(page)).stdout
+    assert "█" in shown
+    assert f"page: {page}" in shown
+    assert "<th>a</th>" in page.read_text()
+    assert "<script" not in page.read_text()
+    assert "count most (linear)" in wright(session, "show", "other:1").stdout
+    last = audit.list_audit_records(session.store, subject="models/other:1")[-1]
+    assert (last["action"], last["why"]) == ("model.explained", "review")
 
 
 def test_what_does_not_add_up_is_an_error_that_is_kept_and_shown(

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 _BACKGROUND_ROWS = 50  # that a column's absence is averaged over when orders are sampled
-_ROUNDS = 2
+_FEWEST_ROUNDS, _MOST_ROUNDS = 2, 20
 _MOST_COLUMNS = 8  # of which every subset is asked for; with more it would be more to ask than when sampling
 _MOST_ROWS = {"linear": 10_000, "trees": 500, "subsets": 50, "sampled": 50}
 _FEWEST_ROWS = 5
-_MOST_EVALUATIONS = 2_000_000
+_MOST_EVALUATIONS = 1_000_000  # of the model, for all rows together
 _ORIGIN_ROWS = 500
 _TOLERANCES = {"linear": 1e-9, "trees": 1e-6, "subsets": 1e-9, "sampled": 1e-9}  # of the largest output
 
@@ -293,8 +293,10 @@ class _Work:
         self.background = self._some(self.trained.table, _BACKGROUND_ROWS)
         width, shapley = len(self.background.names), _beside("shapley")
         method = "subsets" if width <= _MOST_COLUMNS else "sampled"
-        a_row = len(self.background) * (2**width if method == "subsets" else 2 * _ROUNDS * (width + 1))
+        a_row = len(self.background) * (2**width if method == "subsets" else 2 * _FEWEST_ROUNDS * (width + 1))
         self.rows = self._some(self.subject, max(_FEWEST_ROWS, min(_MOST_ROWS[method], _MOST_EVALUATIONS // a_row)))
+        a_round = 2 * len(self.background) * (width + 1) * len(self.rows)
+        rounds = max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, _MOST_EVALUATIONS // a_round))
         kind, names, output = _beside("outputs").kinds_of(self.model, self.background.build())[0]
 
         def answer(table: Any) -> Any:
@@ -304,10 +306,11 @@ class _Work:
             values, base = shapley.subsets(answer, self.rows, self.background)
             return self._answer(method, kind, names, values, base, answer(self.rows))
         values, base, errors = shapley.sampled(
-            answer, self.rows, self.background, seed=self.request["seed"], rounds=_ROUNDS
+            answer, self.rows, self.background, seed=self.request["seed"], rounds=rounds
         )
         found = self._answer(method, kind, names, values, base, answer(self.rows))
         found["standard_error"] = float(np.abs(errors).mean())
+        found["orders"] = 2 * rounds * len(self.background)
         return found
 
     def _some(self, table: Any, most: int) -> Any:
