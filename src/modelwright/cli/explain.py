@@ -103,7 +103,7 @@ def show(found: "Explanation", values: list[dict[str, Any]]) -> None:
 
 def _additivity(result: dict[str, Any]) -> str:
     told = result["additivity"]
-    rule = f"to {told['residual']:.1g} of the output, {told['tolerance']:.0e} is allowed"
+    rule = f"to {told['residual']:.1g} of the largest part, {told['tolerance']:.0e} is allowed"
     return rule if told["holds"] else f"NO: only {rule}"
 
 

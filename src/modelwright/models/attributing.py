@@ -20,7 +20,7 @@ _MOST_ROWS = {"linear": 10_000, "trees": 500, "subsets": 50, "sampled": 50}
 _FEWEST_ROWS = 5
 _MOST_EVALUATIONS = 1_000_000  # of the model, for all rows together
 _ORIGIN_ROWS = 500
-_TOLERANCES = {"linear": 1e-9, "trees": 1e-6, "subsets": 1e-9, "sampled": 1e-9}  # of the largest output
+_TOLERANCES = {"linear": 1e-9, "trees": 1e-6, "subsets": 1e-9, "sampled": 1e-9}  # of the largest number in the sum
 
 _beside_modules: dict[str, Any] = {}
 
@@ -372,10 +372,10 @@ class _Work:
 
 
 def _residual(base: Any, values: Any, put_out: Any) -> float:
-    """Return by how much base and values miss the output at most, as a part of the largest output."""
+    """Return by how much base and values miss the output at most, as a part of the largest number among them."""
     import numpy as np
 
-    scale = float(np.abs(put_out).max()) or 1.0
+    scale = max(float(np.abs(each).max()) for each in (put_out, base, values)) or 1.0
     return float(np.abs(base + values.sum(axis=1) - put_out).max()) / scale
 
 

@@ -48,7 +48,8 @@ def _document(title: str, body: str) -> str:
 def _head(explanation: Explanation) -> str:
     result, sum_of = explanation.result, explanation.result["additivity"]
     background, explained = result["background"], result["explained"]
-    told = f"{'add' if sum_of['holds'] else 'do NOT add'} up to the output, within {sum_of['residual']:.1g} of it"
+    verb = "add" if sum_of["holds"] else "do NOT add"
+    told = f"{verb} up to the output, within {sum_of['residual']:.1g} of the largest part"
     facts = [
         ("method", _WORDS[explanation.method]),
         ("by", result["source"]),
