@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelwright.cli import model_tables, output
+from modelwright.cli.explain import explain
 from modelwright.records import DatasetLink, VersionFilter
 from modelwright.records.plain import plain
 
@@ -21,6 +22,9 @@ _reference = click.argument("reference", metavar="MODEL:VERSION")
 @click.group()
 def model() -> None:
     """Register models, find and describe their versions, point aliases at them, and take them elsewhere."""
+
+
+model.add_command(explain)
 
 
 @model.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelwright.cli import output
+from modelwright.cli.explain import summary
 from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def show_report(report: "VersionReport") -> None:
             *([("parent", report.parent)] if report.parent else []),
             *(("derived", each) for each in report.derived),
             *(("metric", f"{name} = {value!r}") for name, value in found.metrics.items()),
+            *summary(report.explanation),
             *(("tag", f"{name}={value}") for name, value in found.tags.items()),
             *(("property", f"{name}={value}") for name, value in found.properties.items()),
             *(("file", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.files),

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwright.models import packages
-from modelwright.records import DatasetVersion, Deployment, DeploymentStatus, ModelVersion, Proof, Run
+from modelwright.records import DatasetVersion, Deployment, DeploymentStatus, Explanation, ModelVersion, Proof, Run
 from modelwright.serving import deployments
-from modelwright.store import datasets, endpoints, environments, models, projects, runs
+from modelwright.store import datasets, endpoints, environments, explanations, models, projects, runs
 from modelwright.store.database import Store
 
 
@@ -28,7 +28,7 @@ class Data:
 
 @dataclass(frozen=True)
 class VersionReport:
-    """A version and everything around it; `lacks` is what it would need to be served."""
+    """A version and everything around it; `lacks` is what it would need to be served, `explanation` the newest one."""
 
     version: ModelVersion
     run: Run | None
@@ -39,6 +39,7 @@ class VersionReport:
     derived: tuple[str, ...]
     placed: tuple[Placed, ...]
     lacks: tuple[str, ...]
+    explanation: Explanation | None
 
 
 def describe_version(store: Store, reference: str) -> VersionReport:
@@ -58,6 +59,7 @@ def describe_version(store: Store, reference: str) -> VersionReport:
         derived=tuple(models.list_derived(store, version.id)),
         placed=tuple(_placed(store, endpoints.list_deployments(store, version_id=version.id))),
         lacks=tuple(packages.lacks(version)),
+        explanation=explanations.latest_explanation(store, version),
     )
 
 
