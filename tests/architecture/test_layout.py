@@ -16,7 +16,8 @@ TRACER = {
     for each in ("ambient", "drawing", "fingerprints", "library_values", "spelling", "tracing")
 }
 RECORDING = PACKAGE / "runs" / "recording.py"
-KERNEL_GUESTS = [each for each in MODULES if each.name == "worker.py" or each in TRACER | {RECORDING}]
+JUDGES = {PACKAGE / "models" / f"{each}.py" for each in ("judging", "rows", "standins")}
+KERNEL_GUESTS = [each for each in MODULES if each.name == "worker.py" or each in TRACER | JUDGES | {RECORDING}]
 GUESTS = [*KERNEL_GUESTS, PACKAGE / "processes" / "guard.py"]
 LONGEST_LINES = 500
 LONGER_FOR_A_REASON = {"errors.py"}  # every error stands in the one file, which is a list and no logic

@@ -13,11 +13,11 @@ from modelwright.errors import Busy, GateWithoutMetric, RunNotResumable, RunNotR
 from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.models import gates, registry
-from modelwright.models.gates import Gate, Verdict
+from modelwright.models.contests import Gate
 from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest
-from modelwright.records import BuiltEnvironment, Kind, Lock, ModelVersion, Run, Status
+from modelwright.records import BuiltEnvironment, Kind, Lock, ModelVersion, Run, Status, Verdict
 from modelwright.runs import definitions, machine, pipelines, snapshots, states, workers
 from modelwright.runs.active import ActiveRun, recorded, request_cancel, restore_code
 from modelwright.runs.closures import Code
@@ -65,7 +65,7 @@ def gate_of(manifest: Manifest) -> Gate:
     """Return what the project's gate decides on. Raises GateWithoutMetric."""
     if manifest.gate_metric is None:
         raise GateWithoutMetric(project=manifest.name, folder=manifest.folder)
-    return Gate(manifest.gate_metric, manifest.gate_goal)
+    return Gate(manifest.gate_metric, manifest.gate_goal, manifest.gate_rules)
 
 
 def train(
@@ -122,6 +122,8 @@ def train(
     gate = gate_of(manifest) if is_gated else None
     with recorded(active, project_id=project_id):
         verdict = perform(session, active, pipeline, gate=gate, rules=rules)
+        if gate is None and run.kind is Kind.PIPELINE:
+            gates.skip(active, model=run.project, why=session.why)
     return Trained(runs.get_run(session.store, run.id), verdict)
 
 
@@ -149,6 +151,8 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
     gate = gate_of(manifest) if is_gated else None
     with recorded(active, project_id=known.id, is_resumed=True):
         verdict = perform(session, active, pipeline, gate=gate, rules=rules)
+        if gate is None and run.kind is Kind.PIPELINE:
+            gates.skip(active, model=run.project, why=session.why)
     return Trained(runs.get_run(store, run_id), verdict)
 
 
@@ -257,10 +261,6 @@ def _decided(session: Session, performing: Execution, *, gate: Gate, metrics: di
     with session.stage("gate", f"comparing {gate.metric} with the champion's") as stage:
         verdict = gates.decide(performing, gate=gate, metrics=metrics, model=run.project)
         stage.recorded = run.id
-        if verdict.champion is None:
-            stage.decided = f"passed: the first model, {verdict.metric} {verdict.new!r}"
-        else:
-            stage.decided = (
-                f"passed: {verdict.metric} {verdict.new!r} beats {verdict.champion}'s {verdict.old!r} on the same data"
-            )
+        stage.decided = f"passed: {verdict.reason}"
+        stage.notes = tuple(verdict.numbers["cautions"])
     return verdict

@@ -18,6 +18,7 @@ from modelwright.records.environments import (
     Wanted,
 )
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
+from modelwright.records.gates import GateRules, Outcome, Verdict
 from modelwright.records.ids import new_id, now
 from modelwright.records.models import DatasetLink, ModelVersion, PackageFile, VersionFilter
 from modelwright.records.notebooks import (
@@ -75,6 +76,7 @@ __all__ = [
     "FrontLimits",
     "FrontStatus",
     "Function",
+    "GateRules",
     "GitState",
     "Goal",
     "Kind",
@@ -86,6 +88,7 @@ __all__ = [
     "Notebook",
     "NotebookRun",
     "Order",
+    "Outcome",
     "PackageFile",
     "Parameter",
     "Pin",
@@ -122,6 +125,7 @@ __all__ = [
     "Trial",
     "Trigger",
     "TriggerKind",
+    "Verdict",
     "VersionChange",
     "VersionFilter",
     "Wanted",
