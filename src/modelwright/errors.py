@@ -607,8 +607,8 @@ class NotBetter(RunCancelled):
     code = "not-better"
     status = 409
     problem = (
-        "not better than {champion}, nothing registered: {metric} is {new!r} on the same data where {champion} has "
-        "{old!r} ({goal} it); the run is cancelled"
+        "not better than {champion}, nothing registered: {metric} is {new!r} {where} where {champion} has {old!r} "
+        "({goal} it; {interval}); the run is cancelled"
     )
     remedy = "change the notebook, the code, or a parameter: wright run {folder} --set NAME=VALUE"
 

@@ -64,13 +64,15 @@ def list_(name: str | None, *, as_json: bool) -> None:
 @output.json_option
 def show(reference: str, *, as_json: bool) -> None:
     """Show a version, named as churn:3, churn@champion, or churn for the newest."""
+    from modelwright.cli import verdicts
     from modelwright.store import endpoints, models
 
     with output.opened_store() as store:
         found = models.find_version(store, reference)
         served = endpoints.list_deployments(store, version_id=found.id)
+        verdict = verdicts.of_run(store, found.run_id)
     if as_json:
-        output.show_json(plain(found) | {"deployments": plain(served)})
+        output.show_json(plain(found) | {"deployments": plain(served)} | verdicts.as_json(verdict))
         return
     output.show_fields(
         [
@@ -80,6 +82,7 @@ def show(reference: str, *, as_json: bool) -> None:
             ("digest", found.digest),
             ("registered", output.moment(found.created_at)),
             ("run", found.run_id),
+            *verdicts.fields(verdict),
             ("proof", found.proof_id or "none: no equal proof of this code is recorded"),
             ("environment", found.environment_digest),
             *(("metric", f"{name} = {value!r}") for name, value in found.metrics.items()),

@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from modelwright import records
@@ -25,6 +25,7 @@ from modelwright.runs.execution import Execution
 from modelwright.runs.pipelines import Pipeline
 from modelwright.runs.states import Progress, Rules
 from modelwright.store import claims, environments, projects, runs
+from modelwright.store import gates as stored_gates
 from modelwright.store.database import Store
 
 _POLL_SECONDS = 0.05
@@ -122,8 +123,8 @@ def train(
     gate = gate_of(manifest) if is_gated else None
     with recorded(active, project_id=project_id):
         verdict = perform(session, active, pipeline, gate=gate, rules=rules)
-        if gate is None and run.kind is Kind.PIPELINE:
-            gates.skip(active, model=run.project, why=session.why)
+        if gate is None:
+            _skip_gate(session, active, manifest)
     return Trained(runs.get_run(session.store, run.id), verdict)
 
 
@@ -151,8 +152,8 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
     gate = gate_of(manifest) if is_gated else None
     with recorded(active, project_id=known.id, is_resumed=True):
         verdict = perform(session, active, pipeline, gate=gate, rules=rules)
-        if gate is None and run.kind is Kind.PIPELINE:
-            gates.skip(active, model=run.project, why=session.why)
+        if gate is None:
+            _skip_gate(session, active, manifest)
     return Trained(runs.get_run(store, run_id), verdict)
 
 
@@ -189,9 +190,11 @@ def register(
 ) -> ModelVersion:
     """Register a succeeded run as the next version of `model`, with the proof of its very code.
 
-    `model` is by default the project's name. Raises RunMissing, RunNotRegistrable, NameInvalid.
+    `model` is by default the project's name. Where the session gives no reason, the gate's verdict is the one. Raises
+    RunMissing, RunNotRegistrable, NameInvalid.
     """
     store = session.store
+    session = replace(session, why=session.why or _verdict_of(store, run_id))
     run = runs.get_run(store, run_id)
     proof = projects.latest_proof(store, project_digest=run.code_digest)
     return registry.register_run(
@@ -201,7 +204,7 @@ def register(
         environment=environment_of(store, environments.get_environment(store, run.environment_digest)),
         proof_id=proof.id if proof and proof.is_equal else None,
         tags=tags or {},
-        actor=session.actor,
+        changing=session.change,
     )
 
 
@@ -254,6 +257,19 @@ def _named_environments(store: Store, pipeline: Pipeline) -> dict[str, BuiltEnvi
     """Return the environments that steps name, built."""
     named = {each.options.environment for each in pipeline.steps if each.options.environment}
     return {name: environment_of(store, environments.find_environment(store, name)) for name in named}
+
+
+def _skip_gate(session: Session, active: ActiveRun, manifest: Manifest) -> None:
+    """Record why the gate was left out, unless the run is one of many that are compared otherwise."""
+    if active.run.kind is Kind.PIPELINE:
+        has_none = "its project names no metric for the gate" if manifest.gate_metric is None else ""
+        gates.skip(active, model=active.run.project, why=session.why or has_none)
+
+
+def _verdict_of(store: Store, run_id: str) -> str:
+    """Return the sentence of the gate's verdict on a run; nothing where there is none."""
+    found = stored_gates.find_verdict(store, run_id)
+    return f"gate {found.outcome}: {found.reason}" if found else ""
 
 
 def _decided(session: Session, performing: Execution, *, gate: Gate, metrics: dict[str, float]) -> Verdict:

@@ -17,7 +17,7 @@ class Chain:
     metrics: str
 
     def inputs(self) -> dict[str, tuple[str, StepState]]:
-        """Return the values that come from other steps, the model aside: by label, the name and the step that made it."""
+        """Return the values that other steps made, the model aside: by label, the name and the step."""
         return {
             self.label(name, maker): (name, maker)
             for step in self.steps

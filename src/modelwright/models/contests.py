@@ -1,7 +1,7 @@
 """Has a new model and the champion measured side by side, by a guest in the run's own environment."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class Gate:
 
     metric: str
     goal: Goal
-    rules: GateRules = GateRules()
+    rules: GateRules = field(default_factory=GateRules)
 
     @property
     def level(self) -> float:

@@ -72,7 +72,9 @@ def decide(execution: Execution, *, gate: Gate, metrics: dict[str, float], model
             metric=gate.metric,
             new=found["new"],
             old=found["old"],
+            where=verdicts.where(found),
             goal=gate.goal,
+            interval=verdicts.interval(found),
             folder=active.project,
         )
     if refusals:

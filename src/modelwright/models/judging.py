@@ -156,14 +156,16 @@ class Contest:
         groups = [each for each in self._groups if each >= _FEWEST_ROWS]
         if not groups:
             most = max(self._groups, default=0)
-            words = "they hold no rows" if not most else "1 row only" if most == 1 else "{} rows only".format(most)  # noqa: UP032 - as guests do
+            words = "they hold no rows" if not most else "1 row only" if most == 1 else f"{most} rows only"
             return {"reason": words, "rows": most}
         began = time.monotonic()
         draw = _Drawing(seed)
         with _quiet():
             groups = self._relevant(groups, draw)
             self._is_replayed = self._is_replayed and self._is_faithful(groups, draw)
-            found, failures, count = [], [], 0
+            found: list[float] = []
+            failures: list[str] = []
+            count = 0
             while count < _RESAMPLES and (time.monotonic() - began < _RESAMPLING_SECONDS or count < 1):
                 count += 1
                 difference = self._difference({each: draw.rows(each) for each in groups}, failures)
@@ -178,7 +180,7 @@ class Contest:
             "seconds": round(time.monotonic() - began, 3),
         }
         if len(found) < _FEWEST_RESAMPLES:
-            why = failures[0] if len(failures) * 2 > count else "{} resamples in {:g} s".format(count, told["seconds"])  # noqa: UP032 - as guests do
+            why = failures[0] if len(failures) * 2 > count else f"{count} resamples in {told['seconds']:g} s"
             return dict(told, reason=why)
         found.sort()
         tail = (1 - level) / 2
@@ -190,11 +192,11 @@ class Contest:
         try:
             new, old = (self._value(name, drawn) for name in ("candidate", "champion"))
         except Exception as error:  # noqa: BLE001 - some metrics are not defined on some rows
-            failures.append("{}: {}".format(type(error).__name__, error))  # noqa: UP032 - as guests do
+            failures.append(f"{type(error).__name__}: {error}")
             return None
         difference = self._evaluation.sign * (new - old)
         if math.isnan(difference):
-            failures.append("{} is not a number".format(self._evaluation.metric))  # noqa: UP032 - as guests do
+            failures.append(f"{self._evaluation.metric} is not a number")
             return None
         return difference
 
@@ -282,7 +284,11 @@ class Contest:
             self._time(calls, single, count=_MOST_ASKED, is_single=True)
             self._time(calls, batch, count=_BATCHES, is_single=False)
         return {
-            name: {"row_p50": quantile(sorted(times), 0.5), "row_p95": quantile(sorted(times), 0.95), "asked": len(times)}
+            name: {
+                "row_p50": quantile(sorted(times), 0.5),
+                "row_p95": quantile(sorted(times), 0.95),
+                "asked": len(times),
+            }
             | {"batch_p50": quantile(sorted(batch[name]), 0.5)}
             for name, times in single.items()
         }
@@ -335,7 +341,7 @@ def _grouped(values: list[Any]) -> list[tuple[str, list[int]]]:
     if all(map(_is_number, there)) and len(set(there)) > _MOST_NUMBERS:
         ordered = sorted(there)
         edges = sorted({quantile(ordered, part / _QUANTILES) for part in range(1, _QUANTILES)})
-        ends = ["lowest", *("{:g}".format(each) for each in edges), "highest"]  # noqa: UP032 - as guests do
+        ends = ["lowest", *(f"{each:g}" for each in edges), "highest"]
         names = {str(part): "{} to {}".format(*ends[part : part + 2]) for part in range(len(edges) + 1)}
         labels = [
             label if label == "none" else str(sum(value >= edge for edge in edges))

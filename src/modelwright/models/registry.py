@@ -1,6 +1,8 @@
 """Registers versions: bytes first, then every row, the alias, the audit record and the event in one transaction."""
 
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from modelwright import records
 from modelwright.errors import NameInvalid, RunNotRegistrable
@@ -8,7 +10,7 @@ from modelwright.models import packages
 from modelwright.models.gates import CHAMPION
 from modelwright.records import BuiltEnvironment, ModelVersion, Run, Status
 from modelwright.store import models
-from modelwright.store.changes import change
+from modelwright.store.changes import Change
 from modelwright.store.database import Store
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
@@ -33,12 +35,12 @@ def register_run(
     environment: BuiltEnvironment,
     proof_id: str | None,
     tags: dict[str, str],
-    actor: str,
+    changing: Callable[[], AbstractContextManager[Change]],
 ) -> ModelVersion:
     """Register what a succeeded run made as the next version of `model`, and let `champion` point at it.
 
-    A run is registered once: asked again, this gives the version that it became. Raises RunNotRegistrable and
-    NameInvalid.
+    `changing` opens a transaction in somebody's name and for a reason. A run is registered once: asked again, this
+    gives the version that it became. Raises RunNotRegistrable and NameInvalid.
     """
     check_name(model)
     if run.status is not Status.SUCCEEDED:
@@ -65,7 +67,7 @@ def register_run(
         with store.blobs.batch() as batch:
             for each in package.files:
                 batch.add(package.folder / each.path)
-            with change(store, actor=actor) as opened:
+            with changing() as opened:
                 numbered = models.add_version(opened, version)
                 models.move_alias(opened, numbered, alias=CHAMPION)
     return models.get_version(store, numbered.id)

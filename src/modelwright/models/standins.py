@@ -90,7 +90,7 @@ class _StandIn:
         object.__setattr__(self, "_wright_model", model)
         object.__setattr__(self, "_wright_answer", answer)
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return type(self._wright_model)
 

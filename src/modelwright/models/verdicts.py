@@ -67,19 +67,23 @@ def refusals(gate: Gate, found: Mapping[str, Any]) -> list[str]:
 
 
 def comparison(found: Mapping[str, Any], champion: str | None) -> str:
-    """Return what came of comparing, as it is read: `mse 3295.7 beats churn:1's 3298.9 on the same 89 rows by 3.17 …`."""
+    """Return what came of comparing: `mse 3295.7 beats churn:1's 3298.9 on the same 89 rows by 3.17 (…)`."""
     new = f"{found['metric']} {_number(found['new'])}"
     if champion is None:
         return f"the first model, {new}"
     change, old = found["improvement"], f"{champion}'s {_number(found['old'])}"
-    rows = found["resampling"].get("rows")
-    where = f"on the same {rows:,} rows" if rows and rows > 1 else "on the same data"
     if change == 0:
-        return f"{new} equals {old} {where}"
+        return f"{new} equals {old} {where(found)} ({interval(found)})"
     if math.isnan(change):
-        return f"{new} cannot be compared with {old} {where}"
+        return f"{new} cannot be compared with {old} {where(found)}"
     verb = "beats" if change > 0 else "is worse than"
-    return f"{new} {verb} {old} {where} by {_rough(abs(change))} ({interval(found)})"
+    return f"{new} {verb} {old} {where(found)} by {_rough(abs(change))} ({interval(found)})"
+
+
+def where(found: Mapping[str, Any]) -> str:
+    """Return on how many rows both models were measured, as far as that is known."""
+    rows = found["resampling"].get("rows", 0)
+    return f"on the same {rows:,} rows" if rows > 1 else "on the same data"
 
 
 def interval(found: Mapping[str, Any]) -> str:
