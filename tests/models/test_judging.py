@@ -129,27 +129,24 @@ class Split:
     y: Any
 
 
-def _in(shape: str, data: dict[str, Any]) -> tuple[Any, Callable[[Any], tuple[Any, Any]]]:
+def _in(shape: str, data: dict[str, Any]) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the test rows in some shape, and what gives features and target of it."""
     x, y = data["test"]["X"], data["test"]["y"]
     frame = pd.DataFrame(x, columns=list("abc"), index=range(1000, 1000 + N))
-    match shape:
-        case "dataclass":
-            return Split(x, y), lambda value: (value.x, value.y)
-        case "tuple":
-            return (x, y), lambda value: value
-        case "list of arrays":
-            return [x, y], lambda value: tuple(value)
-        case "frame":
-            return frame.assign(y=y), lambda value: (value[list("abc")].to_numpy(), value["y"])
-        case "frame and series":
-            return {"X": frame, "y": pd.Series(y, index=frame.index)}, lambda value: (value["X"].values, value["y"])
-        case "sparse":
-            return (sparse.coo_matrix(x), y), lambda value: value
-        case _:
-            return [{"x": list(x), "y": t} for x, t in zip(x, y, strict=True)], lambda value: (
-                [each["x"] for each in value],
-                [each["y"] for each in value],
-            )
+    records = [{"x": list(row), "y": target} for row, target in zip(x, y, strict=True)]
+    shapes: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+        "dataclass": (Split(x, y), lambda value: (value.x, value.y)),
+        "tuple": ((x, y), tuple),
+        "list of arrays": ([x, y], tuple),
+        "frame": (frame.assign(y=y), lambda value: (value[list("abc")].to_numpy(), value["y"])),
+        "frame and series": (
+            {"X": frame, "y": pd.Series(y, index=frame.index)},
+            lambda value: (value["X"].to_numpy(), value["y"]),
+        ),
+        "sparse": ((sparse.coo_matrix(x), y), tuple),
+        "records": (records, lambda value: ([each["x"] for each in value], [each["y"] for each in value])),
+    }
+    return shapes[shape]
 
 
 @pytest.mark.parametrize(
