@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from modelwright.models import judging, rows, standins
+from modelwright.models import judging, origins, rows, standins
 
 SIZES = (50, 200, 1000, 5000)
 RESAMPLES = 1000
@@ -104,7 +104,7 @@ def check(champion: Any, candidate: Any, expected: Any) -> None:
     plan["steps"][0]["metrics"] = "metrics"  # type: ignore[index]
     evaluation = judging.Evaluation(_Worker, plan, {"row": np.arange(len(champion))})
     models = {"candidate": _Known(candidate), "champion": _Known(champion)}
-    contest = judging.Contest(evaluation, models, rows=rows, standins=standins)
+    contest = judging.Contest(evaluation, models, rows=rows, standins=standins, origins=origins)
     contest.measure()
     found = contest.resample(seed=0, level=0.95)
     assert found["resamples"] == RESAMPLES  # noqa: S101 - a check of the benchmark itself

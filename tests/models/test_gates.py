@@ -228,7 +228,6 @@ def test_the_first_model_passes_only_what_needs_no_champion(trainer: Trainer) ->
     [
         ("fail", "ZeroDivisionError: in the check"),
         ("odd", "returned 3: it returns None or True, or a sentence that refuses"),
-        ("nothing", "has no attribute 'nothing'"),
     ],
 )
 def test_a_check_that_fails_fails_the_run_with_its_own_traceback(trainer: Trainer, check: str, reason: str) -> None:
@@ -238,6 +237,13 @@ def test_a_check_that_fails_fails_the_run_with_its_own_traceback(trainer: Traine
     assert runs.list_runs(trainer.store)[0].status is Status.FAILED
     log = Path(str(failed.value.facts["log"])).read_text()
     assert check != "fail" or 'raise ZeroDivisionError("in the check")' in log
+
+
+def test_a_check_that_there_is_none_of_is_refused_before_anything_runs(trainer: Trainer) -> None:
+    trainer.ask('check = "small.checks:nothing"')
+    with pytest.raises(ProjectInvalid, match=r'"small\.checks:nothing", and there is no such function'):
+        trainer.train(10.0)
+    assert runs.list_runs(trainer.store) == []
 
 
 def test_a_slice_of_a_column_that_is_not_there_says_which_are(trainer: Trainer) -> None:

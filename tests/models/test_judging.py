@@ -18,7 +18,7 @@ from sklearn.metrics import mean_squared_error, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from modelwright.models import judging, rows, standins
+from modelwright.models import judging, origins, rows, standins
 from modelwright.models.judging import Contest, Evaluation
 
 N = 50
@@ -82,7 +82,9 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Judged:
             ],
         }
         evaluation = Evaluation(Worker, plan, values)
-        return Contest(evaluation, {"candidate": candidate, "champion": champion}, rows=rows, standins=standins)
+        return Contest(
+            evaluation, {"candidate": candidate, "champion": champion}, rows=rows, standins=standins, origins=origins
+        )
 
     return made
 
@@ -288,6 +290,19 @@ def test_a_part_under_a_name_is_a_column(judged: Judged, data: dict[str, Any]) -
     contest = judged(_mse, values, _fitted(data, 1.0), _fitted(data, 200.0))
     contest.measure()
     assert [(each["group"], each["rows"]) for each in contest.slices("sex")] == [("f", N // 2), ("m", N // 2)]
+
+
+def test_the_columns_of_an_array_are_named_by_the_table_that_its_rows_come_from() -> None:
+    draws = np.random.default_rng(0)
+    table = pd.DataFrame(draws.normal(size=(90, 3)), columns=["a", "b", "target"])
+    table.insert(1, "sex", draws.choice([0, 1], size=90))
+    table.insert(2, "smokes", draws.choice([0, 1], size=90))
+    table.loc[3, "a"] = np.nan
+    some = table.sample(40, random_state=0)
+    assert origins.names(some.drop(columns="target").to_numpy(), [table]) == ["a", "sex", "smokes", "b"]
+    assert origins.names(some[["a", "smokes"]].to_numpy(), [table[["b"]], table]) == ["a", "smokes"]
+    assert origins.names(some[["smokes"]].to_numpy(), [table]) is None  # or is it the other?
+    assert origins.names(some[["a", "b"]].to_numpy() * 2, [table]) is None
 
 
 @pytest.mark.parametrize(

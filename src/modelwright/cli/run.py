@@ -250,7 +250,7 @@ def note(run_id: str, text: str, *, as_json: bool) -> None:
 
 def _show_trained(trained: "Trained", *, as_json: bool) -> None:
     if as_json:
-        output.show_json(trained.run)
+        output.show_json(plain(trained.run) | {"verdict": plain(trained.verdict)})
     else:
         click.echo(trained.run.id)
         click.echo(f"  next: wright model register {trained.run.id}")

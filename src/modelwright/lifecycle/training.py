@@ -9,7 +9,7 @@ from pathlib import Path
 
 from modelwright import records
 from modelwright.environments import placing
-from modelwright.errors import Busy, GateWithoutMetric, RunNotResumable, RunNotRunning
+from modelwright.errors import Busy, GateWithoutMetric, ProjectInvalid, RunNotResumable, RunNotRunning
 from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.models import gates, registry
@@ -180,8 +180,12 @@ def cancel(session: Session, run_id: str, *, why: str) -> None:
 
 
 def pipeline_of(manifest: Manifest) -> Pipeline:
-    """Return the project's pipeline, checked against the functions that it calls. Raises ProjectInvalid."""
+    """Return the project's pipeline, checked against the functions that it and the gate call. Raises ProjectInvalid."""
     code = Code(manifest.folder / manifest.layout.source)
+    module, _, function = manifest.gate_rules.check.partition(":")
+    if module and not code.has(module, function):
+        reason = f'the gate\'s check is "{manifest.gate_rules.check}", and there is no such function in the project'
+        raise ProjectInvalid(path=manifest.folder / manifests.MANIFEST_FILE, reason=reason)
     return definitions.checked(pipelines.read_pipeline(manifest.pipeline), code)
 
 

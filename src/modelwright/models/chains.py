@@ -25,6 +25,11 @@ class Chain:
             if maker not in self.steps and (name, maker) != (self.model, self.maker)
         }
 
+    def sources(self) -> list[tuple[str, StepState]]:
+        """Return every value that was made on the way to the inputs."""
+        makers = {each: None for _, maker in self.inputs().values() for each in _upstream(maker)}
+        return [(name, maker) for maker in makers for name in maker.step.outputs]
+
     def label(self, name: str, maker: StepState) -> str:
         """Return what tells this value from others of the same name."""
         makers = {each for step in self.steps for name_, each in (*step.makers.items(), *_own(step)) if name_ == name}

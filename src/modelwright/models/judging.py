@@ -42,12 +42,14 @@ def judge(worker: Any, plan: dict[str, Any], candidate: Any, /, **values: Any) -
     `worker` is the module that runs steps; `values` are what the steps of the plan take besides the model.
     """
     here = Path(__file__)
-    parts = {each: worker.load(f"wright_{each}", here.with_name(f"{each}.py")) for each in ("rows", "standins")}
+    rows, standins, origins = (
+        worker.load(f"wright_{each}", here.with_name(f"{each}.py")) for each in ("rows", "standins", "origins")
+    )
     models = {"candidate": candidate}
     if plan["champion"]:
         models["champion"] = _loaded(worker, plan["champion"], candidate)
     evaluation = Evaluation(worker, plan, values)
-    contest = Contest(evaluation, models, rows=parts["rows"], standins=parts["standins"])
+    contest = Contest(evaluation, models, rows=rows, standins=standins, origins=origins)
     Path(plan["report"]).write_text(json.dumps(_told(contest, plan)), encoding="utf-8")
 
 
@@ -103,6 +105,11 @@ class Evaluation:
             figures.close("all")
         return {**self._logged, **metrics}
 
+    def sources(self) -> Iterator[Any]:
+        """Give the values that the steps above made."""
+        for path in self._plan.get("sources", ()):
+            yield self._worker.read_value(path)
+
     def fresh(self) -> dict[str, Any]:
         """Return the values as the steps above left them: an evaluation may change its own."""
         try:
@@ -114,12 +121,15 @@ class Evaluation:
 class Contest:
     """A new model and, if there is one, the champion, on the same rows."""
 
-    def __init__(self, evaluation: Evaluation, models: dict[str, Any], *, rows: Any, standins: Any) -> None:
-        """Take the models by `candidate` and `champion`, and the modules that take rows and remember answers."""
+    def __init__(
+        self, evaluation: Evaluation, models: dict[str, Any], *, rows: Any, standins: Any, origins: Any
+    ) -> None:
+        """Take the models by `candidate` and `champion`, and the other guests as modules."""
         self.models = models
         self._evaluation = evaluation
         self._rows = rows
         self._standins = standins
+        self._origins = origins
         self._tapes = {name: standins.Tape(rows) for name in models}
         self._is_replayed = False
         self._groups: list[int] = []
@@ -251,13 +261,8 @@ class Contest:
 
     def slices(self, column: str) -> list[dict[str, Any]]:
         """Return each group of a column of the evaluation's rows, with the metric of both models in it."""
-        known = {length: self._rows.columns(self._evaluation.values, length) for length in self._groups}
-        length = next((each for each, names in known.items() if column in names), None)
-        if length is None:
-            names = ", ".join(sorted({name for each in known.values() for name in each})) or "none with a name"
-            message = 'no column "{}" in the rows that the models are measured on; they have {}'
-            raise LookupError(message.format(column, names))
-        groups = _grouped(known[length][column]())
+        length, values = self._column(column)
+        groups = _grouped(values)
         told = []
         for label, rows in groups:
             metrics: dict[str, float | None] = {}
@@ -269,6 +274,23 @@ class Contest:
                         metrics[name] = None
             told.append({"column": column, "group": label, "rows": len(rows), **metrics})
         return told
+
+    def _column(self, column: str) -> tuple[int, list[Any]]:
+        """Return a column of the evaluation's rows, by its name or by what it was called where the rows come from."""
+        evaluation = self._evaluation
+        known = {length: self._rows.columns(evaluation.values, length) for length in self._groups}
+        for length, names in known.items():
+            if column in names:
+                return length, names[column]()
+        tables = [each for each in evaluation.sources() if column in getattr(each, "columns", ())]
+        for length in self._groups:
+            for array in self._rows.arrays(evaluation.values, length):
+                found = self._origins.names(array, tables) or ()
+                if column in found:
+                    return length, list(array[:, found.index(column)])
+        told = ", ".join(sorted({name for each in known.values() for name in each})) or "none with a name"
+        message = 'no column "{}" in the rows that the models are measured on; they have {}'
+        raise LookupError(message.format(column, told))
 
     def latencies(self) -> dict[str, Any]:
         """Return how many milliseconds each model takes for one row (median, 95th percentile) and for all of them.
@@ -336,7 +358,7 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 def _grouped(values: list[Any]) -> list[tuple[str, list[int]]]:
     """Return the rows of each group: of each value, or of each quarter of many different numbers."""
     labels = ["none" if each is None or each != each else str(each) for each in values]  # noqa: PLR0124 - NaN
-    names: dict[str, str] = {}
+    names = {str(each): f"{each:.6g}" for each in values if isinstance(each, float)}
     there = [each for each, label in zip(values, labels) if label != "none"]  # noqa: B905 - Python 3.9
     if all(map(_is_number, there)) and len(set(there)) > _MOST_NUMBERS:
         ordered = sorted(there)

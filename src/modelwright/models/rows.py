@@ -56,6 +56,12 @@ def columns(value: Any, length: int) -> dict[str, Callable[[], list[Any]]]:
     return found
 
 
+def arrays(value: Any, length: int) -> list[Any]:
+    """Return the parts with so many rows that have several columns and no names for them."""
+    found = [leaf for _, leaf, rows in _leaves("", value) if rows == length and not hasattr(leaf, "columns")]
+    return [each for each in found if len(getattr(each, "shape", ())) == 2 and not hasattr(each, "tocsr")]  # noqa: PLR2004 - rows and columns
+
+
 def _column(table: Any, name: Any) -> list[Any]:
     return list(table[name])
 

@@ -117,7 +117,7 @@ def notes(found: Mapping[str, Any]) -> list[str]:
         how = "remembered predictions" if resampling["is_remembered"] else "each model asked anew"
         better = f"better in {resampling['share_better'] * 100:.3g} % of {resampling['resamples']:,} resamples ({how})"
         told.append(better)
-    if found.get("slices"):
+    if found.get("slices") and "improvement" in found:
         told.append(_worst(found["slices"]))
     latency = found.get("latency", {})
     if "candidate" in latency:
@@ -178,8 +178,9 @@ def _worst(slices: list[dict[str, Any]]) -> str:
 
 def _group(each: Mapping[str, Any]) -> str:
     small = ", a small group" if each["is_small"] else ""
-    what = "worse" if each["change"] < 0 else "better"
-    return f"{each['column']} = {each['group']} ({each['rows']:,} rows{small}): {what} by {_rough(abs(each['change']))}"
+    gain = each["change"]
+    what = f"{'worse' if gain < 0 else 'better'} by {_rough(abs(gain))}" if gain else "as good"
+    return f"{each['column']} = {each['group']} ({each['rows']:,} rows{small}): {what}"
 
 
 def _latency(limit: float, latency: Mapping[str, Any]) -> list[str]:

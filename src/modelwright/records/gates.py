@@ -51,14 +51,14 @@ class Verdict:
 
     @property
     def new(self) -> float | None:
-        """The new model's value of the gate's metric."""
+        """The new model's value of the gate's metric; None on record when it is no finite number."""
         return _number(self.numbers.get("new"))
 
     @property
     def old(self) -> float | None:
-        """The champion's value of the gate's metric on the same data."""
+        """The champion's value of the gate's metric on the same data; None as above."""
         return _number(self.numbers.get("old"))
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None else float(value)  # NaN is kept as its text
+    return None if value is None else float(value)
