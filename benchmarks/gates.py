@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from modelwright.models import judging, origins, rows, standins
+from modelwright.models import chance, judging, origins, rows, standins
 
 SIZES = (50, 200, 1000, 5000)
 RESAMPLES = 1000
@@ -83,7 +83,7 @@ def losses(cell: Cell, count: int, draws: np.random.Generator) -> tuple[Any, Any
 
 def weights(size: int, *, seed: int = 0) -> Any:
     """Return how often each row is drawn in each resample, by the gate's own draws."""
-    drawing = judging._Drawing(seed)  # noqa: SLF001 - it is what is measured
+    drawing = chance.Drawing(seed)
     drawing.rows(size)  # the one on which remembered answers are tried
     return np.array([np.bincount(drawing.rows(size), minlength=size) for _ in range(RESAMPLES)], dtype=float)
 
@@ -104,7 +104,9 @@ def check(champion: Any, candidate: Any, expected: Any) -> None:
     plan["steps"][0]["metrics"] = "metrics"  # type: ignore[index]
     evaluation = judging.Evaluation(_Worker, plan, {"row": np.arange(len(champion))})
     models = {"candidate": _Known(candidate), "champion": _Known(champion)}
-    contest = judging.Contest(evaluation, models, rows=rows, standins=standins, origins=origins)
+    contest = judging.Contest(
+        evaluation, models, types.SimpleNamespace(chance=chance, origins=origins, rows=rows, standins=standins)
+    )
     contest.measure()
     found = contest.resample(seed=0, level=0.95)
     assert found["resamples"] == RESAMPLES  # noqa: S101 - a check of the benchmark itself

@@ -16,7 +16,7 @@ TRACER = {
     for each in ("ambient", "drawing", "fingerprints", "library_values", "spelling", "tracing")
 }
 RECORDING = PACKAGE / "runs" / "recording.py"
-JUDGES = {PACKAGE / "models" / f"{each}.py" for each in ("judging", "origins", "rows", "standins")}
+JUDGES = {PACKAGE / "models" / f"{each}.py" for each in ("chance", "judging", "origins", "rows", "standins")}
 KERNEL_GUESTS = [each for each in MODULES if each.name == "worker.py" or each in TRACER | JUDGES | {RECORDING}]
 GUESTS = [*KERNEL_GUESTS, PACKAGE / "processes" / "guard.py"]
 LONGEST_LINES = 500

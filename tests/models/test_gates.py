@@ -6,11 +6,20 @@ from typing import Any
 
 import pytest
 
-from modelwright.errors import GateRefused, MetricMissing, NotBetter, ProjectInvalid, RunNotRegistrable, StepFailed
+from modelwright.errors import (
+    GateRefused,
+    MetricMissing,
+    NotBetter,
+    ProjectInvalid,
+    RunNotRegistrable,
+    RunStopped,
+    StepFailed,
+)
 from modelwright.lifecycle import training
-from modelwright.lifecycle.sessions import Session
+from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.projects.manifest import read_manifest
 from modelwright.records import BuiltEnvironment, Outcome, Status, Verdict
+from modelwright.runs.active import request_cancel
 from modelwright.store import audit, gates, runs
 from modelwright.store.database import Store
 
@@ -342,3 +351,21 @@ def test_a_gate_that_is_left_out_is_recorded_with_the_reason(trainer: Trainer) -
     assert (verdict.outcome, verdict.reason) == (Outcome.SKIPPED, "the champion is broken")
     told = audit.list_events(trainer.store, subject=f"runs/{verdict.run_id}")
     assert "gate.skipped" in [each["type"] for each in told]
+
+
+def test_a_run_that_is_cancelled_while_its_gate_measures_ends_at_once(trainer: Trainer) -> None:
+    trainer.register(7.0)
+    trainer.edit(
+        "def evaluate(model, rows):", "def evaluate(model, rows):\n    import time; time.sleep(600 * (model == 7))"
+    )
+
+    def report(stage: Stage) -> None:
+        if stage.doing.startswith("gate against"):
+            request_cancel(trainer.store, runs.list_runs(trainer.store)[0].id, reason="enough")
+
+    trainer.session = Session(trainer.store, "ada", report)
+    with pytest.raises(RunStopped, match="enough"):
+        trainer.train(10.0)
+    ended = runs.get_run(trainer.store, runs.list_runs(trainer.store)[0].id)
+    assert ended.status is Status.CANCELLED
+    assert [each.status for each in ended.steps][-2:] == [Status.SUCCEEDED, Status.CANCELLED]

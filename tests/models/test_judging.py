@@ -18,10 +18,11 @@ from sklearn.metrics import mean_squared_error, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from modelwright.models import judging, origins, rows, standins
+from modelwright.models import chance, judging, origins, rows, standins
 from modelwright.models.judging import Contest, Evaluation
 
 N = 50
+GUESTS = types.SimpleNamespace(chance=chance, origins=origins, rows=rows, standins=standins)
 
 
 class Worker:
@@ -82,9 +83,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Judged:
             ],
         }
         evaluation = Evaluation(Worker, plan, values)
-        return Contest(
-            evaluation, {"candidate": candidate, "champion": champion}, rows=rows, standins=standins, origins=origins
-        )
+        return Contest(evaluation, {"candidate": candidate, "champion": champion}, GUESTS)
 
     return made
 
@@ -123,6 +122,20 @@ def test_remembered_predictions_give_the_interval_of_the_paired_bootstrap(
     draws.integers(0, N, N)  # the draw on which remembered answers are tried
     means = [difference[draws.integers(0, N, N)].mean() for _ in range(300)]
     assert (found["low"], found["high"]) == pytest.approx(tuple(np.quantile(means, [0.05, 0.95])))
+
+
+def test_few_resamples_give_the_interval_by_their_standard_error(judged: Judged, data: dict[str, Any]) -> None:
+    models = _fitted(data, 1.0), _fitted(data, 200.0)
+    found = _resampled(judged(_mse, {"data": data}, *models))
+    assert (found["resamples"], found["is_percentile"]) == (60, False)
+    errors = [(each.predict(data["test"]["X"]) - data["test"]["y"]) ** 2 for each in models]
+    difference = errors[1] - errors[0]
+    draws = np.random.default_rng(0)
+    draws.integers(0, N, N)  # the draw on which remembered answers are tried
+    spread = np.std([difference[draws.integers(0, N, N)].mean() for _ in range(60)], ddof=1)
+    student = 2.0010  # of 59 degrees of freedom, as tables have it
+    low, high = difference.mean() - student * spread, difference.mean() + student * spread
+    assert (found["low"], found["high"]) == pytest.approx((low, high), rel=1e-3)
 
 
 @dataclass

@@ -14,26 +14,25 @@ import json
 import math
 import os
 import pickle
-import random
 import sys
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 _RESAMPLES = 1000
 _RESAMPLING_SECONDS = 10.0
 # Fewer rows, or fewer resamples, say nothing of chance.
-_FEWEST_ROWS, _FEWEST_RESAMPLES = 10, 50
+_FEWEST_ROWS, _FEWEST_RESAMPLES = 10, 10
 # How near remembered answers must come to the model's own: sums of floats depend on how many there are.
 _TOLERANCE = 1e-6
-# A column of more distinct numbers is cut into as many groups of the same size; of other columns, the largest groups.
-_MOST_NUMBERS, _QUANTILES, _MOST_GROUPS = 20, 4, 50
 _MOST_ASKED, _LATENCY_SECONDS, _BATCHES = 200, 3.0, 10
 _TRIES = 3
+GUESTS = ("chance", "origins", "rows", "standins")
 
 
 def judge(worker: Any, plan: dict[str, Any], candidate: Any, /, **values: Any) -> None:
@@ -41,15 +40,13 @@ def judge(worker: Any, plan: dict[str, Any], candidate: Any, /, **values: Any) -
 
     `worker` is the module that runs steps; `values` are what the steps of the plan take besides the model.
     """
-    here = Path(__file__)
-    rows, standins, origins = (
-        worker.load(f"wright_{each}", here.with_name(f"{each}.py")) for each in ("rows", "standins", "origins")
-    )
+    place = Path(__file__)
+    guests = SimpleNamespace(**{name: worker.load(f"wright_{name}", place.with_name(f"{name}.py")) for name in GUESTS})
     models = {"candidate": candidate}
     if plan["champion"]:
         models["champion"] = _loaded(worker, plan["champion"], candidate)
     evaluation = Evaluation(worker, plan, values)
-    contest = Contest(evaluation, models, rows=rows, standins=standins, origins=origins)
+    contest = Contest(evaluation, models, guests)
     Path(plan["report"]).write_text(json.dumps(_told(contest, plan)), encoding="utf-8")
 
 
@@ -121,26 +118,23 @@ class Evaluation:
 class Contest:
     """A new model and, if there is one, the champion, on the same rows."""
 
-    def __init__(
-        self, evaluation: Evaluation, models: dict[str, Any], *, rows: Any, standins: Any, origins: Any
-    ) -> None:
+    def __init__(self, evaluation: Evaluation, models: dict[str, Any], guests: Any) -> None:
         """Take the models by `candidate` and `champion`, and the other guests as modules."""
         self.models = models
         self._evaluation = evaluation
-        self._rows = rows
-        self._standins = standins
-        self._origins = origins
-        self._tapes = {name: standins.Tape(rows) for name in models}
+        self._guests = guests
+        self._tapes = {name: guests.standins.Tape(guests.rows) for name in models}
         self._is_replayed = False
         self._groups: list[int] = []
+        self._real: dict[str, dict[str, float]] = {}
 
     def measure(self) -> dict[str, dict[str, float]]:
         """Return the metrics of each model on the real rows; from then on its answers are remembered."""
         evaluation = self._evaluation
-        found = {name: evaluation(model, evaluation.fresh()) for name, model in self.models.items()}
+        found = self._real = {name: evaluation(model, evaluation.fresh()) for name, model in self.models.items()}
         with _quiet():
             seen = [self._is_recorded(name, found[name]) for name in self.models]
-        held = self._rows.lengths(evaluation.values)
+        held = self._guests.rows.lengths(evaluation.values)
         answered = set().union(*(each.lengths for each in self._tapes.values()))
         self._is_replayed = all(seen) and bool(answered) and answered <= held
         self._groups = sorted(answered if self._is_replayed else held, reverse=True)
@@ -160,8 +154,7 @@ class Contest:
     def resample(self, *, seed: int, level: float) -> dict[str, Any]:
         """Return the interval of the improvement by the paired bootstrap: both models on the same drawn rows.
 
-        The interval is the percentile one: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993),
-        chapter 13.3. Rows are drawn with replacement, as many as there are.
+        Rows are drawn with replacement, as many as there are, until there are enough or time is up.
         """
         groups = [each for each in self._groups if each >= _FEWEST_ROWS]
         if not groups:
@@ -169,7 +162,7 @@ class Contest:
             words = "they hold no rows" if not most else "1 row only" if most == 1 else f"{most} rows only"
             return {"reason": words, "rows": most}
         began = time.monotonic()
-        draw = _Drawing(seed)
+        draw = self._guests.chance.Drawing(seed)
         with _quiet():
             groups = self._relevant(groups, draw)
             self._is_replayed = self._is_replayed and self._is_faithful(groups, draw)
@@ -193,18 +186,22 @@ class Contest:
             why = failures[0] if len(failures) * 2 > count else f"{count} resamples in {told['seconds']:g} s"
             return dict(told, reason=why)
         found.sort()
-        tail = (1 - level) / 2
+        low, high = self._guests.chance.interval(found, level, self._improvement(self._real))
+        is_percentile = len(found) >= self._guests.chance.PERCENTILES
         share = sum(each > 0 for each in found) / len(found)
-        return dict(told, low=quantile(found, tail), high=quantile(found, 1 - tail), share_better=share)
+        return dict(told, low=low, high=high, is_percentile=is_percentile, share_better=share)
+
+    def _improvement(self, metrics: Mapping[str, Mapping[str, float]]) -> float:
+        new, old = (metrics[name][self._evaluation.metric] for name in ("candidate", "champion"))
+        return self._evaluation.sign * (new - old)
 
     def _difference(self, drawn: dict[int, Any], failures: list[str]) -> float | None:
         """Return by how much the candidate is better on drawn rows; None, and the failure, when that has no answer."""
         try:
-            new, old = (self._value(name, drawn) for name in ("candidate", "champion"))
+            difference = self._improvement({name: self._on(name, drawn) for name in self.models})
         except Exception as error:  # noqa: BLE001 - some metrics are not defined on some rows
             failures.append(f"{type(error).__name__}: {error}")
             return None
-        difference = self._evaluation.sign * (new - old)
         if math.isnan(difference):
             failures.append(f"{self._evaluation.metric} is not a number")
             return None
@@ -216,25 +213,25 @@ class Contest:
     def _on(self, name: str, drawn: dict[int, Any]) -> dict[str, float]:
         """Return a model's metrics on these rows."""
         if self._is_replayed:
-            with contextlib.suppress(self._standins.Unlike):
+            with contextlib.suppress(self._guests.standins.Unlike):
                 return self._replayed(name, drawn)
-        return self._evaluation(self.models[name], self._rows.taken(self._evaluation.values, drawn))
+        return self._evaluation(self.models[name], self._guests.rows.taken(self._evaluation.values, drawn))
 
     def _replayed(self, name: str, drawn: dict[int, Any]) -> dict[str, float]:
         standin = self._tapes[name].replaying(self.models[name], drawn)
-        return self._evaluation(standin, self._rows.taken(self._evaluation.values, drawn))
+        return self._evaluation(standin, self._guests.rows.taken(self._evaluation.values, drawn))
 
-    def _relevant(self, groups: list[int], draw: _Drawing) -> list[int]:
+    def _relevant(self, groups: list[int], draw: Any) -> list[int]:
         """Return the groups of rows that the metric depends on; all, when it depends on none."""
         if len(groups) == 1:
             return groups
-        real = {name: self._evaluation(model, self._evaluation.fresh()) for name, model in self.models.items()}
+        real = {name: each[self._evaluation.metric] for name, each in self._real.items()}
         found = []
         for group in groups:
             for _ in range(_TRIES):
                 drawn = {group: draw.rows(group)}
                 try:
-                    are_moved = [self._value(name, drawn) != real[name][self._evaluation.metric] for name in real]
+                    are_moved = [self._value(name, drawn) != real[name] for name in real]
                 except Exception:  # noqa: BLE001 - it depends on them, or it would not fail
                     are_moved = [True]
                 if any(are_moved):
@@ -242,11 +239,11 @@ class Contest:
                     break
         return found or groups
 
-    def _is_faithful(self, groups: list[int], draw: _Drawing) -> bool:
+    def _is_faithful(self, groups: list[int], draw: Any) -> bool:
         """Whether remembered answers give what the models themselves give, tried on drawn rows."""
         for _ in range(_TRIES):
             drawn = {each: draw.rows(each) for each in groups}
-            values = self._rows.taken(self._evaluation.values, drawn)
+            values = self._guests.rows.taken(self._evaluation.values, drawn)
             try:
                 real = [self._evaluation(model, copy.deepcopy(values)) for model in self.models.values()]
             except Exception:  # noqa: BLE001, S112 - some metrics are not defined on some rows
@@ -262,14 +259,14 @@ class Contest:
     def slices(self, column: str) -> list[dict[str, Any]]:
         """Return each group of a column of the evaluation's rows, with the metric of both models in it."""
         length, values = self._column(column)
-        groups = _grouped(values)
+        groups = self._guests.rows.grouped(values)
         told = []
         for label, rows in groups:
             metrics: dict[str, float | None] = {}
             with _quiet():
                 for name in self.models:
                     try:
-                        metrics[name] = self._value(name, {length: _indices(rows)})
+                        metrics[name] = self._value(name, {length: self._guests.chance.indices(rows)})
                     except Exception:  # noqa: BLE001 - some metrics are not defined on some rows
                         metrics[name] = None
             told.append({"column": column, "group": label, "rows": len(rows), **metrics})
@@ -278,14 +275,14 @@ class Contest:
     def _column(self, column: str) -> tuple[int, list[Any]]:
         """Return a column of the evaluation's rows, by its name or by what it was called where the rows come from."""
         evaluation = self._evaluation
-        known = {length: self._rows.columns(evaluation.values, length) for length in self._groups}
+        known = {length: self._guests.rows.columns(evaluation.values, length) for length in self._groups}
         for length, names in known.items():
             if column in names:
                 return length, names[column]()
         tables = [each for each in evaluation.sources() if column in getattr(each, "columns", ())]
         for length in self._groups:
-            for array in self._rows.arrays(evaluation.values, length):
-                found = self._origins.names(array, tables) or ()
+            for array in self._guests.rows.arrays(evaluation.values, length):
+                found = self._guests.origins.names(array, tables) or ()
                 if column in found:
                     return length, list(array[:, found.index(column)])
         told = ", ".join(sorted({name for each in known.values() for name in each})) or "none with a name"
@@ -305,13 +302,14 @@ class Contest:
         with _quiet():
             self._time(calls, single, count=_MOST_ASKED, is_single=True)
             self._time(calls, batch, count=_BATCHES, is_single=False)
+        quantile = self._guests.chance.quantile
         return {
             name: {
                 "row_p50": quantile(sorted(times), 0.5),
                 "row_p95": quantile(sorted(times), 0.95),
+                "batch_p50": quantile(sorted(batch[name]), 0.5),
                 "asked": len(times),
             }
-            | {"batch_p50": quantile(sorted(batch[name]), 0.5)}
             for name, times in single.items()
         }
 
@@ -325,60 +323,13 @@ class Contest:
                 call = calls[name]
                 given, named = call.given
                 if is_single:
-                    drawn = {each: _indices([number % each]) for each in self._groups}
-                    given = tuple(self._rows.taken(each, drawn) for each in given)
-                    named = self._rows.taken(named, drawn)
+                    drawn = {each: self._guests.chance.indices([number % each]) for each in self._groups}
+                    given = tuple(self._guests.rows.taken(each, drawn) for each in given)
+                    named = self._guests.rows.taken(named, drawn)
                 began = time.perf_counter()
                 call.ask(*given, **named)
                 if number:  # the first time pays for what is done once
                     times[name].append((time.perf_counter() - began) * 1000)
-
-
-class _Drawing:
-    """Draws rows with replacement, the same for the same seed."""
-
-    def __init__(self, seed: int) -> None:
-        self._numpy = sys.modules.get("numpy")
-        self._generator: Any = self._numpy.random.default_rng(seed) if self._numpy else random.Random(seed)  # noqa: S311 - no secret
-
-    def rows(self, count: int) -> Any:
-        if self._numpy:
-            return self._generator.integers(0, count, count)
-        return self._generator.choices(range(count), k=count)
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Return the value below which this share of the ordered values lies, between two neighbours in proportion."""
-    place = share * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
-
-
-def _grouped(values: list[Any]) -> list[tuple[str, list[int]]]:
-    """Return the rows of each group: of each value, or of each quarter of many different numbers."""
-    labels = ["none" if each is None or each != each else str(each) for each in values]  # noqa: PLR0124 - NaN
-    names = {str(each): f"{each:.6g}" for each in values if isinstance(each, float)}
-    there = [each for each, label in zip(values, labels) if label != "none"]  # noqa: B905 - Python 3.9
-    if all(map(_is_number, there)) and len(set(there)) > _MOST_NUMBERS:
-        ordered = sorted(there)
-        edges = sorted({quantile(ordered, part / _QUANTILES) for part in range(1, _QUANTILES)})
-        ends = ["lowest", *(f"{each:g}" for each in edges), "highest"]
-        names = {str(part): "{} to {}".format(*ends[part : part + 2]) for part in range(len(edges) + 1)}
-        labels = [
-            label if label == "none" else str(sum(value >= edge for edge in edges))
-            for value, label in zip(values, labels)  # noqa: B905 - Python 3.9
-        ]
-    groups: dict[str, list[int]] = {}
-    for row, label in enumerate(labels):
-        groups.setdefault(label, []).append(row)
-    largest = sorted(groups, key=lambda label: -len(groups[label]))[:_MOST_GROUPS]
-    return [(names.get(label, label), groups[label]) for label in sorted(largest)]
-
-
-def _indices(rows: list[int]) -> Any:
-    numpy = sys.modules.get("numpy")
-    return numpy.array(rows) if numpy else rows
 
 
 def _checked(plan: Mapping[str, Any], models: Mapping[str, Any], told: Mapping[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import statistics
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # A longer list of arrays is a list of rows, such as pictures; a shorter one is a handful of tables.
 _MOST_TABLES = 8
+# A column of more distinct numbers is cut into as many groups of the same size; of other columns, the largest groups.
+_MOST_NUMBERS, _QUANTILES, _MOST_GROUPS = 20, 4, 50
 
 
 def lengths(value: Any) -> set[int]:
@@ -60,6 +63,35 @@ def arrays(value: Any, length: int) -> list[Any]:
     """Return the parts with so many rows that have several columns and no names for them."""
     found = [leaf for _, leaf, rows in _leaves("", value) if rows == length and not hasattr(leaf, "columns")]
     return [each for each in found if len(getattr(each, "shape", ())) == 2 and not hasattr(each, "tocsr")]  # noqa: PLR2004 - rows and columns
+
+
+def grouped(values: list[Any]) -> list[tuple[str, list[int]]]:
+    """Return the rows of each group: of each value, or of each quarter of many different numbers."""
+    labels = ["none" if each is None or each != each else str(each) for each in values]  # noqa: PLR0124 - NaN
+    names = {str(each): f"{each:.6g}" for each in values if isinstance(each, float)}
+    there = [each for each, label in zip(values, labels) if label != "none"]  # noqa: B905 - Python 3.9
+    if all(map(_is_number, there)) and len(set(there)) > _MOST_NUMBERS:
+        ordered = sorted(there)
+        edges = sorted(set(statistics.quantiles(ordered, n=_QUANTILES, method="inclusive")))
+        ends = ["lowest", *(f"{each:g}" for each in edges), "highest"]
+        names = {str(part): "{} to {}".format(*ends[part : part + 2]) for part in range(len(edges) + 1)}
+        labels = [
+            label if label == "none" else str(sum(value >= edge for edge in edges))
+            for value, label in zip(values, labels)  # noqa: B905 - Python 3.9
+        ]
+    groups: dict[str, list[int]] = {}
+    for row, label in enumerate(labels):
+        groups.setdefault(label, []).append(row)
+    largest = sorted(groups, key=lambda label: -len(groups[label]))[:_MOST_GROUPS]
+    return [(names.get(label, label), groups[label]) for label in sorted(largest)]
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, (str, bytes))
 
 
 def _column(table: Any, name: Any) -> list[Any]:

@@ -115,6 +115,7 @@ def notes(found: Mapping[str, Any]) -> list[str]:
     resampling = found.get("resampling", {})
     if "low" in resampling:
         how = "remembered predictions" if resampling["is_remembered"] else "each model asked anew"
+        how += "" if resampling["is_percentile"] else ", the interval by their standard error"
         better = f"better in {resampling['share_better'] * 100:.3g} % of {resampling['resamples']:,} resamples ({how})"
         told.append(better)
     if found.get("slices") and "improvement" in found:
