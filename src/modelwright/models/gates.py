@@ -3,6 +3,8 @@
 The champion is the version that the alias `champion` points at, whatever experiment it came from.
 """
 
+from typing import Any
+
 from modelwright import records
 from modelwright.errors import GateRefused, MetricMissing, ModelMissing, NotBetter
 from modelwright.models import contests, verdicts
@@ -33,37 +35,21 @@ def decide(execution: Execution, *, gate: Gate, metrics: dict[str, float], model
     value. Raises MetricMissing, and ProjectInvalid when the pipeline cannot measure another model.
     """
     active = execution.active
-    known = runs.get_run(active.store, active.run.id).metrics | metrics
-    _check_metric(active, gate, known, source=active.run.id)
     champion = find_champion(active.store, model)
-    told = {}
-    if champion or gate.asks_of_every_model:
-        told = contests.measure(execution, gate, champion=champion, model=model)
-        for each in told["metrics"]:
-            source = champion.reference if champion and each == "champion" else active.run.id
-            _check_metric(active, gate, told["metrics"][each], source=source)
+    found = _measured(execution, gate, metrics, champion=champion, model=model)
     reference = champion.reference if champion else None
-    found = verdicts.numbers(
-        gate,
-        new=known[gate.metric],
-        champion=reference,
-        sizes=contests.sizes(execution, champion),
-        told=told,
-    )
     refusals = verdicts.refusals(gate, found)
     comparison = verdicts.comparison(found, reference)
-    found |= {"cautions": verdicts.cautions(found), "notes": verdicts.notes(found)}
-    passed = Outcome.PASSED if champion else Outcome.FIRST
-    outcome = passed if verdicts.is_better(found) and not refusals else Outcome.REFUSED
+    is_passed = verdicts.is_better(found) and not refusals
     verdict = Verdict(
         id=records.new_id("verdict"),
         run_id=active.run.id,
         model=model,
         champion=reference,
-        outcome=outcome,
+        outcome=(Outcome.PASSED if champion else Outcome.FIRST) if is_passed else Outcome.REFUSED,
         reason="; ".join([comparison, *refusals]),
         created_at=records.now(),
-        numbers=found,
+        numbers=found | {"cautions": verdicts.cautions(found), "notes": verdicts.notes(found)},
     )
     _record(active, verdict)
     if not verdicts.is_better(found):
@@ -81,6 +67,28 @@ def decide(execution: Execution, *, gate: Gate, metrics: dict[str, float], model
         reasons = "; ".join(refusals)
         raise GateRefused(reasons=reasons, comparison=comparison, run=active.run.id, folder=active.project)
     return verdict
+
+
+def _measured(
+    execution: Execution, gate: Gate, metrics: dict[str, float], *, champion: ModelVersion | None, model: str
+) -> dict[str, Any]:
+    """Return the numbers that are decided on."""
+    active = execution.active
+    known = runs.get_run(active.store, active.run.id).metrics | metrics
+    _check_metric(active, gate, known, source=active.run.id)
+    told: dict[str, Any] = {}
+    if champion or gate.asks_of_every_model:
+        told = contests.measure(execution, gate, champion=champion, model=model)
+        for each, found in told["metrics"].items():
+            source = champion.reference if champion and each == "champion" else active.run.id
+            _check_metric(active, gate, found, source=source)
+    return verdicts.numbers(
+        gate,
+        new=known[gate.metric],
+        champion=champion.reference if champion else None,
+        sizes=contests.sizes(execution, champion),
+        told=told,
+    )
 
 
 def skip(active: ActiveRun, *, model: str, why: str) -> None:
