@@ -47,7 +47,8 @@ def columns(value: Any, length: int) -> dict[str, Callable[[], list[Any]]]:
             continue
         first = leaf[0] if isinstance(leaf, (list, tuple)) else None
         if hasattr(leaf, "columns") or getattr(getattr(leaf, "dtype", None), "names", None):
-            for each in leaf.columns if hasattr(leaf, "columns") else leaf.dtype.names:
+            named = leaf.columns if hasattr(leaf, "columns") else leaf.dtype.names
+            for each in getattr(leaf, "column_names", named):
                 found.setdefault(str(each), partial(_column, leaf, each))
         elif isinstance(first, dict):
             for each in first:
@@ -95,7 +96,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _column(table: Any, name: Any) -> list[Any]:
-    return list(table[name])
+    column = table[name]
+    return list(column.to_pylist() if hasattr(column, "to_pylist") else column)
 
 
 def _field(records: Sequence[dict[str, Any]], name: Any) -> list[Any]:
