@@ -351,6 +351,14 @@ def test_resamples_that_fail_are_counted(trainer: Trainer) -> None:
     assert "resamples gave no number: ValueError: twice" in verdict.numbers["cautions"][0]
 
 
+def test_a_champion_that_cannot_take_the_rows_fails_the_run_and_says_so(trainer: Trainer) -> None:
+    trainer.hurry()
+    trainer.register(7.0)
+    trainer.edit("def evaluate(model, rows):", "def evaluate(model, rows):\n    assert model != 7, 'too few columns'")
+    with pytest.raises(StepFailed, match="the champion cannot be measured on this run's rows: AssertionError: too few"):
+        trainer.train(10.0)
+
+
 def test_a_gate_that_is_left_out_is_recorded_with_the_reason(trainer: Trainer) -> None:
     trainer.session = Session(trainer.store, "ada", why="the champion is broken")
     trainer.train(10.0, is_gated=False)

@@ -131,7 +131,13 @@ class Contest:
     def measure(self) -> dict[str, dict[str, float]]:
         """Return the metrics of each model on the real rows; from then on its answers are remembered."""
         evaluation = self._evaluation
-        found = self._real = {name: evaluation(model, evaluation.fresh()) for name, model in self.models.items()}
+        found = self._real = {"candidate": evaluation(self.models["candidate"], evaluation.fresh())}
+        if "champion" in self.models:
+            try:
+                found["champion"] = evaluation(self.models["champion"], evaluation.fresh())
+            except Exception as error:
+                message = "the champion cannot be measured on this run's rows: {}: {}"
+                raise RuntimeError(message.format(type(error).__name__, error)) from error
         with _quiet():
             seen = [self._is_recorded(name, found[name]) for name in self.models]
         held = self._guests.rows.lengths(evaluation.values)
@@ -182,9 +188,10 @@ class Contest:
             "is_remembered": self._is_replayed,
             "seconds": round(time.monotonic() - began, 3),
         }
+        if len(failures) * 2 > count:
+            return dict(told, reason=failures[0])
         if len(found) < _FEWEST_RESAMPLES:
-            why = failures[0] if len(failures) * 2 > count else f"{count} resamples in {told['seconds']:g} s"
-            return dict(told, reason=why)
+            return dict(told, reason=f"{count} resamples in {told['seconds']:g} s")
         found.sort()
         low, high = self._guests.chance.interval(found, level, self._improvement(self._real))
         is_percentile = len(found) >= self._guests.chance.PERCENTILES
