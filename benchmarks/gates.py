@@ -143,7 +143,8 @@ def rate(count: int, of: int) -> str:
     share = count / of
     middle = (share + z**2 / (2 * of)) / (1 + z**2 / of)
     half = z * math.sqrt(share * (1 - share) / of + z**2 / (4 * of**2)) / (1 + z**2 / of)
-    return f"{share * 100:.1f} ({(middle - half) * 100:.1f}-{(middle + half) * 100:.1f})"
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return f"{share * 100:.1f} ({low * 100:.1f}-{high * 100:.1f})"
 
 
 def simulate(cell: Cell, replicates: int, drawn: Any) -> tuple[list[int], int]:
