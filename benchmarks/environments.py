@@ -17,6 +17,7 @@ from pathlib import Path
 from modelwright.environments import placing, registration
 from modelwright.environments.pinning import read_pins
 from modelwright.settings import uv_command
+from modelwright.store.changes import change
 from modelwright.store.database import Store, open_store
 
 ROUNDS = 20
@@ -70,7 +71,7 @@ def main() -> None:
         (folder / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
         run(uv_command(), "sync", "--python", PYTHON, folder=folder)
         store = open_store(folder / ".wright")
-        registration.add(store, "measured", folder / "uv.lock", actor="benchmark")
+        registration.add(store, "measured", folder / "uv.lock", changing=lambda: change(store, actor="benchmark"))
         lock = registration.environment_lock(store, "measured")
         built = seconds(lambda: placing.build_in(store, lock))
         size = placing.size_of(placing.build_in(store, lock))

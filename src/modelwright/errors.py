@@ -92,6 +92,50 @@ class Busy(ModelwrightError):
     remedy = "wait for it to finish, then: {command}"
 
 
+class ReasonMissing(ModelwrightError):
+    """A change that the workspace wants a reason for has none."""
+
+    code = "reason-missing"
+    status = 422
+    problem = 'this workspace wants a reason for every {rule}: "{action}" of "{subject}" has none, nothing was changed'
+    remedy = 'the same command with --why "TEXT"'
+
+
+class RuleUnknown(ModelwrightError):
+    """A setting of the workspace that there is not."""
+
+    code = "rule-unknown"
+    status = 404
+    problem = 'the workspace has no setting "{name}"; it has {known}'
+    remedy = "wright settings list"
+
+
+class RuleInvalid(ModelwrightError):
+    """A setting of the workspace was to have a value that means nothing."""
+
+    code = "rule-invalid"
+    problem = 'setting "{name}" cannot be "{value}": it takes {rule}'
+    remedy = "wright settings set {name} {example}"
+
+
+class AuditDamaged(ModelwrightError):
+    """The audit records are no longer those that were written."""
+
+    code = "audit-damaged"
+    status = 409
+    problem = "the audit records were changed: {fault}"
+    remedy = "wright audit verify"
+
+
+class HistoryMissing(ModelwrightError):
+    """The records do not go back to the time that is asked for."""
+
+    code = "history-missing"
+    status = 404
+    problem = 'how things stood at "{moment}" is not on record: what changes replaced is kept since "{earliest}"'
+    remedy = "wright audit list"
+
+
 # --- processes -------------------------------------------------------------------------------------------------------
 
 
@@ -1093,3 +1137,24 @@ class EndpointRunning(ModelwrightError):
     status = 409
     problem = 'endpoint "{endpoint}" is running'
     remedy = "wright endpoint stop {endpoint}"
+
+
+# --- lineage ---------------------------------------------------------------------------------------------------------
+
+
+class LineageMissing(ModelwrightError):
+    """Nothing in the workspace, or more than one thing, is called so."""
+
+    code = "lineage-missing"
+    status = 404
+    problem = '{kind} "{name}": {reason}'
+    remedy = "{next}"
+
+
+class RequestMissing(ModelwrightError):
+    """No captured request has this id."""
+
+    code = "request-missing"
+    status = 404
+    problem = 'no captured request has the id "{request}"; {looked}'
+    remedy = "wright endpoint list; an answer's id is its header x-request-id"

@@ -43,7 +43,7 @@ def add(store: Store, name: str, path: Path, text: str | None = None, *, is_upgr
     """Add the file, with this text if one is given."""
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    return registration.add(store, name, path, actor="me", is_upgrade=is_upgrade)
+    return registration.add(store, name, path, changing=lambda: change(store, actor="me"), is_upgrade=is_upgrade)
 
 
 def serve(store: Store, lock: Lock, *, model: str = "churn", status: Status = Status.SUCCEEDED) -> tuple[Run, str]:

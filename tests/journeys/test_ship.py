@@ -142,6 +142,34 @@ def test_a_new_version_replaces_the_old_without_a_refused_request(shipped: tuple
     ]
 
 
+def test_an_answer_is_followed_back_to_the_cell_the_data_and_the_lock(
+    shipped: tuple[Terminal, str], notebooks: Path
+) -> None:
+    terminal, _ = shipped
+    answer = terminal.json("endpoint", "score", "diabetes", "--file", terminal.folder / "diabetes" / "sample.json")
+    found = terminal.json("why", answer["request_id"])
+    version = terminal.json("model", "show", "diabetes:2")
+    run = terminal.json("run", "show", version["run_id"])
+    facts = {(each["kind"], each["name"]): each["facts"] for each in found["nodes"]}
+    assert facts["prediction", answer["request_id"]]["output"] == answer["body"]
+    assert facts["model", "diabetes:2"]["by"] == version["created_by"]
+    assert facts["dataset", "diabetes:1"]["digest"] == run["datasets"][0]["digest"]
+    assert ("environment", version["environment_digest"][:12]) in facts
+    assert facts["cell", "training.ipynb cell 6"]["notebook"] == str(notebooks / "training.ipynb")
+    assert facts["function", "train_model()"]["state"] == "unchanged"
+    assert {facts["function", name]["path"] for name in ("init()", "run()")} == {"src/diabetes/score.py"}
+    assert found["gaps"] == []
+
+
+def test_no_chain_is_broken_and_what_depends_on_a_cell_is_known(shipped: tuple[Terminal, str], notebooks: Path) -> None:
+    terminal, _ = shipped
+    assert terminal.json("why", "--all") == {"versions": 2, "gaps": []}
+    users = terminal.json("impact", "notebook", f"{notebooks / 'training.ipynb'}:6")
+    assert {each["name"] for each in users["nodes"] if each["kind"] == "function"} == {"train_model()"}
+    assert {each["name"] for each in users["nodes"] if each["kind"] == "model"} == {"diabetes:1", "diabetes:2"}
+    assert users["endpoints"] == {"diabetes": True}
+
+
 def test_down_leaves_no_process_and_no_socket_and_up_brings_it_back(shipped: tuple[Terminal, str]) -> None:
     terminal, _ = shipped
     before = terminal.json("endpoint", "show", "diabetes")

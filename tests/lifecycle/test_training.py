@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,14 @@ def _mark(manifest: Manifest, options: str, body: str) -> None:
 def test_a_step_runs_in_the_environment_that_it_names(session: Session, manifest: Manifest, tmp_path: Path) -> None:
     wanted = tmp_path / "requirements.txt"
     wanted.write_text("iniconfig\n")
-    registration.add(session.store, "other", wanted, actor="ada")
+    registration.add(session.store, "other", wanted, changing=session.change)
     _mark(manifest, 'environment="other:1"', "import iniconfig\n    return sum(rows) * alpha")
     trained = training.train(session, manifest, is_gated=False)
     assert [each.status for each in trained.run.steps] == ["succeeded"] * 5
 
     (fit,) = [each for each in runs.get_run(session.store, trained.run.id).steps if each.name == "fit"]
     wanted.write_text("iniconfig\npluggy\n")
-    registration.add(session.store, "other", wanted, actor="ada")
+    registration.add(session.store, "other", wanted, changing=session.change)
     assert training.train(session, manifest, is_gated=False).run.steps[2].reused_from == trained.run.id
     _mark(manifest, 'environment="other:2"', "return sum(rows) * alpha")
     again = training.train(session, manifest, is_gated=False).run.steps[2]
@@ -55,7 +56,7 @@ def test_a_tracked_script_is_cancelled_as_by_ctrl_c(session: Session, tmp_path: 
     ) as script:
         assert script.stdout
         run_id = script.stdout.readline().decode().strip()
-        training.cancel(session, run_id, why="enough")
+        training.cancel(replace(session, why="enough"), run_id)
         assert script.wait() != 0
     assert runs.get_run(session.store, run_id).status == "cancelled"
 

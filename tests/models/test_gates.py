@@ -20,7 +20,7 @@ from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.projects.manifest import read_manifest
 from modelwright.records import BuiltEnvironment, Outcome, Status, Verdict
 from modelwright.runs.active import request_cancel
-from modelwright.store import audit, gates, runs
+from modelwright.store import audit, gates, rules, runs
 from modelwright.store.database import Store
 
 # A hundred rows around 10, and a model that is the number that it predicts for all of them.
@@ -385,3 +385,11 @@ def test_a_run_that_is_cancelled_while_its_gate_measures_ends_at_once(trainer: T
     ended = runs.get_run(trainer.store, runs.list_runs(trainer.store)[0].id)
     assert ended.status is Status.CANCELLED
     assert [each.status for each in ended.steps][-2:] == [Status.SUCCEEDED, Status.CANCELLED]
+
+
+def test_a_workspace_may_want_a_reason_for_leaving_the_gate_out(trainer: Trainer) -> None:
+    with trainer.session.change() as opened:
+        rules.set_rule(opened, "reasons-required", "promotion")
+    with pytest.raises(ReasonMissing, match=r"gate\.skipped"):
+        trainer.train(10.0, is_gated=False)
+    assert runs.list_runs(trainer.store) == []

@@ -5,16 +5,18 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from blake3 import blake3
 from nbformat import v4
 
 from modelwright.errors import EditsCollide, FolderNotWritable, ProjectEdited
 from modelwright.notebooks import layouts, planning, reading
 from modelwright.notebooks.proof import ProjectRun
-from modelwright.projects import conversion
+from modelwright.projects import conversion, digesting
 from modelwright.projects.code import code_digest
 from modelwright.projects.conversion import Locked, Study
 from modelwright.projects.manifest import PAGE_FILE, read_manifest
 from modelwright.records import BuiltEnvironment, Comparison, NotebookRun, Proof, Requirement
+from modelwright.store.blobs import digest_of
 
 CODE = """
 import joblib
@@ -207,3 +209,21 @@ def test_a_page_of_the_users_own_is_not_overwritten(studied: Study, locked: Lock
     assert (tmp_path / "small" / PAGE_FILE).read_text() == "<p>mine</p>"
     _lay_out(studied, locked, tmp_path / "small", is_overwritten=True)
     assert "mine" not in (tmp_path / "small" / PAGE_FILE).read_text()
+
+
+def test_each_function_knows_its_cells_and_what_was_written(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    _lay_out(studied, locked, tmp_path / "small")
+    manifest = read_manifest(tmp_path / "small")
+    found = conversion.origins_of(studied, manifest)
+    assert {each.name for each in studied.plan.functions} <= {each.name for each in found}
+    lines = CODE.splitlines()
+    for each in found:
+        assert manifest.generated[each.path] == each.file == digest_of(tmp_path / "small" / each.path)
+        (cell,) = each.cells
+        assert (cell.notebook, cell.cell, cell.digest) == ("n.ipynb", 1, blake3(CODE.encode()).hexdigest())
+        assert all(lines[number - 1].strip() for number in cell.lines)
+    texts = {each.path: (tmp_path / "small" / each.path).read_text() for each in found}
+    for path, text in texts.items():
+        commented = text.replace("\n\n\n", "\n\n# A comment.\n\n").replace('"""', '"""Other. ', 1)
+        digests = {each.name: digesting.code_digest(each) for each in digesting.definitions(commented)}
+        assert all(digests[each.name] == each.digest for each in found if each.path == path)

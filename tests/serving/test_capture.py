@@ -4,14 +4,15 @@ import json
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from modelwright.errors import CaptureDamaged, CaptureNotWritten
-from modelwright.records import CaptureRecord
+from modelwright.records import CaptureRecord, new_request_id
 from modelwright.serving import capture
 
 ECHO = """
@@ -194,3 +195,82 @@ def test_what_cannot_be_recorded_is_not_answered(served: Any) -> None:
     (served.folder / "capture" / served.name).unlink()
     assert served.ask(body="x").status == 200
     assert [each.input for each in served.captured()] == ["x"]
+
+
+BEGUN = datetime(2026, 3, 3, 23, 0, tzinfo=UTC)
+
+
+def timed(seconds: float, *, took_ms: float = 1.0, request_id: str | None = None) -> CaptureRecord:
+    """Return a record of a request that came so many seconds after BEGUN."""
+    at = BEGUN + timedelta(seconds=seconds)
+    own = new_request_id(milliseconds=int(at.timestamp() * 1000))
+    made = record(0)
+    return replace(made, request_id=request_id or own, received_at=at, duration_ms=took_ms)
+
+
+def hurried(folder: Path, request_id: str) -> list[capture.Found]:
+    """Find a request; fail when files had to be read whole for it."""
+
+    def told(_done: int, _all: int) -> None:
+        pytest.fail("every file was read")
+
+    return capture.find(folder, request_id, longest_seconds=60, on_file=told)
+
+
+def test_every_request_is_found_by_the_time_in_its_id(tmp_path: Path) -> None:
+    """Over midnight, some slow, so that they were answered after those that came later, at two endpoints."""
+    records = [timed(each * 40, took_ms=50_000 if each % 7 == 0 else 1) for each in range(200)]
+    answered = sorted(records, key=lambda each: each.received_at + timedelta(milliseconds=each.duration_ms))
+    for endpoint in ("churn", "sales"):
+        mine = [each for each in answered if (each in records[::2]) == (endpoint == "churn")]
+        write(tmp_path / endpoint, *mine)
+    assert len(list(tmp_path.glob("*/*.jsonl"))) == 4
+    for number, each in enumerate(records):
+        (found,) = hurried(tmp_path, each.request_id)
+        assert (found.record, found.endpoint) == (each, "sales" if number % 2 else "churn")
+
+
+def test_an_id_of_the_clients_own_is_found_by_reading_everything_which_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "churn", timed(0), timed(1, request_id='or"der é'), timed(2, request_id="order"))
+    write(tmp_path / "sales", timed(3, request_id="order"))
+    told: list[tuple[int, int]] = []
+    found = capture.find(tmp_path, "order", longest_seconds=60, on_file=lambda *each: told.append(each))
+    assert [each.endpoint for each in found] == ["churn", "sales"]
+    assert told[-1][0] == told[-1][1] > 0
+    assert len(capture.find(tmp_path, 'or"der é', longest_seconds=60)) == 1
+    assert capture.find(tmp_path, "ord", longest_seconds=60) == []
+
+
+def test_an_id_that_tells_another_time_is_found_all_the_same(tmp_path: Path) -> None:
+    stale = new_request_id(milliseconds=1)
+    write(tmp_path / "churn", *(timed(each) for each in range(5)), timed(6, request_id=stale))
+    assert len(capture.find(tmp_path, stale, longest_seconds=60)) == 1
+
+
+def test_what_a_request_asks_is_not_taken_for_an_id(tmp_path: Path) -> None:
+    text = '\n{"request_id":"order",'
+    write(tmp_path / "churn", replace(timed(0), input=text))
+    assert capture.find(tmp_path, "order", longest_seconds=60) == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10])
+def test_a_torn_last_line_is_passed_over(tmp_path: Path, size: int) -> None:
+    records = [timed(each) for each in range(size)]
+    file = write(tmp_path / "churn", *records)
+    file.write_bytes(file.read_bytes()[:-5])
+    for each in records[:-1]:
+        assert hurried(tmp_path, each.request_id)
+    assert capture.find(tmp_path, records[-1].request_id, longest_seconds=60) == []
+
+
+def test_a_damaged_line_on_the_way_is_named(tmp_path: Path) -> None:
+    records = [timed(each) for each in range(9)]
+    file = write(tmp_path / "churn", *records)
+    lines = file.read_bytes().splitlines(keepends=True)
+    lines[5] = b"not json\n"
+    file.write_bytes(b"".join(lines))
+    with pytest.raises(CaptureDamaged, match="line 6"):
+        capture.find(tmp_path, records[8].request_id, longest_seconds=60)
+    file.write_bytes(b"no header\n")
+    with pytest.raises(CaptureDamaged, match="line 1"):
+        capture.find(tmp_path, records[8].request_id, longest_seconds=60)

@@ -176,7 +176,7 @@ def test_ids_are_echoed(endpoint: Any, sent: dict[str, str], echoed: dict[str, s
 
 def test_a_request_without_an_id_gets_one(endpoint: Any) -> None:
     given = endpoint.ask(body="x")
-    assert uuid.UUID(given.headers["x-request-id"]).version == 4
+    assert uuid.UUID(given.headers["x-request-id"]).version == 7
     assert given.headers["x-ms-request-id"] == given.headers["x-request-id"]
     assert "x-ms-client-request-id" not in given.headers
     assert given.headers["x-ms-server-version"].startswith("modelwright/")

@@ -14,7 +14,8 @@ from alembic.migration import MigrationContext
 
 from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceTooNew
 from modelwright.records import Kind, Status
-from modelwright.store import database, runs, schema
+from modelwright.store import audit, database, runs, schema
+from modelwright.store.changes import change
 
 AT = "2026-01-01T00:00:00.000000+00:00"
 # A workspace as the first schema kept it: a run with a step and two points of a metric.
@@ -31,6 +32,11 @@ FIRST = (
     ),
     f"INSERT INTO run_metrics VALUES ('run_1', 'mse', 0, 1.0, '{AT}')",
     f"INSERT INTO run_metrics VALUES ('run_1', 'mse', 1, 2.0, '{AT}')",
+    *(
+        "INSERT INTO audit_records (at, actor, action, subject, why, before, after) "
+        f"VALUES ('{AT}', 'ada', '{action}', 'runs/run_1', '', 'null', '{{\"reason\": \"\"}}')"
+        for action in ("run.started", "run.succeeded")
+    ),
 )
 
 
@@ -62,6 +68,10 @@ def test_a_workspace_of_the_first_schema_keeps_what_it_has(tmp_path: Path) -> No
         ("mse", 1, 2.0),
     ]
     assert [each.outputs for each in run.steps] == [{"rows": "abc"}]
+    with change(store, actor="ada") as opened:
+        runs.set_note(opened, "run_1", "from of old")
+    assert audit.check(store).count == 3
+    assert not audit.check(store).fault
     with store.writer.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []

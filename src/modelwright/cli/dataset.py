@@ -43,6 +43,7 @@ def dataset() -> None:
 @click.option("--timestamp", metavar="COLUMN", help="The column that says when a row was, for selections by time.")
 @click.option("--description", metavar="TEXT", help="What the data is.")
 @_tag_option
+@output.why_option
 @output.json_option
 def add(  # noqa: PLR0913 - one for each option
     name: str,
@@ -54,6 +55,7 @@ def add(  # noqa: PLR0913 - one for each option
     description: str | None,
     tags: tuple[str, ...],
     *,
+    why: str,
     as_json: bool,
 ) -> None:
     """Register the file, folder or pattern PATH, or a query's rows, as the next version of dataset NAME.
@@ -63,12 +65,12 @@ def add(  # noqa: PLR0913 - one for each option
     from modelwright.datasets import adding
     from modelwright.records import Storage
 
-    labels = adding.Labels(description, dict(map(_tag, tags)), timestamp)
+    labels = adding.Labels(description, dict(map(_tag, tags)), timestamp, why)
     _check_add(path, query, source, storage)
     with output.opened_store(is_made=True) as store:
         actor = settings.actor()
         if query and source:
-            with _spinner("asking the database", is_silent=as_json):
+            with output.waiting("asking the database", is_silent=as_json):
                 version = adding.add_query(store, name, query=query, source=source, actor=actor, labels=labels)
         else:
             with _progress(is_silent=as_json) as on_progress:
@@ -164,7 +166,7 @@ def export(reference: str, folder: Path, *, as_json: bool) -> None:
     """Write the files of a version into a new FOLDER, compared with their digests."""
     from modelwright.datasets import reading
 
-    with output.opened_store() as store, _spinner(f"exporting {reference}", is_silent=as_json):
+    with output.opened_store() as store, output.waiting(f"exporting {reference}", is_silent=as_json):
         version = reading.export(store, reference, folder)
     if as_json:
         output.show_json({"version": version.reference, "folder": str(folder.absolute())})
@@ -182,7 +184,7 @@ def verify(reference: str, *, as_json: bool) -> None:
 
     with output.opened_store() as store:
         version = datasets.find_dataset_version(store, reference)
-        with _spinner(f"reading {version.reference}", is_silent=as_json):
+        with output.waiting(f"reading {version.reference}", is_silent=as_json):
             faults = reading.check(store, version, is_thorough=True)
     if as_json:
         output.show_json({"version": version.reference, "files": len(version.files), "faults": plain(faults)})
@@ -201,13 +203,14 @@ def verify(reference: str, *, as_json: bool) -> None:
 @dataset.command()
 @click.argument("reference")
 @click.option("--again", is_flag=True, help="Compute it anew, though it is kept.")
+@output.why_option
 @output.json_option
-def profile(reference: str, *, again: bool, as_json: bool) -> None:
+def profile(reference: str, *, again: bool, why: str, as_json: bool) -> None:
     """Show statistics of every column of a version; they are computed once and kept."""
     from modelwright.datasets import profiling
 
-    with output.opened_store() as store, _spinner(f"reading {reference}", is_silent=as_json):
-        found = profiling.profile_version(store, reference, actor=settings.actor(), is_anew=again)
+    with output.opened_store() as store, output.waiting(f"reading {reference}", is_silent=as_json):
+        found = profiling.profile_version(store, reference, actor=settings.actor(), why=why, is_anew=again)
     if as_json:
         output.show_json(found.summary())
     else:
@@ -218,17 +221,17 @@ def profile(reference: str, *, again: bool, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("tags", metavar="[NAME=VALUE]...", nargs=-1)
 @click.option("--remove", "removed", metavar="NAME", multiple=True, help="Remove this tag; repeatable.")
+@output.why_option
 @output.json_option
-def tag(name: str, tags: tuple[str, ...], removed: tuple[str, ...], *, as_json: bool) -> None:
+def tag(name: str, tags: tuple[str, ...], removed: tuple[str, ...], *, why: str, as_json: bool) -> None:
     """Set and remove tags of dataset NAME, and show those that it has."""
     from modelwright.store import datasets
-    from modelwright.store.changes import change
 
     added = dict(map(_tag, tags))
-    with output.opened_store() as store:
-        with change(store, actor=settings.actor()) as opened:
+    with output.session(is_silent=True, why=why) as session:
+        with session.change() as opened:
             datasets.change_tags(opened, name, added=added, removed=removed)
-        found = datasets.get_dataset(store, name).tags
+        found = datasets.get_dataset(session.store, name).tags
     if as_json:
         output.show_json(dict(found))
         return
@@ -292,18 +295,6 @@ def _progress(*, is_silent: bool) -> Iterator[Callable[[int, int], None]]:
         yield report
     finally:
         bar.stop()
-
-
-@contextmanager
-def _spinner(text: str, *, is_silent: bool) -> Iterator[None]:
-    """Show on a terminal that something is going on."""
-    if is_silent or not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(text):
-        yield
 
 
 def _show_profile(found: "Profile") -> None:

@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from modelwright.cli import output
 from modelwright.records.plain import plain
-from modelwright.settings import actor
+
+if TYPE_CHECKING:
+    from modelwright.records import FrontStatus
 
 
 @click.group()
@@ -19,19 +22,20 @@ def endpoint() -> None:
 @click.argument("reference", metavar="MODEL:VERSION")
 @click.option("--name", help="The endpoint's name; by default the model's.")
 @click.option("--port", type=click.IntRange(1, 65535), help="By default the endpoint's last one, else any free one.")
+@output.why_option
 @output.json_option
-def deploy(reference: str, name: str | None, port: int | None, *, as_json: bool) -> None:
+def deploy(reference: str, name: str | None, port: int | None, *, why: str, as_json: bool) -> None:
     """Put a model version behind an endpoint; the version before serves until this one has proven itself."""
     from modelwright.lifecycle import recovery
     from modelwright.serving import deployments
     from modelwright.store import endpoints, models
 
-    with output.session() as session:
+    with output.session(why=why) as session:
         store = session.store
         recovery.recover(session)
         version = models.find_version(store, reference)
         with deployments.deploying(
-            store, version, endpoint=name or version.model, port=port, actor=actor()
+            store, version, endpoint=name or version.model, port=port, actor=session.actor, why=why
         ) as deployment:
             deployments.smoke_test(store, deployment)
         place = endpoints.get_endpoint(store, deployment.endpoint)
@@ -51,16 +55,20 @@ def list_(*, as_json: bool) -> None:
 
     with output.opened_store() as store:
         found = [(each, deployments.status(store, each.name)) for each in endpoints.list_endpoints(store)]
+        then = endpoints.served(store) if store.moment else {}
+    serving = {each.name: front.version if front else then.get(each.name) for each, front in found}
     if as_json:
-        output.show_json([plain(each) | {"running": plain(front)} for each, front in found])
+        output.show_json(
+            [plain(each) | {"running": plain(front), "serves": serving[each.name]} for each, front in found]
+        )
         return
     output.show_table(
         ("endpoint", "serves", "state", "url"),
         [
             (
                 each.name,
-                front.version if front else None,
-                ("healthy" if front.is_healthy else "unhealthy") if front else "not running",
+                serving[each.name],
+                _state(front) if front else "answered" if each.name in then else "not running",
                 each.url,
             )
             for each, front in found
@@ -82,10 +90,14 @@ def show(name: str, *, as_json: bool) -> None:
         front = deployments.status(store, name)
         served = endpoints.list_deployments(store, endpoint=name)
         captured = deployments.capture_folder(store) / name
+        then = endpoints.served(store) if store.moment else None
+    serving = front.version if front else (then or {}).get(name)
     if as_json:
-        output.show_json(plain(place) | {"running": plain(front), "deployments": plain(served)})
+        output.show_json(plain(place) | {"running": plain(front), "serves": serving, "deployments": plain(served)})
         return
-    state = ("healthy" if front.is_healthy else "unhealthy") if front else "not running; wright up starts it"
+    state = _state(front) if front else "not running; wright up starts it"
+    if then is not None:
+        state = f"served {serving}" if serving else "served nothing"
     output.show_fields(
         [
             ("endpoint", place.name),
@@ -145,13 +157,14 @@ def logs(name: str, lines: int, *, as_json: bool) -> None:
 
 @endpoint.command()
 @click.argument("name")
+@output.why_option
 @output.json_option
-def stop(name: str, *, as_json: bool) -> None:
+def stop(name: str, *, why: str, as_json: bool) -> None:
     """Stop an endpoint; requests in flight are answered first."""
     from modelwright.serving import deployments
 
-    with output.opened_store() as store:
-        deployments.stop(store, name, actor=actor())
+    with output.session(is_silent=True, why=why) as session:
+        deployments.stop(session.store, name, actor=session.actor, why=why)
     if as_json:
         output.show_json({"stopped": name})
     else:
@@ -160,14 +173,19 @@ def stop(name: str, *, as_json: bool) -> None:
 
 @endpoint.command()
 @click.argument("name")
+@output.why_option
 @output.json_option
-def delete(name: str, *, as_json: bool) -> None:
+def delete(name: str, *, why: str, as_json: bool) -> None:
     """Delete a stopped endpoint."""
     from modelwright.serving import deployments
 
-    with output.opened_store() as store:
-        deployments.delete(store, name, actor=actor())
+    with output.session(is_silent=True, why=why) as session:
+        deployments.delete(session.store, name, actor=session.actor, why=why)
     if as_json:
         output.show_json({"deleted": name})
     else:
         click.echo(f'endpoint "{name}" is deleted')
+
+
+def _state(front: "FrontStatus") -> str:
+    return "healthy" if front.is_healthy else "unhealthy"

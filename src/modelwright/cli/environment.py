@@ -30,6 +30,7 @@ def environment() -> None:
 @click.option("--extra", "extras", metavar="NAME", multiple=True, help="An extra of the project; repeatable.")
 @click.option("--group", "groups", metavar="NAME", multiple=True, help="A dependency group; repeatable.")
 @click.option("--upgrade", is_flag=True, help="Choose versions anew, though the same was asked for before.")
+@output.why_option
 @output.json_option
 def add(
     name: str,
@@ -39,6 +40,7 @@ def add(
     groups: tuple[str, ...],
     *,
     upgrade: bool,
+    why: str,
     as_json: bool,
 ) -> None:
     """Lock what FILE asks for as a version of the environment NAME."""
@@ -46,12 +48,12 @@ def add(
     from modelwright.environments.locking import pins
     from modelwright.store import environments
 
-    with output.session(is_made=True, is_silent=as_json) as session, session.stage("lock", str(file)) as stage:
+    with output.session(is_made=True, is_silent=as_json, why=why) as session, session.stage("lock", str(file)) as stage:
         added = registration.add(
             session.store,
             name,
             file,
-            actor=session.actor,
+            changing=session.change,
             python=python,
             extras=extras,
             groups=groups,

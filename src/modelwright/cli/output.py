@@ -1,9 +1,10 @@
 """What commands share: the store of the context, `--json`, and how records, tables and stages are shown."""
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelwright import settings
+from modelwright.errors import ReasonMissing
 from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
@@ -27,16 +29,31 @@ set_option = click.option(
 )
 
 
+# Where a call's context keeps the time as of which it asks, and its own words.
+MOMENT = "modelwright.moment"
+WORDS = "modelwright.words"
+
+
 @contextmanager
 def opened_store(*, is_made: bool = False) -> Iterator["Store"]:
     """Open the workspace of this call; `is_made` when the command may make one where there is none."""
     from modelwright.store.database import open_store
 
-    named: str | None = click.get_current_context().find_root().obj
+    context = click.get_current_context()
+    named: str | None = context.find_root().obj
     find = settings.find_or_place_workspace if is_made else settings.find_workspace
     store = open_store(find(Path.cwd(), named=named))
     try:
-        yield store
+        moment = context.meta.get(MOMENT)
+        if moment is None:
+            yield store
+            return
+        from modelwright.store import history
+
+        with ExitStack() as held:
+            with waiting("looking back", is_silent=False):
+                past = held.enter_context(history.as_of(store, moment))
+            yield past
     finally:
         store.close()
 
@@ -89,7 +106,12 @@ def session(*, is_made: bool = False, is_silent: bool = False, why: str = "") ->
     from modelwright.lifecycle.sessions import Session
 
     with opened_store(is_made=is_made) as store, stage_lines(is_silent=is_silent) as report:
-        yield Session(store, settings.actor(), report, why)
+        try:
+            yield Session(store, settings.actor(), report, why)
+        except ReasonMissing as error:
+            words = click.get_current_context().meta.get(WORDS, [])
+            error.next_command = shlex.join(["wright", *words]) + ' --why "TEXT"'
+            raise
 
 
 @contextmanager
@@ -121,6 +143,18 @@ def stage_lines(*, is_silent: bool) -> Iterator[Callable[["Stage"], None]]:
                 console.print(f"  [yellow]![/yellow] {escape(note)}")
 
         yield report
+
+
+@contextmanager
+def waiting(text: str, *, is_silent: bool) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that something is going on; give what changes the text."""
+    if is_silent or not sys.stderr.isatty():
+        yield lambda _text: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(text) as status:
+        yield status.update
 
 
 def assigned(assignments: Sequence[str], option: str = "--set") -> dict[str, object]:

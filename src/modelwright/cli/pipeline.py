@@ -17,14 +17,15 @@ def pipeline() -> None:
 @click.argument("project", type=click.Path(path_type=Path), default=".")
 @click.option("--name", help="The pipeline's name; by default the project's.")
 @click.option("--description", metavar="TEXT", default="", help="What it is for, or what is new in it.")
+@output.why_option
 @output.json_option
-def publish(project: Path, name: str | None, description: str, *, as_json: bool) -> None:
+def publish(project: Path, name: str | None, description: str, *, why: str, as_json: bool) -> None:
     """Freeze PROJECT's code, parameters and lock as the pipeline's next version; unchanged, it stays the same."""
     from modelwright.lifecycle import publishing
     from modelwright.projects.manifest import read_manifest
 
     manifest = read_manifest(project.absolute())
-    with output.session(is_made=True, is_silent=as_json) as session:
+    with output.session(is_made=True, is_silent=as_json, why=why) as session:
         version = publishing.publish(session, manifest, name=name, description=description)
     if as_json:
         output.show_json(version)
@@ -107,13 +108,14 @@ def show(reference: str, *, as_json: bool) -> None:
 @click.argument("reference", metavar="NAME[:VERSION]")
 @output.set_option
 @click.option("--no-gate", is_flag=True, help="Let the run succeed whether or not it beats the champion.")
+@output.why_option
 @output.json_option
-def run(reference: str, assignments: tuple[str, ...], *, no_gate: bool, as_json: bool) -> None:
+def run(reference: str, assignments: tuple[str, ...], *, no_gate: bool, why: str, as_json: bool) -> None:
     """Run a version's own code, whatever the project has become; NAME alone is the newest that is enabled."""
     from modelwright.lifecycle import publishing, recovery
 
     overrides = output.assigned(assignments)
-    with output.session(is_silent=as_json) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         recovery.recover(session)
         trained = publishing.run_published(session, reference, overrides=overrides, is_gated=not no_gate)
     if as_json:
@@ -126,13 +128,14 @@ def run(reference: str, assignments: tuple[str, ...], *, no_gate: bool, as_json:
 @pipeline.command()
 @click.argument("reference", metavar="NAME[:VERSION]|RUN")
 @click.argument("folder", type=click.Path(path_type=Path))
+@output.why_option
 @output.json_option
-def clone(reference: str, folder: Path, *, as_json: bool) -> None:
+def clone(reference: str, folder: Path, *, why: str, as_json: bool) -> None:
     """Write an editable copy of a version's project, or of a run's with its parameters, to the new FOLDER."""
     from modelwright.lifecycle import publishing
 
     into = folder.absolute()
-    with output.session(is_silent=as_json) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         parent = publishing.clone(session, reference, into=into)
     if as_json:
         output.show_json({"project": str(into), "parent": plain(parent)})
@@ -143,18 +146,20 @@ def clone(reference: str, folder: Path, *, as_json: bool) -> None:
 
 @pipeline.command()
 @click.argument("reference", metavar="NAME[:VERSION]")
+@output.why_option
 @output.json_option
-def enable(reference: str, *, as_json: bool) -> None:
+def enable(reference: str, *, why: str, as_json: bool) -> None:
     """Let a pipeline, or one version of it, run again."""
-    _switch(reference, is_enabled=True, as_json=as_json)
+    _switch(reference, is_enabled=True, why=why, as_json=as_json)
 
 
 @pipeline.command()
 @click.argument("reference", metavar="NAME[:VERSION]")
+@output.why_option
 @output.json_option
-def disable(reference: str, *, as_json: bool) -> None:
+def disable(reference: str, *, why: str, as_json: bool) -> None:
     """Let a pipeline, or one version of it, not run until it is enabled again; schedules included."""
-    _switch(reference, is_enabled=False, as_json=as_json)
+    _switch(reference, is_enabled=False, why=why, as_json=as_json)
 
 
 @pipeline.command()
@@ -181,11 +186,11 @@ def diff(before: str, after: str, *, as_json: bool) -> None:
         click.echo("no difference")
 
 
-def _switch(reference: str, *, is_enabled: bool, as_json: bool) -> None:
+def _switch(reference: str, *, is_enabled: bool, why: str, as_json: bool) -> None:
     from modelwright.lifecycle import publishing
     from modelwright.store import pipelines
 
-    with output.session(is_silent=as_json) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         publishing.set_enabled(session, reference, is_enabled=is_enabled)
         found = pipelines.list_versions(session.store, pipeline=reference.partition(":")[0])
     if as_json:

@@ -26,6 +26,13 @@ class LazyGroup(click.Group):
         super().__init__(**options)
         self.lazy = lazy
 
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        """Keep the words of the call, which an error may want to repeat."""
+        words = list(args)
+        context = super().make_context(info_name, args, *rest, **extra)
+        context.meta[output.WORDS] = words
+        return context
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order in which a user meets them."""
         return list(self.lazy)
@@ -60,8 +67,13 @@ class LazyGroup(click.Group):
         "sweep": ("sweep", "Try a project with many parameters, and keep the best."),
         "model": ("model", "Register, list and show model versions."),
         "reproduce": ("reproduce", "Make a model version again from the record, and say how like it the new one is."),
+        "why": ("lineage", "Tell what a prediction, version, run or endpoint came of, to the notebook's cell."),
+        "impact": ("lineage", "Tell what depends on data, code, an environment, a run or a version."),
         "dataset": ("dataset", "Register data by name, read it back by version, see who used it."),
         "endpoint": ("endpoint", "Deploy, score, stop and look at endpoints."),
+        "audit": ("audit", "Who did what, when and why; whether the records are whole."),
+        "at": ("travelling", "Ask a command what it would have said at some time before."),
+        "settings": ("settings", "What the workspace asks of its users, such as reasons."),
         "up": ("workspace", "Start the workspace's background services."),
         "down": ("workspace", "Stop them; nothing is left running."),
         "doctor": ("workspace", "Say what is wrong here and the command that mends it."),

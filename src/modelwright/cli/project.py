@@ -88,14 +88,15 @@ def lint(notebook: Path, *, decisions: bool, as_json: bool) -> None:
 @click.command()
 @takes_notebooks
 @click.option("--decisions", is_flag=True, help="Show what became of every statement, not only of those removed.")
+@output.why_option
 @output.json_option
-def convert(order: "Order", *, decisions: bool, as_json: bool) -> None:
+def convert(order: "Order", *, decisions: bool, why: str, as_json: bool) -> None:
     """Turn notebooks into a tested Python project; nothing in the notebooks' own folder is changed."""
     from modelwright.lifecycle import shipping
     from modelwright.projects import conversion
     from modelwright.projects.manifest import PAGE_FILE
 
-    with output.session(is_made=True, is_silent=as_json) as session:
+    with output.session(is_made=True, is_silent=as_json, why=why) as session:
         verified = shipping.convert(session, order)
     plan = verified.converted.study.plan
     decided = conversion.decisions(verified.converted.study)
@@ -138,14 +139,15 @@ def convert(order: "Order", *, decisions: bool, as_json: bool) -> None:
     default="modules",
     help="How the package's folders are cut.",
 )
+@output.why_option
 @output.json_option
-def new(name: str, *, into: Path | None, python: Path | None, layout: str, as_json: bool) -> None:
+def new(name: str, *, into: Path | None, python: Path | None, layout: str, why: str, as_json: bool) -> None:
     """Start a tested project without a notebook; your own model takes the place of its sample."""
     from modelwright.lifecycle import starting
     from modelwright.notebooks.layouts import Style
 
     folder = (into or Path(name)).absolute()
-    with output.session(is_made=True, is_silent=as_json) as session:
+    with output.session(is_made=True, is_silent=as_json, why=why) as session:
         started = starting.start(session, name, into=folder, layout=Style(layout), python=python)
     if as_json:
         output.show_json({"project": folder, "package": started.manifest.layout.package, "tests": started.tests})
@@ -158,14 +160,15 @@ def new(name: str, *, into: Path | None, python: Path | None, layout: str, as_js
 @click.command()
 @click.argument("project", type=click.Path(path_type=Path), default=".")
 @click.option("--python", metavar="PATH", type=click.Path(path_type=Path), help=_PYTHON_HELP)
+@output.why_option
 @output.json_option
-def prove(project: Path, *, python: Path | None, as_json: bool) -> None:
+def prove(project: Path, *, python: Path | None, why: str, as_json: bool) -> None:
     """Run PROJECT and its notebooks, each in a fresh process, and compare; exit 1 when a result differs."""
     from modelwright.lifecycle import shipping
     from modelwright.projects.manifest import read_manifest
 
     manifest = read_manifest(project.absolute())
-    with output.session(is_made=True, is_silent=as_json) as session:
+    with output.session(is_made=True, is_silent=as_json, why=why) as session:
         proof = shipping.prove(session, manifest, python=python)
     if as_json:
         output.show_json(proof)

@@ -9,8 +9,9 @@ _SHOWN = 60
 
 @click.command()
 @click.argument("version", metavar="MODEL:VERSION")
+@output.why_option
 @output.json_option
-def reproduce(version: str, *, as_json: bool) -> int:
+def reproduce(version: str, *, why: str, as_json: bool) -> int:
     """Make MODEL:VERSION again from the record and compare; exit 1 when it differs.
 
     Code, lock, data, parameters and seed are those of its run, in a clean folder and an environment built anew.
@@ -18,7 +19,7 @@ def reproduce(version: str, *, as_json: bool) -> int:
     from modelwright.lifecycle import recovery, reproduction
     from modelwright.records import Sameness
 
-    with output.session(is_silent=as_json) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         recovery.recover(session)
         found = reproduction.reproduce(session, version)
     if as_json:

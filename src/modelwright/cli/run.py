@@ -51,8 +51,9 @@ def _execution_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--experiment", metavar="NAME", default="", help="The group of runs it belongs to; else the project's.")
 @click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="Give the run a tag; repeatable.")
+@output.why_option
 @_execution_options
-def start(
+def start(  # noqa: PLR0913 - an argument for each option
     project: Path,
     assignments: tuple[str, ...],
     tags: tuple[str, ...],
@@ -61,6 +62,7 @@ def start(
     experiment: str,
     rules: "Rules",
     no_gate: bool,
+    why: str,
     as_json: bool,
 ) -> None:
     """Run PROJECT's pipeline and its gate; exit 1 when the champion is not beaten.
@@ -73,7 +75,7 @@ def start(
     overrides = output.assigned(assignments)
     origin = training.Origin(experiment=experiment, tags=dict(map(_tag, tags)), seed=seed)
     manifest = read_manifest(project.absolute())
-    with output.session(is_made=True, is_silent=as_json) as session:
+    with output.session(is_made=True, is_silent=as_json, why=why) as session:
         recovery.recover(session)
         trained = training.train(
             session,
@@ -88,15 +90,16 @@ def start(
 
 @run.command()
 @click.argument("run_id", metavar="RUN")
+@output.why_option
 @_execution_options
-def resume(run_id: str, *, rules: "Rules", no_gate: bool, as_json: bool) -> None:
+def resume(run_id: str, *, rules: "Rules", no_gate: bool, why: str, as_json: bool) -> None:
     """Let RUN go on that failed, was cancelled or killed; its finished steps are not repeated.
 
     It goes on with the code and the parameters that it was started with.
     """
     from modelwright.lifecycle import recovery, training
 
-    with output.session(is_silent=as_json) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         recovery.recover(session)
         trained = training.resume(session, run_id, is_gated=not no_gate, rules=rules)
     _show_trained(trained, as_json=as_json)
@@ -104,15 +107,15 @@ def resume(run_id: str, *, rules: "Rules", no_gate: bool, as_json: bool) -> None
 
 @run.command()
 @click.argument("run_id", metavar="RUN")
-@click.option("--why", default="", help="Say why; it is kept with the run.")
+@output.why_option
 @output.json_option
 def cancel(run_id: str, *, why: str, as_json: bool) -> None:
     """End RUN, which is running, with all its steps; `wright run resume` lets it go on."""
     from modelwright.lifecycle import training
     from modelwright.store import runs
 
-    with output.session(is_silent=True) as session:
-        training.cancel(session, run_id, why=why)
+    with output.session(is_silent=True, why=why) as session:
+        training.cancel(session, run_id)
         found = runs.get_run(session.store, run_id)
     if as_json:
         output.show_json(found)
@@ -212,12 +215,13 @@ def diff(first: str, second: str, *, as_json: bool) -> None:
 @run.command()
 @click.argument("run_id", metavar="RUN")
 @click.argument("assignments", metavar="NAME=VALUE", nargs=-1, required=True)
+@output.why_option
 @output.json_option
-def tag(run_id: str, assignments: tuple[str, ...], *, as_json: bool) -> None:
+def tag(run_id: str, assignments: tuple[str, ...], *, why: str, as_json: bool) -> None:
     """Set tags of RUN, whether or not it has ended."""
     from modelwright.store import runs
 
-    with output.session(is_silent=True) as session:
+    with output.session(is_silent=True, why=why) as session:
         tags = dict(map(_tag, assignments))
         runs.get_run(session.store, run_id)
         with session.change() as opened:
@@ -232,12 +236,13 @@ def tag(run_id: str, assignments: tuple[str, ...], *, as_json: bool) -> None:
 @run.command()
 @click.argument("run_id", metavar="RUN")
 @click.argument("text", metavar="TEXT")
+@output.why_option
 @output.json_option
-def note(run_id: str, text: str, *, as_json: bool) -> None:
+def note(run_id: str, text: str, *, why: str, as_json: bool) -> None:
     """Write what is to be said about RUN, in place of what was said before."""
     from modelwright.store import runs
 
-    with output.session(is_silent=True) as session:
+    with output.session(is_silent=True, why=why) as session:
         runs.get_run(session.store, run_id)
         with session.change() as opened:
             runs.set_note(opened, run_id, text)

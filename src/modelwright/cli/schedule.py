@@ -33,9 +33,17 @@ def schedule() -> None:
     type=click.Choice(["skip", "once", "all"]),
     help="What becomes of times that nobody could take: none, one run for all (default), or a run for each.",
 )
+@output.why_option
 @output.json_option
 def add(
-    name: str, pipeline: str, assignments: tuple[str, ...], *, as_json: bool, missed: str | None, **when: str | None
+    name: str,
+    pipeline: str,
+    assignments: tuple[str, ...],
+    *,
+    why: str,
+    as_json: bool,
+    missed: str | None,
+    **when: str | None,
 ) -> None:
     """Let a published pipeline run by itself, as NAME. `wright up` runs schedules in the background."""
     from modelwright import records
@@ -47,7 +55,7 @@ def add(
         rule = "only times are missed: --cron, --every"
         raise click.BadParameter(rule, param_hint="--missed")
     parameters = output.assigned(assignments)
-    with output.session(is_silent=as_json) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         made = scheduling.add(
             session,
             name,
@@ -129,28 +137,31 @@ def show(name: str, *, as_json: bool) -> None:
 
 @schedule.command()
 @click.argument("name")
+@output.why_option
 @output.json_option
-def enable(name: str, *, as_json: bool) -> None:
+def enable(name: str, *, why: str, as_json: bool) -> None:
     """Let a schedule be due again, from now on; what it missed while disabled is not made up for."""
-    _switch(name, is_enabled=True, as_json=as_json)
+    _switch(name, is_enabled=True, why=why, as_json=as_json)
 
 
 @schedule.command()
 @click.argument("name")
+@output.why_option
 @output.json_option
-def disable(name: str, *, as_json: bool) -> None:
+def disable(name: str, *, why: str, as_json: bool) -> None:
     """Let a schedule not be due until it is enabled again; a run that goes on is left alone."""
-    _switch(name, is_enabled=False, as_json=as_json)
+    _switch(name, is_enabled=False, why=why, as_json=as_json)
 
 
 @schedule.command()
 @click.argument("name")
+@output.why_option
 @output.json_option
-def remove(name: str, *, as_json: bool) -> None:
+def remove(name: str, *, why: str, as_json: bool) -> None:
     """Delete a schedule; the runs that it started stay."""
     from modelwright.lifecycle import scheduling
 
-    with output.session(is_silent=as_json) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         scheduling.remove(session, name)
     if as_json:
         output.show_json({"removed": name})
@@ -160,20 +171,22 @@ def remove(name: str, *, as_json: bool) -> None:
 
 @schedule.command("run-now")
 @click.argument("name")
+@output.why_option
 @output.json_option
-def run_now(name: str, *, as_json: bool) -> None:
+def run_now(name: str, *, why: str, as_json: bool) -> None:
     """Run a schedule's pipeline at once, due or not; exit 1 when it does not succeed."""
     from modelwright import records
     from modelwright.lifecycle import ticking
 
-    with output.session(is_silent=as_json) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         tick = ticking.run_now(session, name, now=records.now())
     _show_ticks([tick], as_json=as_json)
 
 
 @schedule.command()
+@output.why_option
 @output.json_option
-def tick(*, as_json: bool) -> None:
+def tick(*, why: str, as_json: bool) -> None:
     """Run all that is due now and return; exit 1 when something does not succeed.
 
     For those who let their own cron call it, in place of `wright up`. New data is seen by the second of two ticks.
@@ -181,7 +194,7 @@ def tick(*, as_json: bool) -> None:
     from modelwright import records
     from modelwright.lifecycle import ticking
 
-    with output.session(is_silent=as_json) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         ticks = ticking.pass_once(session, now=records.now())
     _show_ticks(ticks, as_json=as_json)
 
@@ -208,12 +221,12 @@ def _trigger(when: dict[str, str | None]) -> "Trigger":
     return Trigger(kinds[given[0]], value, when["time_zone"] or "UTC")
 
 
-def _switch(name: str, *, is_enabled: bool, as_json: bool) -> None:
+def _switch(name: str, *, is_enabled: bool, why: str, as_json: bool) -> None:
     from modelwright import records
     from modelwright.lifecycle import scheduling
     from modelwright.store import schedules
 
-    with output.session(is_silent=as_json) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         scheduling.set_enabled(session, name, is_enabled=is_enabled, now=records.now())
         found = schedules.get_schedule(session.store, name)
     if as_json:

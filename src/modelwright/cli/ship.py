@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="The endpoint's port; by default its last, else a free one."
 )
+@output.why_option
 @output.json_option
-def ship(order: "Order", *, port: int | None, as_json: bool) -> None:
+def ship(order: "Order", *, port: int | None, why: str, as_json: bool) -> None:
     """From notebooks to a served, registered, proven model.
 
     Converts, proves, tests, runs, gates, registers, deploys and smoke-tests. Exit 1 at the first stage that does not
@@ -26,7 +27,7 @@ def ship(order: "Order", *, port: int | None, as_json: bool) -> None:
     """
     from modelwright.lifecycle import shipping
 
-    with output.session(is_made=True, is_silent=as_json) as session:
+    with output.session(is_made=True, is_silent=as_json, why=why) as session:
         shipment = shipping.ship(session, order, port=port)
     if as_json:
         plan = shipment.converted.study.plan

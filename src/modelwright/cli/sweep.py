@@ -40,6 +40,7 @@ def sweep() -> None:
 )
 @output.set_option
 @click.option("--resume", metavar="RUN", help="Let a sweep go on, as it was specified; --trials may ask for more.")
+@output.why_option
 @output.json_option
 def start(  # noqa: PLR0913 - an argument for each option
     project: Path,
@@ -54,6 +55,7 @@ def start(  # noqa: PLR0913 - an argument for each option
     seed: int,
     stop: tuple[str, ...],
     resume: str | None,
+    why: str,
     as_json: bool,
 ) -> None:
     """Run PROJECT once for each trial, and give the best one's parameters, metrics and model to the sweep's own run."""
@@ -62,7 +64,7 @@ def start(  # noqa: PLR0913 - an argument for each option
     from modelwright.records import Goal, Sampler
 
     if resume:
-        with output.session(is_silent=as_json) as session:
+        with output.session(is_silent=as_json, why=why) as session:
             recovery.recover(session)
             _show(sweeps.resume(session, resume, trials=trials), as_json=as_json)
         return
@@ -82,7 +84,7 @@ def start(  # noqa: PLR0913 - an argument for each option
         parameters=output.assigned(assignments),
         stop=stop,
     )
-    with output.session(is_made=True, is_silent=as_json) as session:
+    with output.session(is_made=True, is_silent=as_json, why=why) as session:
         recovery.recover(session)
         _show(sweeps.start(session, manifest, specification), as_json=as_json)
 

@@ -8,8 +8,9 @@ from modelwright.cli import output
 @click.command()
 @click.option("--api-port", type=int, default=0, help="The port of the HTTP API; else a free one.")
 @click.option("--new-token", is_flag=True, help="Make another token for the HTTP API, and show it this once.")
+@output.why_option
 @output.json_option
-def up(*, api_port: int, new_token: bool, as_json: bool) -> None:
+def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
     """Start the workspace's background services: endpoints with a healthy deployment, schedules, and the HTTP API.
 
     The API is there once a pipeline is published, and is for this machine alone. Its first token is shown this once.
@@ -21,9 +22,9 @@ def up(*, api_port: int, new_token: bool, as_json: bool) -> None:
     from modelwright.store import pipelines, tokens
 
     token = None
-    with output.session() as session:
+    with output.session(why=why) as session:
         recovery.recover(session)
-        started = deployments.up(session.store, actor=session.actor)
+        started = deployments.up(session.store, actor=session.actor, why=why)
         has_scheduler = scheduler.start(session.store)
         url, missing = None, ""
         try:
@@ -51,17 +52,18 @@ def up(*, api_port: int, new_token: bool, as_json: bool) -> None:
 
 
 @click.command()
+@output.why_option
 @output.json_option
-def down(*, as_json: bool) -> None:
+def down(*, why: str, as_json: bool) -> None:
     """Stop the workspace's background services; `wright up` brings them back."""
     from modelwright.api import server
     from modelwright.lifecycle import scheduler
     from modelwright.serving import deployments
 
-    with output.opened_store() as store:
-        had_api = server.stop(store)
-        had_scheduler = scheduler.stop(store)
-        stopped = deployments.down(store)
+    with output.session(is_silent=True, why=why) as session:
+        stopped = deployments.down(session.store, actor=session.actor, why=why)
+        had_api = server.stop(session.store)
+        had_scheduler = scheduler.stop(session.store)
     if as_json:
         output.show_json({"endpoints": stopped, "scheduler": had_scheduler, "api": had_api})
         return

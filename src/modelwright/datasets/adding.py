@@ -30,11 +30,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Labels:
-    """What is said of a dataset when it is registered; None leaves what was said before."""
+    """What is said of a dataset when it is registered; None leaves what was said before. `why` is for the record."""
 
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     timestamp_column: str | None = None
+    why: str = ""
 
 
 NO_LABELS = Labels()
@@ -134,7 +135,7 @@ def _add_folder(
 
 def _record(store: Store, wanted: DatasetVersion, labels: Labels, *, actor: str) -> DatasetVersion:
     wanted = replace(wanted, timestamp_column=labels.timestamp_column)
-    with change(store, actor=actor) as opened:
+    with change(store, actor=actor, why=labels.why) as opened:
         version = datasets.ensure_dataset_version(opened, wanted)
         if labels.description is not None:
             datasets.describe(opened, wanted.dataset, labels.description)

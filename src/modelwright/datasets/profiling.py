@@ -37,6 +37,7 @@ def profile_version(
     reference: str,
     *,
     actor: str,
+    why: str = "",
     is_anew: bool = False,
     on_read: Callable[[DatasetVersion], None] = lambda _: None,
 ) -> Profile:
@@ -49,7 +50,7 @@ def profile_version(
     if kept is not None:
         return Profile.from_json(kept)
     found = profile_table(reading.read(store, version.reference, on_read=on_read).table)
-    with change(store, actor=actor) as opened:
+    with change(store, actor=actor, why=why) as opened:
         datasets.save_profile(opened, version, found.to_json())
     return found
 

@@ -19,7 +19,7 @@ from modelwright.environments.specifications import read_specification
 from modelwright.errors import EnvironmentAmbiguous, EnvironmentMissing, ModelMissing, NameInvalid
 from modelwright.records import EnvironmentSource, EnvironmentVersion, Lock, Specification, SpecificationFinding, Wanted
 from modelwright.store import environments, models, runs
-from modelwright.store.changes import change
+from modelwright.store.changes import Changing
 from modelwright.store.database import Store
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
@@ -45,7 +45,7 @@ def add(
     name: str,
     path: Path,
     *,
-    actor: str,
+    changing: Changing,
     python: Path | None = None,
     extras: Sequence[str] = (),
     groups: Sequence[str] = (),
@@ -74,7 +74,7 @@ def add(
         groups=tuple(groups),
         locked_from=resolved.lock.source,
     )
-    with change(store, actor=actor) as opened:
+    with changing() as opened:
         version, is_new = environments.ensure_environment_version(
             opened, name, resolved.lock, source=source, findings=findings
         )

@@ -94,6 +94,7 @@ class _Attempts:
             manifest.layout.source,
             self.environment,
             actor=self.session.actor,
+            why=self.session.why,
             beside=known.folder,
         )
         pipeline = training.pipeline_of(manifest)

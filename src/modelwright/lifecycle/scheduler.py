@@ -163,7 +163,7 @@ def run_taken(folder: Path, schedule: str, due_at: datetime) -> None:
     found = [each for each in schedules.list_ticks(store, schedule=schedule) if each.due_at == due_at]
     try:
         for tick in found:
-            ended = ticking.run_tick(Session(store, f"schedule:{schedule}"), tick)
+            ended = ticking.run_tick(Session(store, f"schedule:{schedule}", why=f"due at {due_at.isoformat()}"), tick)
             _say(f"{schedule} {due_at.isoformat()}: {ended.outcome}")
     finally:
         store.close()

@@ -19,6 +19,7 @@ from modelwright.errors import (
 from modelwright.lifecycle import recovery, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
+from modelwright.models.gates import CHAMPION
 from modelwright.notebooks import reviewing
 from modelwright.notebooks.layouts import Style
 from modelwright.notebooks.proof import in_one_line
@@ -38,7 +39,7 @@ from modelwright.records import (
 )
 from modelwright.serving import deployments
 from modelwright.settings import interpreter
-from modelwright.store import claims, endpoints, environments, models, projects
+from modelwright.store import claims, endpoints, environments, models, projects, reasons
 
 # So many of the results that differ are told of.
 _MOST_TOLD = 3
@@ -91,6 +92,8 @@ def ship(session: Session, order: Order, *, port: int | None = None) -> Shipment
     """
     store = session.store
     _check(order)
+    reasons.require(store, "alias.moved", f"models/{order.name}@{CHAMPION}", why=session.why)
+    reasons.require(store, "deployment.started", f"endpoints/{order.name}", why=session.why)
     with claims.claim(store, f"ship-{order.name}"):
         recovery.recover(session)
         deployments.check_port(store, order.name, port=port)
@@ -226,6 +229,7 @@ def _laid_out(session: Session, order: Order, studied: Study) -> Converted:
                 scoring=(studied.scoring.path, studied.scoring.digest) if studied.scoring else None,
                 removals=studied.plan.removals,
                 findings=studied.plan.findings,
+                functions=conversion.origins_of(studied, manifest),
             )
         stage.decided = f"{len(pins(environment.lock))} packages in the versions that the notebook ran with"
         stage.recorded = f"environment {environment.lock.digest[:12]}"
@@ -293,7 +297,9 @@ def _served(
     with contextlib.ExitStack() as trial:
         with session.stage("deploy", f"starting {version.reference}") as stage:
             deployment = trial.enter_context(
-                deployments.deploying(store, version, endpoint=version.model, port=port, actor=session.actor)
+                deployments.deploying(
+                    store, version, endpoint=version.model, port=port, actor=session.actor, why=session.why
+                )
             )
             endpoint = endpoints.get_endpoint(store, version.model)
             stage.decided = f"{version.reference} takes the requests of endpoint {endpoint.name}"

@@ -97,7 +97,9 @@ def start(session: Session, manifest: Manifest, specification: SweepSpecificatio
         experiment=manifest.name,
         seed=specification.seed,
     )
-    active = ActiveRun(session.store, run, manifest.folder, manifest.layout.source, environment, actor=session.actor)
+    active = ActiveRun(
+        session.store, run, manifest.folder, manifest.layout.source, environment, actor=session.actor, why=session.why
+    )
     with recorded(active, project_id=project_id):
         with session.change() as opened:
             stored.set_specification(opened, run.id, specification)
@@ -124,7 +126,7 @@ def resume(session: Session, run_id: str, *, trials: int | None = None) -> Sweep
     environment = training.environment_of(store, environments.get_environment(store, run.environment_digest))
     known = projects.find_project(store, run.project)
     folder = known.folder if known else manifest.folder
-    active = ActiveRun(store, run, folder, manifest.layout.source, environment, actor=session.actor)
+    active = ActiveRun(store, run, folder, manifest.layout.source, environment, actor=session.actor, why=session.why)
     with recorded(active, project_id="", is_resumed=True):
         with session.change() as opened:
             stored.set_specification(opened, run_id, specification)

@@ -24,7 +24,7 @@ from modelwright.runs.closures import Code
 from modelwright.runs.execution import Execution
 from modelwright.runs.pipelines import Pipeline
 from modelwright.runs.states import Progress, Rules
-from modelwright.store import claims, environments, projects, runs
+from modelwright.store import claims, environments, models, projects, reasons, runs
 from modelwright.store import gates as stored_gates
 from modelwright.store.database import Store
 
@@ -118,9 +118,12 @@ def train(
         manifest.layout.source,
         environment,
         actor=session.actor,
+        why=session.why,
         beside=origin.project,
     )
     gate = gate_of(manifest) if is_gated else None
+    if gate is None:
+        _check_skip(session, manifest, run)
     with recorded(active, project_id=project_id):
         verdict = perform(session, active, pipeline, gate=gate, rules=rules)
         if gate is None:
@@ -148,8 +151,12 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
     environment = environment_of(store, environments.get_environment(store, run.environment_digest))
     known = projects.find_project(store, run.project)
     assert known is not None  # noqa: S101 - the run's row refers to it
-    active = ActiveRun(store, run, known.folder, manifest.layout.source, environment, actor=session.actor)
+    active = ActiveRun(
+        store, run, known.folder, manifest.layout.source, environment, actor=session.actor, why=session.why
+    )
     gate = gate_of(manifest) if is_gated else None
+    if gate is None:
+        _check_skip(session, manifest, run)
     with recorded(active, project_id=known.id, is_resumed=True):
         verdict = perform(session, active, pipeline, gate=gate, rules=rules)
         if gate is None:
@@ -157,7 +164,7 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
     return Trained(runs.get_run(store, run_id), verdict)
 
 
-def cancel(session: Session, run_id: str, *, why: str) -> None:
+def cancel(session: Session, run_id: str) -> None:
     """End a running run with all its steps and wait until it has ended. A tracked script gets a Ctrl-C.
 
     Raises RunMissing, RunNotRunning, and Busy when its process does not heed it.
@@ -166,7 +173,7 @@ def cancel(session: Session, run_id: str, *, why: str) -> None:
     run = runs.get_run(store, run_id)
     if run.status is not Status.RUNNING:
         raise RunNotRunning(run=run_id, status=run.status)
-    request_cancel(store, run_id, reason=why or f"{session.actor} cancelled it")
+    request_cancel(store, run_id, reason=session.why or f"{session.actor} cancelled it")
     process = claims.holder(store, run_id)
     if run.kind is Kind.SCRIPT and process is not None:
         with contextlib.suppress(ProcessLookupError):
@@ -198,8 +205,10 @@ def register(
     RunMissing, RunNotRegistrable, NameInvalid.
     """
     store = session.store
-    session = replace(session, why=session.why or _verdict_of(store, run_id))
     run = runs.get_run(store, run_id)
+    if not models.version_of_run(store, run_id):  # one that is registered already keeps its aliases as they are
+        reasons.require(store, "alias.moved", f"models/{model or run.project}@{gates.CHAMPION}", why=session.why)
+    session = replace(session, why=session.why or _verdict_of(store, run_id))
     proof = projects.latest_proof(store, project_digest=run.code_digest)
     return registry.register_run(
         store,
@@ -263,11 +272,20 @@ def _named_environments(store: Store, pipeline: Pipeline) -> dict[str, BuiltEnvi
     return {name: environment_of(store, environments.find_environment(store, name)) for name in named}
 
 
+def _check_skip(session: Session, manifest: Manifest, run: Run) -> None:
+    """Raise ReasonMissing when the workspace wants a reason for leaving the gate out, and there is none."""
+    if run.kind is Kind.PIPELINE:
+        reasons.require(session.store, "gate.skipped", f"runs/{run.id}", why=_why_skipped(session, manifest))
+
+
 def _skip_gate(session: Session, active: ActiveRun, manifest: Manifest) -> None:
     """Record why the gate was left out, unless the run is one of many that are compared otherwise."""
     if active.run.kind is Kind.PIPELINE:
-        has_none = "its project names no metric for the gate" if manifest.gate_metric is None else ""
-        gates.skip(active, model=active.run.project, why=session.why or has_none)
+        gates.skip(active, model=active.run.project, why=_why_skipped(session, manifest))
+
+
+def _why_skipped(session: Session, manifest: Manifest) -> str:
+    return session.why or ("its project names no metric for the gate" if manifest.gate_metric is None else "")
 
 
 def _verdict_of(store: Store, run_id: str) -> str:

@@ -1,8 +1,6 @@
 """Registers versions: bytes first, then every row, the alias, the audit record and the event in one transaction."""
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from modelwright import records
 from modelwright.errors import NameInvalid, RunNotRegistrable
@@ -10,7 +8,7 @@ from modelwright.models import packages
 from modelwright.models.gates import CHAMPION
 from modelwright.records import BuiltEnvironment, ModelVersion, Run, Status
 from modelwright.store import models
-from modelwright.store.changes import Change
+from modelwright.store.changes import Changing
 from modelwright.store.database import Store
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
@@ -35,7 +33,7 @@ def register_run(
     environment: BuiltEnvironment,
     proof_id: str | None,
     tags: dict[str, str],
-    changing: Callable[[], AbstractContextManager[Change]],
+    changing: Changing,
 ) -> ModelVersion:
     """Register what a succeeded run made as the next version of `model`, and let `champion` point at it.
 

@@ -31,7 +31,7 @@ from modelwright.notebooks import (
 from modelwright.notebooks.deciding import Decision
 from modelwright.notebooks.layouts import Layout, Style
 from modelwright.notebooks.proof import ProjectRun
-from modelwright.projects import folders, merging, naming, page, scaffold
+from modelwright.projects import folders, merging, naming, origins, page, scaffold
 from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import MANIFEST_FILE, PAGE_FILE, PARAMETERS_FILE, Manifest
@@ -41,6 +41,7 @@ from modelwright.records import (
     Goal,
     Notebook,
     NotebookRun,
+    Origin,
     Plan,
     Proof,
     Requirement,
@@ -348,6 +349,13 @@ def decisions(studied: Study) -> list[Decision]:
     """Return what became of every statement of the notebooks."""
     notebooks = [each for each in (studied.training, studied.scoring) if each]
     return [one for each in notebooks for one in deciding.decisions(each, studied.plan)]
+
+
+def origins_of(studied: Study, manifest: Manifest) -> list[Origin]:
+    """Return which cells each function of the project was made of."""
+    notebooks = [each for each in (studied.training, studied.scoring) if each]
+    modules = emitting.modules(studied.plan, manifest.layout)
+    return origins.origins(notebooks, studied.plan, modules, written=manifest.generated)
 
 
 def write_page(studied: Study, manifest: Manifest, *, proof: Proof | None, tests: str | None) -> None:

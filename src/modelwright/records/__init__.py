@@ -19,7 +19,19 @@ from modelwright.records.environments import (
 )
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
 from modelwright.records.gates import GateRules, Outcome, Verdict
-from modelwright.records.ids import new_id, now
+from modelwright.records.ids import moment_of, new_id, new_request_id, now
+from modelwright.records.lineage import (
+    Conversion,
+    Direction,
+    Edge,
+    Gap,
+    Key,
+    Lineage,
+    Node,
+    NodeKind,
+    Origin,
+    OriginCell,
+)
 from modelwright.records.models import DatasetLink, ModelVersion, PackageFile, VersionFilter
 from modelwright.records.notebooks import (
     Beside,
@@ -59,6 +71,7 @@ __all__ = [
     "Cell",
     "Comparison",
     "Condition",
+    "Conversion",
     "DataKind",
     "Dataset",
     "DatasetFile",
@@ -68,6 +81,8 @@ __all__ = [
     "DeployAnswer",
     "Deployment",
     "DeploymentStatus",
+    "Direction",
+    "Edge",
     "Endpoint",
     "EnvironmentDifference",
     "EnvironmentSource",
@@ -76,18 +91,25 @@ __all__ = [
     "FrontLimits",
     "FrontStatus",
     "Function",
+    "Gap",
     "GateRules",
     "GitState",
     "Goal",
+    "Key",
     "Kind",
+    "Lineage",
     "Lock",
     "LockSource",
     "Metric",
     "Missed",
     "ModelVersion",
+    "Node",
+    "NodeKind",
     "Notebook",
     "NotebookRun",
     "Order",
+    "Origin",
+    "OriginCell",
     "Outcome",
     "PackageFile",
     "Parameter",
@@ -131,6 +153,8 @@ __all__ = [
     "Wanted",
     "Wishes",
     "WorkerSpec",
+    "moment_of",
     "new_id",
+    "new_request_id",
     "now",
 ]

@@ -1,10 +1,14 @@
 """Ids that sort by time, and the time."""
 
 import os
+import re
 import time
 from datetime import UTC, datetime
+from uuid import UUID
 
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ULID = re.compile(rf"(?:[a-z]+_)?([0-7][{_BASE32}]{{9}})[{_BASE32}]{{16}}", re.ASCII)
+_UUID_7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 
 
 def new_id(prefix: str, *, milliseconds: int | None = None, randomness: bytes | None = None) -> str:
@@ -16,6 +20,33 @@ def new_id(prefix: str, *, milliseconds: int | None = None, randomness: bytes | 
     value = (stamp << 80) | int.from_bytes(randomness or os.urandom(10), "big")
     digits = "".join(_BASE32[(value >> shift) & 31] for shift in range(125, -1, -5))
     return f"{prefix}_{digits}"
+
+
+def new_request_id(*, milliseconds: int | None = None, randomness: bytes | None = None) -> str:
+    """Return a UUID that begins with its time, so that one request is found among millions by its id alone.
+
+    Source: version 7 of RFC 9562.
+    """
+    stamp = time.time_ns() // 1_000_000 if milliseconds is None else milliseconds
+    value = (stamp << 80) | int.from_bytes(randomness or os.urandom(10), "big")
+    value = value & ~(0xF << 76) & ~(0x3 << 62) | (7 << 76) | (2 << 62)
+    return str(UUID(int=value))
+
+
+def moment_of(identifier: str) -> datetime | None:
+    """Return the time that an id carries, to the millisecond; None for one that carries none."""
+    if found := _ULID.fullmatch(identifier):
+        milliseconds = 0
+        for digit in found[1]:
+            milliseconds = milliseconds * 32 + _BASE32.index(digit)
+    elif found := _UUID_7.fullmatch(identifier):
+        milliseconds = int(found[1] + found[2], 16)
+    else:
+        return None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError):  # somebody else's id, which only looks like one of ours
+        return None
 
 
 def now() -> datetime:

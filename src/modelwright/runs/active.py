@@ -11,7 +11,7 @@ from modelwright.projects.code import code_files, copy_code, link_others
 from modelwright.records import Artifact, BuiltEnvironment, Run, Status
 from modelwright.runs import snapshots
 from modelwright.store import claims, runs
-from modelwright.store.changes import change
+from modelwright.store.changes import Change, change
 from modelwright.store.database import Store
 
 # The parts of a run's folder that blobs and artifacts take the place of.
@@ -34,7 +34,12 @@ class ActiveRun:
     source: str
     environment: BuiltEnvironment
     actor: str
+    why: str = ""
     beside: Path | None = None
+
+    def change(self) -> contextlib.AbstractContextManager[Change]:
+        """Open a transaction in the run's name."""
+        return change(self.store, actor=self.actor, why=self.why)
 
     @property
     def folder(self) -> Path:
@@ -83,7 +88,7 @@ def recorded(active: ActiveRun, *, project_id: str, is_resumed: bool = False) ->
     """
     store, run, folder = active.store, active.run, active.folder
     with claims.claim(store, run.id):
-        with change(store, actor=active.actor) as opened:
+        with active.change() as opened:
             if is_resumed:
                 runs.resume_run(opened, run.id)
             else:
@@ -112,7 +117,7 @@ def recorded(active: ActiveRun, *, project_id: str, is_resumed: bool = False) ->
             reason = str(error)
             raise
         finally:
-            with change(store, actor=active.actor, why=reason) as opened:
+            with change(store, actor=active.actor, why=reason or active.why) as opened:
                 runs.finish_run(opened, run.id, status=status, reason=reason)
             discard_values(store, run.id)
 
@@ -159,5 +164,5 @@ def _keep(active: ActiveRun, files: dict[str, Path]) -> None:
         artifacts = [
             Artifact(path=name, digest=batch.add(path), size_bytes=path.stat().st_size) for name, path in files.items()
         ]
-        with change(active.store, actor=active.actor) as opened:
+        with active.change() as opened:
             runs.add_artifacts(opened, active.run.id, artifacts=artifacts)

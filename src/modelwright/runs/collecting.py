@@ -10,18 +10,18 @@ from modelwright.datasets import reading
 from modelwright.errors import ModelwrightError
 from modelwright.records import Artifact, DatasetVersion, Point
 from modelwright.store import datasets, runs
-from modelwright.store.changes import change
+from modelwright.store.changes import Changing
 from modelwright.store.database import Store
 
 
 class Records:
     """What the steps of one run have recorded, read as far as it was written, and kept with each `flush`."""
 
-    def __init__(self, store: Store, run_id: str, *, actor: str) -> None:
+    def __init__(self, store: Store, run_id: str, *, changing: Changing) -> None:
         """Take the run."""
         self._store = store
         self._run_id = run_id
-        self._actor = actor
+        self._changing = changing
         self._places: dict[Path, int] = {}
         self._waiting: list[dict[str, Any]] = []
         self._next_steps: dict[str, int] = {}
@@ -86,7 +86,7 @@ class Records:
             by_kind.setdefault(each["kind"], []).append(each)
         if not by_kind:
             return
-        with change(self._store, actor=self._actor) as opened:
+        with self._changing() as opened:
             runs.log_points(opened, self._run_id, list(map(_point, by_kind.get("metric", []))))
             runs.set_tags(opened, self._run_id, {each["name"]: each["value"] for each in by_kind.get("tag", [])})
             runs.add_parameters(

@@ -28,7 +28,6 @@ from modelwright.runs.states import OUTPUT_FOLDER, Progress, Rules, StepState, p
 from modelwright.runs.workers import Ended, Pool
 from modelwright.settings import variable
 from modelwright.store import datasets, digests, runs
-from modelwright.store.changes import change
 
 # How long a step's death, a request to cancel or a time limit may go unnoticed.
 _TICK_SECONDS = 0.05
@@ -66,7 +65,7 @@ class Execution:
         self._flushed_at = 0.0
         self._ended: list[StepRun] = []
         self._points: list[records.Point] = []
-        self._records = collecting.Records(active.store, active.run.id, actor=active.actor)
+        self._records = collecting.Records(active.store, active.run.id, changing=active.change)
 
     # --- the whole ---
 
@@ -200,7 +199,7 @@ class Execution:
         folder.mkdir(parents=True)
         self._records.forget(folder / "records.jsonl")
         state.files_before = _listing(self.active.outputs) if state.uses_outputs else {}
-        with change(self.active.store, actor=self.active.actor) as opened:
+        with self.active.change() as opened:
             runs.start_step(opened, self.active.run.id, name=state.step.name, position=state.position, key=state.key)
         self._on_step(Progress(state.step.name, Status.RUNNING))
         random = self.active.store.blobs.path(state.drew_from) if state.drew_from else None
@@ -363,7 +362,7 @@ class Execution:
         points, self._points = self._points, []
         if ended:
             self._records.flush()  # what steps told comes before what the pipeline returns
-            with change(self.active.store, actor=self.active.actor) as opened:
+            with self.active.change() as opened:
                 for each in ended:
                     runs.finish_step(opened, self.active.run.id, each)
                 runs.log_points(opened, self.active.run.id, points)
@@ -417,7 +416,7 @@ class Execution:
         }
         if sources:
             version = versions.pin(self.active.store, dataset, files=sources, actor=self.active.actor)
-            with change(self.active.store, actor=self.active.actor) as opened:
+            with self.active.change() as opened:
                 runs.link_dataset(opened, self.active.run.id, dataset=version, role="training data")
 
     def _inputs(self, state: StepState) -> dict[str, tuple[str, Path]]:

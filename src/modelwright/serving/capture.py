@@ -2,19 +2,26 @@
 
 A file is `<folder>/<YYYY-MM-DD>-<pid>.jsonl`: a header line that names format and version, then a record per line. A
 record is appended with one write(2) before its answer is sent, so kill -9 loses nothing that was answered.
+
+Records are appended as requests are answered, so a file is in the order of its answers: what was received when, plus
+how long it took.
 """
 
 import base64
 import json
+import mmap
 import os
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from modelwright.errors import CaptureDamaged, CaptureNotWritten
-from modelwright.records import CaptureRecord
+from modelwright.records import CaptureRecord, moment_of
 
 _FORMAT = {"format": "modelwright-capture", "version": 1}
+# The clock may be set while requests are answered; a request is looked for this long before and after its id's time.
+_SLACK = timedelta(seconds=2)
 
 
 class Writer:
@@ -90,6 +97,89 @@ def read(folder: Path) -> Iterator[CaptureRecord]:
                     _check_header(file, line)
                 else:
                     yield _parse(file, number, line)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A captured request: the endpoint that answered it, the file that its record is in, the record."""
+
+    endpoint: str
+    file: Path
+    record: CaptureRecord
+
+
+def find(
+    folder: Path,
+    request_id: str,
+    *,
+    longest_seconds: float,
+    on_file: Callable[[int, int], None] = lambda _done, _all: None,
+) -> list[Found]:
+    """Return the captured requests of all endpoints below `folder` with this id, oldest first.
+
+    An id of ours carries its time, so that its record is among those that were answered between then and
+    `longest_seconds` later, which are found by halving files. Only for other ids, and when nothing is there, every
+    file is read, and `on_file` told how many bytes of how many were. A client may give one id to many requests.
+    Raises CaptureDamaged where what is looked at is no record.
+    """
+    needle = b'\n{"request_id":' + json.dumps(request_id).encode() + b","
+    moment = moment_of(request_id)
+    if moment is not None:
+        until = moment + timedelta(seconds=longest_seconds)
+        days = {f"{each:%Y-%m-%d}" for each in (moment - _SLACK, moment + _SLACK)}
+        files = [file for day in sorted(days) for file in folder.glob(f"*/{day}-*.jsonl")]
+        found = [one for file in files for one in _search(file, needle, since=moment - _SLACK, until=until + _SLACK)]
+        if found:
+            return sorted(found, key=lambda each: each.record.received_at)
+    sizes = {file: file.stat().st_size for file in sorted(folder.glob("*/*.jsonl"))}
+    found, done, whole = [], 0, sum(sizes.values())
+    for file, size in sizes.items():
+        found += _search(file, needle)
+        done += size
+        on_file(done, whole)
+    return sorted(found, key=lambda each: each.record.received_at)
+
+
+def _search(
+    file: Path, needle: bytes, *, since: datetime | None = None, until: datetime | None = None
+) -> Iterator[Found]:
+    """Give the records of a file that begin with `needle`, of those that were answered in a time or of all."""
+    with file.open("rb") as opened:
+        header = opened.readline()
+        if not header.endswith(b"\n"):
+            return
+        _check_header(file, header)
+        with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as lines:
+            first = len(header) - 1  # the newline before the first record
+            start = _place(file, lines, first, since) if since else first
+            end = _place(file, lines, first, until) if until else len(lines)
+            while (start := lines.find(needle, start, end)) != -1:
+                if lines.find(b"\n", start + 1) == -1:  # its process died while it wrote it
+                    return
+                yield Found(file.parent.name, file, _record_after(file, lines, start))
+                start += 1
+
+
+def _place(file: Path, lines: mmap.mmap, first: int, moment: datetime) -> int:
+    """Return the newline before the first record that was answered at `moment` or later, else the last newline."""
+    low, high = first, lines.rfind(b"\n")
+    while low < high:
+        middle = lines.rfind(b"\n", low, (low + high) // 2 + 1)
+        record = _record_after(file, lines, middle)
+        if record.received_at + timedelta(milliseconds=record.duration_ms) < moment:
+            low = lines.find(b"\n", middle + 1)
+        else:
+            high = middle
+    return low
+
+
+def _record_after(file: Path, lines: mmap.mmap, newline: int) -> CaptureRecord:
+    """Return the record of the line that follows a newline."""
+    line = lines[newline + 1 : lines.find(b"\n", newline + 1)]
+    try:
+        return _parse(file, 0, line)
+    except CaptureDamaged:
+        return _parse(file, lines[: newline + 1].count(b"\n") + 1, line)
 
 
 def _order(file: Path) -> tuple[str, int, str]:

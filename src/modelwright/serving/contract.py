@@ -13,11 +13,10 @@ from datetime import datetime
 from functools import lru_cache
 from time import perf_counter
 from urllib.parse import parse_qsl
-from uuid import uuid4
 
 from modelwright import __version__
 from modelwright.errors import CaptureNotWritten
-from modelwright.records import CaptureRecord, now
+from modelwright.records import CaptureRecord, new_request_id, now
 from modelwright.serving.capture import Writer, body_as_text
 from modelwright.serving.connections import Answer, Request, error_answer
 from modelwright.serving.versions import Outcome, Scored, Version
@@ -175,7 +174,7 @@ class Scoring:
 
 def _identify(headers: Mapping[str, str]) -> tuple[_Ids, Answer | None]:
     """Return the request's ids, and a refusal when one of them is too long to be echoed and logged."""
-    request = headers.get("x-request-id") or str(uuid4())
+    request = headers.get("x-request-id") or new_request_id()
     if len(request) > _MAX_ID_LENGTH:
         text = f"x-request-id must not exceed {_MAX_ID_LENGTH} characters"
         return _Ids("", "", ""), error_answer(431, text)

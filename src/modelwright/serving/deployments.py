@@ -21,7 +21,7 @@ from modelwright.records import (
 from modelwright.serving import front
 from modelwright.serving.versions import agree
 from modelwright.settings import runtime_folder, scoring_timeout_ms
-from modelwright.store import claims, endpoints, environments, models
+from modelwright.store import claims, endpoints, environments, models, reasons
 from modelwright.store.changes import change
 from modelwright.store.database import Store
 
@@ -30,7 +30,7 @@ LOOPBACK = "127.0.0.1"
 
 @contextlib.contextmanager
 def deploying(
-    store: Store, version: ModelVersion, *, endpoint: str, port: int | None, actor: str
+    store: Store, version: ModelVersion, *, endpoint: str, port: int | None, actor: str, why: str = ""
 ) -> Iterator[Deployment]:
     """Let `version` take the endpoint's requests; inside the block it is on trial, at its end it is `healthy`.
 
@@ -40,13 +40,13 @@ def deploying(
     """
     package = packages.restore(store, version)
     with contextlib.ExitStack() as held:
-        with change(store, actor=actor) as opened:
+        with change(store, actor=actor, why=why) as opened:
             place = endpoints.ensure_endpoint(opened, endpoint, host=LOOPBACK)
             deployment = endpoints.add_deployment(opened, place, version=version)
             # Before anybody can see it: a deployment that starts and is not claimed counts as killed.
             held.enter_context(claims.claim(store, deployment.id))
         try:
-            _ensure_front(store, place, port=port, actor=actor)
+            _ensure_front(store, place, port=port, actor=actor, why=why)
             front.deploy(
                 endpoint, runtime_folder=runtime_folder(store.folder), worker=_worker(store, version, package=package)
             )
@@ -58,7 +58,7 @@ def deploying(
             _serve_what_is_healthy(store, endpoint)
             raise
         before = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
-        with change(store, actor=actor) as opened:
+        with change(store, actor=actor, why=why) as opened:
             for each in before:
                 endpoints.set_deployment_status(opened, each, status=DeploymentStatus.REPLACED)
             endpoints.set_deployment_status(opened, deployment, status=DeploymentStatus.HEALTHY)
@@ -105,45 +105,58 @@ def check_port(store: Store, endpoint: str, *, port: int | None) -> None:
 
 
 def status(store: Store, endpoint: str) -> FrontStatus | None:
-    """Return what the endpoint's front says of itself; None when it is not running."""
+    """Return what the endpoint's front says of itself; None when it is not running, or may have been then."""
+    if store.moment:
+        return None
     return front.status(endpoint, runtime_folder=runtime_folder(store.folder))
 
 
-def stop(store: Store, endpoint: str, *, actor: str) -> None:
+def stop(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
     """Stop an endpoint: requests in flight are answered, then its processes end. Raises EndpointMissing."""
     place = endpoints.get_endpoint(store, endpoint)
+    if endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY):
+        reasons.require(store, "deployment.stopped", f"endpoints/{endpoint}", why=why)
     front.stop(place.name, runtime_folder=runtime_folder(store.folder))
-    with change(store, actor=actor) as opened:
+    with change(store, actor=actor, why=why) as opened:
         for each in endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY):
             endpoints.set_deployment_status(opened, each, status=DeploymentStatus.STOPPED)
 
 
-def delete(store: Store, endpoint: str, *, actor: str) -> None:
+def delete(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
     """Delete a stopped endpoint. Raises EndpointMissing, EndpointRunning."""
     place = endpoints.get_endpoint(store, endpoint)
     if status(store, endpoint):
         raise EndpointRunning(endpoint=endpoint)
-    with change(store, actor=actor) as opened:
+    with change(store, actor=actor, why=why) as opened:
         endpoints.delete_endpoint(opened, place)
 
 
-def up(store: Store, *, actor: str) -> list[Endpoint]:
+def up(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:
     """Start every endpoint that has a healthy deployment and is not running; return those that were started."""
     started = []
     for place in endpoints.list_endpoints(store):
         healthy = endpoints.list_deployments(store, endpoint=place.name, status=DeploymentStatus.HEALTHY)
         if not healthy or status(store, place.name):
             continue
-        _ensure_front(store, place, port=place.port, actor=actor)
+        _ensure_front(store, place, port=place.port, actor=actor, why=why)
         _serve_what_is_healthy(store, place.name)
+        with change(store, actor=actor, why=why) as opened:
+            endpoints.note_running(opened, place, is_running=True)
         started.append(endpoints.get_endpoint(store, place.name))
     return started
 
 
-def down(store: Store) -> list[Endpoint]:
+def down(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:
     """Stop the processes of every endpoint; `up` brings back what was serving. Return those that were running."""
-    folder = runtime_folder(store.folder)
-    return [place for place in endpoints.list_endpoints(store) if front.stop(place.name, runtime_folder=folder)]
+    stopped = []
+    for place in endpoints.list_endpoints(store):
+        if status(store, place.name):
+            reasons.require(store, "endpoint.down", f"endpoints/{place.name}", why=why)
+        if front.stop(place.name, runtime_folder=runtime_folder(store.folder)):
+            stopped.append(place)
+            with change(store, actor=actor, why=why) as opened:
+                endpoints.note_running(opened, place, is_running=False)
+    return stopped
 
 
 def reconcile(store: Store, *, actor: str) -> list[Deployment]:
@@ -171,7 +184,7 @@ def capture_folder(store: Store) -> Path:
     return store.folder / "capture"
 
 
-def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str) -> None:
+def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str, why: str) -> None:
     folder = runtime_folder(store.folder)
     running = front.status(place.name, runtime_folder=folder)
     if running and port in {None, running.port}:
@@ -190,7 +203,7 @@ def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str
         timeout_ms=scoring_timeout_ms(),
     )
     if started.port != place.port:
-        with change(store, actor=actor) as opened:
+        with change(store, actor=actor, why=why) as opened:
             endpoints.set_port(opened, place, port=started.port)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright import records
-from modelwright.store import chain, schema
+from modelwright.store import chain, reasons, schema, undoing
 from modelwright.store.database import Store
 
 _LAST = "SELECT sequence, digest FROM audit_records ORDER BY sequence DESC LIMIT 1"
@@ -32,12 +33,14 @@ class Change:
     why: str
     at: datetime
     _unrecorded: int = field(default=0)
+    _undo: dict[str, undoing.Rows] = field(default_factory=dict)
     _last: tuple[int, str] | None = field(default=None)
 
     def insert(self, table: sa.Table, *rows: Mapping[str, object]) -> None:
         """Add `rows`."""
         self.append(table, rows)
         self._unrecorded += bool(rows)
+        self._rows_of(table).added(undoing.keys(table, rows, self.connection.dialect))
 
     def append(self, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
         """Add what a recorded thing gathers while it lives, such as a run's metrics: its own records speak for it."""
@@ -49,16 +52,22 @@ class Change:
     def update(self, table: sa.Table, where: sa.ColumnElement[bool], **values: object) -> int:
         """Change the rows that `where` picks; return how many."""
         self._unrecorded += 1
+        self._rows_of(table).lost(undoing.rows(table, where, self.connection))
         return self.connection.execute(table.update().where(where).values(**values)).rowcount
 
     def delete(self, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
         """Delete the rows that `where` picks; return how many."""
         self._unrecorded += 1
+        self._rows_of(table).lost(undoing.rows(table, where, self.connection))
         return self.connection.execute(table.delete().where(where)).rowcount
 
     def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         """Return what `query` finds inside this transaction, its own writes included."""
         return self.connection.execute(query).all()
+
+    def before(self, table: sa.Table, *key: object) -> Mapping[str, Any] | None:
+        """Return, as the database keeps it, what a row was before the writes that are not recorded yet changed it."""
+        return self._rows_of(table).before(key)
 
     def record(
         self,
@@ -68,7 +77,12 @@ class Change:
         before: Mapping[str, object] | None = None,
         after: Mapping[str, object] | None = None,
     ) -> None:
-        """Say what the writes so far mean: `action` is a past fact, such as `model.registered` of `models/churn:3`."""
+        """Say what the writes so far mean: `action` is a past fact, such as `model.registered` of `models/churn:3`.
+
+        Raises ReasonMissing when the workspace wants a reason for that and there is none.
+        """
+        if not self.why.strip():
+            reasons.check(self.connection, action, subject)
         sequence, previous = self._last or self._last_record()
         said = chain.Written(
             sequence + 1,
@@ -77,14 +91,19 @@ class Change:
             action,
             subject,
             self.why,
-            json.dumps(before),
-            json.dumps(after),
+            _text(before),
+            _text(after),
+            json.dumps({name: rows.plain() for name, rows in self._undo.items() if rows}),
         )
         self._last = (said.sequence, chain.digest_after(previous, said))
         self.connection.exec_driver_sql(_RECORD, (*said, self._last[1]))
         event = {"id": records.new_id("event"), "type": action, "subject": subject, "at": self.at}
         self.append(schema.events, [event | {"data": after or {}}])
         self._unrecorded = 0
+        self._undo = {}
+
+    def _rows_of(self, table: sa.Table) -> undoing.Rows:
+        return self._undo.setdefault(table.name, undoing.Rows(len(table.primary_key)))
 
     def _last_record(self) -> tuple[int, str]:
         """Return the sequence number and digest of the last audit record; nobody else writes one meanwhile."""
@@ -95,6 +114,22 @@ class Change:
         """Refuse to commit writes that no `record` explains."""
         if self._unrecorded:
             raise UnrecordedChange
+
+
+def _text(facts: Mapping[str, object] | None) -> str:
+    """Return `facts` as JSON that every reader understands: a number that is none, such as NaN, as its name."""
+    try:
+        return json.dumps(facts, allow_nan=False)
+    except ValueError:
+        return json.dumps(_named(facts))
+
+
+def _named(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _named(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @lru_cache(maxsize=1024)
@@ -108,6 +143,10 @@ def inserting(
     compiled = table.insert().compile(dialect=dialect, column_keys=list(columns))
     order = compiled.positiontup or []
     return str(compiled), [(name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in order]
+
+
+# Opens a transaction in somebody's name and for somebody's reason.
+Changing = Callable[[], contextlib.AbstractContextManager[Change]]
 
 
 @contextlib.contextmanager

@@ -2,7 +2,10 @@
 
 import os
 import sqlite3
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +15,25 @@ from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceToo
 from modelwright.store.blobs import Blobs
 
 SCHEMA_VERSION = "0003"
+DATABASE = "modelwright.db"
 
 # Long enough for a burst of writers on a slow disk; a lock that lasts longer is a fault to report.
-_BUSY_TIMEOUT_MILLISECONDS = 30_000
+_BUSY_TIMEOUT_MILLISECONDS = 60_000
+_LOOK_SECONDS = 0.003
 
 
 @dataclass(frozen=True)
 class Store:
-    """An open workspace. Reads go through `reader`, which cannot write; `changes` alone uses `writer`."""
+    """An open workspace. Reads go through `reader`, which cannot write; `changes` alone uses `writer`.
+
+    One with a `moment` shows how things stood then.
+    """
 
     folder: Path
     reader: sa.Engine
     writer: sa.Engine
     blobs: Blobs
+    moment: datetime | None = None
 
     def close(self) -> None:
         """Close every connection."""
@@ -43,9 +52,9 @@ def open_store(folder: Path) -> Store:
             (folder / ".gitignore").write_text("*\n")
     except OSError as error:
         raise FolderNotWritable(folder=folder, reason=error.strerror, option="--workspace") from error
-    database = folder / "modelwright.db"
-    writer = _engine(database, begin="BEGIN IMMEDIATE")
-    reader = _engine(database, begin="BEGIN", pragmas=("query_only=ON",))
+    database = folder / DATABASE
+    writer = _engine(database, begin=begin_writing, pragma="busy_timeout=0")
+    reader = _engine(database, begin=lambda connection: connection.execute("BEGIN"), pragma="query_only=ON")
     try:
         _bring_up_to_date(folder, writer)
     except sa.exc.OperationalError as error:
@@ -57,24 +66,47 @@ def open_store(folder: Path) -> Store:
     return Store(folder, reader, writer, Blobs(folder / "blobs"))
 
 
-def _engine(database: Path, *, begin: str, pragmas: tuple[str, ...] = ()) -> sa.Engine:
+def begin_writing(connection: sqlite3.Connection) -> None:
+    """Begin a transaction that holds the database's write lock, as soon as that is free.
+
+    SQLite itself would look for it ever more seldom, and so never let the one have it who has waited longest. Here all
+    who wait have the same chance.
+    """
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def _engine(database: Path, *, begin: Callable[[sqlite3.Connection], object], pragma: str) -> sa.Engine:
     engine = sa.create_engine(f"sqlite:///{database}", poolclass=sa.pool.QueuePool)
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own transaction handling would begin too late
-        for pragma in (
+        for each in (
             f"busy_timeout={_BUSY_TIMEOUT_MILLISECONDS}",
             "journal_mode=WAL",
             "synchronous=FULL",  # a reported registration must survive a power cut
             "foreign_keys=ON",
-            *pragmas,
+            pragma,
         ):
-            connection.execute(f"PRAGMA {pragma}")
+            connection.execute(f"PRAGMA {each}")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+        driver: Any = connection.connection.driver_connection
+        try:
+            begin(driver)
+        except sqlite3.Error:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # which says in SQLAlchemy's words what is wrong
+            raise
 
     return engine
 

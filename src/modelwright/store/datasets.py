@@ -1,5 +1,6 @@
 """Datasets and their versions, numbered by content."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -144,7 +145,14 @@ def save_profile(change: Change, version: DatasetVersion, profile: Mapping[str, 
     """Keep the profile of a version."""
     table = schema.dataset_versions
     change.update(table, table.c.id == version.id, profile=dict(profile))
-    change.record("dataset.profiled", f"datasets/{version.reference}", after={"format": profile.get("format")})
+    was = change.before(table, version.id)
+    known = json.loads(was["profile"] or "null") if was else None
+    change.record(
+        "dataset.profiled",
+        f"datasets/{version.reference}",
+        before={"format": known.get("format")} if known else None,
+        after={"format": profile.get("format")},
+    )
 
 
 def saved_profile(store: Store, version: DatasetVersion) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ def ensure_endpoint(change: Change, name: str, *, host: str) -> Endpoint:
     change.insert(
         table, {"id": endpoint.id, "name": name, "host": host, "port": None, "created_at": endpoint.created_at}
     )
-    change.record("endpoint.created", f"endpoints/{name}", after={"host": host})
+    change.record("endpoint.created", f"endpoints/{name}", after={"host": host, "port": None})
     return endpoint
 
 
@@ -56,7 +56,8 @@ def add_deployment(change: Change, endpoint: Endpoint, *, version: ModelVersion)
             "created_at": deployment.created_at,
         },
     )
-    change.record("deployment.started", f"endpoints/{endpoint.name}", after={"version": version.reference})
+    after = {"deployment": deployment.id, "version": version.reference, "status": deployment.status}
+    change.record("deployment.started", f"endpoints/{endpoint.name}", after=after)
     return deployment
 
 
@@ -77,8 +78,18 @@ def set_deployment_status(
         f"deployment.{status}",
         f"endpoints/{deployment.endpoint}",
         before={"status": deployment.status},
-        after={"version": deployment.version, "status": status, "reason": reason},
+        after={"deployment": deployment.id, "version": deployment.version, "status": status, "reason": reason},
     )
+
+
+def note_running(change: Change, endpoint: Endpoint, *, is_running: bool) -> None:
+    """Record that an endpoint's processes were started or ended; what is deployed to it stays so."""
+    subject = f"endpoints/{endpoint.name}"
+    before, after = {"is_running": not is_running}, {"is_running": is_running}
+    if is_running:
+        change.record("endpoint.up", subject, before=before, after=after)
+    else:
+        change.record("endpoint.down", subject, before=before, after=after)
 
 
 def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
@@ -141,6 +152,19 @@ def list_deployments(
         )
         for row in rows
     ]
+
+
+def served(store: Store) -> dict[str, str]:
+    """Return what each endpoint serves by the record: the version of its healthy deployment, unless it is down."""
+    table = schema.audit_records
+    of_endpoints = (table.c.subject > "endpoints/") & (table.c.subject < "endpoints0")  # a range, as 0 comes after /
+    running = table.c.action.in_(["endpoint.down", "endpoint.up", "deployment.healthy"])
+    newest = sa.select(sa.func.max(table.c.sequence)).where(of_endpoints, running).group_by(table.c.subject)
+    down = sa.select(table.c.subject).where(table.c.sequence.in_(newest), table.c.action == "endpoint.down")
+    with store.reader.connect() as connection:
+        is_down = set(connection.execute(down).scalars())
+    healthy = list_deployments(store, status=DeploymentStatus.HEALTHY)
+    return {each.endpoint: each.version for each in healthy if f"endpoints/{each.endpoint}" not in is_down}
 
 
 def _to_endpoint(row: sa.Row[Any]) -> Endpoint:

@@ -298,7 +298,7 @@ def _version(row: tuple[Any, ...], parts: Sequence[tuple[Any, ...]]) -> ModelVer
         metrics={name: math.nan if value is None else value for name, value, *_ in of("metric")},
         tags={name: value for name, value, *_ in of("tag")},
         properties={name: value for name, value, *_ in of("property")},
-        aliases=tuple(alias for alias, *_ in of("alias")),
+        aliases=tuple(sorted(alias for alias, *_ in of("alias"))),
         datasets=tuple(DatasetLink(role, f"{name}:{version}") for role, name, version, _ in of("dataset")),
     )
 

@@ -72,15 +72,17 @@ def ensure_version(
 def set_enabled(change: Change, name: str, *, version: int | None, is_enabled: bool) -> None:
     """Let a pipeline, or one of its versions, run or not."""
     pipelines, table = schema.pipelines, schema.pipeline_versions
-    if version is None:
-        change.update(pipelines, pipelines.c.name == name, is_enabled=is_enabled)
-    else:
-        change.update(table, (table.c.pipeline == name) & (table.c.version == version), is_enabled=is_enabled)
+    switched, where = pipelines, pipelines.c.name == name
+    if version is not None:
+        switched, where = table, (table.c.pipeline == name) & (table.c.version == version)
+    ((was_enabled,),) = change.rows(sa.select(switched.c.is_enabled).where(where))
+    change.update(switched, where, is_enabled=is_enabled)
     subject = f"pipelines/{name}" if version is None else f"pipelines/{name}:{version}"
+    before, after = {"is_enabled": was_enabled}, {"is_enabled": is_enabled}
     if is_enabled:
-        change.record("pipeline.enabled", subject)
+        change.record("pipeline.enabled", subject, before=before, after=after)
     else:
-        change.record("pipeline.disabled", subject)
+        change.record("pipeline.disabled", subject, before=before, after=after)
 
 
 def find_version(store: Store, reference: str) -> PipelineVersion:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 
 from modelwright.store import schema
 from modelwright.store.changes import inserting
-from modelwright.store.database import Store
+from modelwright.store.database import Store, begin_writing
 
 # Run, name, step, value and the time in seconds since 1970.
 Logged = tuple[str, str, int, float, float]
@@ -36,7 +36,7 @@ class PointLog:
     def write(self, points: Sequence[Logged]) -> None:
         """Add `points`, all or none. When it returns they survive a power cut."""
         execute = self._driver.execute
-        execute("BEGIN IMMEDIATE")
+        begin_writing(self._driver)
         try:
             if len(points) == 1:
                 run_id, name, step, value, at = points[0]

@@ -1,16 +1,34 @@
 """Projects, their conversions and proofs."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from modelwright import records
-from modelwright.records import Comparison, Finding, Project, Proof, Removal
+from modelwright.records import Comparison, Conversion, Finding, Origin, OriginCell, Project, Proof, Removal
 from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.loading import rows
+
+_CONVERSIONS = (
+    "SELECT id, training_notebook, training_digest, scoring_notebook, scoring_digest, functions FROM conversions "
+    "WHERE project_id = ? AND created_at <= ? ORDER BY id DESC"
+)
+_OF_NOTEBOOK = (
+    "SELECT id, training_notebook, training_digest, scoring_notebook, scoring_digest, functions, project_id "
+    "FROM conversions WHERE training_notebook = ?1 OR scoring_notebook = ?1 ORDER BY id DESC"
+)
+# One run of each state of a project's code.
+_STATES = "SELECT MIN(id) FROM runs WHERE project_id = ? AND code_digest IS NOT NULL GROUP BY code_digest"
+# Of a project's run the code is among its artifacts, that of other runs is kept once for all that share it.
+_CODE = (
+    "SELECT substr(path, 6), digest FROM run_artifacts WHERE run_id = ? AND path >= 'code/' AND path < 'code0'",
+    "SELECT path, digest FROM code_files WHERE code_digest = (SELECT code_digest FROM runs WHERE id = ?)",
+)
 
 
 def ensure_project(change: Change, name: str, *, folder: Path) -> str:
@@ -38,8 +56,9 @@ def add_conversion(
     scoring: tuple[Path, str] | None,
     removals: Sequence[Removal],
     findings: Sequence[Finding],
+    functions: Sequence[Origin] = (),
 ) -> None:
-    """Record a conversion of the notebooks, each given as its path and digest."""
+    """Record a conversion of the notebooks, each given as its path and digest, and what its functions were made of."""
     training_notebook, training_digest = training
     scoring_notebook, scoring_digest = scoring or (None, None)
     change.insert(
@@ -53,6 +72,7 @@ def add_conversion(
             "scoring_digest": scoring_digest,
             "removals": [asdict(each) for each in removals],
             "findings": [asdict(each) for each in findings],
+            "functions": [asdict(each) for each in functions],
             "created_at": change.at,
         },
     )
@@ -88,6 +108,35 @@ def find_project(store: Store, name: str) -> Project | None:
     return Project(id=row.id, name=row.name, folder=Path(row.folder), created_at=row.created_at)
 
 
+def list_conversions(store: Store, project_id: str, *, until: str) -> Iterator[Conversion]:
+    """Give the conversions of a project up to a time, as ISO 8601, newest first."""
+    with store.reader.connect() as connection:
+        found = rows(connection, _CONVERSIONS, (project_id, until))
+    return map(_conversion, found)
+
+
+def conversions_of(store: Store, notebook: Path) -> list[tuple[str, Conversion]]:
+    """Return the conversions of the notebook at this path, newest first, each with its project's id."""
+    with store.reader.connect() as connection:
+        found = rows(connection, _OF_NOTEBOOK, (str(notebook),))
+    return [(row[6], _conversion(row)) for row in found]
+
+
+def runs_by_code(store: Store, project_id: str) -> list[str]:
+    """Return the id of the first run of each state of a project's code."""
+    with store.reader.connect() as connection:
+        return [row[0] for row in rows(connection, _STATES, (project_id,))]
+
+
+def code_of(store: Store, run_id: str) -> dict[str, str]:
+    """Return the digests of the files that a run was started with, by their paths in its code; empty when none."""
+    with store.reader.connect() as connection:
+        for statement in _CODE:
+            if found := rows(connection, statement, (run_id,)):
+                return dict(found)
+    return {}
+
+
 def latest_proof(store: Store, *, project_digest: str) -> Proof | None:
     """Return the newest proof of exactly this code, equal or not."""
     table = schema.proofs
@@ -105,3 +154,13 @@ def latest_proof(store: Store, *, project_digest: str) -> Proof | None:
         python_version=row.python_version,
         created_at=row.created_at,
     )
+
+
+def _conversion(row: Sequence[str]) -> Conversion:
+    functions = tuple(
+        Origin(
+            **{**each, "cells": tuple(OriginCell(**{**cell, "lines": tuple(cell["lines"])}) for cell in each["cells"])}
+        )
+        for each in json.loads(row[5])
+    )
+    return Conversion(row[0], (row[1], row[2]), (row[3], row[4]) if row[3] else None, functions)

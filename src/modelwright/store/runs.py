@@ -99,7 +99,13 @@ def start_step(change: Change, run_id: str, *, name: str, position: int, key: st
     begun = {"status": Status.RUNNING, "reason": "", "key": key, "started_at": change.at, "finished_at": None}
     if not change.update(table, is_this, **begun):
         change.insert(table, {"run_id": run_id, "name": name, "position": position, "outputs": {}} | begun)
-    change.record("step.started", f"runs/{run_id}/steps/{name}")
+    was = change.before(table, run_id, name)
+    change.record(
+        "step.started",
+        f"runs/{run_id}/steps/{name}",
+        before={"status": was["status"], "reason": was["reason"]} if was else None,
+        after={"status": Status.RUNNING, "position": position, "key": key},
+    )
 
 
 def finish_step(change: Change, run_id: str, step: StepRun) -> None:
@@ -119,7 +125,13 @@ def finish_step(change: Change, run_id: str, step: StepRun) -> None:
         begun = {"run_id": run_id, "name": step.name, "position": step.position, "started_at": step.started_at}
         change.insert(table, begun | ended)
     done = "reused" if step.reused_from else str(step.status)
-    change.record(f"step.{done}", f"runs/{run_id}/steps/{step.name}", after={"reason": step.reason})
+    was = change.before(table, run_id, step.name)
+    change.record(
+        f"step.{done}",
+        f"runs/{run_id}/steps/{step.name}",
+        before={"status": was["status"]} if was else None,
+        after={"status": step.status, "reason": step.reason},
+    )
 
 
 def add_steps(change: Change, run_id: str, steps: Sequence[StepRun]) -> None:
@@ -201,7 +213,8 @@ def set_tags(change: Change, run_id: str, tags: Mapping[str, str]) -> None:
         return
     change.delete(table, (table.c.run_id == run_id) & table.c.name.in_(list(tags)))
     change.insert(table, *({"run_id": run_id, "name": name, "value": value} for name, value in tags.items()))
-    change.record("run.tagged", f"runs/{run_id}", after=dict(tags))
+    known = {name: was["value"] for name in tags if (was := change.before(table, run_id, name))}
+    change.record("run.tagged", f"runs/{run_id}", before=known or None, after=dict(tags))
 
 
 def add_parameters(change: Change, run_id: str, parameters: Mapping[str, object]) -> None:
@@ -217,7 +230,8 @@ def add_parameters(change: Change, run_id: str, parameters: Mapping[str, object]
 def set_note(change: Change, run_id: str, note: str) -> None:
     """Write the run's note over the one that it has."""
     change.update(schema.runs, schema.runs.c.id == run_id, note=note)
-    change.record("run.noted", f"runs/{run_id}", after={"note": note})
+    was = change.before(schema.runs, run_id)
+    change.record("run.noted", f"runs/{run_id}", before={"note": was["note"]} if was else None, after={"note": note})
 
 
 def add_artifacts(change: Change, run_id: str, *, artifacts: Sequence[Artifact]) -> None:
@@ -233,7 +247,13 @@ def add_artifacts(change: Change, run_id: str, *, artifacts: Sequence[Artifact])
             for each in artifacts
         ),
     )
-    change.record("run.artifacts_kept", f"runs/{run_id}", after={"paths": [each.path for each in artifacts]})
+    replaced = {each.path: was["digest"] for each in artifacts if (was := change.before(table, run_id, each.path))}
+    change.record(
+        "run.artifacts_kept",
+        f"runs/{run_id}",
+        before={"digests": replaced} if replaced else None,
+        after={"paths": [each.path for each in artifacts]},
+    )
 
 
 def link_dataset(change: Change, run_id: str, *, dataset: DatasetVersion, role: str) -> None:
@@ -250,7 +270,12 @@ def resume_run(change: Change, run_id: str) -> None:
     table = schema.runs
     (before,) = change.rows(sa.select(table.c.status, table.c.reason).where(table.c.id == run_id))
     change.update(table, table.c.id == run_id, status=Status.RUNNING, reason="", finished_at=None)
-    change.record("run.resumed", f"runs/{run_id}", before={"status": before.status, "reason": before.reason})
+    change.record(
+        "run.resumed",
+        f"runs/{run_id}",
+        before={"status": before.status, "reason": before.reason},
+        after={"status": Status.RUNNING, "reason": ""},
+    )
 
 
 def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> None:
@@ -263,8 +288,12 @@ def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> N
         finished_at=change.at,
     )
     change.update(schema.runs, schema.runs.c.id == run_id, status=status, reason=reason, finished_at=change.at)
+    was = change.before(schema.runs, run_id)
     change.record(
-        f"run.{status}", f"runs/{run_id}", before={"status": Status.RUNNING}, after={"status": status, "reason": reason}
+        f"run.{status}",
+        f"runs/{run_id}",
+        before={"status": was["status"]} if was else None,
+        after={"status": status, "reason": reason},
     )
 
 

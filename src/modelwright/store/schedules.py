@@ -33,11 +33,14 @@ def set_enabled(
 ) -> None:
     """Let the schedule be due or not, from what its trigger knows now."""
     table = schema.schedules
+    (was,) = change.rows(sa.select(table.c.is_enabled, table.c.next_at).where(table.c.name == name))
     change.update(table, table.c.name == name, is_enabled=is_enabled, next_at=next_at, state=dict(state))
+    before = {"is_enabled": was.is_enabled, "next_at": _text(was.next_at)}
+    after = {"is_enabled": is_enabled, "next_at": _text(next_at)}
     if is_enabled:
-        change.record("schedule.enabled", f"schedules/{name}")
+        change.record("schedule.enabled", f"schedules/{name}", before=before, after=after)
     else:
-        change.record("schedule.disabled", f"schedules/{name}")
+        change.record("schedule.disabled", f"schedules/{name}", before=before, after=after)
 
 
 def remove_schedule(change: Change, schedule: Schedule) -> None:
@@ -67,7 +70,12 @@ def take_tick(
         return False
     change.update(table, table.c.name == known.name, next_at=next_at, state=dict(state))
     change.insert(schema.schedule_ticks, asdict(tick))
-    change.record("schedule.ticked", f"schedules/{known.name}", after={"due_at": tick.due_at.isoformat(), **facts})
+    change.record(
+        "schedule.ticked",
+        f"schedules/{known.name}",
+        before={"next_at": _text(known.next_at)},
+        after={"due_at": tick.due_at.isoformat(), "next_at": _text(next_at), **facts},
+    )
     return True
 
 
@@ -77,7 +85,7 @@ def finish_tick(change: Change, tick: Tick) -> None:
     is_this = (table.c.schedule == tick.schedule) & (table.c.due_at == tick.due_at)
     change.update(table, is_this, run_id=tick.run_id, outcome=tick.outcome)
     after = {"due_at": tick.due_at.isoformat(), "run": tick.run_id, "outcome": tick.outcome}
-    change.record("schedule.tick_ended", f"schedules/{tick.schedule}", after=after)
+    change.record("schedule.tick_ended", f"schedules/{tick.schedule}", before={"outcome": RUNNING}, after=after)
 
 
 def note_state(change: Change, name: str, state: Mapping[str, Any]) -> None:
@@ -135,6 +143,10 @@ def newest_dataset_version(store: Store, dataset: str, *, schedule: str = "") ->
         return connection.execute(
             sa.select(newest.scalar_subquery()).where(datasets.c.name == dataset)
         ).scalar_one_or_none()
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
 def _told(schedule: Schedule) -> dict[str, object]:

@@ -45,9 +45,9 @@ conversions = sa.Table(
     metadata,
     column("id", primary_key=True),
     link("project_id", "projects.id", index=True),
-    column("training_notebook"),
+    column("training_notebook", index=True),
     column("training_digest"),
-    column("scoring_notebook", nullable=True),
+    column("scoring_notebook", nullable=True, index=True),
     column("scoring_digest", nullable=True),
     column("removals", sa.JSON),
     column("findings", sa.JSON),
@@ -146,7 +146,7 @@ pipeline_versions = sa.Table(
     column("version", sa.Integer),
     column("description"),
     link("project_id", "projects.id", index=True),
-    column("code_digest"),
+    column("code_digest", index=True),
     column("parameters", sa.JSON),
     link("environment_digest", "environments.digest", index=True),
     link("parent_id", "pipeline_versions.id", nullable=True, index=True),
@@ -469,7 +469,8 @@ settings = sa.Table(
     column("value"),
 )
 
-# Who did what. `digest` is that of the record and of the digest before it, so that a change to any of them shows.
+# Who did what. `undo` is what the rows were before, which takes the change back. `digest` is that of the record and of
+# the digest before it, so that a change to any of them shows.
 audit_records = sa.Table(
     "audit_records",
     metadata,
@@ -481,6 +482,7 @@ audit_records = sa.Table(
     column("why"),
     column("before", sa.JSON, nullable=True),
     column("after", sa.JSON, nullable=True),
+    column("undo", sa.JSON, nullable=True),
     column("digest"),
     sqlite_autoincrement=True,
 )

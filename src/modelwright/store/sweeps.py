@@ -1,5 +1,6 @@
 """Sweeps and their trials."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,7 +21,10 @@ def set_specification(change: Change, run_id: str, specification: SweepSpecifica
     values = asdict(specification)
     if not change.update(table, table.c.run_id == run_id, specification=values):
         change.insert(table, {"run_id": run_id, "specification": values, "created_at": change.at})
-    change.record("sweep.specified", f"runs/{run_id}", after=values)
+    was = change.before(table, run_id)
+    change.record(
+        "sweep.specified", f"runs/{run_id}", before=json.loads(was["specification"]) if was else None, after=values
+    )
 
 
 def start_trial(change: Change, trial: Trial) -> None:
@@ -31,7 +35,13 @@ def start_trial(change: Change, trial: Trial) -> None:
     if not change.update(table, is_this, **begun):
         change.insert(table, {"sweep_id": trial.sweep_id, "number": trial.number} | begun)
     subject = f"runs/{trial.sweep_id}/trials/{trial.number}"
-    change.record("trial.started", subject, after={"parameters": trial.parameters})
+    was = change.before(table, trial.sweep_id, trial.number)
+    change.record(
+        "trial.started",
+        subject,
+        before={"status": was["status"], "run": was["run_id"]} if was else None,
+        after={"status": trial.status, "parameters": trial.parameters},
+    )
 
 
 def finish_trial(change: Change, trial: Trial) -> None:
@@ -41,7 +51,8 @@ def finish_trial(change: Change, trial: Trial) -> None:
     change.update(table, is_this, run_id=trial.run_id, status=trial.status, value=trial.value)
     subject = f"runs/{trial.sweep_id}/trials/{trial.number}"
     after = {"run": trial.run_id, "status": trial.status, "value": None if math.isnan(trial.value) else trial.value}
-    change.record("trial.ended", subject, after=after)
+    was = change.before(table, trial.sweep_id, trial.number)
+    change.record("trial.ended", subject, before={"status": was["status"]} if was else None, after=after)
 
 
 def promote(change: Change, trial: Trial, run: Run) -> None:

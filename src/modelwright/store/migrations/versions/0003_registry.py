@@ -38,7 +38,10 @@ def upgrade() -> None:
     _link_audit_records()
     with op.batch_alter_table("conversions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("functions", sa.JSON(), server_default="[]", nullable=False))
+        batch_op.create_index(batch_op.f("ix_conversions_scoring_notebook"), ["scoring_notebook"])
+        batch_op.create_index(batch_op.f("ix_conversions_training_notebook"), ["training_notebook"])
     with op.batch_alter_table("pipeline_versions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_pipeline_versions_code_digest"), ["code_digest"])
         batch_op.create_index(batch_op.f("ix_pipeline_versions_environment_digest"), ["environment_digest"])
     with op.batch_alter_table("run_datasets", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_run_datasets_dataset_version_id"), ["dataset_version_id"])
@@ -52,6 +55,7 @@ def upgrade() -> None:
 def _link_audit_records() -> None:
     """Chain the records that are there, and let every one have a digest from now on."""
     with op.batch_alter_table("audit_records", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("undo", sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column("digest", sa.Text(), server_default="", nullable=False))
     connection = op.get_bind()
     columns = ", ".join(chain.Written._fields)
@@ -59,7 +63,9 @@ def _link_audit_records() -> None:
     for row in connection.exec_driver_sql(f"SELECT {columns} FROM audit_records ORDER BY sequence").all():  # noqa: S608 - ours
         digest = chain.digest_after(digest, chain.Written(*row))
         connection.exec_driver_sql("UPDATE audit_records SET digest = ? WHERE sequence = ?", (digest, row[0]))
-    with op.batch_alter_table("audit_records", schema=None) as batch_op:
+    # Made anew, the table would forget how many records it ever had.
+    numbered = {"sqlite_autoincrement": True}
+    with op.batch_alter_table("audit_records", schema=None, table_kwargs=numbered) as batch_op:
         batch_op.alter_column("digest", existing_type=sa.TEXT(), server_default=None, existing_nullable=False)
 
 
