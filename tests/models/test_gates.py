@@ -11,6 +11,7 @@ from modelwright.errors import (
     MetricMissing,
     NotBetter,
     ProjectInvalid,
+    ReasonMissing,
     RunNotRegistrable,
     RunStopped,
     StepFailed,
