@@ -543,6 +543,41 @@ class ModelMissing(ModelwrightError):
     remedy = "wright model list"
 
 
+class ModelNotExplainable(ModelwrightError):
+    """A version has no model that could be explained."""
+
+    code = "model-not-explainable"
+    status = 422
+    problem = 'model version "{version}" cannot be explained: {reason}'
+    remedy = "wright model show {version}"
+
+
+class ExplanationWithoutRows(ModelwrightError):
+    """There are no rows to explain a version with."""
+
+    code = "explanation-without-rows"
+    status = 409
+    problem = 'there are no rows to explain "{version}" with: {reason}'
+    remedy = "wright model explain {version} --data FILE.csv, or --data DATASET:VERSION"
+
+
+class RowsUnfit(ModelwrightError):
+    """Rows that were given are not such as the model takes."""
+
+    code = "rows-unfit"
+    problem = "{reason}"
+    remedy = "change the file, then: wright model explain {version} with it again"
+
+
+class ExplanationFailed(ModelwrightError):
+    """Explaining a version ended with an error of the model's or its libraries'."""
+
+    code = "explanation-failed"
+    status = 422
+    problem = 'explaining "{version}" failed: {reason}'
+    remedy = "wright model explain {version} --data FILE.csv with rows that the model answers"
+
+
 class AliasMissing(ModelwrightError):
     """A model has no such alias."""
 

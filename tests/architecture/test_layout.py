@@ -17,7 +17,22 @@ TRACER = {
 }
 RECORDING = PACKAGE / "runs" / "recording.py"
 JUDGES = {PACKAGE / "models" / f"{each}.py" for each in ("chance", "judging", "origins", "rows", "standins")}
-KERNEL_GUESTS = [each for each in MODULES if each.name == "worker.py" or each in TRACER | JUDGES | {RECORDING}]
+EXPLAINING = {
+    PACKAGE / "models" / f"{each}.py"
+    for each in (
+        "attributing",
+        "given_rows",
+        "known_rows",
+        "outputs",
+        "raw_columns",
+        "row_tables",
+        "shapley",
+        "shuffling",
+    )
+}
+KERNEL_GUESTS = [
+    each for each in MODULES if each.name == "worker.py" or each in TRACER | JUDGES | EXPLAINING | {RECORDING}
+]
 GUESTS = [*KERNEL_GUESTS, PACKAGE / "processes" / "guard.py"]
 LONGEST_LINES = 500
 LONGER_FOR_A_REASON = {"errors.py"}  # every error stands in the one file, which is a list and no logic

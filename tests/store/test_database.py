@@ -41,8 +41,11 @@ FIRST = (
 
 
 def test_migrations_build_exactly_the_schema(tmp_path: Path) -> None:
-    store = database.open_store(tmp_path / ".wright")
-    with store.reader.connect() as connection:
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
+    with sa.create_engine(f"sqlite:///{tmp_path / 'migrated.db'}").begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
 

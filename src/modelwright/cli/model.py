@@ -3,6 +3,7 @@
 import click
 
 from modelwright.cli import output
+from modelwright.cli.explain import explain, summary
 from modelwright.records import VersionFilter
 from modelwright.records.plain import plain
 
@@ -10,6 +11,9 @@ from modelwright.records.plain import plain
 @click.group()
 def model() -> None:
     """Register, list and show model versions."""
+
+
+model.add_command(explain)
 
 
 @model.command()
@@ -65,12 +69,13 @@ def list_(name: str | None, *, as_json: bool) -> None:
 def show(reference: str, *, as_json: bool) -> None:
     """Show a version, named as churn:3, churn@champion, or churn for the newest."""
     from modelwright.cli import verdicts
-    from modelwright.store import endpoints, models
+    from modelwright.store import endpoints, explanations, models
 
     with output.opened_store() as store:
         found = models.find_version(store, reference)
         served = endpoints.list_deployments(store, version_id=found.id)
         verdict = verdicts.of_run(store, found.run_id)
+        explained = explanations.latest_explanation(store, found)
     if as_json:
         output.show_json(plain(found) | {"deployments": plain(served)} | verdicts.as_json(verdict))
         return
@@ -86,6 +91,7 @@ def show(reference: str, *, as_json: bool) -> None:
             ("proof", found.proof_id or "none: no equal proof of this code is recorded"),
             ("environment", found.environment_digest),
             *(("metric", f"{name} = {value!r}") for name, value in found.metrics.items()),
+            *summary(explained),
             *(("tag", f"{name}={value}") for name, value in found.tags.items()),
             *(("file", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.files),
             *(

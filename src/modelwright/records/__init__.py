@@ -17,6 +17,7 @@ from modelwright.records.environments import (
     VersionChange,
     Wanted,
 )
+from modelwright.records.explanations import Explanation
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
 from modelwright.records.gates import GateRules, Outcome, Verdict
 from modelwright.records.ids import moment_of, new_id, new_request_id, now
@@ -87,6 +88,7 @@ __all__ = [
     "EnvironmentDifference",
     "EnvironmentSource",
     "EnvironmentVersion",
+    "Explanation",
     "Finding",
     "FrontLimits",
     "FrontStatus",

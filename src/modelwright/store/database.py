@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceTooNew
+from modelwright.store import schema
 from modelwright.store.blobs import Blobs
 
 SCHEMA_VERSION = "0003"
@@ -20,6 +21,9 @@ DATABASE = "modelwright.db"
 # Long enough for a burst of writers on a slow disk; a lock that lasts longer is a fault to report.
 _BUSY_TIMEOUT_MILLISECONDS = 60_000
 _LOOK_SECONDS = 0.003
+
+# Where Alembic keeps the version of the schema, as it would make it.
+_VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,9 @@ def _engine(database: Path, *, begin: Callable[[sqlite3.Connection], object], pr
 
 def _bring_up_to_date(folder: Path, writer: sa.Engine) -> None:
     found = _schema_version(writer)
+    if found is None:
+        with writer.begin() as connection:
+            found = _made(connection)
     if found == SCHEMA_VERSION:
         return
     from alembic import command, script
@@ -121,7 +128,7 @@ def _bring_up_to_date(folder: Path, writer: sa.Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     known = {each.revision for each in script.ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    if found not in known:
         raise WorkspaceTooNew(folder=folder, found=found, known=SCHEMA_VERSION)
     with writer.connect() as connection:
         _check_links(connection, is_on=False)  # SQLite changes a table by making it anew, which its links would forbid
@@ -131,6 +138,16 @@ def _bring_up_to_date(folder: Path, writer: sa.Engine) -> None:
         _check_links(connection, is_on=True)
 
 
+def _made(connection: sa.Connection) -> str:
+    """Make the tables of a new workspace, unless another process has made them meanwhile; return their version."""
+    if not sa.inspect(connection).has_table(_VERSION.name):
+        schema.metadata.create_all(connection, checkfirst=False)
+        _VERSION.create(connection)
+        connection.execute(_VERSION.insert().values(version_num=SCHEMA_VERSION))
+    found: str = connection.execute(sa.select(_VERSION.c.version_num)).scalar_one()
+    return found
+
+
 def _check_links(connection: sa.Connection, *, is_on: bool) -> None:
     driver: Any = connection.connection.driver_connection
     driver.execute(f"PRAGMA foreign_keys={'ON' if is_on else 'OFF'}")
@@ -138,6 +155,7 @@ def _check_links(connection: sa.Connection, *, is_on: bool) -> None:
 
 def _schema_version(writer: sa.Engine) -> str | None:
     with writer.connect() as connection:
-        if not sa.inspect(connection).has_table("alembic_version"):
+        if not sa.inspect(connection).has_table(_VERSION.name):
             return None
-        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+        found: str | None = connection.execute(sa.select(_VERSION.c.version_num)).scalar_one_or_none()
+        return found
