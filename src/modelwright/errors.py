@@ -690,7 +690,7 @@ class MetricMissing(ModelwrightError):
 
     code = "metric-missing"
     status = 422
-    problem = 'the gate compares "{metric}", and {source} has no such metric'
+    problem = 'the gate compares "{metric}", and {source} has no such metric; it has {known}'
     remedy = "print it in the notebook, or return it where the model is measured, or name another in {manifest}"
 
 
@@ -757,10 +757,19 @@ class NotBetter(RunCancelled):
     code = "not-better"
     status = 409
     problem = (
-        "not better than {champion}, nothing registered: {metric} is {new!r} on the same data where {champion} has "
-        "{old!r} ({goal} it); the run is cancelled"
+        "not better than {champion}, nothing registered: {metric} is {new!r} {where} where {champion} has {old!r} "
+        "({goal} it; {interval}); the run is cancelled"
     )
     remedy = "change the notebook, the code, or a parameter: wright run {folder} --set NAME=VALUE"
+
+
+class GateRefused(RunCancelled):
+    """The gate's verdict: the new model breaks a rule of the gate."""
+
+    code = "gate-refused"
+    status = 409
+    problem = "the gate refuses the new model, nothing registered: {reasons} ({comparison}); the run is cancelled"
+    remedy = "wright run show {run}; the rules are those under [gate] in {folder}/wright.toml"
 
 
 # --- lifecycle -------------------------------------------------------------------------------------------------------

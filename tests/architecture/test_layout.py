@@ -16,6 +16,7 @@ TRACER = {
     for each in ("ambient", "drawing", "fingerprints", "library_values", "spelling", "tracing")
 }
 RECORDING = PACKAGE / "runs" / "recording.py"
+JUDGES = {PACKAGE / "models" / f"{each}.py" for each in ("chance", "judging", "origins", "rows", "standins")}
 EXPLAINING = {
     PACKAGE / "models" / f"{each}.py"
     for each in (
@@ -29,7 +30,9 @@ EXPLAINING = {
         "shuffling",
     )
 }
-KERNEL_GUESTS = [each for each in MODULES if each.name == "worker.py" or each in TRACER | EXPLAINING | {RECORDING}]
+KERNEL_GUESTS = [
+    each for each in MODULES if each.name == "worker.py" or each in TRACER | JUDGES | EXPLAINING | {RECORDING}
+]
 GUESTS = [*KERNEL_GUESTS, PACKAGE / "processes" / "guard.py"]
 LONGEST_LINES = 500
 LONGER_FOR_A_REASON = {"errors.py"}  # every error stands in the one file, which is a list and no logic

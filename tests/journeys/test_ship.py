@@ -101,7 +101,14 @@ def test_every_request_is_captured(shipped: tuple[Terminal, str]) -> None:
 def test_a_new_version_replaces_the_old_without_a_refused_request(shipped: tuple[Terminal, str]) -> None:
     terminal, _ = shipped
     run = terminal.json("run", "diabetes", "--set", "alpha=0.4")
+    assert run["verdict"]["outcome"] == "passed"
+    assert (run["verdict"]["new"], run["verdict"]["old"]) == pytest.approx((3295.7149385632, MSE), rel=1e-9)
     assert terminal.json("model", "register", run["id"])["reference"] == "diabetes:2"
+    shown = terminal.wright("model", "show", "diabetes:2").stdout
+    assert "passed: mse 3295.71 beats diabetes:1's 3298.89 on the same 89 rows by 3.17 (95 % interval -" in shown
+    refused = terminal.wright("run", "diabetes", "--set", "alpha=0.35", expect=1).stderr
+    assert "not better than diabetes:2, nothing registered: mse is 3297.63" in refused
+    assert ": within chance); the run is cancelled" in refused
     url = terminal.json("endpoint", "show", "diabetes")["url"]
     sample = (terminal.folder / "diabetes" / "sample.json").read_bytes()
     is_over = threading.Event()

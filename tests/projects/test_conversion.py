@@ -79,6 +79,14 @@ def test_a_second_conversion_replaces_what_the_first_wrote(studied: Study, locke
     assert read_manifest(tmp_path / "small").gate_metric == "mse"
 
 
+def test_the_rules_of_the_gate_outlive_a_second_conversion(studied: Study, locked: Locked, tmp_path: Path) -> None:
+    _lay_out(studied, locked, tmp_path / "small")
+    path = tmp_path / "small" / "wright.toml"
+    path.write_text(path.read_text().replace("[gate]", "[gate]\nconfidence = 0.9"))
+    _lay_out(studied, locked, tmp_path / "small")
+    assert read_manifest(tmp_path / "small").gate_rules.confidence == 0.9
+
+
 @pytest.mark.parametrize("has_texts", [True, False])
 @pytest.mark.parametrize(
     "edited", ["src/small/train.py", "tests/test_train.py", "README.md", "data/rows.csv", "parameters.toml"]

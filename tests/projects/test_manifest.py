@@ -70,7 +70,7 @@ def test_a_folder_without_a_manifest_is_no_project(tmp_path: Path) -> None:
     [
         ("format_version = 1", "format_version = 2", "its format is 2, this release reads 1"),
         ('name = "churn"', "", "it has no 'name'"),
-        ('goal = "maximize"', 'goal = "better"', "'better' is not a valid Goal"),
+        ('goal = "maximize"', 'goal = "better"', "line 16: goal is 'better', and must be one of minimize, maximize"),
         ("[notebooks]", "[notebooks", "line 4"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelwright.cli import output
+from modelwright.cli import output, verdicts
 from modelwright.cli.explain import summary
 from modelwright.records.plain import plain
 
@@ -72,6 +72,7 @@ def as_json(report: "VersionReport") -> dict[str, Any]:
         "parent": report.parent,
         "derived": report.derived,
         "lacks": report.lacks,
+        **verdicts.as_json(report.verdict),
         "deployments": [plain(each.deployment) | {"is_healthy": each.is_healthy} for each in report.placed],
     }
     found: dict[str, Any] = plain(report.version) | plain(around)
@@ -94,6 +95,7 @@ def show_report(report: "VersionReport") -> None:
             ("run", f"{run.id} {run.status}, started by {run.actor}" if run else "none: it was made elsewhere"),
             *([("experiment", run.experiment), ("code", run.code_digest or "none")] if run else []),
             *([("commit", f"{git.commit}{' + changes' if git.is_dirty else ''}" if git else "none")] if run else []),
+            *verdicts.fields(report.verdict),
             ("proof", found.proof_id or "none: no equal proof of this code is recorded"),
             ("environment", " ".join([found.environment_digest or "none", *report.environments])),
             *(("data", f"{each.version.reference} {each.version.digest} ({each.role})") for each in report.data),

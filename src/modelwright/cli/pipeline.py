@@ -119,7 +119,7 @@ def run(reference: str, assignments: tuple[str, ...], *, no_gate: bool, why: str
         recovery.recover(session)
         trained = publishing.run_published(session, reference, overrides=overrides, is_gated=not no_gate)
     if as_json:
-        output.show_json(trained.run)
+        output.show_json(plain(trained.run) | {"verdict": plain(trained.verdict)})
     else:
         click.echo(trained.run.id)
         click.echo(f"  next: wright model register {trained.run.id}")

@@ -180,7 +180,7 @@ def list_(
 @output.json_option
 def show(run_id: str, *, follow: bool, as_json: bool) -> None:
     """Show one run: parameters, metrics, steps, data, code, commit, machine, and the runs that it belongs with."""
-    from modelwright.cli import following, run_tables
+    from modelwright.cli import following, run_tables, verdicts
     from modelwright.store import runs
 
     with output.opened_store() as store:
@@ -188,10 +188,11 @@ def show(run_id: str, *, follow: bool, as_json: bool) -> None:
             following.follow(store, run_id, tell=(lambda _: None) if as_json else click.echo)
         found = runs.get_run(store, run_id)
         children = runs.list_runs(store, parent_id=found.id)
+        verdict = verdicts.of_run(store, found.id)
     if as_json:
-        output.show_json(plain(found) | {"children": [each.id for each in children]})
+        output.show_json(plain(found) | {"children": [each.id for each in children]} | verdicts.as_json(verdict))
     else:
-        run_tables.show_run(found, children=children)
+        run_tables.show_run(found, children=children, verdict=verdict)
 
 
 @run.command()
@@ -254,7 +255,7 @@ def note(run_id: str, text: str, *, why: str, as_json: bool) -> None:
 
 def _show_trained(trained: "Trained", *, as_json: bool) -> None:
     if as_json:
-        output.show_json(trained.run)
+        output.show_json(plain(trained.run) | {"verdict": plain(trained.verdict)})
     else:
         click.echo(trained.run.id)
         click.echo(f"  next: wright model register {trained.run.id}")

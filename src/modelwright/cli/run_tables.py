@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelwright.cli import output
+from modelwright.cli import output, verdicts
 
 if TYPE_CHECKING:
-    from modelwright.records import Run, StepRun
+    from modelwright.records import Run, StepRun, Verdict
     from modelwright.runs.comparing import Pair, RunComparison
 
 
@@ -32,7 +32,7 @@ def show_runs(found: Sequence["Run"], *, is_filtered: bool) -> None:
     )
 
 
-def show_run(found: "Run", *, children: Sequence["Run"]) -> None:
+def show_run(found: "Run", *, children: Sequence["Run"], verdict: "Verdict | None" = None) -> None:
     """Print all that is known of a run."""
     git = found.git
     output.show_fields(
@@ -60,6 +60,7 @@ def show_run(found: "Run", *, children: Sequence["Run"]) -> None:
             *([("repository", git.repository)] if git and git.repository else []),
             *(("machine", f"{name} = {value}") for name, value in found.machine.items()),
             *(("step", _step(each)) for each in found.steps),
+            *verdicts.fields(verdict),
             *(("artifact", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.artifacts),
         ]
     )

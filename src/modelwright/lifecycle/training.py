@@ -4,21 +4,21 @@ import contextlib
 import os
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from modelwright import records
 from modelwright.environments import placing
-from modelwright.errors import Busy, GateWithoutMetric, RunNotResumable, RunNotRunning
+from modelwright.errors import Busy, GateWithoutMetric, ProjectInvalid, RunNotResumable, RunNotRunning
 from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.models import gates, registry
-from modelwright.models.gates import Gate, Verdict
+from modelwright.models.contests import Gate
 from modelwright.models.registry import Labels
 from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest
-from modelwright.records import BuiltEnvironment, Kind, Lock, ModelVersion, Run, Status
+from modelwright.records import BuiltEnvironment, Kind, Lock, ModelVersion, Run, Status, Verdict
 from modelwright.runs import definitions, machine, pipelines, snapshots, states, workers
 from modelwright.runs.active import ActiveRun, recorded, request_cancel, restore_code
 from modelwright.runs.closures import Code
@@ -26,6 +26,7 @@ from modelwright.runs.execution import Execution
 from modelwright.runs.pipelines import Pipeline
 from modelwright.runs.states import Progress, Rules
 from modelwright.store import claims, environments, projects, reasons, runs
+from modelwright.store import gates as stored_gates
 from modelwright.store.database import Store
 
 _POLL_SECONDS = 0.05
@@ -66,7 +67,7 @@ def gate_of(manifest: Manifest) -> Gate:
     """Return what the project's gate decides on. Raises GateWithoutMetric."""
     if manifest.gate_metric is None:
         raise GateWithoutMetric(project=manifest.name, folder=manifest.folder)
-    return Gate(manifest.gate_metric, manifest.gate_goal)
+    return Gate(manifest.gate_metric, manifest.gate_goal, manifest.gate_rules)
 
 
 def train(
@@ -122,8 +123,12 @@ def train(
         beside=origin.project,
     )
     gate = gate_of(manifest) if is_gated else None
+    if gate is None:
+        _check_skip(session, manifest, run)
     with recorded(active, project_id=project_id):
         verdict = perform(session, active, pipeline, gate=gate, rules=rules)
+        if gate is None:
+            _skip_gate(session, active, manifest)
     return Trained(runs.get_run(session.store, run.id), verdict)
 
 
@@ -151,8 +156,12 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
         store, run, known.folder, manifest.layout.source, environment, actor=session.actor, why=session.why
     )
     gate = gate_of(manifest) if is_gated else None
+    if gate is None:
+        _check_skip(session, manifest, run)
     with recorded(active, project_id=known.id, is_resumed=True):
         verdict = perform(session, active, pipeline, gate=gate, rules=rules)
+        if gate is None:
+            _skip_gate(session, active, manifest)
     return Trained(runs.get_run(store, run_id), verdict)
 
 
@@ -179,8 +188,12 @@ def cancel(session: Session, run_id: str) -> None:
 
 
 def pipeline_of(manifest: Manifest) -> Pipeline:
-    """Return the project's pipeline, checked against the functions that it calls. Raises ProjectInvalid."""
+    """Return the project's pipeline, checked against the functions that it and the gate call. Raises ProjectInvalid."""
     code = Code(manifest.folder / manifest.layout.source)
+    module, _, function = manifest.gate_rules.check.partition(":")
+    if module and not code.has(module, function):
+        reason = f'the gate\'s check is "{manifest.gate_rules.check}", and there is no such function in the project'
+        raise ProjectInvalid(path=manifest.folder / manifests.MANIFEST_FILE, reason=reason)
     return definitions.checked(pipelines.read_pipeline(manifest.pipeline), code)
 
 
@@ -195,8 +208,9 @@ def register(
 ) -> ModelVersion:
     """Register a succeeded run as the next version of `model`, with the proof of its very code.
 
-    `model` is by default the project's name, `tags` are labels for which nothing else is said. Raises RunMissing,
-    RunNotRegistrable, NameInvalid, and what `registry.check_labels` raises.
+    `model` is by default the project's name, `tags` are labels for which nothing else is said. Where the session gives
+    no reason, the gate's verdict is the one. Raises RunMissing, RunNotRegistrable, NameInvalid, and what
+    `registry.check_labels` raises.
     """
     store = session.store
     run = runs.get_run(store, run_id)
@@ -206,6 +220,7 @@ def register(
     # One that is registered already keeps its aliases as they are.
     if not registry.version_of(store, run, model=name, paths=paths):
         reasons.require(store, "alias.moved", f"models/{name}@{gates.CHAMPION}", why=session.why)
+    session = replace(session, why=session.why or _verdict_of(store, run_id))
     proof = projects.latest_proof(store, project_digest=run.code_digest)
     return registry.register_run(
         store,
@@ -270,15 +285,33 @@ def _named_environments(store: Store, pipeline: Pipeline) -> dict[str, BuiltEnvi
     return {name: environment_of(store, environments.find_environment(store, name)) for name in named}
 
 
+def _check_skip(session: Session, manifest: Manifest, run: Run) -> None:
+    """Raise ReasonMissing when the workspace wants a reason for leaving the gate out, and there is none."""
+    if run.kind is Kind.PIPELINE:
+        reasons.require(session.store, "gate.skipped", f"runs/{run.id}", why=_why_skipped(session, manifest))
+
+
+def _skip_gate(session: Session, active: ActiveRun, manifest: Manifest) -> None:
+    """Record why the gate was left out, unless the run is one of many that are compared otherwise."""
+    if active.run.kind is Kind.PIPELINE:
+        gates.skip(active, model=active.run.project, why=_why_skipped(session, manifest))
+
+
+def _why_skipped(session: Session, manifest: Manifest) -> str:
+    return session.why or ("its project names no metric for the gate" if manifest.gate_metric is None else "")
+
+
+def _verdict_of(store: Store, run_id: str) -> str:
+    """Return the sentence of the gate's verdict on a run; nothing where there is none."""
+    found = stored_gates.find_verdict(store, run_id)
+    return f"gate {found.outcome}: {found.reason}" if found else ""
+
+
 def _decided(session: Session, performing: Execution, *, gate: Gate, metrics: dict[str, float]) -> Verdict:
     run = performing.active.run
     with session.stage("gate", f"comparing {gate.metric} with the champion's") as stage:
         verdict = gates.decide(performing, gate=gate, metrics=metrics, model=run.project)
         stage.recorded = run.id
-        if verdict.champion is None:
-            stage.decided = f"passed: the first model, {verdict.metric} {verdict.new!r}"
-        else:
-            stage.decided = (
-                f"passed: {verdict.metric} {verdict.new!r} beats {verdict.champion}'s {verdict.old!r} on the same data"
-            )
+        stage.decided = f"passed: {verdict.reason}"
+        stage.notes = tuple(verdict.numbers["cautions"])
     return verdict

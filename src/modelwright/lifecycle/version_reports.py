@@ -4,9 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwright.models import packages
-from modelwright.records import DatasetVersion, Deployment, DeploymentStatus, Explanation, ModelVersion, Proof, Run
+from modelwright.records import (
+    DatasetVersion,
+    Deployment,
+    DeploymentStatus,
+    Explanation,
+    ModelVersion,
+    Proof,
+    Run,
+    Verdict,
+)
 from modelwright.serving import deployments
-from modelwright.store import datasets, endpoints, environments, explanations, models, projects, runs
+from modelwright.store import datasets, endpoints, environments, explanations, gates, models, projects, runs
 from modelwright.store.database import Store
 
 
@@ -28,7 +37,10 @@ class Data:
 
 @dataclass(frozen=True)
 class VersionReport:
-    """A version and everything around it; `lacks` is what it would need to be served, `explanation` the newest one."""
+    """A version and everything around it; `lacks` is what it would need to be served, `explanation` the newest one.
+
+    `verdict` is the gate's on its run.
+    """
 
     version: ModelVersion
     run: Run | None
@@ -40,6 +52,7 @@ class VersionReport:
     placed: tuple[Placed, ...]
     lacks: tuple[str, ...]
     explanation: Explanation | None
+    verdict: Verdict | None
 
 
 def describe_version(store: Store, reference: str) -> VersionReport:
@@ -60,6 +73,7 @@ def describe_version(store: Store, reference: str) -> VersionReport:
         placed=tuple(_placed(store, endpoints.list_deployments(store, version_id=version.id))),
         lacks=tuple(packages.lacks(version)),
         explanation=explanations.latest_explanation(store, version),
+        verdict=gates.find_verdict(store, version.run_id) if version.run_id else None,
     )
 
 

@@ -1,33 +1,22 @@
-"""The gate: a new model must beat the champion on the same data, or its run is cancelled."""
+"""The gate: a new model must beat the champion on the same rows, or its run is cancelled.
 
-from dataclasses import dataclass
+The champion is the version that the alias `champion` points at, whatever experiment it came from.
+"""
 
-from modelwright.errors import MetricMissing, ModelMissing, NotBetter, ProjectInvalid
-from modelwright.models import packages
-from modelwright.records import Goal, ModelVersion
+from typing import Any
+
+from modelwright import records
+from modelwright.errors import GateRefused, MetricMissing, ModelMissing, NotBetter
+from modelwright.models import contests, verdicts
+from modelwright.models.contests import Gate
+from modelwright.records import ModelVersion, Outcome, Verdict
+from modelwright.runs.active import ActiveRun
 from modelwright.runs.execution import Execution
-from modelwright.store import models
+from modelwright.store import gates, models, runs
+from modelwright.store.changes import change
 from modelwright.store.database import Store
 
 CHAMPION = "champion"
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Which metric decides, and which direction of it is better."""
-
-    metric: str
-    goal: Goal
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Why a new model passed: its value beside the champion's, or no champion to beat."""
-
-    metric: str
-    new: float
-    champion: str | None
-    old: float | None
 
 
 def find_champion(store: Store, model: str) -> ModelVersion | None:
@@ -39,38 +28,92 @@ def find_champion(store: Store, model: str) -> ModelVersion | None:
 
 
 def decide(execution: Execution, *, gate: Gate, metrics: dict[str, float], model: str) -> Verdict:
-    """Pass the new model or raise NotBetter, which cancels the run.
+    """Pass the new model, or raise NotBetter or GateRefused, which cancel the run; the verdict is recorded first.
 
-    The champion is evaluated by this run's own evaluation step on this run's own data; equal is not better, and neither
-    is NaN. The first model passes. Raises MetricMissing when the metric was not recorded.
+    Both models are measured by this run's own steps on this run's own data; equal is not better, and neither is NaN.
+    The first model passes what needs no champion. A metric that a step logs counts as one that it returns, by its last
+    value. Raises MetricMissing, and ProjectInvalid when the pipeline cannot measure another model.
     """
     active = execution.active
-    manifest = active.project / "wright.toml"
-    if gate.metric not in metrics:
-        raise MetricMissing(metric=gate.metric, source=active.run.id, manifest=manifest)
-    new = metrics[gate.metric]
     champion = find_champion(active.store, model)
-    if champion is None:
-        return Verdict(gate.metric, new, None, None)
-    old = _evaluate(execution, champion).get(gate.metric)
-    if old is None:
-        raise MetricMissing(metric=gate.metric, source=champion.reference, manifest=manifest)
-    is_better = new < old if gate.goal is Goal.MINIMIZE else new > old
-    if not is_better:
+    found = _measured(execution, gate, metrics, champion=champion, model=model)
+    reference = champion.reference if champion else None
+    refusals = verdicts.refusals(gate, found)
+    comparison = verdicts.comparison(found, reference)
+    is_passed = verdicts.is_better(found) and not refusals
+    verdict = Verdict(
+        id=records.new_id("verdict"),
+        run_id=active.run.id,
+        model=model,
+        champion=reference,
+        outcome=(Outcome.PASSED if champion else Outcome.FIRST) if is_passed else Outcome.REFUSED,
+        reason="; ".join([comparison, *refusals]),
+        created_at=records.now(),
+        numbers=found | {"cautions": verdicts.cautions(found), "notes": verdicts.notes(found)},
+    )
+    _record(active, verdict)
+    if not verdicts.is_better(found):
         raise NotBetter(
-            champion=champion.reference, metric=gate.metric, new=new, old=old, goal=gate.goal, folder=active.project
+            champion=reference,
+            metric=gate.metric,
+            new=found["new"],
+            old=found["old"],
+            where=verdicts.where(found),
+            goal=gate.goal,
+            interval=verdicts.interval(found),
+            folder=active.project,
         )
-    return Verdict(gate.metric, new, champion.reference, old)
+    if refusals:
+        reasons = "; ".join(refusals)
+        raise GateRefused(reasons=reasons, comparison=comparison, run=active.run.id, folder=active.project)
+    return verdict
 
 
-def _evaluate(execution: Execution, champion: ModelVersion) -> dict[str, float]:
-    """Return the champion's metrics on this run's data."""
-    pipeline = execution.pipeline
-    metrics_name, model_name = pipeline.results.get("metrics"), pipeline.results.get("model")
-    step = next((each for each in pipeline.steps if metrics_name in each.outputs), None)
-    if step is None or model_name is None or model_name not in step.inputs:
-        raise ProjectInvalid(path=pipeline.file, reason='the step that gives "metrics" must take the "model"')
-    folder = packages.restore(execution.active.store, champion) / packages.MODEL_FOLDER
-    model_file = next(path for path in sorted(folder.rglob("*")) if path.is_file())
-    name = f"{step.name} of {champion.reference}"
-    return execution.evaluate(step, given={model_name: model_file}, name=name)[str(metrics_name)]
+def _measured(
+    execution: Execution, gate: Gate, metrics: dict[str, float], *, champion: ModelVersion | None, model: str
+) -> dict[str, Any]:
+    """Return the numbers that are decided on."""
+    active = execution.active
+    known = runs.get_run(active.store, active.run.id).metrics | metrics
+    _check_metric(active, gate, known, source=active.run.id)
+    told: dict[str, Any] = {}
+    if champion or gate.asks_of_every_model:
+        told = contests.measure(execution, gate, champion=champion, model=model)
+        for each, found in told["metrics"].items():
+            source = champion.reference if champion and each == "champion" else active.run.id
+            _check_metric(active, gate, found, source=source)
+    return verdicts.numbers(
+        gate,
+        new=known[gate.metric],
+        champion=champion.reference if champion else None,
+        sizes=contests.sizes(execution, champion),
+        told=told,
+    )
+
+
+def skip(active: ActiveRun, *, model: str, why: str) -> None:
+    """Record that the gate was left out, and why."""
+    _record(
+        active,
+        Verdict(
+            id=records.new_id("verdict"),
+            run_id=active.run.id,
+            model=model,
+            champion=None,
+            outcome=Outcome.SKIPPED,
+            reason=why or "no reason was given",
+            created_at=records.now(),
+        ),
+    )
+
+
+def _record(active: ActiveRun, verdict: Verdict) -> None:
+    with change(active.store, actor=active.actor, why=verdict.reason) as opened:
+        gates.add_verdict(opened, verdict)
+
+
+def _check_metric(active: ActiveRun, gate: Gate, metrics: dict[str, float], *, source: str) -> None:
+    if gate.metric not in metrics:
+        known = ", ".join(metrics) or "none"
+        manifest = active.project / "wright.toml"
+        raise MetricMissing(metric=gate.metric, source=source, known=known, manifest=manifest)

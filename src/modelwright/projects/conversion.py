@@ -37,6 +37,7 @@ from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import MANIFEST_FILE, PAGE_FILE, PARAMETERS_FILE, Manifest
 from modelwright.records import (
     BuiltEnvironment,
+    GateRules,
     Goal,
     Notebook,
     NotebookRun,
@@ -277,6 +278,8 @@ def lay_out(
     there are never touched without `is_overwritten`. Raises EditsCollide, ProjectEdited and FolderNotWritable, having
     changed nothing.
     """
+    has_rules = (into / MANIFEST_FILE).is_file() and not is_overwritten
+    rules = manifests.read_manifest(into).gate_rules if has_rules else GateRules()
     files = _files(studied, locked, name=name, layout=layout)
     ours = [*files, *_data_files(studied.plan, layout)]
     edits = {} if is_overwritten else _merged(into, files, ours)
@@ -297,6 +300,7 @@ def lay_out(
             generated={path: digest_of(unfinished / path) for path in ours},
             layout=layout,
             wishes=wishes,
+            gate_rules=rules,
         )
         # What counts as the user's is told by what conversion wrote, not by what came of putting both together.
         folders.write(unfinished, {**edits, merging.BASE_FILE: merging.base_text(files)})

@@ -10,7 +10,8 @@ from typing import Any
 from modelwright.errors import ProjectInvalid, ProjectMissing
 from modelwright.notebooks import layouts
 from modelwright.notebooks.layouts import Layout, Style
-from modelwright.records import Goal, Lock, LockSource, Requirement, Wishes
+from modelwright.projects import gating
+from modelwright.records import GateRules, Goal, Lock, LockSource, Requirement, Wishes
 
 MANIFEST_FILE = "wright.toml"
 PARAMETERS_FILE = "parameters.toml"
@@ -41,6 +42,7 @@ class Manifest:
     generated: dict[str, str]
     layout: Layout = _FLAT
     wishes: Wishes = field(default_factory=Wishes)
+    gate_rules: GateRules = field(default_factory=GateRules)
 
     @property
     def pipeline(self) -> Path:
@@ -61,6 +63,7 @@ def read_manifest(folder: Path) -> Manifest:
             )
         notebooks = content.get("notebooks", {})
         gate = content.get("gate", {})
+        rules = gating.read_rules(gate, path=path)
         return Manifest(
             folder=folder,
             name=content["name"],
@@ -68,6 +71,7 @@ def read_manifest(folder: Path) -> Manifest:
             scoring=_beside(folder, notebooks["scoring"]) if "scoring" in notebooks else None,
             gate_metric=gate.get("metric"),
             gate_goal=Goal(gate.get("goal", Goal.MINIMIZE)),
+            gate_rules=rules,
             python_version=content["environment"]["python"],
             platform=content["environment"]["platform"],
             lock_source=LockSource(content["environment"]["locked_from"]),
@@ -107,6 +111,7 @@ def manifest_text(manifest: Manifest) -> str:
             "[gate]",
             f"metric = {toml_literal(manifest.gate_metric)}",
             f"goal = {toml_literal(str(manifest.gate_goal))}",
+            *gating.rule_lines(manifest.gate_rules, literal=toml_literal),
         ]
     lines += ["", "# The files as they were written, so that your edits are never overwritten.", "[generated]"]
     lines += [f"{toml_literal(name)} = {toml_literal(digest)}" for name, digest in manifest.generated.items()]

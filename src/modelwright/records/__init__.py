@@ -19,6 +19,7 @@ from modelwright.records.environments import (
 )
 from modelwright.records.explanations import Explanation
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
+from modelwright.records.gates import GateRules, Outcome, Verdict
 from modelwright.records.ids import moment_of, new_id, new_request_id, now
 from modelwright.records.lineage import (
     Conversion,
@@ -93,6 +94,7 @@ __all__ = [
     "FrontStatus",
     "Function",
     "Gap",
+    "GateRules",
     "GitState",
     "Goal",
     "Key",
@@ -110,6 +112,7 @@ __all__ = [
     "Order",
     "Origin",
     "OriginCell",
+    "Outcome",
     "PackageFile",
     "Parameter",
     "Pin",
@@ -146,6 +149,7 @@ __all__ = [
     "Trial",
     "Trigger",
     "TriggerKind",
+    "Verdict",
     "VersionChange",
     "VersionFilter",
     "Wanted",

@@ -73,7 +73,9 @@ def request_cancel(store: Store, run_id: str, *, reason: str) -> None:
     """Ask a running run to end; it ends its steps within a moment."""
     folder = run_folder(store, run_id)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _CANCEL).write_text(reason, encoding="utf-8")
+    partial = folder / f"{_CANCEL}.partial"
+    partial.write_text(reason, encoding="utf-8")
+    partial.replace(folder / _CANCEL)  # or the run might find it before the reason is in it
 
 
 @contextlib.contextmanager

@@ -63,6 +63,11 @@ class Code:
             self._modules[name] = _read(name, file) if file else None
         return self._modules[name]
 
+    def has(self, module: str, function: str) -> bool:
+        """Whether the project has the module and, as far as its source tells, something of that name in it."""
+        found = self.module(module)
+        return found is not None and (function in found.bindings or function in found.imports or bool(found.stars))
+
     def digest(self, module: str, function: str) -> str:
         """Return the digest of all that the function reaches in the project, itself included."""
         from blake3 import blake3

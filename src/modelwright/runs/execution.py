@@ -10,7 +10,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,6 @@ class Execution:
         self._known = {each.name: each for each in runs.get_run(active.store, active.run.id).steps}
         self._random: str | None = None  # where the draws stand after the steps that are settled in order
         self._settled = 0
-        self._given: Mapping[str, tuple[str, Path]] = {}
         self._failure: StepFailed | None = None
         self._flushed_at = 0.0
         self._ended: list[StepRun] = []
@@ -69,6 +68,11 @@ class Execution:
         self._records = collecting.Records(active.store, active.run.id, changing=active.change)
 
     # --- the whole ---
+
+    @property
+    def states(self) -> tuple[StepState, ...]:
+        """Where its steps stand, in the pipeline's order."""
+        return tuple(self._states)
 
     def run(self, *, dataset: str) -> dict[str, float]:
         """Execute every step and return the pipeline's metrics.
@@ -86,23 +90,32 @@ class Execution:
         self._keep_sources(dataset)
         return metrics
 
-    def evaluate(self, step: Step, *, given: Mapping[str, Path], name: str) -> dict[str, dict[str, float]]:
-        """Execute a step once more, under another name and with files in the place of values; return its numbers."""
-        makers = {value: each for each in self._states for value in each.step.outputs if value in step.inputs}
-        state = StepState(replace(step, name=name), len(self._states) + 1, makers=makers)
-        self._given = {value: (reuse.content_digest(path), path) for value, path in given.items()}
-        self._settled = len(self._states)
-        with self._ending():
+    def attend(
+        self,
+        guest: Path,
+        function: str,
+        *,
+        name: str,
+        arguments: Sequence[Mapping[str, object]],
+        like: StepState,
+    ) -> None:
+        """Execute a guest's function on record after the steps, where and with the draws that the step `like` had.
+
+        Its arguments are described as those of a step are. Raises StepFailed and RunCancelled.
+        """
+        state = StepState(Step(name, "", function, (), (), is_unpacked=False), len(self._states) + 1)
+        state.begun_at, state.begun, state.drew_from = time.monotonic(), records.now(), like.evidence.drew_from
+        with self._ending(state):
+            self._submit(state, self._environment(like.step), arguments, guest=str(guest))
             self._loop([state])
-        return state.evidence.numbers
 
     @contextlib.contextmanager
-    def _ending(self) -> Any:
+    def _ending(self, *others: StepState) -> Any:
         """End the steps that still run when the block raises, and say what became of them."""
         try:
             yield
         except BaseException as error:
-            for state in self._states:
+            for state in (*self._states, *others):
                 if state.status is Status.RUNNING:
                     self._pool.kill(self._id(state))
                     self._record(state, Status.CANCELLED, reason=str(error) or "interrupted")
@@ -162,15 +175,6 @@ class Execution:
         self._start(state, inputs, environment)
 
     def _start(self, state: StepState, inputs: Mapping[str, tuple[str, Path]], environment: BuiltEnvironment) -> None:
-        state.status, state.attempts, state.told, state.is_overdue = Status.RUNNING, state.attempts + 1, [], False
-        folder = self._folder(state)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        self._records.forget(folder / "records.jsonl")
-        state.files_before = _listing(self.active.outputs) if state.uses_outputs else {}
-        with self.active.change() as opened:
-            runs.start_step(opened, self.active.run.id, name=state.step.name, position=state.position, key=state.key)
-        self._on_step(Progress(state.step.name, Status.RUNNING))
         parameters = self._parameters() | {OUTPUT_FOLDER: str(self.active.outputs)}
 
         def described(argument: Argument) -> dict[str, object]:
@@ -179,14 +183,34 @@ class Execution:
             value = parameters[argument.name] if argument.name else argument.value
             return {"keyword": argument.keyword, "path": None, "value": value}
 
+        self._submit(state, environment, [described(argument) for argument in state.step.arguments])
+
+    def _submit(
+        self,
+        state: StepState,
+        environment: BuiltEnvironment,
+        arguments: Sequence[Mapping[str, object]],
+        *,
+        guest: str | None = None,
+    ) -> None:
+        state.status, state.attempts, state.told, state.is_overdue = Status.RUNNING, state.attempts + 1, [], False
+        folder = self.folder(state.step.name)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self._records.forget(folder / "records.jsonl")
+        state.files_before = _listing(self.active.outputs) if state.uses_outputs else {}
+        with self.active.change() as opened:
+            runs.start_step(opened, self.active.run.id, name=state.step.name, position=state.position, key=state.key)
+        self._on_step(Progress(state.step.name, Status.RUNNING))
         random = self.active.store.blobs.path(state.drew_from) if state.drew_from else None
         self._pool.submit(
             environment,
             {
                 "id": self._id(state),
+                "guest": guest,
                 "module": state.step.module,
                 "function": state.step.function,
-                "arguments": [described(argument) for argument in state.step.arguments],
+                "arguments": arguments,
                 "outputs": state.step.outputs,
                 "is_unpacked": state.step.is_unpacked,
                 "folder": str(folder),
@@ -255,7 +279,7 @@ class Execution:
             return
         store = self.active.store
         with store.blobs.batch() as batch:
-            folder = self._folder(state)
+            folder = self.folder(state.step.name)
             facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
             state.outputs = {name: batch.take(folder / f"{name}.value") for name in state.step.outputs}
             told = folder / "told.json"
@@ -380,7 +404,7 @@ class Execution:
             raise RunStopped(run=self.active.run.id, reason=reason, folder=self.active.project)
 
     def _read_records(self, state: StepState) -> None:
-        told = self._records.read(self._folder(state) / "records.jsonl")
+        told = self._records.read(self.folder(state.step.name) / "records.jsonl")
         state.told += told
         state.cancels = self._records.take(told) or state.cancels
 
@@ -398,8 +422,7 @@ class Execution:
     def _inputs(self, state: StepState) -> dict[str, tuple[str, Path]]:
         """Return the digests and files of the values that the step takes."""
         digests = {name: maker.outputs[name] for name, maker in state.makers.items()}
-        made = {name: (digest, self.active.store.blobs.path(digest)) for name, digest in digests.items()}
-        return made | {name: given for name, given in self._given.items() if name in state.step.inputs}
+        return {name: (digest, self.active.store.blobs.path(digest)) for name, digest in digests.items()}
 
     def _digests(self, paths: Iterable[Path]) -> Callable[[Path], str]:
         """Return what gives the digest of a file; those of these paths are looked up together."""
@@ -420,8 +443,9 @@ class Execution:
         named = step.options.environment
         return self._environments[named] if named else self.active.environment
 
-    def _folder(self, state: StepState) -> Path:
-        return self.active.folder / "steps" / state.step.name
+    def folder(self, name: str) -> Path:
+        """Return where a step of that name has its files while it runs."""
+        return self.active.folder / "steps" / name
 
     def _log(self, state: StepState) -> Path:
         return self.active.folder / "logs" / f"{state.step.name}.log"

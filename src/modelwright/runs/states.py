@@ -24,7 +24,7 @@ class Rules:
     cpus: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 
-@dataclass
+@dataclass(eq=False)
 class StepState:
     """Where one step stands."""
 

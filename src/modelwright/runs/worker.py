@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import importlib.util
@@ -77,7 +78,7 @@ def run_step(request: dict[str, Any], watch: Watch) -> None:
             keywords[argument["keyword"]] = value
         else:
             positional.append(value)
-    function = getattr(importlib.import_module(request["module"]), request["function"])
+    function = _function(request)
     before = restore_random(request["random"], request["seed"])
     watch.begin()
     result = function(*positional, **keywords)
@@ -98,6 +99,14 @@ def run_step(request: dict[str, Any], watch: Watch) -> None:
         (folder / "random.states").write_bytes(after)
     facts = dict(watch.facts(), numbers=numbers, has_drawn=has_drawn)
     (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _function(request: dict[str, Any]) -> Any:
+    """Return the function of the request: the project's, or that of a guest, which is given this module first."""
+    if request.get("guest"):
+        guest = load("wright_guest", Path(request["guest"]))
+        return functools.partial(getattr(guest, request["function"]), sys.modules[__name__])
+    return getattr(importlib.import_module(request["module"]), request["function"])
 
 
 # --- values ---
@@ -333,13 +342,18 @@ class _Server:
 
 def _place_recording() -> None:
     """Let `import modelwright` give the recording module, whether or not the environment has the package."""
-    place = Path(__file__).with_name("recording.py")
-    specification = importlib.util.spec_from_file_location("modelwright", str(place))
+    load("modelwright", Path(__file__).with_name("recording.py"))
+
+
+def load(name: str, file: Path) -> Any:
+    """Import a guest's file as the module `name`."""
+    specification = importlib.util.spec_from_file_location(name, str(file))
     if specification is None or specification.loader is None:
-        raise ImportError(str(place))
+        raise ImportError(str(file))
     module = importlib.util.module_from_spec(specification)
-    sys.modules["modelwright"] = module
+    sys.modules[name] = module
     specification.loader.exec_module(module)
+    return module
 
 
 def _preload(modules: list[str]) -> None:

@@ -13,6 +13,7 @@ _VALUE = "SELECT value FROM settings WHERE name = ?"
 _OF_ACTION = {
     "alias.moved": PROMOTION,
     "alias.removed": PROMOTION,
+    "gate.skipped": PROMOTION,
     "schedule.removed": DELETION,
     "deployment.started": TRAFFIC,
     "deployment.healthy": TRAFFIC,
