@@ -1,4 +1,4 @@
-"""`wright model`: register, list, show."""
+"""`wright model`: register, list, show, delete."""
 
 import click
 
@@ -10,7 +10,7 @@ from modelwright.records.plain import plain
 
 @click.group()
 def model() -> None:
-    """Register, list and show model versions."""
+    """Register, list, show and delete model versions."""
 
 
 model.add_command(explain)
@@ -97,6 +97,23 @@ def show(reference: str, *, as_json: bool) -> None:
             ),
         ]
     )
+
+
+@model.command()
+@click.argument("reference", metavar="MODEL:VERSION")
+@output.why_option
+@output.json_option
+def delete(reference: str, *, why: str, as_json: bool) -> None:
+    """Delete a version that nothing uses: no deployment, alias or derived version. Its number is not given again."""
+    from modelwright.lifecycle import deletion
+
+    with output.session(is_silent=True, why=why) as session:
+        deleted = deletion.delete_model(session, reference)
+    if as_json:
+        output.show_json({"deleted": deleted.reference})
+    else:
+        click.echo(f"{deleted.reference} is deleted")
+        click.echo("  next: wright gc --dry-run")
 
 
 def _tag(assignment: str) -> tuple[str, str]:

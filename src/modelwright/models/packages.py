@@ -94,7 +94,7 @@ def restore(store: Store, version: ModelVersion) -> Path:
     Inside it `azureml-models/<name>/<version>` is the folder with the model's files, where scoring scripts written
     for Azure Machine Learning look for them.
     """
-    folder = store.folder / "packages" / version.model / str(version.version)
+    folder = package_folder(store, version)
     if (folder / MANIFEST).is_file() and digest_of(folder / MANIFEST) == version.digest:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -107,6 +107,11 @@ def restore(store: Store, version: ModelVersion) -> Path:
     (models / str(version.version)).symlink_to(Path("../..") / MODEL_FOLDER, target_is_directory=True)
     partial.rename(folder)
     return folder
+
+
+def package_folder(store: Store, version: ModelVersion) -> Path:
+    """Return where the package of a version is restored to."""
+    return store.folder / "packages" / version.model / str(version.version)
 
 
 def model_folder(package: Path, version: ModelVersion) -> Path:

@@ -19,6 +19,7 @@ from modelwright.records.environments import (
 )
 from modelwright.records.explanations import Explanation
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
+from modelwright.records.garbage import Collection, Garbage
 from modelwright.records.ids import moment_of, new_id, new_request_id, now
 from modelwright.records.lineage import (
     Conversion,
@@ -60,6 +61,7 @@ from modelwright.records.schedules import Missed, Schedule, Tick, Trigger, Trigg
 from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
 from modelwright.records.sweeps import Sampler, Sweep, SweepSpecification, Trial
 from modelwright.records.traces import StatementTrace, Trace
+from modelwright.records.usage import Use
 
 __all__ = [
     "AllOf",
@@ -69,6 +71,7 @@ __all__ = [
     "BuiltEnvironment",
     "CaptureRecord",
     "Cell",
+    "Collection",
     "Comparison",
     "Condition",
     "Conversion",
@@ -93,6 +96,7 @@ __all__ = [
     "FrontStatus",
     "Function",
     "Gap",
+    "Garbage",
     "GitState",
     "Goal",
     "Key",
@@ -146,6 +150,7 @@ __all__ = [
     "Trial",
     "Trigger",
     "TriggerKind",
+    "Use",
     "VersionChange",
     "VersionFilter",
     "Wanted",

@@ -7,12 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.errors import ParameterFixed, RunMissing
+from modelwright.errors import DeletedMeanwhile, ParameterFixed, RunMissing
 from modelwright.records import Artifact, DatasetVersion, Point, Run, Status, StepRun
 from modelwright.store import datasets, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
-from modelwright.store.loading import load_runs
+from modelwright.store.loading import load_runs, rows
 from modelwright.store.points import add_points
 
 
@@ -80,14 +80,20 @@ def keep_code(change: Change, digest: str, files: Sequence[Artifact]) -> None:
     )
 
 
+def ensure_code(change: Change, digest: str) -> None:
+    """Refuse a state of the code whose files are no longer on record. Raises DeletedMeanwhile."""
+    if not rows(change.connection, "SELECT 1 FROM code_files WHERE code_digest = ? LIMIT 1", (digest,)):
+        raise DeletedMeanwhile
+
+
 def list_code(store: Store, run: Run) -> dict[str, Artifact]:
     """Return the files of the code that ran, by their paths in its folder."""
     table = schema.code_files
     query = table.select().where(table.c.code_digest == run.code_digest).order_by(table.c.path)
     with store.reader.connect() as connection:
-        rows = connection.execute(query).all()
-    if rows:
-        return {row.path: Artifact(row.path, row.digest, row.size_bytes) for row in rows}
+        found = connection.execute(query).all()
+    if found:
+        return {row.path: Artifact(row.path, row.digest, row.size_bytes) for row in found}
     kept = {each.path.removeprefix("code/"): each for each in run.artifacts if each.path.startswith("code/")}
     return {path: replace(each, path=path) for path, each in kept.items()}
 
@@ -300,21 +306,26 @@ def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> N
 def get_run(store: Store, run_id: str) -> Run:
     """Return the whole run. Raises RunMissing."""
     with store.reader.connect() as connection:
-        run = load_runs(connection, [run_id])
-        if not run:
-            raise RunMissing(run=run_id)
-        steps, artifacts = schema.run_steps, schema.run_artifacts
-        links, versions, names = schema.run_datasets, schema.dataset_versions, schema.datasets
-        step_rows = connection.execute(steps.select().where(steps.c.run_id == run_id).order_by(steps.c.position)).all()
-        artifact_rows = connection.execute(
-            artifacts.select().where(artifacts.c.run_id == run_id).order_by(artifacts.c.path)
-        ).all()
-        dataset_rows = connection.execute(
-            sa.select(versions, names.c.name.label("dataset"))
-            .join(links, links.c.dataset_version_id == versions.c.id)
-            .join(names, names.c.id == versions.c.dataset_id)
-            .where(links.c.run_id == run_id)
-        ).all()
+        return load_run(connection, run_id)
+
+
+def load_run(connection: sa.Connection, run_id: str) -> Run:
+    """Return the whole run as this connection sees it. Raises RunMissing."""
+    run = load_runs(connection, [run_id])
+    if not run:
+        raise RunMissing(run=run_id)
+    steps, artifacts = schema.run_steps, schema.run_artifacts
+    links, versions, names = schema.run_datasets, schema.dataset_versions, schema.datasets
+    step_rows = connection.execute(steps.select().where(steps.c.run_id == run_id).order_by(steps.c.position)).all()
+    artifact_rows = connection.execute(
+        artifacts.select().where(artifacts.c.run_id == run_id).order_by(artifacts.c.path)
+    ).all()
+    dataset_rows = connection.execute(
+        sa.select(versions, names.c.name.label("dataset"))
+        .join(links, links.c.dataset_version_id == versions.c.id)
+        .join(names, names.c.id == versions.c.dataset_id)
+        .where(links.c.run_id == run_id)
+    ).all()
     return replace(
         run[0],
         steps=tuple(map(_step, step_rows)),
@@ -344,16 +355,6 @@ def list_runs(
     ]
     with store.reader.connect() as connection:
         return load_runs(connection, connection.execute(sa.select(table.c.id).where(*wanted)).scalars().all())
-
-
-def blob_digests(connection: sa.Connection) -> set[str]:
-    """Return the digests of all blobs that steps, runs, dataset versions and published pipelines refer to."""
-    tables = (schema.run_artifacts, schema.code_files, schema.dataset_files, schema.pipeline_files)
-    found = {row.digest for table in tables for row in connection.execute(sa.select(table.c.digest))}
-    steps = schema.run_steps
-    for row in connection.execute(sa.select(steps.c.outputs, steps.c.evidence)):
-        found |= set(row.outputs.values()) | set(row.evidence.get("blobs", []))
-    return found
 
 
 def _step(row: sa.Row[Any]) -> StepRun:

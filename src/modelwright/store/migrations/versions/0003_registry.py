@@ -20,6 +20,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_settings")),
     )
     op.create_table(
+        "retired_numbers",
+        sa.Column("noun", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("noun", "name", name=op.f("pk_retired_numbers")),
+    )
+    op.create_table(
         "gate_verdicts",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("run_id", sa.Text(), nullable=False),
