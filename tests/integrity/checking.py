@@ -15,8 +15,8 @@ _WITHOUT_CODE = (
 )
 _WITHOUT_FILES = (
     "SELECT id FROM model_versions WHERE NOT EXISTS (SELECT 1 FROM version_files WHERE version_id = model_versions.id)",
-    "SELECT id FROM dataset_versions WHERE storage != '{storage}' "
-    "AND NOT EXISTS (SELECT 1 FROM dataset_files WHERE version_id = dataset_versions.id)",
+    f"SELECT id FROM dataset_versions WHERE storage != '{Storage.REFERENCE}' AND NOT EXISTS "  # noqa: ISC004
+    "(SELECT 1 FROM dataset_files WHERE version_id = dataset_versions.id)",
     "SELECT id FROM datasets WHERE NOT EXISTS (SELECT 1 FROM dataset_versions WHERE dataset_id = datasets.id)",
     "SELECT name FROM pipelines WHERE NOT EXISTS (SELECT 1 FROM pipeline_versions WHERE pipeline = pipelines.name)",
 )
@@ -29,7 +29,7 @@ def dangling(store: Store) -> Iterator[str]:
         for row in execute("PRAGMA foreign_key_check").all():
             yield f"foreign key {row}"
         for query in (_WITHOUT_CODE, *_WITHOUT_FILES):
-            for row in execute(query.format(storage=Storage.REFERENCE)).all():
+            for row in execute(query).all():
                 yield f"{row}: {query}"
         named = references.blob_digests(connection)
         aliases = execute("SELECT model || '@' || alias, version_id FROM aliases").all()

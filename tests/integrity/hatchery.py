@@ -81,6 +81,7 @@ def _say(**told: object) -> None:
 
 def _child(folder: Path, operations: Sequence[Operation]) -> None:
     from integrity.operations import World, perform
+
     from modelwright.store.database import open_store
 
     store = open_store(folder)
@@ -88,7 +89,7 @@ def _child(folder: Path, operations: Sequence[Operation]) -> None:
     for name, number in operations:
         try:
             _say(done=perform(world, name, number))
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it is, the test tells it
             _say(failed=f"{name} {number}: {traceback.format_exc()}")
             os._exit(1)
     store.close()
@@ -96,9 +97,8 @@ def _child(folder: Path, operations: Sequence[Operation]) -> None:
 
 def main() -> None:
     import alembic.config  # noqa: F401 - what children would import one by one
-    import psutil  # noqa: F401
-
     import integrity.operations  # noqa: F401
+    import psutil  # noqa: F401
 
     while line := sys.stdin.readline():
         wanted = json.loads(line)

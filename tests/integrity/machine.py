@@ -15,10 +15,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-
 from integrity.checking import dangling
 from integrity.hatchery import Hatchery, Operation
 from integrity.operations import DELETING, NAMES
+
 from modelwright.store.database import open_store
 
 _MOST = 60

@@ -144,7 +144,9 @@ def register_version(world: World, choose: Chooser) -> None:
         paths = sorted(folder.iterdir())
         with store.blobs.batch() as batch:
             found = batch.add_all(paths)
-            files = [PackageFile(path.name, digest, path.stat().st_size) for path, digest in zip(paths, found, strict=True)]
+            files = [
+                PackageFile(path.name, digest, path.stat().st_size) for path, digest in zip(paths, found, strict=True)
+            ]
             version = ModelVersion(
                 id=records.new_id("version"),
                 model=f"model-{choose.below(_MODELS)}",
@@ -227,7 +229,8 @@ def _perform(world: World, run: Run, choose: Chooser) -> None:
     store, session = world.store, world.session
     read: list = []
     data = world.maybe_row(
-        "SELECT name || ':' || version FROM dataset_versions JOIN datasets ON datasets.id = dataset_id ORDER BY 1", choose
+        "SELECT name || ':' || version FROM dataset_versions JOIN datasets ON datasets.id = dataset_id ORDER BY 1",
+        choose,
     )
     if data:
         with contextlib.suppress(DatasetMissing):
@@ -255,7 +258,9 @@ def _perform(world: World, run: Run, choose: Chooser) -> None:
             runs.finish_step(opened, run.id, step)
             if found:
                 other, known = found[0]
-                again = StepRun("reused", 2, Status.SUCCEEDED, known.outputs, records.now(), records.now(), key=step.key)
+                again = StepRun(
+                    "reused", 2, Status.SUCCEEDED, known.outputs, records.now(), records.now(), key=step.key
+                )
                 runs.finish_step(opened, run.id, _reused(again, other, known))
             if choose.maybe():
                 opened.insert(
@@ -439,7 +444,9 @@ def delete_run(world: World, choose: Chooser) -> None:
 
 
 def delete_dataset(world: World, choose: Chooser) -> None:
-    versions = "SELECT name || ':' || version FROM dataset_versions JOIN datasets ON datasets.id = dataset_id ORDER BY 1"
+    versions = (
+        "SELECT name || ':' || version FROM dataset_versions JOIN datasets ON datasets.id = dataset_id ORDER BY 1"
+    )
     names = "SELECT name FROM datasets ORDER BY 1"
     deletion.delete_dataset(world.session, world.row(versions if choose.below(4) else names, choose))
 
@@ -482,7 +489,9 @@ def restore(world: World, choose: Chooser) -> None:
 
 
 def export_dataset(world: World, choose: Chooser) -> None:
-    versions = "SELECT name || ':' || version FROM dataset_versions JOIN datasets ON datasets.id = dataset_id ORDER BY 1"
+    versions = (
+        "SELECT name || ':' || version FROM dataset_versions JOIN datasets ON datasets.id = dataset_id ORDER BY 1"
+    )
     with tempfile.TemporaryDirectory(dir=world.store.folder) as name:
         reading.export(world.store, world.row(versions, choose), Path(name, "copy"))
 

@@ -12,7 +12,6 @@ pytestmark = pytest.mark.slow
 def test_whatever_is_done_and_killed_nothing_dangles(tmp_path: Path) -> None:
     with prepared(tmp_path) as (machine, tally):
         follow(machine, tally, examples=3, steps=12)
-    print(tally)
     assert tally.operations > 500
     assert tally.kills > 5
     assert {name for name, _ in tally.outcomes} == set(OPERATIONS)
