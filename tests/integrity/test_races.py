@@ -1,8 +1,10 @@
 """Two processes at once: one uses what the other deletes. One of them loses cleanly, and nothing dangles."""
 
 import multiprocessing
+import shutil
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,17 +13,27 @@ from integrity.checking import dangling
 from integrity.racing import serve
 
 from modelwright.lifecycle.sessions import Session
-from modelwright.store.database import Store
+from modelwright.store.database import Store, open_store
 
 ROUNDS = 24
 
 
-@pytest.fixture
-def racers(store: Store) -> Iterator[list[Connection]]:
+@pytest.fixture(scope="module")
+def racing(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A workspace for all races."""
+    folder = tmp_path_factory.mktemp("races") / ".wright"
+    shutil.copytree(empty, folder)
+    opened = open_store(folder)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def racers(racing: Store) -> Iterator[list[Connection]]:
     """Two processes that do what they are sent."""
     context = multiprocessing.get_context("spawn")
     pairs = [context.Pipe() for _ in range(2)]
-    processes = [context.Process(target=serve, args=(store.folder, theirs)) for _, theirs in pairs]
+    processes = [context.Process(target=serve, args=(racing.folder, theirs)) for _, theirs in pairs]
     for each in processes:
         each.start()
     ours = [each for each, _ in pairs]
@@ -75,12 +87,13 @@ def _race(racers: list[Connection], acts: tuple[str, str], thing: object, number
     ids=lambda value: " against ".join(value) if isinstance(value, tuple) else "",
 )
 def test_one_loses_cleanly_and_nothing_dangles(
-    session: Session,
+    racing: Store,
     racers: list[Connection],
     acts: tuple[str, str],
     make: Callable[[Session], Any],
     ways: set[tuple[str, str]],
 ) -> None:
+    session = Session(racing, "ada")
     outcomes = set()
     for number in range(ROUNDS):
         outcomes.add(tuple(_race(racers, acts, make(session), number)))
