@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,20 +76,19 @@ def machine(hatchery: Hatchery, template: Path, tally: Tally) -> type[RuleBasedS
         def _perform(self, operations: list[Operation], *, kill_after: tuple[int, float] | None = None) -> None:
             try:
                 done, is_killed = hatchery.perform(self.folder / ".wright", operations, kill_after=kill_after)
-            except AssertionError as error:
-                tally.found.append(str(error))
+                tally.operations += len(done) + is_killed
+                tally.outcomes.update(zip((name for name, _ in operations), done, strict=False))
+                if is_killed:
+                    tally.kills += 1
+                    self._check()
+            except Exception:
+                tally.found.append(traceback.format_exc())
                 raise
-            tally.operations += len(done) + is_killed
-            tally.outcomes.update(zip((name for name, _ in operations), done, strict=False))
-            if is_killed:
-                tally.kills += 1
-                self._check()
 
         def _check(self) -> None:
             tally.checks += 1
             with contextlib.closing(open_store(self.folder / ".wright")) as store:
                 found = list(dangling(store))
-            tally.found += found
             assert found == []
 
     return Workspace
@@ -110,7 +110,7 @@ def follow(workspace: type[RuleBasedStateMachine], tally: Tally, *, examples: in
     try:
         run_state_machine_as_test(workspace, settings=rules)
     except Exception as error:
-        raise AssertionError("\n".join(tally.found) or str(error)) from error
+        raise AssertionError("\n".join(tally.found[:1]) or str(error)) from error
 
 
 @contextlib.contextmanager

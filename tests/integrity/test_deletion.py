@@ -104,8 +104,8 @@ def test_all_that_uses_a_version_is_told_at_once(session: Session) -> None:
     assert _users(lambda: deletion.delete_model(session, "churn:1")) == {
         ("deployment", "one", "wright endpoint undeploy one churn:1"),
         ("deployment", "two", "wright endpoint undeploy two churn:1"),
-        ("alias", "churn@champion", "wright model alias remove churn@champion"),
-        ("alias", "churn@candidate", "wright model alias remove churn@candidate"),
+        ("alias", "churn@champion", "wright model unalias churn@champion"),
+        ("alias", "churn@candidate", "wright model unalias churn@candidate"),
         ("model", "churn:2", "wright model delete churn:2"),
     }
     assert [each.reference for each in models.list_versions(session.store)] == ["churn:2", "churn:1"]
@@ -237,6 +237,19 @@ def test_an_environment_is_kept_as_long_as_something_runs_or_ran_in_it(session: 
     assert environments.find_environments(session.store, version.digest) == []
     assert _deleted(session, "environments/other:1")["before"]["lock_text"] == "nothing\n"  # type: ignore[index]
     assert things.add_environment(session).reference == "production:2"
+
+
+def test_an_environment_of_a_step_is_kept_by_its_run(session: Session) -> None:
+    run = things.add_run(session)
+    other = things.lock("other\n")
+    with session.change() as opened:
+        environments.ensure_environment(opened, other)
+        runs.link_environments(opened, run.id, [other.digest, run.environment_digest])
+        runs.link_environments(opened, run.id, [other.digest])
+    by_run = ("run", run.id, f"wright run delete {run.id}")
+    assert _users(lambda: deletion.delete_environment(session, other.digest)) == {by_run}
+    deletion.delete_run(session, run.id)
+    deletion.delete_environment(session, other.digest)
 
 
 def test_a_lock_without_a_name_is_deleted_by_its_digest(session: Session) -> None:

@@ -41,6 +41,7 @@ OTHER = (
     "runs.environment_digest",
     "runs.code_digest",
     "runs.machine",
+    "run_environments.environment_digest",
     "run_parameters.value",
     "code_files.code_digest",
     "sweeps.specification",
@@ -59,6 +60,7 @@ OTHER = (
     "audit_records.digest",
     "audit_records.before",  # what was
     "audit_records.after",
+    "audit_records.undo",
     "events.data",
 )
 

@@ -271,6 +271,17 @@ def link_dataset(change: Change, run_id: str, *, dataset: DatasetVersion, role: 
         change.record("run.dataset_read", f"runs/{run_id}", after={"dataset": dataset.reference, "role": role})
 
 
+def link_environments(change: Change, run_id: str, digests: Sequence[str]) -> None:
+    """Record in which environments steps of the run are executed, its own left out."""
+    table = schema.run_environments
+    known = change.rows(sa.select(table.c.environment_digest).where(table.c.run_id == run_id))
+    own = change.rows(sa.select(schema.runs.c.environment_digest).where(schema.runs.c.id == run_id))
+    new = sorted(set(digests) - {row.environment_digest for row in (*known, *own)})
+    if new:
+        change.insert(table, *({"run_id": run_id, "environment_digest": each} for each in new))
+        change.record("run.environments_used", f"runs/{run_id}", after={"environments": new})
+
+
 def resume_run(change: Change, run_id: str) -> None:
     """Record that a run which had ended goes on."""
     table = schema.runs

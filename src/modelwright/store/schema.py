@@ -258,6 +258,14 @@ run_datasets = sa.Table(
     column("role", primary_key=True),
 )
 
+# What steps ran in besides the run's own environment.
+run_environments = sa.Table(
+    "run_environments",
+    metadata,
+    link("run_id", "runs.id", primary_key=True),
+    link("environment_digest", "environments.digest", primary_key=True, index=True),
+)
+
 sweeps = sa.Table(
     "sweeps",
     metadata,

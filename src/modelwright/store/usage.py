@@ -25,6 +25,7 @@ PARTS = (
     "run_summaries.run_id",
     "run_artifacts.run_id",
     "run_datasets.run_id",
+    "run_environments.run_id",
     "gate_verdicts.run_id",
     "schedule_ticks.run_id",
     "sweeps.run_id",
@@ -84,7 +85,7 @@ KEEPERS = {
     "deployments.version_id": Keeper("deployment", _DEPLOYED),
     "aliases.version_id": Keeper(
         "alias",
-        "SELECT model || '@' || alias, 'it points there', 'wright model alias remove ' || model || '@' || alias "
+        "SELECT model || '@' || alias, 'it points there', 'wright model unalias ' || model || '@' || alias "
         "FROM aliases WHERE version_id = ?",
     ),
     "model_versions.parent_id": Keeper("model", _of_models("parent_id", "'derived from it'")),
@@ -117,6 +118,11 @@ KEEPERS = {
         "ORDER BY run_id",
     ),
     "runs.environment_digest": Keeper("run", _of_runs("environment_digest", "'ran in it'")),
+    "run_environments.environment_digest": Keeper(
+        "run",
+        "SELECT run_id, 'a step of it ran in it', 'wright run delete ' || run_id FROM run_environments "
+        "WHERE environment_digest = ? ORDER BY run_id",
+    ),
     "runs.pipeline_version_id": Keeper("run", _of_runs("pipeline_version_id", "'a run of it'")),
     "pipeline_versions.environment_digest": Keeper("pipeline", _of_pipelines("environment_digest", "'runs in it'")),
     "pipeline_versions.parent_id": Keeper("pipeline", _of_pipelines("parent_id", "'cloned from it'")),
