@@ -39,6 +39,15 @@ class Tally:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.found: list[str] = []
 
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what goes wrong in the block: what Hypothesis says of it depends on whether it happens again."""
+        try:
+            yield
+        except Exception:
+            self.found.append(traceback.format_exc())
+            raise
+
     def __str__(self) -> str:
         done = f"{self.operations:,} operations, {self.kills:,} kills, {len(self.found):,} dangling references"
         return f"{done} ({self.checks:,} checks)"
@@ -74,22 +83,18 @@ def machine(hatchery: Hatchery, template: Path, tally: Tally) -> type[RuleBasedS
                 shutil.rmtree(self.folder)
 
         def _perform(self, operations: list[Operation], *, kill_after: tuple[int, float] | None = None) -> None:
-            try:
+            with tally.noting():
                 done, is_killed = hatchery.perform(self.folder / ".wright", operations, kill_after=kill_after)
-                tally.operations += len(done) + is_killed
-                tally.outcomes.update(zip((name for name, _ in operations), done, strict=False))
-                if is_killed:
-                    tally.kills += 1
-                    self._check()
-            except Exception:
-                tally.found.append(traceback.format_exc())
-                raise
+            tally.operations += len(done) + is_killed
+            tally.outcomes.update(zip((name for name, _ in operations), done, strict=False))
+            if is_killed:
+                tally.kills += 1
+                self._check()
 
         def _check(self) -> None:
             tally.checks += 1
-            with contextlib.closing(open_store(self.folder / ".wright")) as store:
-                found = list(dangling(store))
-            assert found == []
+            with tally.noting(), contextlib.closing(open_store(self.folder / ".wright")) as store:
+                assert list(dangling(store)) == []
 
     return Workspace
 
