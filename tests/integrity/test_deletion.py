@@ -9,6 +9,7 @@ from integrity import things
 from modelwright.errors import (
     DeletedMeanwhile,
     DeploymentMissing,
+    EndpointMissing,
     EnvironmentMissing,
     InUse,
     ModelMissing,
@@ -71,15 +72,17 @@ def test_a_version_that_is_being_deployed_is_kept_and_one_whose_deployment_was_k
     with claims.claim(session.store, deployment.id):
         ((_, _, command),) = _users(lambda: deletion.delete_model(session, "churn:1"))
         assert command.startswith("wait until it has started")
-        with pytest.raises(InUse), change(session.store, actor="ada") as opened:
-            endpoints.delete_endpoint(opened, endpoints.get_endpoint(session.store, "churn"))
+        with pytest.raises(InUse):
+            deployments.delete(session.store, "churn", actor="ada")
         with pytest.raises(InUse):
             deployments.undeploy(session.store, "churn", "churn:1", actor="ada")
     ((_, _, command),) = _users(lambda: deletion.delete_model(session, "churn:1"))
     assert command == "wright endpoint undeploy churn churn:1"
-    deployments.undeploy(session.store, "churn", "churn:1", actor="ada")
+    deployments.delete(session.store, "churn", actor="ada")
+    (record,) = [each for each in audit.list_audit_records(session.store) if each["action"] == "endpoint.deleted"]
+    assert [each["version"] for each in record["before"]["deployments"]] == ["churn:1"]
     deletion.delete_model(session, "churn:1")
-    with pytest.raises(ModelMissing):
+    with pytest.raises(EndpointMissing):
         deployments.undeploy(session.store, "churn", "churn:1", actor="ada")
 
 
@@ -305,4 +308,6 @@ def test_what_a_row_would_point_to_in_vain_is_said_in_our_words(session: Session
         things.deploy(session, version, DeploymentStatus.STARTING)
     with pytest.raises(DeletedMeanwhile):
         things.add_version(session, run=run)
+    with pytest.raises(RunMissing), session.change() as opened:
+        runs.resume_run(opened, run.id)
     assert endpoints.list_endpoints(session.store) == []

@@ -124,7 +124,8 @@ def stop(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
 
 
 def delete(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
-    """Delete a stopped endpoint. Raises EndpointMissing, EndpointRunning."""
+    """Delete a stopped endpoint. Raises EndpointMissing, EndpointRunning, and InUse while one is being deployed."""
+    reconcile(store, actor=actor)
     place = endpoints.get_endpoint(store, endpoint)
     if status(store, endpoint):
         raise EndpointRunning(endpoint=endpoint)

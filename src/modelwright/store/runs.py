@@ -283,16 +283,14 @@ def link_environments(change: Change, run_id: str, digests: Sequence[str]) -> No
 
 
 def resume_run(change: Change, run_id: str) -> None:
-    """Record that a run which had ended goes on."""
+    """Record that a run which had ended goes on. Raises RunMissing."""
     table = schema.runs
-    (before,) = change.rows(sa.select(table.c.status, table.c.reason).where(table.c.id == run_id))
+    before = change.rows(sa.select(table.c.status, table.c.reason).where(table.c.id == run_id))
+    if not before:
+        raise RunMissing(run=run_id)
     change.update(table, table.c.id == run_id, status=Status.RUNNING, reason="", finished_at=None)
-    change.record(
-        "run.resumed",
-        f"runs/{run_id}",
-        before={"status": before.status, "reason": before.reason},
-        after={"status": Status.RUNNING, "reason": ""},
-    )
+    ended = {"status": before[0].status, "reason": before[0].reason}
+    change.record("run.resumed", f"runs/{run_id}", before=ended, after={"status": Status.RUNNING, "reason": ""})
 
 
 def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> None:

@@ -452,8 +452,7 @@ deployments = sa.Table(
     column("finished_at", Timestamp, nullable=True),
 )
 
-# The highest number that was given under a name and whose version was deleted: it is not given again. The numbers of
-# models are in `models.last_version`.
+# The highest number of a name whose version was deleted: it is not given again. Of models `last_version` tells it.
 retired_numbers = sa.Table(
     "retired_numbers",
     metadata,
