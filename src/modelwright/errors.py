@@ -7,6 +7,7 @@ A class states its text once, as a template over named facts; raising it supplie
 `str(error)` names the thing in quotes and the rule that was broken; `error.next_command` says what to type now.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -23,6 +24,10 @@ class ModelwrightError(Exception):
         self.facts = facts
         self.next_command = self.remedy.format(**facts)
         super().__init__(self.problem.format(**facts))
+
+    def details(self) -> dict[str, object]:
+        """Return what programs are told besides the code and the text, made of records."""
+        return {}
 
 
 # --- workspace -------------------------------------------------------------------------------------------------------
@@ -134,6 +139,41 @@ class HistoryMissing(ModelwrightError):
     status = 404
     problem = 'how things stood at "{moment}" is not on record: what changes replaced is kept since "{earliest}"'
     remedy = "wright audit list"
+
+
+class InUse(ModelwrightError):
+    """A thing that others use may not be deleted; all of them are told, each with the command that frees it."""
+
+    code = "in-use"
+    status = 409
+    problem = "{thing} is in use and was not deleted: by\n{told}"
+    remedy = "free it with the commands above, then: {command}"
+
+    def __init__(self, *, users: Iterable[object] = (), **facts: object) -> None:
+        """Take the records of the users besides the facts of the text."""
+        self.users = list(users)
+        super().__init__(**{"told": "\n".join(f"  {each}" for each in self.users)} | facts)
+
+    def details(self) -> dict[str, object]:
+        """Return the users."""
+        return {"users": self.users}
+
+
+class VersionNotNamed(ModelwrightError):
+    """What is to be deleted is not named by its number, so that it could be another one by now."""
+
+    code = "version-not-named"
+    problem = '"{reference}" names no version; to delete one, name its number: NAME:VERSION'
+    remedy = "wright {noun} list"
+
+
+class DeletedMeanwhile(ModelwrightError):
+    """Something that a change refers to was deleted while the change was under way."""
+
+    code = "deleted-meanwhile"
+    status = 409
+    problem = "something that this refers to was deleted by somebody else meanwhile; nothing was written"
+    remedy = "do it again with what is there: wright model list, wright run list, wright dataset list"
 
 
 # --- processes -------------------------------------------------------------------------------------------------------
@@ -1234,6 +1274,15 @@ class EndpointMissing(ModelwrightError):
     status = 404
     problem = 'no endpoint "{endpoint}" in this workspace'
     remedy = "wright endpoint list"
+
+
+class DeploymentMissing(ModelwrightError):
+    """A version was never deployed to an endpoint."""
+
+    code = "deployment-missing"
+    status = 404
+    problem = 'endpoint "{endpoint}" has no deployment of "{version}"'
+    remedy = "wright endpoint show {endpoint}"
 
 
 class EndpointRunning(ModelwrightError):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from journeys.terminal import Terminal, until
 from nbformat import v4
 
-from modelwright.store import database, models, runs
+from modelwright.store import database, references
 
 pytestmark = pytest.mark.slow
 
@@ -79,6 +79,7 @@ def test_killed_at_every_stage_and_shipped_in_the_end(terminal: Terminal) -> Non
     assert set(statuses[1:]) == {"failed"}
     assert {each["status"] for each in terminal.json("run", "list")} <= {"failed", "succeeded", "cancelled"}
     assert terminal.wright("doctor").returncode == 0
+    terminal.wright("gc")
     _nothing_dangles(terminal)
     terminal.wright("down")
     assert terminal.processes() == []
@@ -87,7 +88,7 @@ def test_killed_at_every_stage_and_shipped_in_the_end(terminal: Terminal) -> Non
 def _nothing_dangles(terminal: Terminal) -> None:
     store = database.open_store(terminal.workspace)
     with store.reader.connect() as connection:
-        reachable = models.blob_digests(connection) | runs.blob_digests(connection)
+        reachable = references.blob_digests(connection)
         assert connection.execute(sa.text("PRAGMA foreign_key_check")).all() == []
     assert store.blobs.digests() == reachable
     store.close()

@@ -5,21 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from modelwright.errors import (
     CodeMissing,
     FolderNotEmpty,
+    InUse,
     PipelineDisabled,
     PipelineMissing,
     ProjectInvalid,
     PublishedParameterUnknown,
 )
-from modelwright.lifecycle import comparing, publishing, recovery, training
+from modelwright.lifecycle import comparing, deletion, publishing, recovery, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.code import code_digest
 from modelwright.projects.manifest import Manifest, read_manifest, read_parameters
-from modelwright.store import audit, pipelines, projects, runs, schema
+from modelwright.store import audit, pipelines, projects, runs
 
 
 def _edit(folder: Path, old: str, new: str, *, file: str = "src/small/train.py") -> None:
@@ -201,11 +201,6 @@ def test_a_version_that_a_run_used_cannot_be_deleted(session: Session, manifest:
     version = publishing.publish(session, manifest)
     publishing.run_published(session, "small", is_gated=False)
 
-    def delete() -> None:
-        with session.change() as opened:
-            opened.delete(schema.pipeline_files, schema.pipeline_files.c.version_id == version.id)
-            opened.delete(schema.pipeline_versions, schema.pipeline_versions.c.id == version.id)
-
-    with pytest.raises(sa.exc.IntegrityError):
-        delete()
+    with pytest.raises(InUse):
+        deletion.delete_pipeline(session, version.reference)
     assert publishing.run_published(session, "small", is_gated=False).run.status == "succeeded"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from modelwright.environments import registration
-from modelwright.errors import EnvironmentMissing
-from modelwright.lifecycle import training
+from modelwright.errors import EnvironmentMissing, InUse
+from modelwright.lifecycle import deletion, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import Manifest
 from modelwright.settings import child_environment
@@ -30,6 +30,8 @@ def test_a_step_runs_in_the_environment_that_it_names(session: Session, manifest
     _mark(manifest, 'environment="other:1"', "import iniconfig\n    return sum(rows) * alpha")
     trained = training.train(session, manifest, is_gated=False)
     assert [each.status for each in trained.run.steps] == ["succeeded"] * 5
+    with pytest.raises(InUse, match=trained.run.id):
+        deletion.delete_environment(session, "other:1")
 
     (fit,) = [each for each in runs.get_run(session.store, trained.run.id).steps if each.name == "fit"]
     wanted.write_text("iniconfig\npluggy\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modelwright.errors import BlobDamaged
+from modelwright.errors import BlobDamaged, Busy
 from modelwright.store.blobs import Blobs, digest_of
 
 
@@ -55,24 +55,45 @@ def test_a_changed_byte_is_found_on_reading(blobs: Blobs, tmp_path: Path) -> Non
     assert not (tmp_path / "back").exists()
 
 
-def test_sweep_deletes_only_what_is_unreachable(blobs: Blobs, tmp_path: Path) -> None:
+def test_only_the_blobs_that_were_named_are_deleted(blobs: Blobs, tmp_path: Path) -> None:
     with blobs.batch() as batch:
         kept = batch.add(_file(tmp_path, b"kept"))
-        batch.add(_file(tmp_path, b"left over"))
-    (blobs.folder / "partial" / "1-half").write_bytes(b"half")
-    assert blobs.sweep(lambda: {kept}) == 2
+        doomed = batch.add(_file(tmp_path, b"left over"))
+    assert blobs.sizes() == {kept: 4, doomed: 9}
+    with blobs.alone() as alone:
+        assert alone.discard({doomed}) == []
     assert blobs.digests() == {kept}
 
 
-def test_sweep_waits_for_whoever_adds_blobs(blobs: Blobs, tmp_path: Path) -> None:
+def test_unfinished_copies_are_cleared_when_nobody_adds_blobs(blobs: Blobs, tmp_path: Path) -> None:
     with blobs.batch() as batch:
         digest = batch.add(_file(tmp_path, b"not named yet"))
-        assert blobs.sweep(set) == 0
+        (blobs.folder / "partial" / "1-half").write_bytes(b"half")
+        assert blobs.clear_unfinished() == 0
+    assert blobs.clear_unfinished() == 1
     assert blobs.digests() == {digest}
 
 
-def test_sweep_of_a_new_workspace_does_nothing(blobs: Blobs) -> None:
-    assert blobs.sweep(set) == 0
+def test_there_is_nothing_to_clear_in_a_new_workspace(blobs: Blobs) -> None:
+    assert blobs.clear_unfinished() == 0
+
+
+def test_nobody_is_alone_while_another_adds_or_reads_blobs(blobs: Blobs, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    added = context.Event()
+    process = context.Process(target=_add_and_hang, args=(blobs.folder, _file(tmp_path, b"mine"), added))
+    process.start()
+    assert added.wait(30)
+    told: list[str] = []
+    with pytest.raises(Busy, match=f"process {process.pid} "), blobs.alone(on_wait=told.append, patience_seconds=0):
+        pytest.fail("two at once")
+    assert told
+    process.kill()
+    process.join()
+    with blobs.held(), pytest.raises(Busy), blobs.alone(patience_seconds=0):
+        pytest.fail("two at once")
+    with blobs.alone():
+        pass
 
 
 def _add_and_hang(folder: Path, source: Path, added: Event) -> None:
@@ -82,7 +103,7 @@ def _add_and_hang(folder: Path, source: Path, added: Event) -> None:
         signal.pause()
 
 
-def test_a_killed_process_holds_no_lock_and_its_blobs_are_swept(blobs: Blobs, tmp_path: Path) -> None:
+def test_a_killed_process_holds_no_lock(blobs: Blobs, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     added = context.Event()
     process = context.Process(target=_add_and_hang, args=(blobs.folder, _file(tmp_path, b"lost"), added))
@@ -91,4 +112,6 @@ def test_a_killed_process_holds_no_lock_and_its_blobs_are_swept(blobs: Blobs, tm
     process.kill()
     process.join()
     assert blobs.digests() == {digest_of(tmp_path / "file")}
-    assert blobs.sweep(set) == 1
+    with blobs.alone() as alone:
+        alone.discard(blobs.digests())
+    assert blobs.digests() == set()

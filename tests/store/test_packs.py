@@ -54,20 +54,61 @@ def test_a_blob_that_is_added_alone_has_a_path_though_it_is_packed(blobs: Blobs,
     assert blobs.path(digests[0]).read_bytes() == b"one"
 
 
-def test_a_pack_stays_as_long_as_one_of_its_blobs_is_needed(blobs: Blobs, tmp_path: Path) -> None:
-    paths = _files(tmp_path, b"one", b"two")
-    digests = _add(blobs, paths)
-    assert blobs.sweep(lambda: {digests[1]}) == 0
-    blobs.export(digests[0], tmp_path / "back")
-    assert blobs.sweep(set) == 2
+def _discard(blobs: Blobs, doomed: set[str]) -> list[str]:
+    with blobs.alone() as alone:
+        return alone.discard(doomed)
+
+
+def _packs(blobs: Blobs) -> list[Path]:
+    return [each for each in (blobs.folder / packs.FOLDER).iterdir() if not each.suffix]
+
+
+def test_a_pack_is_written_anew_without_what_is_deleted(blobs: Blobs, tmp_path: Path) -> None:
+    one, two, empty = _add(blobs, _files(tmp_path, b"one", b"two", b""))
+    assert _discard(blobs, {one}) == []
+    assert blobs.digests() == {two, empty}
+    (pack,) = _packs(blobs)
+    assert (pack.name, pack.read_bytes()) == (digest_of(pack), b"two")
+    blobs.export(two, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"two"
+    assert _discard(blobs, {empty}) == []  # which leaves the bytes, and so the name, of the pack as they were
+    assert blobs.digests() == {two}
+    assert _packs(blobs) == [pack]
+    assert _discard(blobs, {two}) == []
     assert blobs.digests() == set()
+    assert list((blobs.folder / packs.FOLDER).iterdir()) == []
+    assert list((blobs.folder / "partial").iterdir()) == []
 
 
-def test_a_pack_without_its_index_is_swept(blobs: Blobs, tmp_path: Path) -> None:
-    digests = _add(blobs, _files(tmp_path, b"one"))
+def test_what_lies_in_two_packs_is_deleted_from_both(blobs: Blobs, tmp_path: Path) -> None:
+    """As when the process was killed that was writing a pack anew."""
+    one, two = _add(blobs, _files(tmp_path, b"one", b"two"))
+    old = {each: each.read_bytes() for each in (blobs.folder / packs.FOLDER).iterdir()}
+    _discard(blobs, {one})
+    for path, content in old.items():
+        path.write_bytes(content)
+    assert blobs.digests() == {one, two}
+    _discard(blobs, {one})
+    assert blobs.digests() == {two}
+    assert len(_packs(blobs)) == 1
+
+
+def test_a_damaged_pack_is_not_written_anew(blobs: Blobs, tmp_path: Path) -> None:
+    one, two = _add(blobs, _files(tmp_path, b"one", b"two"))
+    (pack,) = _packs(blobs)
+    pack.chmod(0o644)
+    pack.write_bytes(b"onetwO")
+    (told,) = _discard(blobs, {one})
+    assert told == f"pack {pack.name[:12]} stays as it is: blob {two} in it is damaged"
+    assert blobs.digests() == {one, two}
+
+
+def test_a_pack_without_its_index_is_cleared(blobs: Blobs, tmp_path: Path) -> None:
+    _add(blobs, _files(tmp_path, b"one"))
     next((blobs.folder / packs.FOLDER).glob("*.index")).unlink()
     assert blobs.digests() == set()
-    assert blobs.sweep(lambda: set(digests)) == 1
+    assert blobs.clear_unfinished() == 1
+    assert _packs(blobs) == []
 
 
 @pytest.mark.parametrize("damage", [b"onE", b"o"])

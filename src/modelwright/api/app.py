@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from modelwright import __version__
-from modelwright.api import pipelines, runs
+from modelwright.api import datasets, environments, models, pipelines, runs
 from modelwright.errors import ModelwrightError, TokenUnknown
 from modelwright.lifecycle.launching import Launcher
+from modelwright.records.plain import plain
 from modelwright.store import tokens
 from modelwright.store.database import open_store
 
@@ -34,8 +35,8 @@ def create_app(workspace: Path) -> FastAPI:
     app = FastAPI(
         title="Modelwright", version=__version__, lifespan=lifespan, dependencies=[Depends(_known)], docs_url=None
     )
-    app.include_router(pipelines.router)
-    app.include_router(runs.router)
+    for each in (datasets, environments, models, pipelines, runs):
+        app.include_router(each.router)
     app.add_exception_handler(ModelwrightError, _explained)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
@@ -51,7 +52,7 @@ def _known(request: Request, credentials: Annotated[HTTPAuthorizationCredentials
 
 def _explained(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ModelwrightError)  # noqa: S101 - it is registered for these
-    return _answer(error.status, error.code, str(error), error.next_command)
+    return _answer(error.status, error.code, str(error), error.next_command, **plain(error.details()))
 
 
 def _invalid(_request: Request, error: Exception) -> JSONResponse:
@@ -61,5 +62,5 @@ def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return _answer(422, "request-invalid", f'"{place}": {first["msg"]}', "GET /openapi.json tells what is taken")
 
 
-def _answer(status: int, code: str, message: str, next_command: str) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": message, "next_command": next_command}}, status)
+def _answer(status: int, code: str, message: str, next_command: str, **details: object) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message, "next_command": next_command} | details}, status)

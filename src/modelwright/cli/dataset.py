@@ -271,6 +271,23 @@ def _check_add(path: str | None, query: str | None, source: str | None, storage:
             raise click.UsageError(rule)
 
 
+@dataset.command()
+@click.argument("reference", metavar="NAME[:VERSION]")
+@output.why_option
+@output.json_option
+def delete(reference: str, *, why: str, as_json: bool) -> None:
+    """Delete a version that no run and no model version uses; NAME alone is all of its versions, if all can go."""
+    from modelwright.lifecycle import deletion
+
+    with output.session(is_silent=True, why=why) as session:
+        deleted = deletion.delete_dataset(session, reference)
+    if as_json:
+        output.show_json({"deleted": [each.reference for each in deleted]})
+    else:
+        click.echo("\n".join(f"{each.reference} is deleted" for each in deleted))
+        click.echo("  next: wright gc --dry-run")
+
+
 @contextmanager
 def _progress(*, is_silent: bool) -> Iterator[Callable[[int, int], None]]:
     """Give a reporter that shows a bar on a terminal, once the work has taken a moment."""

@@ -1,4 +1,4 @@
-"""`wright endpoint`: deploy, list, show, score, logs, stop, delete."""
+"""`wright endpoint`: deploy, list, show, score, logs, stop, undeploy, delete."""
 
 import sys
 from pathlib import Path
@@ -169,6 +169,24 @@ def stop(name: str, *, why: str, as_json: bool) -> None:
         output.show_json({"stopped": name})
     else:
         click.echo(f'endpoint "{name}" is stopped')
+
+
+@endpoint.command()
+@click.argument("name")
+@click.argument("reference", metavar="MODEL:VERSION")
+@output.why_option
+@output.json_option
+def undeploy(name: str, reference: str, *, why: str, as_json: bool) -> None:
+    """Forget that a version was deployed to an endpoint where it no longer serves, so that it can be deleted."""
+    from modelwright.serving import deployments
+
+    with output.session(is_silent=True, why=why) as session:
+        forgotten = deployments.undeploy(session.store, name, reference, actor=session.actor, why=why)
+    if as_json:
+        output.show_json({"forgotten": forgotten})
+    else:
+        count = len(forgotten)
+        click.echo(f'{count} deployment{"" if count == 1 else "s"} of {reference} to "{name}" forgotten')
 
 
 @endpoint.command()

@@ -234,6 +234,25 @@ def remove(reference: str, *, as_json: bool) -> None:
     click.echo(f"removed {removed.folder}" if removed else "it was not built; nothing to remove")
 
 
+@environment.command()
+@click.argument("reference", metavar="NAME:VERSION|DIGEST")
+@output.why_option
+@output.json_option
+def delete(reference: str, *, why: str, as_json: bool) -> None:
+    """Delete a name, and with its last name the lock and what was built of it, if nothing runs or ran in it.
+
+    `wright environment remove` deletes what was built alone.
+    """
+    from modelwright.lifecycle import deletion
+
+    with output.session(is_silent=True, why=why) as session:
+        deleted = deletion.delete_environment(session, reference)
+    if as_json:
+        output.show_json({"deleted": reference, "digest": deleted.digest})
+    else:
+        click.echo(f"{reference} is deleted")
+
+
 def _origin(path: str, extras: "Sequence[str]", groups: "Sequence[str]") -> str:
     with_them = [*(f"extra {each}" for each in extras), *(f"group {each}" for each in groups)]
     return f"{path} with {', '.join(with_them)}" if with_them else path

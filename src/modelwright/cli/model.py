@@ -1,4 +1,4 @@
-"""`wright model`: register, list, show, describe, label, alias, look back, download, verify, export, import."""
+"""`wright model`: register, list, show, describe, label, alias, look back, delete, download, verify, export, import."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ _reference = click.argument("reference", metavar="MODEL:VERSION")
 
 @click.group()
 def model() -> None:
-    """Register models, find and describe their versions, point aliases at them, and take them elsewhere."""
+    """Register models, find, describe and delete their versions, point aliases at them, and take them elsewhere."""
 
 
 model.add_command(explain)
@@ -156,6 +156,23 @@ def show(reference: str, *, as_json: bool) -> None:
         output.show_json(model_tables.as_json(found))
     else:
         model_tables.show_report(found)
+
+
+@model.command()
+@click.argument("reference", metavar="MODEL:VERSION")
+@output.why_option
+@output.json_option
+def delete(reference: str, *, why: str, as_json: bool) -> None:
+    """Delete a version that nothing uses: no deployment, alias or derived version. Its number is not given again."""
+    from modelwright.lifecycle import deletion
+
+    with output.session(is_silent=True, why=why) as session:
+        deleted = deletion.delete_model(session, reference)
+    if as_json:
+        output.show_json({"deleted": deleted.reference})
+    else:
+        click.echo(f"{deleted.reference} is deleted")
+        click.echo("  next: wright gc --dry-run")
 
 
 @model.command()

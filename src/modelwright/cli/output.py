@@ -60,7 +60,8 @@ def opened_store(*, is_made: bool = False) -> Iterator["Store"]:
 
 def error_facts(error: "ModelwrightError") -> dict[str, object]:
     """Return an error as what JSON can hold."""
-    return {"code": error.code, "message": str(error), "next_command": error.next_command, "status": error.status}
+    told = {"code": error.code, "message": str(error), "next_command": error.next_command, "status": error.status}
+    return {**told, **plain(error.details())}
 
 
 def show_json(value: object) -> None:

@@ -186,6 +186,23 @@ def diff(before: str, after: str, *, as_json: bool) -> None:
         click.echo("no difference")
 
 
+@pipeline.command()
+@click.argument("reference", metavar="NAME:VERSION")
+@output.why_option
+@output.json_option
+def delete(reference: str, *, why: str, as_json: bool) -> None:
+    """Delete a published version that no run, schedule or clone uses."""
+    from modelwright.lifecycle import deletion
+
+    with output.session(is_silent=True, why=why) as session:
+        deleted = deletion.delete_pipeline(session, reference)
+    if as_json:
+        output.show_json({"deleted": deleted.reference})
+    else:
+        click.echo(f"{deleted.reference} is deleted")
+        click.echo("  next: wright gc --dry-run")
+
+
 def _switch(reference: str, *, is_enabled: bool, why: str, as_json: bool) -> None:
     from modelwright.lifecycle import publishing
     from modelwright.store import pipelines

@@ -253,6 +253,24 @@ def note(run_id: str, text: str, *, why: str, as_json: bool) -> None:
         click.echo(f"{run_id} {found.note}")
 
 
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--with-children", is_flag=True, help="Delete the runs below it too, such as the trials of a sweep.")
+@output.why_option
+@output.json_option
+def delete(run_id: str, *, with_children: bool, why: str, as_json: bool) -> None:
+    """Delete RUN, which nothing uses: no model version, no run that reused its steps, no run below it."""
+    from modelwright.lifecycle import deletion
+
+    with output.session(is_silent=True, why=why) as session:
+        deleted = deletion.delete_run(session, run_id, with_children=with_children)
+    if as_json:
+        output.show_json({"deleted": [each.id for each in deleted]})
+    else:
+        click.echo("\n".join(f"{each.id} is deleted" for each in deleted))
+        click.echo("  next: wright gc --dry-run")
+
+
 def _show_trained(trained: "Trained", *, as_json: bool) -> None:
     if as_json:
         output.show_json(plain(trained.run) | {"verdict": plain(trained.verdict)})

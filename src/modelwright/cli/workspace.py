@@ -13,7 +13,8 @@ from modelwright.cli import output
 def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
     """Start the workspace's background services: endpoints with a healthy deployment, schedules, and the HTTP API.
 
-    The API is there once a pipeline is published, and is for this machine alone. Its first token is shown this once.
+    The API is there once a pipeline is published or a token was asked for, and is for this machine alone. Its first
+    token is shown this once.
     """
     from modelwright.api import server
     from modelwright.errors import ApiNotInstalled
@@ -28,7 +29,8 @@ def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
         has_scheduler = scheduler.start(session.store)
         url, missing = None, ""
         try:
-            url = server.start(session.store, port=api_port) if pipelines.list_versions(session.store) else None
+            is_wanted = new_token or tokens.has_tokens(session.store) or pipelines.list_versions(session.store)
+            url = server.start(session.store, port=api_port) if is_wanted else None
         except ApiNotInstalled as error:
             missing = f"{error}; next: {error.next_command}"
         if new_token or (url and not tokens.has_tokens(session.store)):

@@ -77,7 +77,11 @@ def read(store: Store, reference: str, *, on_read: Callable[[DatasetVersion], No
     whoever records what a run has read need not trust the run. Raises DatasetMissing, ReferenceInvalid, DatasetChanged
     and DatasetGone.
     """
-    version = datasets.find_dataset_version(store, reference)
+    with store.blobs.held():  # what is found now is there until it is laid out
+        return _read(store, datasets.find_dataset_version(store, reference), on_read=on_read)
+
+
+def _read(store: Store, version: DatasetVersion, *, on_read: Callable[[DatasetVersion], None]) -> Data:
     for fault in check(store, version):
         raise _as_error(version, fault)
     on_read(version)
@@ -134,6 +138,12 @@ def export(store: Store, reference: str, folder: Path) -> DatasetVersion:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return data.version
+
+
+def discard(store: Store, version: DatasetVersion) -> None:
+    """Delete the folder in which a version that was deleted was laid out, unless another has the same content."""
+    if not datasets.has_content(store, version.digest):
+        shutil.rmtree(store.folder / FOLDER / version.digest, ignore_errors=True)
 
 
 def _places(store: Store, version: DatasetVersion) -> tuple[dict[str, Path], dict[str, Slice]]:

@@ -11,7 +11,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.lifecycle import scheduler
 from modelwright.records import DeploymentStatus, Status
 from modelwright.serving import deployments
-from modelwright.store import claims, endpoints, models, runs, schedules
+from modelwright.store import claims, endpoints, references, runs, schedules
 from modelwright.store.database import Store, open_store
 
 # An environment with scikit-learn and pandas takes about a third of this.
@@ -90,7 +90,7 @@ def _contents(store: Store) -> list[Check]:
     enabled = [each.name for each in schedules.list_schedules(store) if each.is_enabled]
     unserved = [] if scheduler.is_running(store) else enabled
     with store.reader.connect() as connection:
-        missing = models.blob_digests(connection) - store.blobs.digests()
+        missing = references.kept_digests(connection) - store.blobs.digests()
     return [
         Check(
             "runs",

@@ -1,4 +1,4 @@
-"""Clears up after processes that were killed: their runs, deployments, values and blobs."""
+"""Clears up after processes that were killed: their runs, deployments, values and unfinished copies."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from modelwright.lifecycle.sessions import Session
 from modelwright.records import Deployment, Run, Status
 from modelwright.runs import active
 from modelwright.serving import deployments
-from modelwright.store import claims, models, runs
+from modelwright.store import claims, runs
 from modelwright.store.changes import change
 
 
@@ -16,11 +16,14 @@ class Recovered:
 
     runs: list[Run]
     deployments: list[Deployment]
-    blob_count: int
+    unfinished_count: int
 
 
 def recover(session: Session) -> Recovered:
-    """Fail what was killed, delete what nothing refers to, and return what was done. Harmless at any time."""
+    """Fail what was killed, delete the copies that it did not finish, and return what was done. Harmless at any time.
+
+    Files that were finished, and that no row came to name, stay until `wright gc`.
+    """
     store = session.store
     killed = [run for run in runs.list_runs(store, status=Status.RUNNING) if not claims.is_claimed(store, run.id)]
     for run in killed:
@@ -30,9 +33,4 @@ def recover(session: Session) -> Recovered:
         active.discard_values(store, run.id)
     claims.clear(store)
     undone = deployments.reconcile(store, actor=session.actor)
-
-    def reachable() -> set[str]:
-        with store.reader.connect() as connection:
-            return models.blob_digests(connection) | runs.blob_digests(connection)
-
-    return Recovered(killed, undone, store.blobs.sweep(reachable))
+    return Recovered(killed, undone, store.blobs.clear_unfinished())

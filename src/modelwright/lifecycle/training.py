@@ -258,7 +258,7 @@ def perform(
                 pipeline,
                 pool,
                 rules=rules,
-                environments=_named_environments(session.store, pipeline),
+                environments=_named_environments(session, active.run.id, pipeline),
                 on_step=tell,
             )
             metrics = performing.run(dataset=active.run.project)
@@ -279,10 +279,15 @@ def _step_stage(progress: Progress) -> Stage:
     return Stage("step", decided=told, elapsed_seconds=progress.seconds, has_failed=has_failed)
 
 
-def _named_environments(store: Store, pipeline: Pipeline) -> dict[str, BuiltEnvironment]:
-    """Return the environments that steps name, built."""
+def _named_environments(session: Session, run_id: str, pipeline: Pipeline) -> dict[str, BuiltEnvironment]:
+    """Return the environments that steps name, built, and record that the run uses them."""
+    store = session.store
     named = {each.options.environment for each in pipeline.steps if each.options.environment}
-    return {name: environment_of(store, environments.find_environment(store, name)) for name in named}
+    locks = {name: environments.find_environment(store, name) for name in named}
+    if locks:
+        with session.change() as opened:
+            runs.link_environments(opened, run_id, [lock.digest for lock in locks.values()])
+    return {name: environment_of(store, lock) for name, lock in locks.items()}
 
 
 def _check_skip(session: Session, manifest: Manifest, run: Run) -> None:

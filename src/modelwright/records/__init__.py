@@ -19,6 +19,7 @@ from modelwright.records.environments import (
 )
 from modelwright.records.explanations import Explanation
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
+from modelwright.records.garbage import Collection, Garbage
 from modelwright.records.gates import GateRules, Outcome, Verdict
 from modelwright.records.ids import moment_of, new_id, new_request_id, now
 from modelwright.records.lineage import (
@@ -61,6 +62,7 @@ from modelwright.records.schedules import Missed, Schedule, Tick, Trigger, Trigg
 from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
 from modelwright.records.sweeps import Sampler, Sweep, SweepSpecification, Trial
 from modelwright.records.traces import StatementTrace, Trace
+from modelwright.records.usage import Use
 
 __all__ = [
     "AllOf",
@@ -70,6 +72,7 @@ __all__ = [
     "BuiltEnvironment",
     "CaptureRecord",
     "Cell",
+    "Collection",
     "Comparison",
     "Condition",
     "Conversion",
@@ -94,6 +97,7 @@ __all__ = [
     "FrontStatus",
     "Function",
     "Gap",
+    "Garbage",
     "GateRules",
     "GitState",
     "Goal",
@@ -149,6 +153,7 @@ __all__ = [
     "Trial",
     "Trigger",
     "TriggerKind",
+    "Use",
     "Verdict",
     "VersionChange",
     "VersionFilter",

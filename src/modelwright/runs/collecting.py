@@ -1,5 +1,6 @@
 """Takes over what steps record while they run: lines of JSON in files that grow, into the run's rows."""
 
+import contextlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from modelwright.datasets import reading
 from modelwright.errors import ModelwrightError
 from modelwright.records import Artifact, DatasetVersion, Point
 from modelwright.store import datasets, runs
+from modelwright.store.blobs import Batch
 from modelwright.store.changes import Changing
 from modelwright.store.database import Store
 
@@ -25,6 +27,8 @@ class Records:
         self._places: dict[Path, int] = {}
         self._waiting: list[dict[str, Any]] = []
         self._next_steps: dict[str, int] = {}
+        self._open = contextlib.ExitStack()
+        self._batch: Batch | None = None
 
     def read(self, file: Path) -> list[dict[str, Any]]:
         """Return what was written to a file since it was read last; artifacts are blobs by then."""
@@ -40,11 +44,16 @@ class Records:
         for each in told:
             if each["kind"] == "artifact":
                 path = Path(each.pop("path"))
-                with self._store.blobs.batch() as batch:
-                    each.update({"digest": batch.add(path), "size_bytes": path.stat().st_size})
+                each.update({"digest": self._adding().add(path), "size_bytes": path.stat().st_size})
             elif each["kind"] == "dataset":
                 each.update(self._given(each["reference"], Path(each.pop("answer"))))
         return [each for each in told if each.get("version", True)]
+
+    def _adding(self) -> Batch:
+        """Return the batch of what was read and is not committed yet."""
+        if self._batch is None:
+            self._batch = self._open.enter_context(self._store.blobs.batch())
+        return self._batch
 
     def _given(self, reference: str, answer: Path) -> dict[str, Any]:
         """Answer a step that asks for a dataset; return the version that it got, and None when it got none."""
@@ -103,6 +112,8 @@ class Records:
             }
             if artifacts:
                 runs.add_artifacts(opened, self._run_id, artifacts=list(artifacts.values()))
+        self._open.close()
+        self._batch = None
 
 
 def _point(told: dict[str, Any]) -> Point:

@@ -19,9 +19,9 @@ from typing import Self
 
 from modelwright import records, settings
 from modelwright.datasets import reading
-from modelwright.errors import NoActiveRun, RunCancelled, RunEnded
+from modelwright.errors import DeletedMeanwhile, NoActiveRun, RunCancelled, RunEnded
 from modelwright.projects.code import digest_files
-from modelwright.records import Artifact, DatasetVersion, Kind, Run, Status
+from modelwright.records import Artifact, DatasetVersion, Kind, Lock, Run, Status
 from modelwright.runs import buffering, files, machine, snapshots, values
 from modelwright.runs.buffering import BUFFER_SECONDS, Buffer
 from modelwright.runs.workspaces import Workspace, open_workspace
@@ -350,13 +350,24 @@ def _record(workspace: Workspace, run: Run, *, folder: Path) -> None:
     """Record the run that begins, and what it begins with unless that is recorded already."""
     snapshot = snapshots.take(folder)
     lock = machine.lock_of_interpreter(workspace.folder / "interpreters")
+    try:
+        code = _begun(workspace, run, snapshot, lock=lock)
+    except DeletedMeanwhile:
+        workspace.known.clear()  # its last run was deleted, and the lock or the code with it
+        code = _begun(workspace, run, snapshot, lock=lock)
+    workspace.known |= {lock.digest, code}
+
+
+def _begun(workspace: Workspace, run: Run, snapshot: snapshots.Snapshot, *, lock: Lock) -> str:
+    """Record the run, and return the digest of its code. Raises DeletedMeanwhile when what is known is no longer so."""
     store, known = workspace.store, workspace.known
     with contextlib.ExitStack() as stack:
         code, difference = snapshot.code_digest, []
+        is_known = code in known
         batch = None
-        if code not in known or snapshot.difference:
+        if not is_known or snapshot.difference:
             batch = stack.enter_context(store.blobs.batch())
-        if batch and code not in known:
+        if batch and not is_known:
             digests = batch.add_all([snapshot.folder / each.path for each in snapshot.files])
             kept = [replace(each, digest=digest) for each, digest in zip(snapshot.files, digests, strict=True)]
             code = digest_files(kept)
@@ -365,13 +376,15 @@ def _record(workspace: Workspace, run: Run, *, folder: Path) -> None:
         opened = stack.enter_context(workspace.change())
         if lock.digest not in known:
             environments.ensure_environment(opened, lock)
-        if code not in known:
+        if not is_known:
             runs.keep_code(opened, code, kept)
+        elif snapshot.files:
+            runs.ensure_code(opened, code)
         begun = replace(run, environment_digest=lock.digest, code_digest=code, git=snapshot.git)
         runs.add_run(opened, begun, project_id=None)
         if difference:
             runs.add_artifacts(opened, run.id, artifacts=difference)
-    known |= {lock.digest, code}
+    return code
 
 
 def _ending(error: BaseException | None) -> tuple[Status, str]:

@@ -37,10 +37,10 @@ def deploying(
     A version that was serving goes on until the new one has answered the package's sample with the answer that was
     recorded at registration; then requests move over without one being refused. When the block, or anything before
     it, raises, the deployment is `failed` and the endpoint serves what it served before. Raises DeploymentFailed, and
+    ModelMissing for a version that was deleted: from its first record on a deployment keeps its version. Raises
     VersionIncomplete for a version that lacks what serving takes.
     """
     packages.check_servable(version)
-    package = packages.restore(store, version)
     with contextlib.ExitStack() as held:
         with change(store, actor=actor, why=why) as opened:
             place = endpoints.ensure_endpoint(opened, endpoint, host=LOOPBACK)
@@ -48,6 +48,7 @@ def deploying(
             # Before anybody can see it: a deployment that starts and is not claimed counts as killed.
             held.enter_context(claims.claim(store, deployment.id))
         try:
+            package = packages.restore(store, version)
             _ensure_front(store, place, port=port, actor=actor, why=why)
             front.deploy(
                 endpoint, runtime_folder=runtime_folder(store.folder), worker=_worker(store, version, package=package)
@@ -126,12 +127,25 @@ def stop(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
 
 
 def delete(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
-    """Delete a stopped endpoint. Raises EndpointMissing, EndpointRunning."""
+    """Delete a stopped endpoint. Raises EndpointMissing, EndpointRunning, and InUse while one is being deployed."""
+    reconcile(store, actor=actor)
     place = endpoints.get_endpoint(store, endpoint)
     if status(store, endpoint):
         raise EndpointRunning(endpoint=endpoint)
     with change(store, actor=actor, why=why) as opened:
         endpoints.delete_endpoint(opened, place)
+
+
+def undeploy(store: Store, endpoint: str, reference: str, *, actor: str, why: str = "") -> list[Deployment]:
+    """Forget that a version was deployed to an endpoint where it no longer serves; return what was forgotten.
+
+    Raises EndpointMissing, ModelMissing, DeploymentMissing, and InUse while it is healthy or starting.
+    """
+    reconcile(store, actor=actor)
+    place = endpoints.get_endpoint(store, endpoint)
+    version = models.find_version(store, reference)
+    with change(store, actor=actor, why=why) as opened:
+        return endpoints.forget_deployments(opened, place, version=version)
 
 
 def up(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:

@@ -8,10 +8,12 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
-from modelwright.errors import BlobDamaged, FileBusy, FileNotReadable, FolderNotWritable, HardlinkRefused
+from modelwright.errors import BlobDamaged, Busy, FileBusy, FileNotReadable, FolderNotWritable, HardlinkRefused
 from modelwright.store import packs
 
 # A file up to this size is read once, hashed in memory and written; a larger one is hashed where the system maps it.
@@ -21,6 +23,10 @@ _CHUNK_BYTES = 1 << 26
 _MANY_FILES = 32
 # By then the system has written to the disk whatever it was given, unless its settings are far from usual.
 _FLUSHED_SECONDS = 600
+# So long whoever deletes blobs waits for those who add some.
+_PATIENCE_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+_LONGEST_COMMAND = 60
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
@@ -32,6 +38,10 @@ def digest_of(path: Path | str) -> str:
 
 
 def _told_nobody(_size_bytes: int) -> None:
+    """Report nothing."""
+
+
+def _told_no_one(_text: str) -> None:
     """Report nothing."""
 
 
@@ -125,7 +135,7 @@ class _Added:
 
 @dataclass(frozen=True)
 class Batch:
-    """Blobs being added. They are safe from `sweep` until the batch ends, so commit the rows that name them before."""
+    """Blobs being added. None is deleted until the batch ends, so commit the rows that name them before."""
 
     _folder: Path
 
@@ -212,7 +222,7 @@ class Blobs:
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:
-        """Add blobs. Any number of processes may do so at once; a sweep waits for all of them."""
+        """Add blobs. Any number of processes may do so at once; whoever deletes some waits for all of them."""
         try:
             (self.folder / "partial").mkdir(parents=True, exist_ok=True)
             with _lock(self.folder, fcntl.LOCK_SH):
@@ -236,14 +246,15 @@ class Blobs:
     def export(self, digest: str, target: Path, *, is_executable: bool = False) -> None:
         """Write the blob to `target`, verified. Raises BlobDamaged when its bytes are not what its name says."""
         source = _place(self.folder, digest)
-        packed = None if source.exists() else self.packed().get(digest)
-        if not packed and not source.exists():
-            raise BlobDamaged(digest=digest, found="gone")
         target.parent.mkdir(parents=True, exist_ok=True)
-        if packed:
-            target.write_bytes(packed.read())
-        else:
-            shutil.copyfile(source, target)
+        with self.held():
+            packed = None if source.exists() else self.packed().get(digest)
+            if packed:
+                target.write_bytes(packed.read())
+            elif source.exists():
+                shutil.copyfile(source, target)
+            else:
+                raise BlobDamaged(digest=digest, found="gone")
         found = digest_of(target)
         if found != digest:
             target.unlink()
@@ -254,33 +265,107 @@ class Blobs:
         """Return the digests of all blobs."""
         return {path.parent.name + path.name for path in self.folder.glob("??/*")} | self.packed().keys()
 
-    def sweep(self, reachable: Callable[[], Collection[str]]) -> int:
-        """Delete every blob that `reachable()` does not name, and every unfinished copy; return how many files.
+    def sizes(self) -> dict[str, int]:
+        """Return the digests of all blobs, with the bytes that each takes."""
+        packed = {digest: each.size_bytes for digest, each in self.packed().items()}
+        loose = {path.parent.name + path.name: path.stat().st_size for path in self.folder.glob("??/*")}
+        return packed | loose
 
-        A pack goes when none of its blobs is named.
-        Does nothing while another process is adding blobs: the rows that name them may not be committed yet.
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let every blob stay where it is for as long as the block runs. Any number of processes may do so at once."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "lock").touch()
+        except OSError:
+            pass  # where nothing can be written nothing is deleted either
+        if not (self.folder / "lock").exists():
+            yield
+            return
+        with _lock(self.folder, fcntl.LOCK_SH, mode="r"):
+            yield
+
+    @contextlib.contextmanager
+    def alone(
+        self, *, on_wait: Callable[[str], None] = _told_no_one, patience_seconds: float = _PATIENCE_SECONDS
+    ) -> Iterator["Exclusive"]:
+        """Have the blobs for oneself: nobody adds any, so every blob that is to stay is named by a committed row.
+
+        Waits for whoever is adding some, and tells `on_wait` who that is. Raises Busy when that takes too long.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + patience_seconds
+        with (self.folder / "lock").open("a") as handle:
+            while not _is_locked_now(handle):
+                holders = _holders(self.folder / "lock")
+                on_wait(holders)
+                if time.monotonic() > deadline:
+                    raise Busy(thing="the folder of the workspace's files", holder=holders, command="wright gc")
+                time.sleep(_POLL_SECONDS)
+            yield Exclusive(self)
+
+    def clear_unfinished(self) -> int:
+        """Delete the copies that killed processes did not finish; return how many files.
+
+        Does nothing while a process is adding blobs, for its copies look the same.
         """
         if not self.folder.is_dir():
             return 0
-        try:
-            with _lock(self.folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                wanted = set(reachable())
-                loose = {path.parent.name + path.name: path for path in self.folder.glob("??/*")}
-                doomed = [path for digest, path in loose.items() if digest not in wanted]
-                doomed += packs.unreachable(self.folder, wanted)
-                doomed += (self.folder / "partial").glob("*")
-                for path in doomed:
-                    path.unlink(missing_ok=True)
-                return len(doomed)
-        except BlockingIOError:
-            return 0
+        with (self.folder / "lock").open("a") as handle:
+            if not _is_locked_now(handle):
+                return 0
+            doomed = [*(self.folder / "partial").glob("*"), *packs.unfinished(self.folder)]
+            for path in doomed:
+                path.unlink(missing_ok=True)
+            return len(doomed)
+
+
+@dataclass(frozen=True)
+class Exclusive:
+    """Blobs that nobody adds to meanwhile, so that some can be deleted."""
+
+    _blobs: Blobs
+
+    def discard(self, doomed: AbstractSet[str], *, on_discarded: Callable[[str], None] = _told_no_one) -> list[str]:
+        """Delete the blobs of these digests; return what is to be known of those that stayed.
+
+        Interrupted anywhere, it has deleted some of them and nothing else.
+        """
+        folder = self._blobs.folder
+        for digest in sorted(doomed):
+            self._blobs.path(digest).unlink(missing_ok=True)
+            on_discarded(digest)
+        (folder / "partial").mkdir(exist_ok=True)
+        return packs.discard(folder, doomed, partial=f"{folder}/partial/{os.getpid()}-{secrets.token_hex(4)}")
 
 
 @contextlib.contextmanager
-def _lock(folder: Path, operation: int) -> Iterator[None]:
-    with (folder / "lock").open("a") as handle:
+def _lock(folder: Path, operation: int, *, mode: str = "a") -> Iterator[None]:
+    with (folder / "lock").open(mode) as handle:
         fcntl.flock(handle, operation)
         yield
+
+
+def _is_locked_now(handle: IO[str]) -> bool:
+    """Lock the file for ourselves alone, unless somebody has locked it; say whether it is ours."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holders(lock: Path) -> str:
+    """Return the processes that have the lock's file open, as people call them."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        # One that has just ended, or is not ours to look at, raises.
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and any(Path(each.path) == lock.resolve() for each in process.open_files()):
+                found.append(f"process {process.pid} ({' '.join(process.cmdline())[:_LONGEST_COMMAND]})")
+    return ", ".join(found) or "a process that cannot be seen from here"
 
 
 def _place(folder: Path, digest: str) -> Path:

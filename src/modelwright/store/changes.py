@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright import records
+from modelwright.errors import DeletedMeanwhile, InUse
 from modelwright.store import chain, reasons, schema, undoing
 from modelwright.store.database import Store
 
@@ -151,8 +153,26 @@ Changing = Callable[[], contextlib.AbstractContextManager[Change]]
 
 @contextlib.contextmanager
 def change(store: Store, *, actor: str, why: str = "") -> Iterator[Change]:
-    """Open a transaction for writing; commit at the end of the block, undo everything when it raises."""
-    with store.writer.begin() as connection:
+    """Open a transaction for writing; commit at the end of the block, undo everything when it raises.
+
+    Raises DeletedMeanwhile when the block writes what refers to something that is no longer there.
+    """
+    with links_explained(), store.writer.begin() as connection:
         opened = Change(connection, actor=actor, why=why, at=records.now())
         yield opened
         opened.finish()
+
+
+@contextlib.contextmanager
+def links_explained() -> Iterator[None]:
+    """Say in our words what the database says when a link would lead nowhere."""
+    try:
+        yield
+    except (sa.exc.IntegrityError, sqlite3.IntegrityError) as error:
+        if "FOREIGN KEY" not in str(error):
+            raise
+        if isinstance(error, sa.exc.IntegrityError) and str(error.statement).startswith("DELETE"):
+            # `usage` asks before; this is for a link that a later release added.
+            told = "  something that this release does not know"
+            raise InUse(thing="what was to be deleted", told=told, command="the same command") from error
+        raise DeletedMeanwhile from error

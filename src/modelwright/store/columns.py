@@ -45,3 +45,17 @@ def column(name: str, kind: Any = sa.Text, *rest: Any, **options: Any) -> sa.Col
 def link(name: str, target: str, **options: Any) -> sa.Column[Any]:
     """Return a column that refers to `target`, which cannot be deleted while it does."""
     return column(name, sa.Text, sa.ForeignKey(target, ondelete="RESTRICT"), **options)
+
+
+def labels(metadata: sa.MetaData, name: str, owner: str, target: str, **options: Any) -> sa.Table:
+    """Return the table of the names and texts that belong to rows of another, which are found by them too."""
+    of_owner = link(owner, target, primary_key=True)
+    return sa.Table(
+        name,
+        metadata,
+        of_owner,
+        column("name", primary_key=True),
+        column("value"),
+        sa.Index(None, "name", "value"),
+        **options,
+    )

@@ -14,6 +14,7 @@ from modelwright.records import DataKind, Dataset, DatasetFile, DatasetUser, Dat
 from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.numbers import next_number
 
 _REFERENCE = re.compile(r"(?P<name>[^:]+)(?::(?P<version>[1-9][0-9]{0,8}|latest))?", re.ASCII)
 _STRENGTH = {Storage.REFERENCE: 0, Storage.HARDLINK: 1, Storage.COPY: 2}
@@ -39,7 +40,8 @@ def ensure_dataset_version(change: Change, wanted: DatasetVersion) -> DatasetVer
     if known:
         return _keep_again(change, to_record(wanted.dataset, known[0]), wanted)
     last = change.rows(sa.select(sa.func.coalesce(sa.func.max(versions.c.version), 0)).where(of_dataset))
-    version = replace(wanted, id=records.new_id("data"), version=last[0][0] + 1, created_at=change.at)
+    number = next_number(change, "dataset", wanted.dataset, highest=last[0][0])
+    version = replace(wanted, id=records.new_id("data"), version=number, created_at=change.at)
     change.insert(
         versions,
         {
@@ -203,6 +205,13 @@ def find_content(store: Store, name: str, digest: str) -> DatasetVersion | None:
         return replace(to_record(name, row), files=_files(connection, row.id)) if row else None
 
 
+def has_content(store: Store, digest: str) -> bool:
+    """Whether a version of any dataset has this content."""
+    versions = schema.dataset_versions
+    with store.reader.connect() as connection:
+        return connection.execute(sa.select(versions.c.id).where(versions.c.digest == digest)).first() is not None
+
+
 def get_dataset(store: Store, name: str) -> Dataset:
     """Return the dataset of that name. Raises DatasetMissing."""
     found = _datasets(store, schema.datasets.c.name == name)
@@ -257,6 +266,18 @@ def list_users(store: Store, version: DatasetVersion) -> list[DatasetUser]:
     with store.reader.connect() as connection:
         rows = connection.execute(sa.union_all(*parts).order_by("at")).all()
     return [DatasetUser(row.kind, row.reference, row.detail, row.at) for row in rows]
+
+
+def load_version(connection: sa.Connection, version_id: str) -> DatasetVersion | None:
+    """Return the version of that id with its files, as this connection sees it."""
+    names, versions = schema.datasets, schema.dataset_versions
+    query: sa.Select[Any] = (
+        sa.select(*_COLUMNS, names.c.name.label("dataset"))
+        .join(names, names.c.id == versions.c.dataset_id)
+        .where(versions.c.id == version_id)
+    )
+    row = connection.execute(query).first()
+    return replace(to_record(row.dataset, row), files=_files(connection, row.id)) if row else None
 
 
 def to_record(name: str, row: sa.Row[Any]) -> DatasetVersion:

@@ -1,15 +1,23 @@
 """Endpoints and their deployments."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from modelwright import records
-from modelwright.errors import EndpointMissing
-from modelwright.records import Deployment, DeploymentStatus, Endpoint, ModelVersion
-from modelwright.store import schema
+from modelwright.errors import DeletedMeanwhile, DeploymentMissing, EndpointMissing, InUse
+from modelwright.records import Deployment, DeploymentStatus, Endpoint, ModelVersion, Use
+from modelwright.records.plain import plain
+from modelwright.store import models, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+
+# What a deployment is while it serves or is about to, and what ends that.
+_ENDED = {
+    DeploymentStatus.STARTING: "wait until it has started",
+    DeploymentStatus.HEALTHY: "wright endpoint stop {}, or deploy another version to it",
+}
 
 
 def ensure_endpoint(change: Change, name: str, *, host: str) -> Endpoint:
@@ -34,7 +42,8 @@ def set_port(change: Change, endpoint: Endpoint, *, port: int) -> None:
 
 
 def add_deployment(change: Change, endpoint: Endpoint, *, version: ModelVersion) -> Deployment:
-    """Record a deployment that begins."""
+    """Record a deployment that begins; from now on its version cannot be deleted. Raises ModelMissing."""
+    models.ensure_there(change, version)
     deployment = Deployment(
         id=records.new_id("deployment"),
         endpoint=endpoint.name,
@@ -64,16 +73,20 @@ def add_deployment(change: Change, endpoint: Endpoint, *, version: ModelVersion)
 def set_deployment_status(
     change: Change, deployment: Deployment, *, status: DeploymentStatus, reason: str = ""
 ) -> None:
-    """Record where a deployment stands now; whatever is neither starting nor healthy has finished."""
+    """Record where a deployment stands now; whatever is neither starting nor healthy has finished.
+
+    Raises DeletedMeanwhile for one that is to serve and is no longer on record.
+    """
     table = schema.deployments
-    is_live = status in {DeploymentStatus.STARTING, DeploymentStatus.HEALTHY}
-    change.update(
+    known = change.update(
         table,
         table.c.id == deployment.id,
         status=status,
         reason=reason,
-        finished_at=None if is_live else change.at,
+        finished_at=None if status in _ENDED else change.at,
     )
+    if not known and status in _ENDED:
+        raise DeletedMeanwhile
     change.record(
         f"deployment.{status}",
         f"endpoints/{deployment.endpoint}",
@@ -93,14 +106,50 @@ def note_running(change: Change, endpoint: Endpoint, *, is_running: bool) -> Non
 
 
 def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
-    """Delete the endpoint with its deployments; the audit records keep what it served and when."""
+    """Delete the endpoint with its deployments; the audit records keep what it served and when.
+
+    Raises InUse while a version is being deployed to it.
+    """
     deployments = schema.deployments
-    served = change.rows(deployments.select().where(deployments.c.endpoint_id == endpoint.id))
+    served = _deployments(change.connection, deployments.c.endpoint_id == endpoint.id)
+    _refuse_serving(
+        [each for each in served if each.status is DeploymentStatus.STARTING],
+        thing=f'endpoint "{endpoint.name}"',
+        command=f"wright endpoint delete {endpoint.name}",
+    )
     change.delete(deployments, deployments.c.endpoint_id == endpoint.id)
     change.delete(schema.endpoints, schema.endpoints.c.id == endpoint.id)
-    change.record(
-        "endpoint.deleted", f"endpoints/{endpoint.name}", before={"port": endpoint.port, "deployments": len(served)}
+    before = {"host": endpoint.host, "port": endpoint.port, "deployments": plain(served)}
+    change.record("endpoint.deleted", f"endpoints/{endpoint.name}", before=before)
+
+
+def forget_deployments(change: Change, endpoint: Endpoint, *, version: ModelVersion) -> list[Deployment]:
+    """Forget that a version was deployed to an endpoint where it no longer serves; return what was forgotten.
+
+    Raises DeploymentMissing, and InUse while one of these deployments is healthy or starting.
+    """
+    table = schema.deployments
+    found = _deployments(change.connection, table.c.endpoint_id == endpoint.id, table.c.version_id == version.id)
+    if not found:
+        raise DeploymentMissing(endpoint=endpoint.name, version=version.reference)
+    _refuse_serving(
+        [each for each in found if each.status in _ENDED],
+        thing=f'the deployment of {version.reference} to endpoint "{endpoint.name}"',
+        command=f"wright endpoint undeploy {endpoint.name} {version.reference}",
     )
+    change.delete(table, table.c.id.in_([each.id for each in found]))
+    before = {"version": version.reference, "digest": version.digest, "deployments": plain(found)}
+    change.record("deployment.deleted", f"endpoints/{endpoint.name}", before=before)
+    return found
+
+
+def _refuse_serving(serving: Sequence[Deployment], *, thing: str, command: str) -> None:
+    if serving:
+        users = [
+            Use("deployment", each.id, f"{each.version} is {each.status}", _ENDED[each.status].format(each.endpoint))
+            for each in serving
+        ]
+        raise InUse(thing=thing, users=users, command=command)
 
 
 def get_endpoint(store: Store, name: str) -> Endpoint:
@@ -124,21 +173,27 @@ def list_deployments(
     store: Store, *, endpoint: str | None = None, status: DeploymentStatus | None = None, version_id: str | None = None
 ) -> list[Deployment]:
     """Return deployments, newest first, narrowed by what is given."""
+    table, endpoints = schema.deployments, schema.endpoints
+    wanted = []
+    if endpoint is not None:
+        wanted.append(endpoints.c.name == endpoint)
+    if status is not None:
+        wanted.append(table.c.status == status)
+    if version_id is not None:
+        wanted.append(table.c.version_id == version_id)
+    with store.reader.connect() as connection:
+        return _deployments(connection, *wanted)
+
+
+def _deployments(connection: sa.Connection, *wanted: sa.ColumnElement[bool]) -> list[Deployment]:
     table, endpoints, versions = schema.deployments, schema.endpoints, schema.model_versions
     query = (
         sa.select(table, endpoints.c.name.label("endpoint"), versions.c.model, versions.c.version)
         .join(endpoints, endpoints.c.id == table.c.endpoint_id)
         .join(versions, versions.c.id == table.c.version_id)
+        .where(*wanted)
         .order_by(table.c.id.desc())
     )
-    if endpoint is not None:
-        query = query.where(endpoints.c.name == endpoint)
-    if status is not None:
-        query = query.where(table.c.status == status)
-    if version_id is not None:
-        query = query.where(table.c.version_id == version_id)
-    with store.reader.connect() as connection:
-        rows = connection.execute(query).all()
     return [
         Deployment(
             id=row.id,
@@ -150,7 +205,7 @@ def list_deployments(
             created_at=row.created_at,
             finished_at=row.finished_at,
         )
-        for row in rows
+        for row in connection.execute(query)
     ]
 
 

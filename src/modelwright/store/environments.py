@@ -20,6 +20,7 @@ from modelwright.records import (
 from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.numbers import next_number
 
 _LONGEST_NUMBER = 9  # more digits than a column of whole numbers holds in every database
 
@@ -52,7 +53,7 @@ def ensure_environment_version(
     if known:
         return _to_version(known[0]), False
     highest = change.rows(sa.select(sa.func.coalesce(sa.func.max(table.c.version), 0)).where(table.c.name == name))
-    number = highest[0][0] + 1
+    number = next_number(change, "environment", name, highest=highest[0][0])
     change.insert(
         table,
         {
@@ -118,6 +119,13 @@ def list_environment_versions(
         query = query.where(table.c.source["specification_digest"].as_string() == specification_digest)
     with store.reader.connect() as connection:
         return [_to_version(row) for row in connection.execute(query).all()]
+
+
+def load_version(connection: sa.Connection, name: str, version: int) -> EnvironmentVersion | None:
+    """Return a version of a named environment as this connection sees it."""
+    table = schema.environment_versions
+    row = connection.execute(_versions().where(table.c.name == name, table.c.version == version)).first()
+    return _to_version(row) if row else None
 
 
 def list_users(store: Store, digest: str) -> list[str]:

@@ -127,8 +127,9 @@ def _next_number(change: Change, model: str) -> int:
 
 
 def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
-    """Let `alias` point at `version`; where it points already nothing happens."""
+    """Let `alias` point at `version`; where it points already nothing happens. Raises ModelMissing."""
     table, versions = schema.aliases, schema.model_versions
+    ensure_there(change, version)
     here = (table.c.model == version.model) & (table.c.alias == alias)
     before = change.rows(sa.select(versions.c.version).join(table, table.c.version_id == versions.c.id).where(here))
     if before and before[0].version == version.version:
@@ -143,6 +144,15 @@ def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
         before={"version": before[0].version} if before else None,
         after={"version": version.version},
     )
+
+
+def ensure_there(change: Change, version: ModelVersion) -> None:
+    """Refuse a version that was deleted meanwhile; from here on it stays until the transaction ends.
+
+    Raises ModelMissing.
+    """
+    if not rows(change.connection, "SELECT 1 FROM model_versions WHERE id = ?", (version.id,)):
+        raise ModelMissing(reference=version.reference)
 
 
 def remove_alias(change: Change, model: str, *, alias: str) -> None:
@@ -324,13 +334,6 @@ def _conditions(connection: sa.Connection, wanted: VersionFilter) -> tuple[list[
         newest = "SELECT id FROM model_versions AS others WHERE model = models.name ORDER BY version DESC LIMIT 1"
         conditions.append(f"id IN (SELECT ({newest}) FROM models)")  # noqa: S608 - ours
     return conditions, values
-
-
-def blob_digests(connection: sa.Connection) -> set[str]:
-    """Return the digests of all blobs that versions' files and explanations refer to."""
-    files, explained = schema.version_files.c.digest, schema.explanations.c.digest
-    found = set(connection.execute(sa.select(files)).scalars())
-    return found | set(connection.execute(sa.select(explained).where(explained.is_not(None))).scalars())
 
 
 def load_versions(connection: sa.Connection, version_ids: Sequence[str]) -> list[ModelVersion]:

@@ -6,6 +6,7 @@ when its index is.
 
 import os
 import struct
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -55,6 +56,20 @@ class Writer:
         self.entries[digest] = (self.size_bytes, len(content))
         self.size_bytes += len(content)
 
+    def add_checked(self, digest: str, content: bytes) -> None:
+        """Add a blob if it is what its digest says. Raises ValueError."""
+        from blake3 import blake3
+
+        if blake3(content).hexdigest() != digest:
+            message = f"blob {digest} in it is damaged"
+            raise ValueError(message)
+        self.add(digest, content)
+
+    @property
+    def name(self) -> str | None:
+        """The digest of what was written, by which the pack goes."""
+        return self._whole.hexdigest() if self._whole else None
+
     def publish(self, folder: Path) -> None:
         """Put the pack and its index into the folder of the blobs, on the disk when this returns."""
         if self._file is None:
@@ -92,11 +107,40 @@ def slices(folder: Path) -> dict[str, Slice]:
     return {digest: each for index in _indexes(folder) for digest, each in _read(index).items()}
 
 
-def unreachable(folder: Path, reachable: set[str]) -> list[Path]:
-    """Return the files of packs none of whose blobs is reachable, indexes first, and of those that have no index."""
-    doomed = [index for index in _indexes(folder) if not _read(index).keys() & reachable]
-    kept = {index.stem for index in _indexes(folder)} - {index.stem for index in doomed}
-    return doomed + [pack for pack in (folder / FOLDER).glob("*") if not pack.suffix and pack.name not in kept]
+def unfinished(folder: Path) -> list[Path]:
+    """Return the packs that have no index, because whoever wrote or deleted them was killed: nothing in them is seen.
+
+    For a moment that is any pack that is being published, so nobody may be adding blobs meanwhile.
+    """
+    return [each for each in (folder / FOLDER).glob("*") if not each.suffix and not each.with_suffix(".index").exists()]
+
+
+def discard(folder: Path, doomed: AbstractSet[str], *, partial: str) -> list[str]:
+    """Delete the packed blobs of these digests; return what is to be known of packs that stayed as they were.
+
+    A pack whose other blobs are needed is written anew without them, at `partial`, and is on the disk before the old
+    one goes: killed in between, both are there, which is one too many and no harm.
+    """
+    kept = []
+    for index in _indexes(folder):
+        entries = _read(index)
+        if not entries.keys() & doomed:
+            continue
+        written = Writer(partial)
+        try:
+            for digest, each in entries.items():
+                if digest not in doomed:
+                    written.add_checked(digest, each.read())
+            written.publish(folder)
+        except ValueError as error:
+            kept.append(f"pack {index.stem[:12]} stays as it is: {error}")
+            continue
+        finally:
+            written.discard()
+        if written.name != index.stem:
+            index.unlink()
+            index.with_suffix("").unlink(missing_ok=True)
+    return kept
 
 
 def _indexes(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from modelwright.records import PackageFile, PipelineVersion
 from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.numbers import next_number
 
 _MOST_DIGITS = 9  # the database's numbers end somewhere
 
@@ -28,10 +29,11 @@ def ensure_version(
     for row in change.rows(_versions(table.c.pipeline == version.pipeline)):
         if (row.code_digest, row.environment_digest) == (version.code_digest, version.environment_digest):
             return replace(_to_record(row), files=version.files)
-    number = change.rows(
+    highest = change.rows(
         sa.select(sa.func.coalesce(sa.func.max(table.c.version), 0)).where(table.c.pipeline == version.pipeline)
     )
-    numbered = replace(version, version=number[0][0] + 1, created_at=change.at)
+    number = next_number(change, "pipeline", version.pipeline, highest=highest[0][0])
+    numbered = replace(version, version=number, created_at=change.at)
     change.insert(
         table,
         {
@@ -108,6 +110,12 @@ def get_version(store: Store, version_id: str) -> PipelineVersion:
     with store.reader.connect() as connection:
         found = _to_record(connection.execute(_versions(schema.pipeline_versions.c.id == version_id)).one())
         return replace(found, files=_files(connection, found.id))
+
+
+def load_version(connection: sa.Connection, version_id: str) -> PipelineVersion | None:
+    """Return the version of that id as this connection sees it."""
+    row = connection.execute(_versions(schema.pipeline_versions.c.id == version_id)).first()
+    return replace(_to_record(row), files=_files(connection, row.id)) if row else None
 
 
 def list_versions(store: Store, *, pipeline: str | None = None) -> list[PipelineVersion]:

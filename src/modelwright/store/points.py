@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from modelwright.store import schema
-from modelwright.store.changes import inserting
+from modelwright.store.changes import inserting, links_explained
 from modelwright.store.database import Store, begin_writing
 
 # Run, name, step, value and the time in seconds since 1970.
@@ -34,7 +34,11 @@ class PointLog:
         self._insert, self._summarize = _statements(store.writer.dialect)
 
     def write(self, points: Sequence[Logged]) -> None:
-        """Add `points`, all or none. When it returns they survive a power cut."""
+        """Add `points`, all or none. When it returns they survive a power cut. Raises DeletedMeanwhile."""
+        with links_explained():
+            self._write(points)
+
+    def _write(self, points: Sequence[Logged]) -> None:
         execute = self._driver.execute
         begin_writing(self._driver)
         try:

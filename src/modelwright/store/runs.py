@@ -7,12 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.errors import ParameterFixed, RunMissing
+from modelwright.errors import DeletedMeanwhile, ParameterFixed, RunMissing
 from modelwright.records import Artifact, DatasetLink, DatasetVersion, Point, Run, Status, StepRun
 from modelwright.store import datasets, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
-from modelwright.store.loading import load_runs
+from modelwright.store.loading import load_runs, rows
 from modelwright.store.points import add_points
 
 
@@ -85,14 +85,20 @@ def keep_code(change: Change, digest: str, files: Sequence[Artifact]) -> None:
     )
 
 
+def ensure_code(change: Change, digest: str) -> None:
+    """Refuse a state of the code whose files are no longer on record. Raises DeletedMeanwhile."""
+    if not rows(change.connection, "SELECT 1 FROM code_files WHERE code_digest = ? LIMIT 1", (digest,)):
+        raise DeletedMeanwhile
+
+
 def list_code(store: Store, run: Run) -> dict[str, Artifact]:
     """Return the files of the code that ran, by their paths in its folder."""
     table = schema.code_files
     query = table.select().where(table.c.code_digest == run.code_digest).order_by(table.c.path)
     with store.reader.connect() as connection:
-        rows = connection.execute(query).all()
-    if rows:
-        return {row.path: Artifact(row.path, row.digest, row.size_bytes) for row in rows}
+        found = connection.execute(query).all()
+    if found:
+        return {row.path: Artifact(row.path, row.digest, row.size_bytes) for row in found}
     kept = {each.path.removeprefix("code/"): each for each in run.artifacts if each.path.startswith("code/")}
     return {path: replace(each, path=path) for path, each in kept.items()}
 
@@ -284,17 +290,26 @@ def list_dataset_links(store: Store, run_id: str) -> list[DatasetLink]:
         return [DatasetLink(row.role, f"{row.name}:{row.version}") for row in connection.execute(query)]
 
 
+def link_environments(change: Change, run_id: str, digests: Sequence[str]) -> None:
+    """Record in which environments steps of the run are executed, its own left out."""
+    table = schema.run_environments
+    known = change.rows(sa.select(table.c.environment_digest).where(table.c.run_id == run_id))
+    own = change.rows(sa.select(schema.runs.c.environment_digest).where(schema.runs.c.id == run_id))
+    new = sorted(set(digests) - {row.environment_digest for row in (*known, *own)})
+    if new:
+        change.insert(table, *({"run_id": run_id, "environment_digest": each} for each in new))
+        change.record("run.environments_used", f"runs/{run_id}", after={"environments": new})
+
+
 def resume_run(change: Change, run_id: str) -> None:
-    """Record that a run which had ended goes on."""
+    """Record that a run which had ended goes on. Raises RunMissing."""
     table = schema.runs
-    (before,) = change.rows(sa.select(table.c.status, table.c.reason).where(table.c.id == run_id))
+    before = change.rows(sa.select(table.c.status, table.c.reason).where(table.c.id == run_id))
+    if not before:
+        raise RunMissing(run=run_id)
     change.update(table, table.c.id == run_id, status=Status.RUNNING, reason="", finished_at=None)
-    change.record(
-        "run.resumed",
-        f"runs/{run_id}",
-        before={"status": before.status, "reason": before.reason},
-        after={"status": Status.RUNNING, "reason": ""},
-    )
+    ended = {"status": before[0].status, "reason": before[0].reason}
+    change.record("run.resumed", f"runs/{run_id}", before=ended, after={"status": Status.RUNNING, "reason": ""})
 
 
 def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> None:
@@ -319,21 +334,26 @@ def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> N
 def get_run(store: Store, run_id: str) -> Run:
     """Return the whole run. Raises RunMissing."""
     with store.reader.connect() as connection:
-        run = load_runs(connection, [run_id])
-        if not run:
-            raise RunMissing(run=run_id)
-        steps, artifacts = schema.run_steps, schema.run_artifacts
-        links, versions, names = schema.run_datasets, schema.dataset_versions, schema.datasets
-        step_rows = connection.execute(steps.select().where(steps.c.run_id == run_id).order_by(steps.c.position)).all()
-        artifact_rows = connection.execute(
-            artifacts.select().where(artifacts.c.run_id == run_id).order_by(artifacts.c.path)
-        ).all()
-        dataset_rows = connection.execute(
-            sa.select(versions, names.c.name.label("dataset"))
-            .join(links, links.c.dataset_version_id == versions.c.id)
-            .join(names, names.c.id == versions.c.dataset_id)
-            .where(links.c.run_id == run_id)
-        ).all()
+        return load_run(connection, run_id)
+
+
+def load_run(connection: sa.Connection, run_id: str) -> Run:
+    """Return the whole run as this connection sees it. Raises RunMissing."""
+    run = load_runs(connection, [run_id])
+    if not run:
+        raise RunMissing(run=run_id)
+    steps, artifacts = schema.run_steps, schema.run_artifacts
+    links, versions, names = schema.run_datasets, schema.dataset_versions, schema.datasets
+    step_rows = connection.execute(steps.select().where(steps.c.run_id == run_id).order_by(steps.c.position)).all()
+    artifact_rows = connection.execute(
+        artifacts.select().where(artifacts.c.run_id == run_id).order_by(artifacts.c.path)
+    ).all()
+    dataset_rows = connection.execute(
+        sa.select(versions, names.c.name.label("dataset"))
+        .join(links, links.c.dataset_version_id == versions.c.id)
+        .join(names, names.c.id == versions.c.dataset_id)
+        .where(links.c.run_id == run_id)
+    ).all()
     return replace(
         run[0],
         steps=tuple(map(_step, step_rows)),
@@ -363,16 +383,6 @@ def list_runs(
     ]
     with store.reader.connect() as connection:
         return load_runs(connection, connection.execute(sa.select(table.c.id).where(*wanted)).scalars().all())
-
-
-def blob_digests(connection: sa.Connection) -> set[str]:
-    """Return the digests of all blobs that steps, runs, dataset versions and published pipelines refer to."""
-    tables = (schema.run_artifacts, schema.code_files, schema.dataset_files, schema.pipeline_files)
-    found = {row.digest for table in tables for row in connection.execute(sa.select(table.c.digest))}
-    steps = schema.run_steps
-    for row in connection.execute(sa.select(steps.c.outputs, steps.c.evidence)):
-        found |= set(row.outputs.values()) | set(row.evidence.get("blobs", []))
-    return found
 
 
 def _step(row: sa.Row[Any]) -> StepRun:

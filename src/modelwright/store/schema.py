@@ -1,10 +1,8 @@
 """The tables. What the migrations build is compared with this in the tests."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
-from modelwright.store.columns import Number, Timestamp, column, link
+from modelwright.store.columns import Number, Timestamp, column, labels, link
 
 metadata = sa.MetaData(
     naming_convention={
@@ -15,21 +13,6 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-def _labels(name: str, owner: str, target: str, **options: Any) -> sa.Table:
-    """Return the table of the names and texts that belong to rows of another, which are found by them too."""
-    of_owner = link(owner, target, primary_key=True)
-    return sa.Table(
-        name,
-        metadata,
-        of_owner,
-        column("name", primary_key=True),
-        column("value"),
-        sa.Index(None, "name", "value"),
-        **options,
-    )
-
 
 projects = sa.Table(
     "projects",
@@ -89,7 +72,7 @@ datasets = sa.Table(
     column("created_at", Timestamp),
 )
 
-dataset_tags = _labels("dataset_tags", "dataset_id", "datasets.id")
+dataset_tags = labels(metadata, "dataset_tags", "dataset_id", "datasets.id")
 
 dataset_versions = sa.Table(
     "dataset_versions",
@@ -194,7 +177,7 @@ runs = sa.Table(
 )
 
 # Without a row id the rows of a run lie together, and an index on name and value leads to the run and not to a row.
-run_tags = _labels("run_tags", "run_id", "runs.id", sqlite_with_rowid=False)
+run_tags = labels(metadata, "run_tags", "run_id", "runs.id", sqlite_with_rowid=False)
 
 run_steps = sa.Table(
     "run_steps",
@@ -273,6 +256,14 @@ run_datasets = sa.Table(
     link("run_id", "runs.id", primary_key=True),
     link("dataset_version_id", "dataset_versions.id", primary_key=True, index=True),
     column("role", primary_key=True),
+)
+
+# What steps ran in besides the run's own environment.
+run_environments = sa.Table(
+    "run_environments",
+    metadata,
+    link("run_id", "runs.id", primary_key=True),
+    link("environment_digest", "environments.digest", primary_key=True, index=True),
 )
 
 sweeps = sa.Table(
@@ -391,10 +382,10 @@ version_metrics = sa.Table(
     column("value", Number, nullable=True),
 )
 
-version_tags = _labels("version_tags", "version_id", "model_versions.id")
+version_tags = labels(metadata, "version_tags", "version_id", "model_versions.id")
 
 # Like tags, but written once.
-version_properties = _labels("version_properties", "version_id", "model_versions.id")
+version_properties = labels(metadata, "version_properties", "version_id", "model_versions.id")
 
 version_datasets = sa.Table(
     "version_datasets",
@@ -459,6 +450,15 @@ deployments = sa.Table(
     column("reason"),
     column("created_at", Timestamp),
     column("finished_at", Timestamp, nullable=True),
+)
+
+# The highest number of a name whose version was deleted: it is not given again. Of models `last_version` tells it.
+retired_numbers = sa.Table(
+    "retired_numbers",
+    metadata,
+    column("noun", primary_key=True),
+    column("name", primary_key=True),
+    column("version", sa.Integer),
 )
 
 # The workspace's own rules, such as which changes need a reason.

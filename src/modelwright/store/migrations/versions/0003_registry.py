@@ -20,6 +20,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_settings")),
     )
     op.create_table(
+        "retired_numbers",
+        sa.Column("noun", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("noun", "name", name=op.f("pk_retired_numbers")),
+    )
+    op.create_table(
+        "run_environments",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("environment_digest", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_run_environments_run_id_runs"), ondelete="RESTRICT"
+        ),
+        sa.ForeignKeyConstraint(
+            ["environment_digest"],
+            ["environments.digest"],
+            name=op.f("fk_run_environments_environment_digest_environments"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("run_id", "environment_digest", name=op.f("pk_run_environments")),
+    )
+    op.create_index(op.f("ix_run_environments_environment_digest"), "run_environments", ["environment_digest"])
+    op.create_table(
         "gate_verdicts",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("run_id", sa.Text(), nullable=False),

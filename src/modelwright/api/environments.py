@@ -1,0 +1,17 @@
+"""`/environments`: the end of their versions."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from modelwright.api.acting import Acting
+from modelwright.lifecycle import deletion
+
+router = APIRouter(prefix="/environments", tags=["environments"])
+
+
+@router.delete("/{name}/versions/{version}")
+def delete_version(name: str, version: int, acting: Acting) -> dict[str, Any]:
+    """Delete a version that nothing uses; 409 lists what uses it."""
+    reference = f"{name}:{version}"
+    return {"deleted": reference, "digest": deletion.delete_environment(acting, reference).digest}
