@@ -57,6 +57,16 @@ def test_a_clean_folder_is_its_commit(repository: Path) -> None:
     assert not take(repository / "project").difference
 
 
+def test_a_folder_that_git_ignores_is_no_commits(repository: Path) -> None:
+    (repository / ".gitignore").write_text("*.log\nscratch/\n")
+    for folder in (repository / "scratch", repository / "scratch" / "deep"):
+        folder.mkdir()
+        (folder / "train.py").write_text("alpha = 1\n")
+        assert take(folder).git is None
+    (repository / "project" / "run.log").write_text("ignored")
+    assert take(repository / "project").git
+
+
 def test_the_difference_makes_the_commit_what_ran(repository: Path, tmp_path: Path) -> None:
     project = repository / "project"
     _change(project)

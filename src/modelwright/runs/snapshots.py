@@ -83,18 +83,23 @@ def take(folder: Path) -> Snapshot:
 
 
 def git_state(folder: Path) -> GitState | None:
-    """Return the commit that `folder` is at; None outside of a repository, without a commit, or without git."""
+    """Return the commit that `folder` is at; None outside of a repository, without a commit, or without git.
+
+    None too for a folder that the repository ignores: no commit has what is in it.
+    """
     try:
-        lines = _git(folder, "status", "--porcelain=v2", "--branch", "--", ".").decode(errors="replace").splitlines()
+        told = _git(folder, "status", "--porcelain=v2", "--branch", "--ignored", "--", ".")
     except (OSError, subprocess.CalledProcessError):
         return None
+    lines = told.decode(errors="replace").splitlines()
     facts = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
     commit, branch = facts["branch.oid"], facts["branch.head"]
-    if commit == _NO_COMMIT:
+    is_ignored = any(line.startswith("! ") and set(line[2:]) <= {".", "/"} for line in lines)
+    if commit == _NO_COMMIT or is_ignored:
         return None
     return GitState(
         commit=commit,
-        is_dirty=any(not line.startswith("#") for line in lines),
+        is_dirty=any(not line.startswith(("#", "!")) for line in lines),
         branch=None if branch == _DETACHED else branch,
         repository=_repository(folder),
     )
