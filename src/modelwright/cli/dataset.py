@@ -1,9 +1,5 @@
 """`wright dataset`: add, list, show, export, verify, profile, tag, users."""
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +14,6 @@ if TYPE_CHECKING:
     from modelwright.records import DatasetVersion
 
 _SHOWN_FILES = 20
-_SILENT_SECONDS = 0.5
 
 _tag_option = click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True, help="Label the dataset; repeatable.")
 
@@ -73,7 +68,7 @@ def add(  # noqa: PLR0913 - one for each option
             with output.waiting("asking the database", is_silent=as_json):
                 version = adding.add_query(store, name, query=query, source=source, actor=actor, labels=labels)
         else:
-            with _progress(is_silent=as_json) as on_progress:
+            with output.progress("adding", is_silent=as_json, are_bytes=True) as on_progress:
                 version = adding.add_files(
                     store,
                     name,
@@ -286,31 +281,6 @@ def delete(reference: str, *, why: str, as_json: bool) -> None:
     else:
         click.echo("\n".join(f"{each.reference} is deleted" for each in deleted))
         click.echo("  next: wright gc --dry-run")
-
-
-@contextmanager
-def _progress(*, is_silent: bool) -> Iterator[Callable[[int, int], None]]:
-    """Give a reporter that shows a bar on a terminal, once the work has taken a moment."""
-    if is_silent or not sys.stderr.isatty():
-        yield lambda _done, _all: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("adding"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    begun = time.monotonic()
-    task = bar.add_task("adding", total=None)
-
-    def report(done: int, whole: int) -> None:
-        if not bar.live.is_started and time.monotonic() - begun > _SILENT_SECONDS:
-            bar.start()
-        bar.update(task, completed=done, total=whole)
-
-    try:
-        yield report
-    finally:
-        bar.stop()
 
 
 def _show_profile(found: "Profile") -> None:

@@ -1,9 +1,6 @@
 """`wright why` and `wright impact`: what something came of, and what came of it."""
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,9 +43,7 @@ _LISTED = {
     NodeKind.PROOF: "proof",
     NodeKind.FUNCTION: "function",
 }
-_WIDE = 240  # columns, where there is no terminal that has its own
-_SILENT_SECONDS = 0.5
-
+_WIDE = 240
 _html = click.option(
     "--html", "page", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Draw it: a page."
 )
@@ -77,7 +72,7 @@ def why(what: tuple[str, ...], *, is_all: bool, page: Path | None, drawing: Path
             raise click.UsageError("--all stands alone")  # noqa: TRY003, EM101 - click's way
         return _check(as_json=as_json)
     kind, name = _named(what, _REASONED)
-    with output.opened_store() as store, _progress("searching what was captured", is_silent=as_json) as told:
+    with output.opened_store() as store, output.progress("searching what was captured", is_silent=as_json) as told:
         found = lineage.why(store, name, kind=kind, on_file=told)
     _draw(found, page, drawing)
     if as_json:
@@ -127,7 +122,7 @@ def _named(what: tuple[str, ...], kinds: tuple[str, ...]) -> tuple[NodeKind | No
 def _check(*, as_json: bool) -> int:
     from modelwright.lifecycle import lineage
 
-    with output.opened_store() as store, _progress("following chains", is_silent=as_json) as told:
+    with output.opened_store() as store, output.progress("following chains", is_silent=as_json) as told:
         count, gaps = lineage.check(store, on_version=told)
     if as_json:
         output.show_json(
@@ -212,27 +207,3 @@ def _place(node: "Node") -> tuple[int, int]:
 def _counted(count: int, noun: str) -> str:
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
     return f"{count:,} {noun}{ending}"
-
-
-@contextmanager
-def _progress(doing: str, *, is_silent: bool) -> Iterator[Callable[[int, int], None]]:
-    """Give a reporter that shows a bar on a terminal, once the work has taken a moment."""
-    if is_silent or not sys.stderr.isatty():
-        yield lambda _done, _all: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True), transient=True)
-    begun = time.monotonic()
-    task = bar.add_task(doing, total=None)
-
-    def report(done: int, whole: int) -> None:
-        if not bar.live.is_started and time.monotonic() - begun > _SILENT_SECONDS:
-            bar.start()
-        bar.update(task, completed=done, total=whole)
-
-    try:
-        yield report
-    finally:
-        bar.stop()

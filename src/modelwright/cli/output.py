@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from modelwright.notebooks.deciding import Decision
     from modelwright.records import Finding, Proof, Removal
     from modelwright.store.database import Store
+
+_SILENT_SECONDS = 0.5
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 why_option = click.option("--why", default="", metavar="TEXT", help="The reason, for the record.")
@@ -156,6 +159,32 @@ def waiting(text: str, *, is_silent: bool) -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status(text) as status:
         yield status.update
+
+
+@contextmanager
+def progress(doing: str, *, is_silent: bool, are_bytes: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Give a reporter of how much is done of how much, whose bar shows on a terminal once the work takes a moment."""
+    if is_silent or not sys.stderr.isatty():
+        yield lambda _done, _all: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    amount = DownloadColumn() if are_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    begun = time.monotonic()
+    task = bar.add_task(doing, total=None)
+
+    def report(done: int, whole: int) -> None:
+        if not bar.live.is_started and time.monotonic() - begun > _SILENT_SECONDS:
+            bar.start()
+        bar.update(task, completed=done, total=whole)
+
+    try:
+        yield report
+    finally:
+        bar.stop()
 
 
 def assigned(assignments: Sequence[str], option: str = "--set") -> dict[str, object]:
