@@ -31,7 +31,7 @@ from modelwright.projects.manifest import read_manifest
 from modelwright.records import BuiltEnvironment, ModelVersion, PackageFile, Requirement
 from modelwright.runs import worker
 from modelwright.settings import child_environment
-from modelwright.store import audit, environments, explanations, models
+from modelwright.store import audit, environments, explanations, models, references
 from modelwright.store.changes import change
 from modelwright.store.database import Store
 
@@ -131,7 +131,7 @@ def test_a_version_is_explained_once_and_the_answer_kept_with_it(session: Sessio
     actions = [each["action"] for each in audit.list_audit_records(session.store, subject="models/small:1")]
     assert actions.count("model.explained") == 2
     with session.store.reader.connect() as connection:
-        assert found.digest in models.blob_digests(connection)
+        assert found.digest in references.blob_digests(connection)
 
 
 def wright(session: Session, *arguments: str) -> Result:
