@@ -44,6 +44,9 @@ _LATEST = "SELECT id FROM model_versions WHERE model = ? ORDER BY version DESC L
 _HIGHEST = "SELECT last_version FROM models WHERE name = ?"
 _OF_RUN = "SELECT id FROM model_versions WHERE run_id = ? ORDER BY created_at LIMIT 1"
 
+# What belongs to a version by its kind, each with up to four values.
+_Parts = dict[str, list[Sequence[Any]]]
+
 
 def add_version(change: Change, version: ModelVersion, *, datasets: Sequence[tuple[str, str]] = ()) -> ModelVersion:
     """Record a version under the model's next number, which the returned record has; no number is given twice.
@@ -122,7 +125,7 @@ def _next_number(change: Change, model: str) -> int:
         change.insert(table, {"name": model, "last_version": 1, "created_at": change.at})
         return 1
     number: int = known[0][0] + 1
-    change.update(table, table.c.name == model, last_version=number)
+    change.update_row(table, [model], last_version=number)
     return number
 
 
@@ -341,19 +344,19 @@ def load_versions(connection: sa.Connection, version_ids: Sequence[str]) -> list
     found: dict[str, ModelVersion] = {}
     for start in range(0, len(version_ids), _BATCHES[-1]):
         some = version_ids[start : start + _BATCHES[-1]]
-        parts: dict[str, list[tuple[Any, ...]]] = {each: [] for each in some}
+        parts: dict[str, _Parts] = {each: {} for each in some}
         count = next(size for size in _BATCHES if size >= len(some))
         asked = [*some, *[""] * (count - len(some))]
-        for row in rows(connection, _PARTS.format(marks(count)), asked * 6):
-            parts[row[1]].append(row)
+        for kind, version_id, *part in rows(connection, _PARTS.format(marks(count)), asked * 6):
+            parts[version_id].setdefault(kind, []).append(part)
         for row in rows(connection, _VERSIONS.format(marks(count)), asked):
             found[row[0]] = _version(row, parts[row[0]])
     return [found[each] for each in version_ids]
 
 
-def _version(row: tuple[Any, ...], parts: Sequence[tuple[Any, ...]]) -> ModelVersion:
-    def of(kind: str) -> list[tuple[Any, ...]]:
-        return [part[2:] for part in parts if part[0] == kind]
+def _version(row: tuple[Any, ...], parts: _Parts) -> ModelVersion:
+    def of(kind: str) -> Sequence[Sequence[Any]]:
+        return parts.get(kind, ())
 
     return ModelVersion(
         id=row[0],
@@ -361,14 +364,14 @@ def _version(row: tuple[Any, ...], parts: Sequence[tuple[Any, ...]]) -> ModelVer
         version=row[2],
         digest=row[3],
         framework=row[4],
-        signature=json.loads(row[5]),
+        signature=_loaded(row[5]),
         run_id=row[6],
         proof_id=row[7],
         environment_digest=row[8],
         created_at=datetime.fromisoformat(row[9]),
         framework_version=row[10],
         description=row[11],
-        source=json.loads(row[12]),
+        source=_loaded(row[12]),
         parent_id=row[13],
         created_by=row[14],
         files=tuple(
@@ -380,6 +383,11 @@ def _version(row: tuple[Any, ...], parts: Sequence[tuple[Any, ...]]) -> ModelVer
         aliases=tuple(sorted(alias for alias, *_ in of("alias"))),
         datasets=tuple(DatasetLink(role, f"{name}:{version}") for role, name, version, _ in of("dataset")),
     )
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {} if text == "{}" else json.loads(text)
+    return found
 
 
 def _pairs(version_id: str, values: Mapping[str, object]) -> list[dict[str, object]]:

@@ -106,9 +106,8 @@ def list_code(store: Store, run: Run) -> dict[str, Artifact]:
 def start_step(change: Change, run_id: str, *, name: str, position: int, key: str | None) -> None:
     """Record a step that begins, or begins again in a run that is resumed."""
     table = schema.run_steps
-    is_this = (table.c.run_id == run_id) & (table.c.name == name)
     begun = {"status": Status.RUNNING, "reason": "", "key": key, "started_at": change.at, "finished_at": None}
-    if not change.update(table, is_this, **begun):
+    if not change.update_row(table, [run_id, name], **begun):
         change.insert(table, {"run_id": run_id, "name": name, "position": position, "outputs": {}} | begun)
     was = change.before(table, run_id, name)
     change.record(
@@ -132,7 +131,7 @@ def finish_step(change: Change, run_id: str, step: StepRun) -> None:
         "reused_from": step.reused_from,
         "finished_at": step.finished_at or change.at,
     }
-    if not change.update(table, (table.c.run_id == run_id) & (table.c.name == step.name), **ended):
+    if not change.update_row(table, [run_id, step.name], **ended):
         begun = {"run_id": run_id, "name": step.name, "position": step.position, "started_at": step.started_at}
         change.insert(table, begun | ended)
     done = "reused" if step.reused_from else str(step.status)
@@ -321,7 +320,7 @@ def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> N
         status=status,
         finished_at=change.at,
     )
-    change.update(schema.runs, schema.runs.c.id == run_id, status=status, reason=reason, finished_at=change.at)
+    change.update_row(schema.runs, [run_id], status=status, reason=reason, finished_at=change.at)
     was = change.before(schema.runs, run_id)
     change.record(
         f"run.{status}",

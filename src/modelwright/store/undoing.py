@@ -71,6 +71,23 @@ def rows(table: sa.Table, where: sa.ColumnElement[bool], connection: sa.Connecti
         yield dict(zip(names, row, strict=True))
 
 
+def row(table: sa.Table, key: Sequence[object], connection: sa.Connection) -> Iterator[Mapping[str, object]]:
+    """Yield the row of that primary key, if there is one: `rows` at the speed of the driver."""
+    statement, names = _stored_row(table, connection.dialect)
+    binds = _binds(table, connection.dialect)
+    driver: Any = connection.connection.driver_connection
+    values = [bind(each) if bind else each for each, (_, bind) in zip(key, binds, strict=True)]
+    for found in driver.execute(statement, values):
+        yield dict(zip(names, found, strict=True))
+
+
+@lru_cache(maxsize=128)
+def _stored_row(table: sa.Table, dialect: sa.Dialect) -> tuple[str, list[str]]:
+    query, names = _stored(table)
+    is_this = [column == sa.bindparam(column.name) for column in table.primary_key]
+    return str(query.where(*is_this).compile(dialect=dialect)), names
+
+
 @lru_cache(maxsize=128)
 def _binds(table: sa.Table, dialect: sa.Dialect) -> list[tuple[str, Any]]:
     return [(each.name, each.type.dialect_impl(dialect).bind_processor(dialect)) for each in table.primary_key]
