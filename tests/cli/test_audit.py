@@ -101,7 +101,7 @@ def test_what_was_done_is_listed_with_who_when_why_and_what_changed(
         "model.registered",
         "models/churn:1",
         "first try",
-        "description  → by hand",
+        "description none → by hand",
         "version 1 → none",
     ):
         assert fact in shown

@@ -1,6 +1,5 @@
 """`wright audit`: list, verify, export."""
 
-import json
 import os
 import sys
 import time
@@ -8,15 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
 from modelwright.cli import output
+from modelwright.cli.changes import changed
 from modelwright.cli.moments import Moment
 from modelwright.records.plain import plain
 
-_LONGEST = 40  # characters of a value that are shown
 _EVERY = 10_000  # records between two words on progress
 
 
@@ -62,7 +60,7 @@ def list_(
     output.show_table(
         ("time", "actor", "action", "subject", "why", "changed"),
         [
-            (output.moment(each["at"]), each["actor"], each["action"], each["subject"], each["why"], _changed(each))
+            (output.moment(each["at"]), each["actor"], each["action"], each["subject"], each["why"], changed(each))
             for each in found
         ],
         empty="no such records" if any((subject, actor, action, since, until)) else "nothing was done here yet",
@@ -123,25 +121,6 @@ def export(*, file: Path | None, as_json: bool) -> None:
         output.show_json({"file": str(file.absolute()), **plain(found)})
     elif file:
         click.echo(f"{file}  {found.count:,} records, head {found.head}")
-
-
-def _changed(record: dict[str, Any]) -> str:
-    """Return what a record says of before and after: `version 1 → 2`, or what was added or taken away."""
-    before, after = record["before"] or {}, record["after"] or {}
-    parts = []
-    for name in {**before, **after}:
-        old, new = before.get(name), after.get(name)
-        if name in before and name in after:
-            if old != new:
-                parts.append(f"{name} {_shown(old)} → {_shown(new)}")
-        elif new not in (None, "", {}, []) or old not in (None, "", {}, []):
-            parts.append(f"{name} {_shown(new)}" if name in after else f"{name} {_shown(old)} → none")
-    return ", ".join(parts)
-
-
-def _shown(value: object) -> str:
-    text = value if isinstance(value, str) else "none" if value is None else json.dumps(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelwright.cli import output, verdicts
+from modelwright.cli.changes import changed
 from modelwright.cli.explain import summary
 from modelwright.records.plain import plain
 
@@ -127,16 +128,15 @@ def show_labels(found: Mapping[str, str], *, noun: str, as_json: bool) -> None:
 def show_history(found: Sequence[Mapping[str, Any]]) -> None:
     """Print a line for each audit record, oldest first."""
     output.show_table(
-        ("when", "who", "what", "of", "from", "to", "why"),
+        ("time", "actor", "action", "of", "why", "changed"),
         [
             (
                 output.moment(each["at"]),
                 each["actor"],
                 each["action"],
                 each["subject"].removeprefix("models/"),
-                _short(each["before"]),
-                _short(each["after"]),
                 each["why"],
+                changed(each),
             )
             for each in found
         ],
@@ -176,18 +176,3 @@ def _columns(signature: Mapping[str, Any]) -> str:
     items = inputs.get("items", {})
     columns = items.get("properties", {}) if isinstance(items, Mapping) else {}
     return f"rows of {', '.join(columns)}" if columns else ", ".join(inputs.get("properties", {})) or "rows"
-
-
-def _short(told: Mapping[str, Any] | None) -> str:
-    """Return what a record says in a line: the number of a version alone, else names and values without empty ones."""
-    if not told:
-        return ""
-    if set(told) == {"version"}:
-        return str(told["version"])
-    parts = []
-    for name, value in told.items():
-        if isinstance(value, Mapping):
-            parts += [f"{each}={inner}" for each, inner in value.items()]
-        elif value not in (None, "", []):
-            parts.append(f"{name} {value[:12] if name == 'digest' else value}")
-    return ", ".join(parts)
