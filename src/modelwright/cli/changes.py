@@ -12,8 +12,8 @@ _DIGEST = 12
 def changed(record: Mapping[str, Any]) -> str:
     """Return `version 1 → 2` for what changed; of what was added or taken away, the first plain facts."""
     before, after = record["before"] or {}, record["after"] or {}
-    if not (before and after):
-        return ", ".join(_facts(after or before))
+    if not after:
+        return ", ".join(_facts(before, end=" → none"))
     parts = [
         f"{name} {_shown(name, old)} → {_shown(name, after.get(name))}"
         for name, old in before.items()
@@ -22,9 +22,9 @@ def changed(record: Mapping[str, Any]) -> str:
     return ", ".join([*parts, *_facts({name: new for name, new in after.items() if name not in before})])
 
 
-def _facts(told: Mapping[str, Any]) -> list[str]:
+def _facts(told: Mapping[str, Any], *, end: str = "") -> list[str]:
     plain = {name: value for name, value in told.items() if isinstance(value, str | int | float) and value != ""}
-    shown = [f"{name} {_shown(name, value)}" for name, value in plain.items()]
+    shown = [f"{name} {_shown(name, value)}{end}" for name, value in plain.items()]
     return [*shown[:_MOST], *(["…"] if len(told) > _MOST else [])]
 
 
