@@ -32,7 +32,7 @@ def main() -> None:
     from modelwright.lifecycle import explaining
     from modelwright.lifecycle.explaining import Wish
     from modelwright.lifecycle.sessions import Session
-    from modelwright.models import explaining as asking
+    from modelwright.models.explanation import explaining as asking
     from modelwright.records import Requirement
     from modelwright.settings import child_environment
     from modelwright.store import database

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from modelwright.models import chance, judging, origins, rows, standins
+from modelwright.models.gate import chance, judging, origins, rows, standins
 
 SIZES = (50, 200, 1000, 5000)
 RESAMPLES = 1000

@@ -16,9 +16,9 @@ TRACER = {
     for each in ("ambient", "drawing", "fingerprints", "library_values", "spelling", "tracing")
 }
 RECORDING = PACKAGE / "runs" / "recording.py"
-JUDGES = {PACKAGE / "models" / f"{each}.py" for each in ("chance", "judging", "origins", "rows", "standins")}
+JUDGES = {PACKAGE / "models" / "gate" / f"{each}.py" for each in ("chance", "judging", "origins", "rows", "standins")}
 EXPLAINING = {
-    PACKAGE / "models" / f"{each}.py"
+    PACKAGE / "models" / "explanation" / f"{each}.py"
     for each in (
         "attributing",
         "given_rows",

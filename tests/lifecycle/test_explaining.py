@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-import modelwright.models.explaining
+import modelwright.models.explanation.explaining
 from modelwright import processes, records
 from modelwright.cli.program import program
 from modelwright.environments import building, overlaying
@@ -342,7 +342,7 @@ def test_trees_are_explained_exactly_in_the_versions_environment_with_shap_added
     assert overlaying.find_overlay(store, locked, "shap") == overlay
 
     (tmp_path / "models.py").write_text(MODELS)
-    guest = Path(modelwright.models.explaining.__file__).with_name("attributing.py")
+    guest = Path(modelwright.models.explanation.explaining.__file__).with_name("attributing.py")
     done = processes.run(
         [overlay.python, tmp_path / "models.py", guest, worker.__file__],
         folder=tmp_path,

@@ -33,7 +33,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC
 
-import modelwright.models.explaining
+import modelwright.models.explanation.explaining
 import modelwright.runs.worker
 
 X, Y = load_diabetes(return_X_y=True)
@@ -66,7 +66,7 @@ class Sorter:
 @pytest.fixture(scope="session")
 def guest() -> ModuleType:
     """The guest, as it is loaded in a model's environment."""
-    place = Path(modelwright.models.explaining.__file__).with_name("attributing.py")
+    place = Path(modelwright.models.explanation.explaining.__file__).with_name("attributing.py")
     specification = importlib.util.spec_from_file_location("attributing", place)
     assert specification
     assert specification.loader

@@ -18,8 +18,8 @@ from sklearn.metrics import mean_squared_error, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from modelwright.models import chance, judging, origins, rows, standins
-from modelwright.models.judging import Contest, Evaluation
+from modelwright.models.gate import chance, judging, origins, rows, standins
+from modelwright.models.gate.judging import Contest, Evaluation
 
 N = 50
 GUESTS = types.SimpleNamespace(chance=chance, origins=origins, rows=rows, standins=standins)

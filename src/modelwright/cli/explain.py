@@ -159,9 +159,9 @@ def _show_row(result: dict[str, Any], row: dict[str, Any], number: int) -> None:
 
 def _write_page(path: Path, found: "Explanation", values: list[dict[str, Any]]) -> None:
     from modelwright.errors import FolderNotWritable
-    from modelwright.models import explanation_page
+    from modelwright.models.explanation import page
 
     try:
-        path.write_text(explanation_page.render(found, values), encoding="utf-8")
+        path.write_text(page.render(found, values), encoding="utf-8")
     except OSError as error:
         raise FolderNotWritable(folder=path, reason=error.strerror or error, option="--html") from error

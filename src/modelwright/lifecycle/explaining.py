@@ -11,8 +11,8 @@ from modelwright.environments.locking import pins
 from modelwright.errors import EnvironmentNotBuilt, EnvironmentNotResolved, VersionIncomplete
 from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
-from modelwright.models import explaining
-from modelwright.models.explaining import Answer, Question
+from modelwright.models.explanation import explaining
+from modelwright.models.explanation.explaining import Answer, Question
 from modelwright.records import BuiltEnvironment, Explanation, Lock, ModelVersion
 from modelwright.store import claims, environments, explanations, models, runs
 from modelwright.store.database import Store

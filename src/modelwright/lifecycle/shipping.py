@@ -19,7 +19,7 @@ from modelwright.errors import (
 from modelwright.lifecycle import recovery, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
-from modelwright.models.gates import CHAMPION
+from modelwright.models.gate.gates import CHAMPION
 from modelwright.notebooks import reviewing
 from modelwright.notebooks.layouts import Style
 from modelwright.notebooks.proof import in_one_line

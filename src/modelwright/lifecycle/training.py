@@ -12,8 +12,9 @@ from modelwright.environments import placing
 from modelwright.errors import Busy, GateWithoutMetric, ProjectInvalid, RunNotResumable, RunNotRunning
 from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session, Stage
-from modelwright.models import gates, registry
-from modelwright.models.contests import Gate
+from modelwright.models import registry
+from modelwright.models.gate import gates
+from modelwright.models.gate.contests import Gate
 from modelwright.models.registry import Labels
 from modelwright.projects import manifest as manifests
 from modelwright.projects.code import code_digest

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from modelwright import records
 from modelwright.errors import AlreadyRegistered, FrameworkMissing, NameInvalid, RunNotRegistrable
 from modelwright.models import packing
-from modelwright.models.gates import CHAMPION
+from modelwright.models.gate.gates import CHAMPION
 from modelwright.models.packing import Package, Trial
 from modelwright.models.sources import Source
 from modelwright.records import BuiltEnvironment, DatasetLink, ModelVersion, Run, Status, VersionFilter

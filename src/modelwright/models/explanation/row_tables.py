@@ -132,7 +132,8 @@ def read_file(path: Path) -> Any:
             return pd.read_parquet(path)
         return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
     except Exception as error:
-        message = f"it cannot be read as a table: {error}"
+        told = " ".join(str(error).split())
+        message = f"it cannot be read as a table: {told}"
         raise UnfitError(message) from error
 
 

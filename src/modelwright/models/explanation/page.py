@@ -12,7 +12,7 @@ from typing import Any
 from modelwright.projects.highlighting import escaped
 from modelwright.records import Explanation
 
-_STYLE = Path(__file__).with_name("explanation_page.css")
+_STYLE = Path(__file__).with_name("page.css")
 _SHOWN_ROWS = 100
 _WORDS = {
     "linear": "exact: coefficient times distance from the mean of the background",

@@ -7,8 +7,8 @@ from typing import Any
 
 from modelwright import records
 from modelwright.errors import GateRefused, MetricMissing, ModelMissing, NotBetter
-from modelwright.models import contests, verdicts
-from modelwright.models.contests import Gate
+from modelwright.models.gate import contests, verdicts
+from modelwright.models.gate.contests import Gate
 from modelwright.records import ModelVersion, Outcome, Verdict
 from modelwright.runs.active import ActiveRun
 from modelwright.runs.execution import Execution

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from modelwright.models.contests import Gate
+from modelwright.models.gate.contests import Gate
 from modelwright.records import Goal
 
 # Groups of fewer rows are called small: chance moves their metrics far.

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modelwright.models import chains, packages
-from modelwright.models.chains import Chain
+from modelwright.models import packages
+from modelwright.models.gate import chains
+from modelwright.models.gate.chains import Chain
 from modelwright.records import GateRules, Goal, ModelVersion
 from modelwright.runs.execution import Execution
 from modelwright.runs.pipelines import Argument
