@@ -14,6 +14,7 @@ from modelwright import records
 from modelwright.errors import LineageMissing, RequestMissing
 from modelwright.lifecycle import charting, lineage, publishing, reproduction, sweeps, training
 from modelwright.lifecycle.sessions import Session
+from modelwright.models import exporting, importing
 from modelwright.projects import digesting
 from modelwright.projects.manifest import manifest_text, read_manifest
 from modelwright.records import (
@@ -31,7 +32,7 @@ from modelwright.records import (
 )
 from modelwright.runs import workspaces
 from modelwright.serving import capture, deployments
-from modelwright.store import endpoints, models, projects, runs
+from modelwright.store import database, endpoints, models, projects, runs
 from modelwright.store.blobs import digest_of
 from modelwright.store.changes import change
 from modelwright.store.database import Store
@@ -176,6 +177,20 @@ def test_no_chain_is_broken_whatever_a_version_came_from(
         assert {each["key"] for each in lineage.as_json(found)["nodes"]} >= {
             each[end] for each in lineage.as_json(found)["edges"] for end in ("source", "target")
         }
+
+
+def test_a_version_from_another_workspace_brings_its_cells_along(
+    session: Session, folder: Path, tmp_path: Path
+) -> None:
+    exporting.export(session.store, _trained(session, folder), tmp_path / "small.zip")
+    elsewhere = Session(database.open_store(tmp_path / "elsewhere"), "eve")
+    importing.import_version(elsewhere.store, tmp_path / "small.zip", changing=elsewhere.change)
+    assert lineage.check(elsewhere.store) == (1, [])
+    ours, theirs = lineage.why(session.store, "small:1"), lineage.why(elsewhere.store, "small:1")
+    cells = [sorted(each.id for each in found.nodes.values() if each.kind is NodeKind.CELL) for found in (ours, theirs)]
+    assert cells[0]
+    assert cells[0] == cells[1]
+    elsewhere.store.close()
 
 
 def test_a_version_tells_who_when_why_and_from_what(session: Session, folder: Path) -> None:

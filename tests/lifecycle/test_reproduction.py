@@ -1,5 +1,6 @@
 """Making a version again: identical, or the cause that was injected."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,19 @@ def test_data_that_the_workspace_lost_is_named(store: Store, registered: Callabl
     found = _reproduce(store, reference)
     assert (found.sameness, found.kind) == (Sameness.DIFFERS, "data")
     assert found.cause.startswith('"rows" of dataset small:1 is gone: ')
+
+
+def test_the_champion_that_a_version_had_to_beat_is_no_data_of_it(
+    store: Store, locked: Path, registered: Callable[..., str]
+) -> None:
+    registered()
+    session, manifest = Session(store, "ada"), replace(read_manifest(locked), gate_metric="error")
+    trained = training.train(session, manifest, overrides={"alpha": 0.9})
+    assert trained.verdict
+    assert trained.verdict.champion == "small:1"
+    reference = training.register(session, trained.run.id).reference
+    shutil.rmtree(store.folder / "packages")
+    assert _reproduce(store, reference).sameness is Sameness.IDENTICAL
 
 
 @pytest.mark.parametrize(("then", "told"), [("changed", "has changed"), ("gone", "is gone")])

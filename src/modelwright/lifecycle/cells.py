@@ -182,11 +182,8 @@ def _code_of(store: Store, run: Node, found: Found) -> Iterator[_Code | None]:
 
 def _conversion_of(store: Store, run: Node, code: _Code) -> Conversion | None:
     """Return the newest conversion before the run that wrote the files which the code's manifest tells of."""
-    written = code.manifest.generated
-    for each in projects.list_conversions(store, run.facts["project_id"], until=run.facts["started_at"]):
-        if each.functions and all(written.get(origin.path) == origin.file for origin in each.functions):
-            return each
-    return None
+    written, until = code.manifest.generated, run.facts["started_at"]
+    return projects.conversion_that_wrote(store, run.facts["project_id"], until=until, written=written)
 
 
 def _function(run: Node, code: _Code, conversion: Conversion | None, place: tuple[str, str], found: Found) -> Key:

@@ -27,7 +27,7 @@ from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages, packing
 from modelwright.projects import manifest as manifests
 from modelwright.records import BuiltEnvironment, Kind, ModelVersion, Reproduction, Run, Sameness, Status
-from modelwright.runs import machine, reuse
+from modelwright.runs import machine, pipelines, reuse
 from modelwright.runs.active import ActiveRun, recorded, restore_code
 from modelwright.runs.reuse import Evidence
 from modelwright.runs.states import Rules
@@ -128,12 +128,16 @@ def reproduce(session: Session, reference: str) -> Reproduction:
     if not any(each.path == f"code/{manifests.MANIFEST_FILE}" for each in origin.artifacts):
         reason = f"was made by {origin.id}, which is of no project: there are no steps to repeat"
         raise VersionIncomplete(version=version.reference, reason=reason, next=f"wright run show {origin.id}")
-    with session.stage("data", f"looking at the data of {version.reference}") as stage:
-        missing = _missing_data(store, origin)
-        stage.decided = f"{len(missing)} of it changed or gone" if missing else "all of it is as it was"
-    if missing:
-        return _recorded(session, version, _verdict(Sameness.DIFFERS, "data", missing))
     with claims.scratch_folder(store) as scratch:
+        try:
+            project = restore_code(store, origin, into=scratch / "project")
+        except BlobDamaged as error:
+            return _recorded(session, version, _verdict(Sameness.DIFFERS, "code", [str(error)]))
+        with session.stage("data", f"looking at the data of {version.reference}") as stage:
+            missing = _missing_data(store, origin, project)
+            stage.decided = f"{len(missing)} of it changed or gone" if missing else "all of it is as it was"
+        if missing:
+            return _recorded(session, version, _verdict(Sameness.DIFFERS, "data", missing))
         with session.stage("environment", "building it anew") as stage:
             lock = environments.get_environment(store, origin.environment_digest)
             try:
@@ -144,11 +148,7 @@ def reproduce(session: Session, reference: str) -> Reproduction:
                 cause = f"a dependency is not available: {error}"
                 return _recorded(session, version, _verdict(Sameness.DIFFERS, "environment", [cause]))
             stage.decided = f"built anew from the lock {lock.digest[:12]}"
-        try:
-            restore_code(store, origin, into=scratch / "project")
-        except BlobDamaged as error:
-            return _recorded(session, version, _verdict(Sameness.DIFFERS, "code", [str(error)]))
-        attempts = _Attempts(session, version, origin, scratch / "project", environment)
+        attempts = _Attempts(session, version, origin, project, environment)
         try:
             found = _compared(attempts, _Made(origin, _expected(store, version)))
         except StepFailed as error:
@@ -230,8 +230,12 @@ def _has_metrics(before: _Made, now: _Made) -> bool:
     )
 
 
-def _missing_data(store: Store, run: Run) -> list[str]:
-    """Return what the run's data has lost or changed, by name."""
+def _missing_data(store: Store, run: Run, project: Path) -> list[str]:
+    """Return what the run's data has lost or changed, by name; `project` is its code.
+
+    What the gate read, such as the champion of then, is no data: a reproduction has no gate.
+    """
+    steps = {each.name for each in pipelines.read_pipeline(manifests.read_manifest(project).pipeline).steps}
     told = []
     for dataset in run.datasets:
         for fault in reading.check(store, datasets.find_dataset_version(store, dataset.reference), is_thorough=True):
@@ -239,7 +243,7 @@ def _missing_data(store: Store, run: Run) -> list[str]:
             told.append(f'"{fault.file}" of dataset {dataset.reference} {what}: {fault.place}')
     known = projects.find_project(store, run.project)
     kept = {f"code:{each.path.removeprefix('code/')}" for each in run.artifacts}
-    for step in run.steps:
+    for step in (each for each in run.steps if each.name in steps):
         for name, digest in Evidence.from_json(step.evidence).read.items() if step.evidence else ():
             root, _, path = name.partition(":")
             if root == "outputs" or name in kept or digest == "absent" or (root == "code" and "folder" in digest):

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from modelwright.errors import ExportInvalid, ExportTooNew
-from modelwright.records import Artifact, DatasetLink, DatasetVersion, Lock, ModelVersion, Proof, Run
+from modelwright.records import Artifact, Conversion, DatasetLink, DatasetVersion, Lock, ModelVersion, Proof, Run
 from modelwright.records.decoding import NotThisRecord, decoded
 
 FORMAT = "modelwright-export"
@@ -46,7 +46,8 @@ class Bundle:
     """What an export holds: the version, and everything that says where it came from.
 
     `code` are the files of the run's code where these are no artifacts of it; `read` says in which role the run read
-    which dataset version. The datasets in `kept` are there with their bytes, others only with their digests.
+    which dataset version. The datasets in `kept` are there with their bytes, others only with their digests. The
+    `conversion` is the one that wrote the code.
     """
 
     version: ModelVersion
@@ -60,6 +61,7 @@ class Bundle:
     datasets: tuple[DatasetVersion, ...]
     read: tuple[DatasetLink, ...]
     kept: tuple[str, ...]
+    conversion: Conversion | None = None
 
     def files(self) -> list[tuple[str, str]]:
         """Return path and digest of every file whose bytes belong to it, wheels left out."""
@@ -180,6 +182,7 @@ def _check(bundle: Bundle, path: Path) -> None:
     digests = bundle.blobs() | data | {each.digest for each in bundle.datasets}
     digests |= {each.sha256 for each in bundle.wheels} | {each.digest for each in bundle.locks}
     ids = [version.id, *([run.id] if run else []), *([bundle.proof.id] if bundle.proof else [])]
+    ids += [bundle.conversion.id] if bundle.conversion else []
     wrong = [each for each in digests if not _DIGEST.fullmatch(each)]
     wrong += [each for each in ids if not _ID.fullmatch(each)]
     wrong += [each.name for each in bundle.wheels if not _WHEEL.fullmatch(each.name)]

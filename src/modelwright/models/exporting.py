@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from modelwright.errors import (
 )
 from modelwright.models import bundles
 from modelwright.models.bundles import Bundle, Wheel
-from modelwright.records import Artifact, Lock, ModelVersion, Run
+from modelwright.projects.manifest import MANIFEST_FILE, read_manifest
+from modelwright.records import Artifact, Conversion, Lock, ModelVersion, Project, Run
 from modelwright.store import claims, datasets, environments, models, projects, runs
 from modelwright.store.blobs import digest_of
 from modelwright.store.database import Store
@@ -111,6 +113,7 @@ def _collect(store: Store, version: ModelVersion, *, has_data: bool) -> tuple[Bu
         datasets=tuple(data.values()),
         read=tuple(read),
         kept=tuple(data) if has_data else (),
+        conversion=_conversion(store, run, project) if run and project else None,
     )
     return bundle, elsewhere
 
@@ -120,6 +123,19 @@ def _code(store: Store, run: Run) -> tuple[Artifact, ...]:
     if any(each.path.startswith("code/") for each in run.artifacts):
         return ()
     return tuple(runs.list_code(store, run).values())
+
+
+def _conversion(store: Store, run: Run, project: Project) -> Conversion | None:
+    """Return the conversion that wrote the run's code, as its manifest tells of it."""
+    code = projects.code_of(store, run.id)
+    with tempfile.TemporaryDirectory(prefix="wright-manifest-") as folder:
+        try:
+            store.blobs.export(code[MANIFEST_FILE], Path(folder, MANIFEST_FILE))
+            written = read_manifest(Path(folder)).generated
+        except (KeyError, BlobDamaged):  # a damaged one is told of where the files are written
+            return None
+    until = run.started_at.isoformat(timespec="microseconds")
+    return projects.conversion_that_wrote(store, project.id, until=until, written=written)
 
 
 def _wheels(store: Store, lock: Lock) -> list[tuple[Wheel, Path]]:

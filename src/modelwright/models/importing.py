@@ -164,6 +164,8 @@ def _record(opened: Change, store: Store, bundle: Bundle, *, model: str) -> Mode
         imports.ensure_run(opened, run, project_id=project_id, datasets=links)
         if bundle.code:
             runs.keep_code(opened, run.code_digest, bundle.code)
+    if run and bundle.conversion and project_id:
+        imports.ensure_conversion(opened, bundle.conversion, project_id=project_id, at=run.started_at)
     if proof and project_id:
         imports.ensure_proof(opened, proof, project_id=project_id)
     return models.add_version(

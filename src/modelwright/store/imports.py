@@ -1,11 +1,12 @@
-"""Runs and proofs of other workspaces, recorded here under the ids that they have there."""
+"""Runs, conversions and proofs of other workspaces, recorded here under the ids that they have there."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 
 import sqlalchemy as sa
 
-from modelwright.records import Point, Proof, Run, new_id
+from modelwright.records import Conversion, Point, Proof, Run, new_id
 from modelwright.store import runs, schema
 from modelwright.store.changes import Change
 
@@ -57,6 +58,30 @@ def ensure_run(change: Change, run: Run, *, project_id: str | None, datasets: Se
         *({"run_id": run.id, "dataset_version_id": version_id, "role": role} for role, version_id in links),
     )
     change.record("run.imported", f"runs/{run.id}", after={"project": run.project, "status": run.status})
+
+
+def ensure_conversion(change: Change, conversion: Conversion, *, project_id: str, at: datetime) -> None:
+    """Record a conversion of another workspace, which was before the time `at`, unless it is known."""
+    if _is_known(change, "conversions", conversion.id):
+        return
+    scoring_notebook, scoring_digest = conversion.scoring or (None, None)
+    change.insert(
+        schema.conversions,
+        {
+            "id": conversion.id,
+            "project_id": project_id,
+            "training_notebook": conversion.training[0],
+            "training_digest": conversion.training[1],
+            "scoring_notebook": scoring_notebook,
+            "scoring_digest": scoring_digest,
+            "removals": [],
+            "findings": [],
+            "functions": [asdict(each) for each in conversion.functions],
+            "created_at": at,
+        },
+    )
+    told = {"conversion": conversion.id, "training_digest": conversion.training[1]}
+    change.record("conversion.imported", f"conversions/{conversion.id}", after=told)
 
 
 def ensure_proof(change: Change, proof: Proof, *, project_id: str) -> None:

@@ -1,7 +1,7 @@
 """Projects, their conversions and proofs."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,16 @@ def list_conversions(store: Store, project_id: str, *, until: str) -> Iterator[C
     with store.reader.connect() as connection:
         found = rows(connection, _CONVERSIONS, (project_id, until))
     return map(_conversion, found)
+
+
+def conversion_that_wrote(
+    store: Store, project_id: str, *, until: str, written: Mapping[str, str]
+) -> Conversion | None:
+    """Return the newest conversion of a project up to a time that wrote files with these digests, by their paths."""
+    for each in list_conversions(store, project_id, until=until):
+        if each.functions and all(written.get(origin.path) == origin.file for origin in each.functions):
+            return each
+    return None
 
 
 def conversions_of(store: Store, notebook: Path) -> list[tuple[str, Conversion]]:
