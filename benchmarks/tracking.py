@@ -47,7 +47,10 @@ RUN = (
     "INSERT INTO runs (id, kind, experiment, status, reason, note, environment_digest, code_digest, machine, actor, "
     "started_at) VALUES (?, 'script', 'bench', 'running', '', '', ?, ?, ?, 'ada', ?)"
 )
-AUDIT = "INSERT INTO audit_records (at, actor, action, subject, why, before, after) VALUES (?, 'ada', ?, ?, '', ?, ?)"
+AUDIT = (
+    "INSERT INTO audit_records (at, actor, action, subject, why, before, after, digest) "
+    "VALUES (?, 'ada', ?, ?, '', ?, ?, '')"
+)
 EVENT = "INSERT INTO events (id, type, subject, at, data) VALUES (?, ?, ?, ?, ?)"
 FIVE = {f"parameter{number}": number for number in range(5)}
 METRICS = {f"metric{number}": 0.5 for number in range(5)}
