@@ -36,9 +36,9 @@ def deploying(
 
     A version that was serving goes on until the new one has answered the package's sample with the answer that was
     recorded at registration; then requests move over without one being refused. When the block, or anything before
-    it, raises, the deployment is `failed` and the endpoint serves what it served before. Raises DeploymentFailed, and
-    ModelMissing for a version that was deleted: from its first record on a deployment keeps its version. Raises
-    VersionIncomplete for a version that lacks what serving takes.
+    it, raises, the deployment is `failed` and the endpoint serves what it served before. From its first record on a
+    deployment keeps its version. Raises DeploymentFailed; VersionIncomplete for a version that lacks what serving
+    takes, and ModelMissing for one that was deleted.
     """
     packages.check_servable(version)
     with contextlib.ExitStack() as held:
