@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelwright.lifecycle import recovery
-from modelwright.lifecycle.sessions import Session
+from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.records import Collection
 from modelwright.store import claims, garbage
 from modelwright.store.database import Store
@@ -25,7 +25,7 @@ def collect(session: Session, *, is_dry: bool = False) -> Collection:
     with session.stage("look", "for files that nothing refers to") as stage:
         doing = "would be deleted" if is_dry else "deleted"
         with store.blobs.alone(on_wait=lambda holder: _waiting(session, holder)) as alone:
-            found = garbage.collect(store, alone, is_dry=is_dry, on_discarded=lambda _digest: None)
+            found = garbage.collect(store, alone, is_dry=is_dry)
         leftover = list(_leftover(store))
         if not is_dry:
             for each in leftover:
@@ -39,8 +39,6 @@ def collect(session: Session, *, is_dry: bool = False) -> Collection:
 
 
 def _waiting(session: Session, holder: str) -> None:
-    from modelwright.lifecycle.sessions import Stage
-
     session.report(Stage("wait", f"for {holder}, which adds files"))
 
 

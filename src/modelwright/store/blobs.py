@@ -326,7 +326,7 @@ class Exclusive:
 
     _blobs: Blobs
 
-    def discard(self, doomed: AbstractSet[str], *, on_discarded: Callable[[str], None] = _told_no_one) -> list[str]:
+    def discard(self, doomed: AbstractSet[str]) -> list[str]:
         """Delete the blobs of these digests; return what is to be known of those that stayed.
 
         Interrupted anywhere, it has deleted some of them and nothing else.
@@ -334,7 +334,6 @@ class Exclusive:
         folder = self._blobs.folder
         for digest in sorted(doomed):
             self._blobs.path(digest).unlink(missing_ok=True)
-            on_discarded(digest)
         (folder / "partial").mkdir(exist_ok=True)
         return packs.discard(folder, doomed, partial=f"{folder}/partial/{os.getpid()}-{secrets.token_hex(4)}")
 

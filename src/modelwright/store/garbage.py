@@ -1,7 +1,7 @@
 """Files that no row names: finds them, says why, deletes them, and proves that all others are as they were."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def deletions(store: Store) -> Iterator[Deletion]:
             yield Deletion(datetime.fromisoformat(at), *rest)
 
 
-def collect(store: Store, alone: Exclusive, *, is_dry: bool, on_discarded: Callable[[str], None]) -> Collection:
+def collect(store: Store, alone: Exclusive, *, is_dry: bool) -> Collection:
     """Delete the blobs that no row names, or only find them when `is_dry`, and compare what is left with the rows."""
     with store.reader.connect() as connection:
         named = references.blob_digests(connection)
@@ -49,7 +49,7 @@ def collect(store: Store, alone: Exclusive, *, is_dry: bool, on_discarded: Calla
     doomed = sizes.keys() - named
     reasons = _reasons(store, doomed)
     garbage = tuple(Garbage(each, sizes[each], reasons.get(each, _UNNAMED)) for each in sorted(doomed))
-    kept = [] if is_dry else alone.discard(doomed, on_discarded=on_discarded)
+    kept = [] if is_dry else alone.discard(doomed)
     present = named & sizes.keys()
     still_present = present if is_dry else present & store.blobs.digests()
     return Collection(
