@@ -29,7 +29,7 @@ from modelwright.notebooks import layouts
 from modelwright.projects import digesting
 from modelwright.projects.manifest import MANIFEST_FILE, Manifest, manifest_text
 from modelwright.records import CaptureRecord, Goal, LockSource, NodeKind
-from modelwright.serving.capture import Writer
+from modelwright.serving.capture.lines import Writer
 from modelwright.store import database, schema
 from modelwright.store.blobs import digest_of
 from modelwright.store.changes import inserting

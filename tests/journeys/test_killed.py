@@ -57,7 +57,10 @@ def _kill_in(terminal: Terminal, stage: str, *command: str | Path, number: int =
 
 def _is_quiet(terminal: Terminal) -> bool:
     """Whether nothing but an endpoint, which outlives the command that deployed it, is running."""
-    return all("modelwright.serving.server" in each or "/serving/worker.py" in each for each in terminal.processes())
+    return all(
+        "modelwright.serving.front.server" in each or "/serving/guest/worker.py" in each
+        for each in terminal.processes()
+    )
 
 
 def test_killed_at_every_stage_and_shipped_in_the_end(terminal: Terminal) -> None:

@@ -31,7 +31,8 @@ from modelwright.records import (
     Sampler,
 )
 from modelwright.runs import workspaces
-from modelwright.serving import capture, deployments
+from modelwright.serving import deployments
+from modelwright.serving.capture import lines
 from modelwright.store import database, endpoints, models, projects, runs
 from modelwright.store.blobs import digest_of
 from modelwright.store.changes import change
@@ -98,7 +99,7 @@ def _asked(session: Session, deployment: Deployment, *, version: str | None = No
     """Capture an answered request of a deployment's time; return its id."""
     at = deployment.created_at + timedelta(milliseconds=1)
     request_id = request_id or records.new_request_id(milliseconds=int(at.timestamp() * 1000))
-    writer = capture.Writer(deployments.capture_folder(session.store) / deployment.endpoint)
+    writer = lines.Writer(deployments.capture_folder(session.store) / deployment.endpoint)
     reference = version or deployment.version
     writer.append(CaptureRecord(request_id, at, reference, 200, 1.5, "[1]", is_base64=False, output="[2]"))
     writer.close()

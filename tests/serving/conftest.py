@@ -16,7 +16,9 @@ import psutil
 import pytest
 
 from modelwright.records import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, WorkerSpec
-from modelwright.serving import capture, frames, front
+from modelwright.serving import control
+from modelwright.serving.capture import lines
+from modelwright.serving.front import frames
 
 DEADLINE_SECONDS = 20.0
 
@@ -46,7 +48,7 @@ class Served:
 
     def start(self, *, port: int | None = None, timeout_ms: int = 60_000, limits: FrontLimits | None = None) -> None:
         """Start the front."""
-        self.started = front.start(
+        self.started = control.start(
             self.name,
             runtime_folder=self.runtime_folder,
             log=self.log,
@@ -76,13 +78,13 @@ class Served:
     def deploy(self, script: str, *, version: int = 1, timeout_seconds: float = 60, **sample: str) -> DeployAnswer:
         """Put a version with this script into service."""
         worker = self.spec(script, version=version, **sample)
-        return front.deploy(
+        return control.deploy(
             self.name, runtime_folder=self.runtime_folder, worker=worker, timeout_seconds=timeout_seconds
         )
 
     def status(self) -> FrontStatus | None:
         """Ask the front."""
-        return front.status(self.name, runtime_folder=self.runtime_folder)
+        return control.status(self.name, runtime_folder=self.runtime_folder)
 
     def worker_pid(self) -> int:
         """Return the process that runs the script."""
@@ -93,7 +95,7 @@ class Served:
 
     def stop(self, **options: float) -> bool:
         """Stop the endpoint."""
-        return front.stop(self.name, runtime_folder=self.runtime_folder, **options)
+        return control.stop(self.name, runtime_folder=self.runtime_folder, **options)
 
     def connect(self, *, timeout_seconds: float = DEADLINE_SECONDS) -> http.client.HTTPConnection:
         """Return a client that keeps its connection."""
@@ -127,7 +129,7 @@ class Served:
 
     def captured(self) -> list[CaptureRecord]:
         """Return the records that were captured."""
-        return list(capture.read(self.folder / "capture" / self.name))
+        return list(lines.read(self.folder / "capture" / self.name))
 
     def family(self) -> list[psutil.Process]:
         """Return the front and every process below it."""

@@ -13,7 +13,7 @@ import pytest
 
 from modelwright.errors import CaptureDamaged, CaptureNotWritten
 from modelwright.records import CaptureRecord, new_request_id
-from modelwright.serving import capture
+from modelwright.serving.capture import lines
 
 ECHO = """
 def init():
@@ -40,7 +40,7 @@ def record(number: int, *, day: int = 1, text: str = "[1]") -> CaptureRecord:
 
 
 def write(folder: Path, *records: CaptureRecord) -> Path:
-    writer = capture.Writer(folder)
+    writer = lines.Writer(folder)
     for each in records:
         writer.append(each)
     writer.close()
@@ -50,7 +50,7 @@ def write(folder: Path, *records: CaptureRecord) -> Path:
 def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
     written = [record(1), record(2, text='\n"é\u2028'), record(3, day=2)]
     write(tmp_path, *written)
-    assert list(capture.read(tmp_path)) == written
+    assert list(lines.read(tmp_path)) == written
     assert len(list(tmp_path.glob("2026-01-0?-*.jsonl"))) == 2
 
 
@@ -64,7 +64,7 @@ def test_a_second_writer_of_the_same_process_id_does_not_touch_the_first_file(tm
     before = first.read_bytes()
     write(tmp_path, record(2))
     assert first.read_bytes() == before
-    assert sorted(each.request_id for each in capture.read(tmp_path)) == ["1", "2"]
+    assert sorted(each.request_id for each in lines.read(tmp_path)) == ["1", "2"]
 
 
 def test_every_truncation_gives_exactly_the_whole_records_before_it(tmp_path: Path) -> None:
@@ -73,13 +73,13 @@ def test_every_truncation_gives_exactly_the_whole_records_before_it(tmp_path: Pa
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
         expected = max(0, whole[:length].count(b"\n") - 1)
-        assert len(list(capture.read(tmp_path))) == expected
+        assert len(list(lines.read(tmp_path))) == expected
 
 
 def test_a_zero_filled_end_is_a_torn_line(tmp_path: Path) -> None:
     file = write(tmp_path, record(1))
     file.write_bytes(file.read_bytes() + b"\0" * 512)
-    assert [each.request_id for each in capture.read(tmp_path)] == ["1"]
+    assert [each.request_id for each in lines.read(tmp_path)] == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: int, content: bytes) -> N
     lines[line - 1] = content
     file.write_bytes(b"".join(lines))
     with pytest.raises(CaptureDamaged, match=f"line {line}") as caught:
-        list(capture.read(tmp_path))
+        list(lines.read(tmp_path))
     assert caught.value.facts["file"] == file
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "capture").write_text("a file is in the way")
     with pytest.raises(CaptureNotWritten, match="capture"):
-        capture.Writer(tmp_path / "capture").append(record(1))
+        lines.Writer(tmp_path / "capture").append(record(1))
 
 
 def test_a_full_disk_leaves_no_part_of_a_record(tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ import resource, sys
 sys.path[:0] = {sys.path!r}
 from pathlib import Path
 from modelwright.errors import CaptureNotWritten
-from modelwright.serving import capture
+from modelwright.serving.capture import lines
 from tests_record import record
-writer = capture.Writer(Path({str(tmp_path / "capture")!r}))
+writer = lines.Writer(Path({str(tmp_path / "capture")!r}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 written = []
 for number in range(10):
@@ -137,7 +137,7 @@ print(*written, 99)
     )
     written = finished.stdout.split()
     assert 1 < len(written) < 10
-    assert [each.request_id for each in capture.read(tmp_path / "capture")] == written
+    assert [each.request_id for each in lines.read(tmp_path / "capture")] == written
     assert all(file.read_bytes().endswith(b"\n") for file in (tmp_path / "capture").iterdir())
 
 
@@ -208,13 +208,13 @@ def timed(seconds: float, *, took_ms: float = 1.0, request_id: str | None = None
     return replace(made, request_id=request_id or own, received_at=at, duration_ms=took_ms)
 
 
-def hurried(folder: Path, request_id: str) -> list[capture.Found]:
+def hurried(folder: Path, request_id: str) -> list[lines.Found]:
     """Find a request; fail when files had to be read whole for it."""
 
     def told(_done: int, _all: int) -> None:
         pytest.fail("every file was read")
 
-    return capture.find(folder, request_id, longest_seconds=60, on_file=told)
+    return lines.find(folder, request_id, longest_seconds=60, on_file=told)
 
 
 def test_every_request_is_found_by_the_time_in_its_id(tmp_path: Path) -> None:
@@ -234,23 +234,23 @@ def test_an_id_of_the_clients_own_is_found_by_reading_everything_which_is_told(t
     write(tmp_path / "churn", timed(0), timed(1, request_id='or"der é'), timed(2, request_id="order"))
     write(tmp_path / "sales", timed(3, request_id="order"))
     told: list[tuple[int, int]] = []
-    found = capture.find(tmp_path, "order", longest_seconds=60, on_file=lambda *each: told.append(each))
+    found = lines.find(tmp_path, "order", longest_seconds=60, on_file=lambda *each: told.append(each))
     assert [each.endpoint for each in found] == ["churn", "sales"]
     assert told[-1][0] == told[-1][1] > 0
-    assert len(capture.find(tmp_path, 'or"der é', longest_seconds=60)) == 1
-    assert capture.find(tmp_path, "ord", longest_seconds=60) == []
+    assert len(lines.find(tmp_path, 'or"der é', longest_seconds=60)) == 1
+    assert lines.find(tmp_path, "ord", longest_seconds=60) == []
 
 
 def test_an_id_that_tells_another_time_is_found_all_the_same(tmp_path: Path) -> None:
     stale = new_request_id(milliseconds=1)
     write(tmp_path / "churn", *(timed(each) for each in range(5)), timed(6, request_id=stale))
-    assert len(capture.find(tmp_path, stale, longest_seconds=60)) == 1
+    assert len(lines.find(tmp_path, stale, longest_seconds=60)) == 1
 
 
 def test_what_a_request_asks_is_not_taken_for_an_id(tmp_path: Path) -> None:
     text = '\n{"request_id":"order",'
     write(tmp_path / "churn", replace(timed(0), input=text))
-    assert capture.find(tmp_path, "order", longest_seconds=60) == []
+    assert lines.find(tmp_path, "order", longest_seconds=60) == []
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10])
@@ -260,7 +260,7 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path, size: int) -> None:
     file.write_bytes(file.read_bytes()[:-5])
     for each in records[:-1]:
         assert hurried(tmp_path, each.request_id)
-    assert capture.find(tmp_path, records[-1].request_id, longest_seconds=60) == []
+    assert lines.find(tmp_path, records[-1].request_id, longest_seconds=60) == []
 
 
 def test_a_damaged_line_on_the_way_is_named(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_damaged_line_on_the_way_is_named(tmp_path: Path) -> None:
     lines[5] = b"not json\n"
     file.write_bytes(b"".join(lines))
     with pytest.raises(CaptureDamaged, match="line 6"):
-        capture.find(tmp_path, records[8].request_id, longest_seconds=60)
+        lines.find(tmp_path, records[8].request_id, longest_seconds=60)
     file.write_bytes(b"no header\n")
     with pytest.raises(CaptureDamaged, match="line 1"):
-        capture.find(tmp_path, records[8].request_id, longest_seconds=60)
+        lines.find(tmp_path, records[8].request_id, longest_seconds=60)

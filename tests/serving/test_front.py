@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from modelwright.errors import EndpointNotReached, EndpointNotRunning, FolderNotWritable, NoFreePort
-from modelwright.serving import front
+from modelwright.serving import control
 
 ECHO = "def init(): pass\ndef run(data): return data"
 
@@ -119,8 +119,8 @@ def test_a_request_that_does_not_end_is_not_waited_for_for_ever(served: Any) -> 
 
 
 def test_a_front_that_does_not_answer_is_killed(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front, "_ASK_SECONDS", 0.3)
-    monkeypatch.setattr(front, "_END_SECONDS", 0.5)
+    monkeypatch.setattr(control, "_ASK_SECONDS", 0.3)
+    monkeypatch.setattr(control, "_END_SECONDS", 0.5)
     served.start()
     served.deploy(ECHO)
     family = served.family()
@@ -184,9 +184,9 @@ def test_a_process_that_got_a_dead_fronts_number_is_left_alone(served: Any) -> N
 def test_a_front_outlives_the_command_that_started_it_and_holds_none_of_its_pipes(served: Any) -> None:
     program = f"""
 from pathlib import Path
-from modelwright.serving import front
+from modelwright.serving import control
 folder = Path({str(served.folder)!r})
-status = front.start("diabetes", runtime_folder=Path({str(served.runtime_folder)!r}), log=folder / "logs" / "x",
+status = control.start("diabetes", runtime_folder=Path({str(served.runtime_folder)!r}), log=folder / "logs" / "x",
                      capture_folder=folder)
 print(status.pid)
 """
@@ -238,8 +238,8 @@ def test_a_deployment_is_taken_back_when_its_command_is_killed(served: Any, tmp_
     program = f"""
 from pathlib import Path, PosixPath
 from modelwright.records import WorkerSpec
-from modelwright.serving import front
-front.deploy("diabetes", runtime_folder=Path({str(served.runtime_folder)!r}), worker={spec!r})
+from modelwright.serving import control
+control.deploy("diabetes", runtime_folder=Path({str(served.runtime_folder)!r}), worker={spec!r})
 """
     with subprocess.Popen([sys.executable, "-c", program]) as command:
         try:
@@ -262,11 +262,11 @@ def test_nobody_can_deploy_to_what_does_not_run(served: Any) -> None:
 def test_scoring_gives_the_answer_whatever_its_status(served: Any) -> None:
     served.start()
     served.deploy("def init(): pass\ndef run(data): return 1 / len(data)")
-    good = front.score(served.started.url, "xx", headers={"x-request-id": "r"})
+    good = control.score(served.started.url, "xx", headers={"x-request-id": "r"})
     assert (good.status, good.body, good.request_id, good.version) == (200, "0.5", "r", "diabetes:1")
-    assert front.score(served.started.url, b"").status == 500
+    assert control.score(served.started.url, b"").status == 500
     served.stop()
     with pytest.raises(EndpointNotReached, match=str(served.started.port)):
-        front.score(served.started.url, "x")
+        control.score(served.started.url, "x")
     with pytest.raises(EndpointNotReached):
-        front.score("file:///etc/hostname", "x")
+        control.score("file:///etc/hostname", "x")

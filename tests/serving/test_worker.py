@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from modelwright.errors import DeploymentFailed
-from modelwright.serving import frames, front
+from modelwright.serving import control
+from modelwright.serving.front import frames
 
 WORKER = Path(frames.__file__).with_name("worker.py")
 INIT = "def init():\n    pass\n"
@@ -180,6 +181,6 @@ def test_a_script_in_a_package_is_imported_as_a_part_of_it(served: Any) -> None:
     (package / "__init__.py").write_text("")
     (package / "parts.py").write_text("def answer(name): return [name, answer.__module__]")
     script = spec.script.rename(package / "score.py")
-    front.deploy(served.name, runtime_folder=served.runtime_folder, worker=replace(spec, script=script))
+    control.deploy(served.name, runtime_folder=served.runtime_folder, worker=replace(spec, script=script))
     assert json.loads(served.ask(body="{}").body) == ["small.score", "small.parts"]
     assert not list(package.rglob("*.pyc")), "a model package never changes"

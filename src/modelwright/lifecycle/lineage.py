@@ -10,7 +10,7 @@ from modelwright.errors import LineageMissing, RequestMissing
 from modelwright.lifecycle import cells
 from modelwright.records import DeploymentStatus, Direction, Edge, Gap, Key, Lineage, Node, NodeKind
 from modelwright.records.plain import plain
-from modelwright.serving import capture
+from modelwright.serving.capture import lines
 from modelwright.settings import scoring_timeout_ms
 from modelwright.store import descriptions, lineage
 from modelwright.store.database import Store
@@ -123,7 +123,7 @@ def _why_prediction(store: Store, request_id: str, on_file: Callable[[int, int],
 
     folder = deployments.capture_folder(store)
     longest_seconds = scoring_timeout_ms() / 1000
-    captured = capture.find(folder, request_id, longest_seconds=longest_seconds, on_file=on_file)
+    captured = lines.find(folder, request_id, longest_seconds=longest_seconds, on_file=on_file)
     if not captured:
         places = [each.name for each in sorted(folder.glob("*/"))]
         looked = f"looked at what was captured of {', '.join(places)}" if places else "nothing was ever captured"
@@ -146,7 +146,7 @@ def _why_prediction(store: Store, request_id: str, on_file: Callable[[int, int],
     return replace(explained, gaps=(*missing, *explained.gaps))
 
 
-def _serving(store: Store, found: capture.Found) -> tuple[Key | None, Node, list[Gap]]:
+def _serving(store: Store, found: lines.Found) -> tuple[Key | None, Node, list[Gap]]:
     """Return the deployment that answered a request, or at least its version, the endpoint, and what is not known."""
     name, reference = found.endpoint, found.record.version
     prediction = Key(NodeKind.PREDICTION, found.record.request_id)

@@ -18,8 +18,8 @@ from modelwright.records import (
     ScoringAnswer,
     WorkerSpec,
 )
-from modelwright.serving import front
-from modelwright.serving.versions import agree
+from modelwright.serving import control
+from modelwright.serving.front.versions import agree
 from modelwright.settings import runtime_folder, scoring_timeout_ms
 from modelwright.store import claims, endpoints, environments, models, reasons
 from modelwright.store.changes import change
@@ -50,7 +50,7 @@ def deploying(
         try:
             package = packages.restore(store, version)
             _ensure_front(store, place, port=port, actor=actor, why=why)
-            front.deploy(
+            control.deploy(
                 endpoint, runtime_folder=runtime_folder(store.folder), worker=_worker(store, version, package=package)
             )
             yield deployment
@@ -96,7 +96,7 @@ def score(store: Store, endpoint: str, *, body: bytes) -> ScoringAnswer:
     place = endpoints.get_endpoint(store, endpoint)
     if place.url is None or status(store, endpoint) is None:
         raise EndpointNotRunning(endpoint=endpoint)
-    return front.score(place.url, body)
+    return control.score(place.url, body)
 
 
 def check_port(store: Store, endpoint: str, *, port: int | None) -> None:
@@ -105,14 +105,14 @@ def check_port(store: Store, endpoint: str, *, port: int | None) -> None:
     running = status(store, endpoint) if known else None
     wanted = port or (known.port if known else None)
     if wanted and not (running and running.port == wanted):
-        front.check_port(wanted, host=LOOPBACK)
+        control.check_port(wanted, host=LOOPBACK)
 
 
 def status(store: Store, endpoint: str) -> FrontStatus | None:
     """Return what the endpoint's front says of itself; None when it is not running, or may have been then."""
     if store.moment:
         return None
-    return front.status(endpoint, runtime_folder=runtime_folder(store.folder))
+    return control.status(endpoint, runtime_folder=runtime_folder(store.folder))
 
 
 def stop(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
@@ -120,7 +120,7 @@ def stop(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
     place = endpoints.get_endpoint(store, endpoint)
     if endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY):
         reasons.require(store, "deployment.stopped", f"endpoints/{endpoint}", why=why)
-    front.stop(place.name, runtime_folder=runtime_folder(store.folder))
+    control.stop(place.name, runtime_folder=runtime_folder(store.folder))
     with change(store, actor=actor, why=why) as opened:
         for each in endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY):
             endpoints.set_deployment_status(opened, each, status=DeploymentStatus.STOPPED)
@@ -169,7 +169,7 @@ def down(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:
     for place in endpoints.list_endpoints(store):
         if status(store, place.name):
             reasons.require(store, "endpoint.down", f"endpoints/{place.name}", why=why)
-        if front.stop(place.name, runtime_folder=runtime_folder(store.folder)):
+        if control.stop(place.name, runtime_folder=runtime_folder(store.folder)):
             stopped.append(place)
             with change(store, actor=actor, why=why) as opened:
                 endpoints.note_running(opened, place, is_running=False)
@@ -203,14 +203,14 @@ def capture_folder(store: Store) -> Path:
 
 def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str, why: str) -> None:
     folder = runtime_folder(store.folder)
-    running = front.status(place.name, runtime_folder=folder)
+    running = control.status(place.name, runtime_folder=folder)
     if running and port in {None, running.port}:
         return
     if running:
-        front.stop(place.name, runtime_folder=folder)
+        control.stop(place.name, runtime_folder=folder)
     log = log_file(store, place.name)
     log.parent.mkdir(exist_ok=True)
-    started = front.start(
+    started = control.start(
         place.name,
         runtime_folder=folder,
         log=log,
@@ -228,13 +228,13 @@ def _serve_what_is_healthy(store: Store, endpoint: str) -> None:
     """Make the front serve the endpoint's healthy deployment, or end when there is none."""
     folder = runtime_folder(store.folder)
     healthy = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
-    running = front.status(endpoint, runtime_folder=folder)
+    running = control.status(endpoint, runtime_folder=folder)
     if not healthy:
-        front.stop(endpoint, runtime_folder=folder)
+        control.stop(endpoint, runtime_folder=folder)
     elif running and running.version != healthy[0].version:
         version = models.get_version(store, healthy[0].version_id)
         worker = _worker(store, version, package=packages.restore(store, version))
-        front.deploy(endpoint, runtime_folder=folder, worker=worker)
+        control.deploy(endpoint, runtime_folder=folder, worker=worker)
 
 
 def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec:

@@ -17,9 +17,9 @@ from urllib.parse import parse_qsl
 from modelwright import __version__
 from modelwright.errors import CaptureNotWritten
 from modelwright.records import CaptureRecord, new_request_id, now
-from modelwright.serving.capture import Writer, body_as_text
-from modelwright.serving.connections import Answer, Request, error_answer
-from modelwright.serving.versions import Outcome, Scored, Version
+from modelwright.serving.capture.lines import Writer, body_as_text
+from modelwright.serving.front.connections import Answer, Request, error_answer
+from modelwright.serving.front.versions import Outcome, Scored, Version
 
 _LOG = logging.getLogger(__name__)
 _MAX_ID_LENGTH = 100

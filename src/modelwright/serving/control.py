@@ -82,7 +82,9 @@ def start(
     ]
     arguments += ["--capture-folder", capture_folder.absolute(), "--host", host, "--port", str(port or 0)]
     arguments += ["--timeout-ms", str(timeout_ms), "--limits", json.dumps(asdict(limits or FrontLimits()))]
-    told = _report(processes.detach("modelwright.serving.server", arguments, log=log, patience_seconds=_START_SECONDS))
+    told = _report(
+        processes.detach("modelwright.serving.front.server", arguments, log=log, patience_seconds=_START_SECONDS)
+    )
     if "status" in told:
         return _as_status(told["status"])
     if told.get("failed") == "port":

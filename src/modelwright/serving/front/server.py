@@ -1,7 +1,7 @@
 """The front: the process that owns an endpoint's port, its control socket and its model version's worker.
 
-Started by `front.start` as `python -m modelwright.serving.server`; it detaches itself, tells through a pipe whether it
-listens, and lives until it is told to stop, is signalled, or its workspace is gone.
+Started by `control.start` as `python -m modelwright.serving.front.server`; it detaches itself, tells through a pipe
+whether it listens, and lives until it is told to stop, is signalled, or its workspace is gone.
 
 Commands come through a Unix socket: a u32 length and a JSON object, answered in the same form.
 """
@@ -24,10 +24,10 @@ from filelock import FileLock, Timeout
 
 from modelwright.errors import ModelwrightError
 from modelwright.records import FrontLimits, FrontStatus, WorkerSpec, now
-from modelwright.serving.capture import Writer
-from modelwright.serving.connections import Connection
-from modelwright.serving.contract import Scoring
-from modelwright.serving.versions import Version
+from modelwright.serving.capture.lines import Writer
+from modelwright.serving.front.connections import Connection
+from modelwright.serving.front.contract import Scoring
+from modelwright.serving.front.versions import Version
 
 _LOG = logging.getLogger(__name__)
 FORMAT_VERSION = 1
@@ -256,7 +256,7 @@ def _tail(log: Path, start: int) -> str:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m modelwright.serving.server")
+    parser = argparse.ArgumentParser(prog="python -m modelwright.serving.front.server")
     for name in ("--endpoint", "--runtime-folder", "--log", "--capture-folder", "--host", "--limits"):
         parser.add_argument(name, required=True)
     for name in ("--port", "--timeout-ms", "--report-fd"):

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Self
 from modelwright import processes, settings
 from modelwright.errors import ModelwrightError, WorkerFailed
 from modelwright.records import WorkerSpec
-from modelwright.serving import frames
+from modelwright.serving.front import frames
 
 if TYPE_CHECKING:
     import subprocess
 
-_WORKER = Path(__file__).with_name("worker.py")
+_WORKER = Path(__file__).parent.with_name("guest") / "worker.py"
 _LOG = logging.getLogger(__name__)
 
 # The first restart follows at once, since most deaths are accidents; then the pauses double up to the longest.
