@@ -1285,6 +1285,14 @@ class DeploymentMissing(ModelwrightError):
     remedy = "wright endpoint show {endpoint}"
 
 
+class TrafficInvalid(ModelwrightError):
+    """Requests cannot be shared out like that."""
+
+    code = "traffic-invalid"
+    problem = "{reason}: {rule}"
+    remedy = "wright endpoint traffic NAME DEPLOYMENT=PERCENT …"
+
+
 class EndpointRunning(ModelwrightError):
     """An endpoint that takes requests may not be deleted."""
 

@@ -16,9 +16,8 @@ import psutil
 import pytest
 
 from modelwright.records import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, WorkerSpec
-from modelwright.serving import control
+from modelwright.serving import control, guest
 from modelwright.serving.capture import lines
-from modelwright.serving.front import frames
 
 DEADLINE_SECONDS = 20.0
 
@@ -142,7 +141,7 @@ class Served:
         for process in self.family():
             with contextlib.suppress(psutil.Error):
                 command = process.cmdline()
-                if command[2:5] == ["-X", "utf8", str(Path(frames.__file__).with_name("worker.py"))]:
+                if command[2:5] == ["-X", "utf8", str(Path(guest.__file__).with_name("worker.py"))]:
                     found.append(process)
         return found
 

@@ -95,9 +95,9 @@ def test_a_zero_filled_end_is_a_torn_line(tmp_path: Path) -> None:
 )
 def test_a_damaged_line_is_named(tmp_path: Path, line: int, content: bytes) -> None:
     file = write(tmp_path, record(1), record(2), record(3))
-    lines = file.read_bytes().splitlines(keepends=True)
-    lines[line - 1] = content
-    file.write_bytes(b"".join(lines))
+    rows = file.read_bytes().splitlines(keepends=True)
+    rows[line - 1] = content
+    file.write_bytes(b"".join(rows))
     with pytest.raises(CaptureDamaged, match=f"line {line}") as caught:
         list(lines.read(tmp_path))
     assert caught.value.facts["file"] == file

@@ -59,18 +59,37 @@ from modelwright.records.proofs import Comparison, Proof
 from modelwright.records.reproductions import Reproduction, Sameness
 from modelwright.records.runs import Artifact, Kind, Point, Run, Status, StepRun
 from modelwright.records.schedules import Missed, Schedule, Tick, Trigger, TriggerKind
-from modelwright.records.serving import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
+from modelwright.records.serving import (
+    Access,
+    AccessKey,
+    CaptureMode,
+    CaptureRecord,
+    CaptureSettings,
+    DeployAnswer,
+    DeploymentState,
+    Exchange,
+    FrontLimits,
+    FrontSettings,
+    FrontStatus,
+    ScoringAnswer,
+    WorkerSpec,
+)
 from modelwright.records.sweeps import Sampler, Sweep, SweepSpecification, Trial
 from modelwright.records.traces import StatementTrace, Trace
+from modelwright.records.traffic import Traffic
 from modelwright.records.usage import Use
 
 __all__ = [
+    "Access",
+    "AccessKey",
     "AllOf",
     "AnyOf",
     "Artifact",
     "Beside",
     "BuiltEnvironment",
+    "CaptureMode",
     "CaptureRecord",
+    "CaptureSettings",
     "Cell",
     "Collection",
     "Comparison",
@@ -84,6 +103,7 @@ __all__ = [
     "DatasetVersion",
     "DeployAnswer",
     "Deployment",
+    "DeploymentState",
     "DeploymentStatus",
     "Direction",
     "Edge",
@@ -91,9 +111,11 @@ __all__ = [
     "EnvironmentDifference",
     "EnvironmentSource",
     "EnvironmentVersion",
+    "Exchange",
     "Explanation",
     "Finding",
     "FrontLimits",
+    "FrontSettings",
     "FrontStatus",
     "Function",
     "Gap",
@@ -150,6 +172,7 @@ __all__ = [
     "Term",
     "Tick",
     "Trace",
+    "Traffic",
     "Trial",
     "Trigger",
     "TriggerKind",

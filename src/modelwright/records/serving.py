@@ -1,26 +1,42 @@
-"""The processes that serve an endpoint, their answers, and what was captured of them."""
+"""The processes that serve an endpoint, what they are told, their answers, and what they tell of themselves."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
+
+from modelwright.records.traffic import Traffic
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What a model version's process is started from.
+    """What a deployment's processes are started from.
 
-    `version` is a reference such as `diabetes:2`; `model_folder` ends in NAME/VERSION. `sample` is a request body that
-    is scored before the version takes requests; its answer must equal `expected` when that is given. Byte code of the
-    environment's packages is kept in the folder `bytecode`, by default beside their sources.
+    `version` is a reference such as `diabetes:2`; `name` is what traffic calls the deployment, by default the same.
+    `model_folder` ends in NAME/VERSION. A version without a scoring `script` is served from `model_file` as its
+    `framework` says. `sample` is a request body that is scored before the version takes requests; its answer must equal
+    `expected` when that is given. Byte code of the environment's packages is kept in the folder `bytecode`, by default
+    beside their sources.
     """
 
     version: str
     python: Path
-    script: Path
+    script: Path | None
     model_folder: Path
     sample: str | None = None
     expected: str | None = None
     bytecode: Path | None = None
+    name: str = ""
+    workers: int = 1
+    framework: str = ""
+    model_file: Path | None = None
+    package: Path | None = None
+
+    @property
+    def deployment(self) -> str:
+        """What traffic calls it."""
+        return self.name or self.version
 
 
 @dataclass(frozen=True)
@@ -34,11 +50,86 @@ class FrontLimits:
     idle_seconds: float = 75.0
 
 
+class CaptureMode(StrEnum):
+    """When a request is answered: after its record is on the disk, or with the system; or not all are recorded."""
+
+    DURABLE = "durable"
+    FAST = "fast"
+    SAMPLE = "sample"
+    OFF = "off"
+
+
+@dataclass(frozen=True)
+class CaptureSettings:
+    """What an endpoint records of its requests.
+
+    `rate` counts in mode `sample`. `is_refusing` says what becomes of requests that cannot be recorded: refused, or
+    answered and counted. `headers` names those that are kept; columns in `hashed` and `left_out` never reach the disk
+    as they are. Partitions older than `keep_days` are deleted.
+    """
+
+    mode: CaptureMode = CaptureMode.DURABLE
+    rate: float = 1.0
+    is_refusing: bool = True
+    headers: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    keep_days: int | None = None
+
+
+@dataclass(frozen=True)
+class AccessKey:
+    """A key or token that an endpoint takes, known by its SHA-256 digest alone; only tokens expire."""
+
+    kind: str  # primary, secondary or token
+    digest: str
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Access:
+    """Whether requests must carry a key, and which are good."""
+
+    is_required: bool = False
+    keys: tuple[AccessKey, ...] = ()
+
+
+@dataclass(frozen=True)
+class FrontSettings:
+    """All that can be changed of an endpoint while it serves."""
+
+    limits: FrontLimits = field(default_factory=FrontLimits)
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
+    access: Access = field(default_factory=Access)
+    timeout_ms: int = 60_000
+
+
+@dataclass(frozen=True)
+class DeploymentState:
+    """A deployment in the front: its processes, and what came of its requests since the front knows it.
+
+    `latency` counts answers by the buckets of `front.tally`; `mean_ms` is over all of them.
+    """
+
+    name: str
+    version: str
+    is_ready: bool
+    worker_pids: tuple[int, ...]
+    workers: int
+    restarts: int
+    waiting: int
+    requests: int
+    errors: int
+    mean_ms: float
+    latency: tuple[int, ...]
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class FrontStatus:
     """The process that serves an endpoint, as it tells of itself.
 
-    `version` is None before the first deployment; `worker_pid` is None while the version's process is down.
+    `version` is that of the default deployment, None before the first one.
     """
 
     endpoint: str
@@ -48,19 +139,24 @@ class FrontStatus:
     started_at: datetime
     is_healthy: bool
     version: str | None
-    worker_pid: int | None
-    restarts: int
     requests: int
+    traffic: Traffic
+    deployments: tuple[DeploymentState, ...]
 
     @property
     def url(self) -> str:
         """Where the endpoint takes requests."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/score"
 
+    @property
+    def restarts(self) -> int:
+        """How often processes of its versions were started again."""
+        return sum(each.restarts for each in self.deployments)
+
 
 @dataclass(frozen=True)
 class DeployAnswer:
-    """A version took over an endpoint: what it replaced and how it answered its sample."""
+    """A version is in service: what it replaced and how it answered its sample."""
 
     endpoint: str
     version: str
@@ -76,6 +172,38 @@ class ScoringAnswer:
     body: str
     request_id: str
     version: str | None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request to a model as the front saw it, and what was answered.
+
+    `received_at` is in seconds since the epoch. `version` and `deployment` are empty when no model was asked.
+    `shadow_of` names the deployment whose answer the client got, when this one was asked beside it.
+    """
+
+    request_id: str
+    received_at: float
+    version: str
+    deployment: str
+    path: str
+    status: int
+    duration_ms: float
+    headers: Mapping[str, str]
+    input: bytes
+    output: bytes
+    output_type: str = "application/json"
+    shadow_of: str = ""
+
+    @property
+    def input_type(self) -> str:
+        """The content type of the request."""
+        return self.headers.get("content-type", "")
+
+    @property
+    def trace(self) -> str:
+        """The request's W3C trace context."""
+        return self.headers.get("traceparent", "")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
 
 class Timestamp(sa.types.TypeDecorator[datetime]):
     """A UTC time kept as ISO 8601 text with microseconds: sorts as text and reads the same in every database."""
@@ -47,7 +57,7 @@ def link(name: str, target: str, **options: Any) -> sa.Column[Any]:
     return column(name, sa.Text, sa.ForeignKey(target, ondelete="RESTRICT"), **options)
 
 
-def labels(metadata: sa.MetaData, name: str, owner: str, target: str, **options: Any) -> sa.Table:
+def labels(name: str, owner: str, target: str, **options: Any) -> sa.Table:
     """Return the table of the names and texts that belong to rows of another, which are found by them too."""
     of_owner = link(owner, target, primary_key=True)
     return sa.Table(

@@ -47,6 +47,13 @@ OTHER = (
     "sweeps.specification",
     "trials.parameters",
     "tokens.digest",
+    "endpoints.settings",
+    "endpoints.traffic",
+    "endpoint_keys.digest",
+    "rollouts.plan",
+    "rollouts.state",
+    "capture_segments.digest",  # of the segment that it was
+    "capture_segments.files",
     "schedules.trigger",
     "schedules.parameters",
     "schedules.state",

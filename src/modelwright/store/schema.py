@@ -2,17 +2,10 @@
 
 import sqlalchemy as sa
 
-from modelwright.store.columns import Number, Timestamp, column, labels, link
+from modelwright.store.columns import Number, Timestamp, column, labels, link, metadata
+from modelwright.store.serving_schema import capture_segments, deployments, endpoint_keys, endpoints, rollouts
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+__all__ = ["capture_segments", "deployments", "endpoint_keys", "endpoints", "metadata", "rollouts"]
 
 projects = sa.Table(
     "projects",
@@ -72,7 +65,7 @@ datasets = sa.Table(
     column("created_at", Timestamp),
 )
 
-dataset_tags = labels(metadata, "dataset_tags", "dataset_id", "datasets.id")
+dataset_tags = labels("dataset_tags", "dataset_id", "datasets.id")
 
 dataset_versions = sa.Table(
     "dataset_versions",
@@ -177,7 +170,7 @@ runs = sa.Table(
 )
 
 # Without a row id the rows of a run lie together, and an index on name and value leads to the run and not to a row.
-run_tags = labels(metadata, "run_tags", "run_id", "runs.id", sqlite_with_rowid=False)
+run_tags = labels("run_tags", "run_id", "runs.id", sqlite_with_rowid=False)
 
 run_steps = sa.Table(
     "run_steps",
@@ -382,10 +375,10 @@ version_metrics = sa.Table(
     column("value", Number, nullable=True),
 )
 
-version_tags = labels(metadata, "version_tags", "version_id", "model_versions.id")
+version_tags = labels("version_tags", "version_id", "model_versions.id")
 
 # Like tags, but written once.
-version_properties = labels(metadata, "version_properties", "version_id", "model_versions.id")
+version_properties = labels("version_properties", "version_id", "model_versions.id")
 
 version_datasets = sa.Table(
     "version_datasets",
@@ -428,28 +421,6 @@ aliases = sa.Table(
     column("alias", primary_key=True),
     link("version_id", "model_versions.id", index=True),
     column("moved_at", Timestamp),
-)
-
-endpoints = sa.Table(
-    "endpoints",
-    metadata,
-    column("id", primary_key=True),
-    column("name", unique=True),
-    column("host"),
-    column("port", sa.Integer, nullable=True),
-    column("created_at", Timestamp),
-)
-
-deployments = sa.Table(
-    "deployments",
-    metadata,
-    column("id", primary_key=True),
-    link("endpoint_id", "endpoints.id", index=True),
-    link("version_id", "model_versions.id", index=True),
-    column("status"),
-    column("reason"),
-    column("created_at", Timestamp),
-    column("finished_at", Timestamp, nullable=True),
 )
 
 # The highest number of a name whose version was deleted: it is not given again. Of models `last_version` tells it.

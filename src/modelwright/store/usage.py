@@ -39,6 +39,8 @@ PARTS = (
     "reproductions.version_id",
     "explanations.version_id",
     "deployments.endpoint_id",
+    "endpoint_keys.endpoint_id",
+    "rollouts.endpoint_id",
 )
 
 # What no command deletes, and nothing has to keep.

@@ -1,0 +1,51 @@
+"""How the requests of an endpoint are shared out among its deployments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelwright.errors import TrafficInvalid
+
+MAX_DEPLOYMENTS = 6
+WHOLE = 100.0
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Percentages per deployment; what they leave of 100 goes to `default`.
+
+    One deployment is the `control` that others are compared with. Copies of requests go to `shadows`, in percent of all
+    of them; their answers are recorded and never given. With `sticky_header`, requests with the same value of that
+    header go to the same deployment.
+    """
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    default: str = ""
+    control: str = ""
+    shadows: Mapping[str, float] = field(default_factory=dict)
+    sticky_header: str = ""
+
+    def split(self) -> dict[str, float]:
+        """Return the percentages that requests are really shared out by: they sum to 100 unless there is nobody."""
+        given = {name: float(share) for name, share in self.shares.items()}
+        if self.default:
+            given[self.default] = given.get(self.default, 0.0) + WHOLE - sum(given.values())
+        return given
+
+    def check(self) -> "Traffic":
+        """Return this. Raises TrafficInvalid for percentages that cannot be."""
+        for name, share in (*self.shares.items(), *self.shadows.items()):
+            if not 0 <= share <= WHOLE:
+                raise TrafficInvalid(reason=f'"{name}" cannot have {share:g} %', rule="a share is from 0 to 100")
+        total = sum(self.shares.values())
+        if total > WHOLE:
+            raise TrafficInvalid(reason=f"the shares sum to {total:g} %", rule="together they are at most 100")
+        if len(self.shares.keys() | self.shadows.keys() | ({self.default} - {""})) > MAX_DEPLOYMENTS:
+            raise TrafficInvalid(
+                reason="there would be a seventh deployment", rule=f"an endpoint has at most {MAX_DEPLOYMENTS}"
+            )
+        both = self.shadows.keys() & {name for name, share in self.split().items() if share}
+        if both:
+            raise TrafficInvalid(
+                reason=f'"{min(both)}" would answer and be a shadow', rule="a shadow's answers are never given"
+            )
+        return self
