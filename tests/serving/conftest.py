@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from modelwright.records import CaptureRecord, DeployAnswer, FrontLimits, FrontStatus, WorkerSpec
+from modelwright.records import CaptureRecord, DeployAnswer, FrontLimits, FrontSettings, FrontStatus, WorkerSpec
 from modelwright.serving import control, guest
 from modelwright.serving.capture import lines
 
@@ -53,8 +53,7 @@ class Served:
             log=self.log,
             capture_folder=self.folder / "capture",
             port=port,
-            timeout_ms=timeout_ms,
-            limits=limits,
+            settings=FrontSettings(timeout_ms=timeout_ms, limits=limits or FrontLimits()),
         )
 
     def spec(
@@ -89,8 +88,8 @@ class Served:
         """Return the process that runs the script."""
         status = self.status()
         assert status is not None
-        assert status.worker_pid is not None
-        return status.worker_pid
+        (pid,) = status.deployments[0].worker_pids
+        return pid
 
     def stop(self, **options: float) -> bool:
         """Stop the endpoint."""

@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 
@@ -35,6 +36,8 @@ def decoded(kind: Any, told: object, *, place: str = "") -> Any:
 
 
 def _plain(kind: Any, told: object, place: str) -> Any:
+    if kind is Path:
+        return Path(_of(str, told, place))
     if kind is datetime or issubclass(kind, Enum):
         try:
             found = datetime.fromisoformat(_of(str, told, place)) if kind is datetime else kind(told)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 
@@ -17,8 +18,8 @@ def plain(value: Any) -> Any:
             return {str(key): plain(each) for key, each in value.items()}
         case list() | tuple():
             return [plain(each) for each in value]
-        case datetime():
-            return value.isoformat()
+        case datetime() | Path():
+            return value.isoformat() if isinstance(value, datetime) else str(value)
         case float() if not math.isfinite(value):
             return None  # JSON has no word for it
         case _:

@@ -16,7 +16,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from modelwright import processes
 from modelwright.errors import (
     Busy,
     DeploymentFailed,
+    DeploymentMissing,
     EndpointNotReached,
     EndpointNotRunning,
     EndpointNotStarted,
@@ -35,7 +35,9 @@ from modelwright.errors import (
     FolderNotWritable,
     NoFreePort,
 )
-from modelwright.records import DeployAnswer, FrontLimits, FrontStatus, ScoringAnswer, WorkerSpec
+from modelwright.records import DeployAnswer, FrontSettings, FrontStatus, ScoringAnswer, Traffic, WorkerSpec
+from modelwright.records.decoding import decoded
+from modelwright.records.plain import plain
 
 _START_SECONDS = 30.0
 # A front answers in milliseconds, unless the machine or its disk stands still.
@@ -55,8 +57,7 @@ def start(
     capture_folder: Path,
     host: str = "127.0.0.1",
     port: int | None = None,
-    timeout_ms: int = 60_000,
-    limits: FrontLimits | None = None,
+    settings: FrontSettings | None = None,
 ) -> FrontStatus:
     """Start the endpoint's front, which outlives this process, and return its status; one that runs is left as it is.
 
@@ -81,7 +82,7 @@ def start(
         log.absolute(),
     ]
     arguments += ["--capture-folder", capture_folder.absolute(), "--host", host, "--port", str(port or 0)]
-    arguments += ["--timeout-ms", str(timeout_ms), "--limits", json.dumps(asdict(limits or FrontLimits()))]
+    arguments += ["--settings", json.dumps(_told(settings or FrontSettings()))]
     told = _report(
         processes.detach("modelwright.serving.front.server", arguments, log=log, patience_seconds=_START_SECONDS)
     )
@@ -125,28 +126,73 @@ def status(endpoint: str, *, runtime_folder: Path) -> FrontStatus | None:
             time.sleep(_PAUSE_SECONDS)
 
 
-def deploy(endpoint: str, *, runtime_folder: Path, worker: WorkerSpec, timeout_seconds: float = 300.0) -> DeployAnswer:
-    """Put a model version into service: started, its sample scored, and only then given the endpoint's requests.
+def deploy(
+    endpoint: str,
+    *,
+    runtime_folder: Path,
+    worker: WorkerSpec,
+    timeout_seconds: float = 300.0,
+    is_replacing: bool = True,
+) -> DeployAnswer:
+    """Put a model version into service: started, its sample scored, and only then given requests.
 
-    What served before finishes the requests it has and ends. `timeout_seconds` covers `init()` and the sample. Raises
-    DeploymentFailed, with the fact `log_tail`, after which everything is as it was; EndpointNotRunning; Busy.
+    With `is_replacing` it takes all of the endpoint's traffic, and what served before finishes the requests it has and
+    ends; otherwise only a deployment of the same name is replaced, and traffic stays as it is. `timeout_seconds` covers
+    `init()` and the sample. Raises DeploymentFailed, with the fact `log_tail`, after which everything is as it was;
+    EndpointNotRunning; Busy.
     """
-    fields = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(worker).items()}
-    command = {"command": "deploy", "worker": fields, "timeout_seconds": timeout_seconds}
-    try:
-        told = _ask(endpoint, command, runtime_folder=runtime_folder, timeout_seconds=timeout_seconds + 30)
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise EndpointNotRunning(endpoint=endpoint) from error
-    except ConnectionError as error:
-        raise EndpointUnresponsive(endpoint=endpoint, reason="it ended during the deployment") from error
-    if told.get("busy"):
-        command_line = f"wright endpoint deploy {endpoint}"
-        raise Busy(thing=f'endpoint "{endpoint}"', holder="it is deploying another version", command=command_line)
+    command = {
+        "command": "deploy",
+        "worker": _told(worker),
+        "timeout_seconds": timeout_seconds,
+        "is_replacing": is_replacing,
+    }
+    told = _change(endpoint, command, runtime_folder=runtime_folder, timeout_seconds=timeout_seconds + 30)
     if "failed" in told:
         raise DeploymentFailed(
             endpoint=endpoint, version=worker.version, reason=told["failed"], log_tail=told["log_tail"]
         )
     return DeployAnswer(endpoint, worker.version, replaced=told["replaced"], answer=told["answer"])
+
+
+def share_out(endpoint: str, traffic: Traffic, *, runtime_folder: Path) -> None:
+    """Have the endpoint's requests shared out like that from now on.
+
+    Raises DeploymentMissing, EndpointNotRunning.
+    """
+    _change(endpoint, {"command": "traffic", "traffic": _told(traffic)}, runtime_folder=runtime_folder)
+
+
+def retire(endpoint: str, deployment: str, *, runtime_folder: Path) -> None:
+    """Let a deployment finish the requests it has, and end its processes.
+
+    Raises DeploymentMissing, EndpointNotRunning.
+    """
+    _change(endpoint, {"command": "retire", "deployment": deployment}, runtime_folder=runtime_folder)
+
+
+def restart(endpoint: str, deployment: str, *, runtime_folder: Path, timeout_seconds: float = 300.0) -> None:
+    """Replace the deployment's processes one after the other; no request is refused meanwhile.
+
+    Raises DeploymentFailed, DeploymentMissing, EndpointNotRunning, Busy.
+    """
+    command = {"command": "restart", "deployment": deployment}
+    told = _change(endpoint, command, runtime_folder=runtime_folder, timeout_seconds=timeout_seconds)
+    _check_change(endpoint, deployment, told)
+
+
+def scale(
+    endpoint: str, deployment: str, workers: int, *, runtime_folder: Path, timeout_seconds: float = 300.0
+) -> None:
+    """Have the deployment served by so many processes. Raises what `restart` raises."""
+    command = {"command": "scale", "deployment": deployment, "workers": workers}
+    told = _change(endpoint, command, runtime_folder=runtime_folder, timeout_seconds=timeout_seconds)
+    _check_change(endpoint, deployment, told)
+
+
+def configure(endpoint: str, settings: FrontSettings, *, runtime_folder: Path) -> None:
+    """Have the endpoint go on with other limits, capture and keys. Raises EndpointNotRunning."""
+    _change(endpoint, {"command": "configure", "settings": _told(settings)}, runtime_folder=runtime_folder)
 
 
 def stop(endpoint: str, *, runtime_folder: Path, timeout_seconds: float = 10.0) -> bool:
@@ -196,6 +242,34 @@ def score(
             return _scoring_answer(error.code, error.headers, error.read())
     except OSError as error:
         raise EndpointNotReached(url=url, reason=getattr(error, "reason", error)) from error
+
+
+def _change(
+    endpoint: str, command: Mapping[str, Any], *, runtime_folder: Path, timeout_seconds: float = _ASK_SECONDS
+) -> dict[str, Any]:
+    """Send a command that changes something, and return what the front says of it."""
+    try:
+        told = _ask(endpoint, command, runtime_folder=runtime_folder, timeout_seconds=timeout_seconds)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise EndpointNotRunning(endpoint=endpoint) from error
+    except ConnectionError as error:
+        raise EndpointUnresponsive(endpoint=endpoint, reason="it ended during the change") from error
+    if told.get("busy"):
+        command_line = f"wright endpoint show {endpoint}"
+        raise Busy(thing=f'endpoint "{endpoint}"', holder="it is deploying another version", command=command_line)
+    if "unknown" in told:
+        raise DeploymentMissing(endpoint=endpoint, version=", ".join(told["unknown"]))
+    return told
+
+
+def _check_change(endpoint: str, deployment: str, told: Mapping[str, Any]) -> None:
+    if "failed" in told:
+        raise DeploymentFailed(endpoint=endpoint, version=deployment, reason=told["failed"], log_tail=told["log_tail"])
+
+
+def _told(record: Any) -> Any:
+    """Return a record as the front reads it."""
+    return plain(asdict(record))
 
 
 def _scoring_answer(code: int, headers: Message, body: bytes) -> ScoringAnswer:
@@ -309,4 +383,5 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def _as_status(fields: Mapping[str, Any]) -> FrontStatus:
-    return FrontStatus(**{**fields, "started_at": datetime.fromisoformat(fields["started_at"])})
+    status: FrontStatus = decoded(FrontStatus, fields)
+    return status

@@ -13,6 +13,7 @@ from modelwright.records import (
     Deployment,
     DeploymentStatus,
     Endpoint,
+    FrontSettings,
     FrontStatus,
     ModelVersion,
     ScoringAnswer,
@@ -217,7 +218,7 @@ def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str
         capture_folder=capture_folder(store),
         host=place.host,
         port=port or place.port,
-        timeout_ms=scoring_timeout_ms(),
+        settings=FrontSettings(timeout_ms=scoring_timeout_ms()),
     )
     if started.port != place.port:
         with change(store, actor=actor, why=why) as opened:

@@ -1,25 +1,27 @@
 """The scoring contract: which requests an endpoint takes, and in what form it answers.
 
 Clients and scripts written for Azure's inference server rely on these routes, headers, statuses and texts. Ours is
-deliberately better in this: HTTP/1.1 requests need a Host; a `run()` that hangs is ended even inside C code; a
-dead worker gives 503 with Retry-After; `X-Ms-Request-Id` is always among the headers that `run()` gets.
+deliberately better in this: HTTP/1.1 requests need a Host; a `run()` that hangs is ended even inside C code, and its
+client told 504; a dead worker gives 503 with Retry-After; `X-Ms-Request-Id` is always among the headers that `run()`
+gets.
 """
 
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
-from time import perf_counter
+from time import perf_counter, time
 from urllib.parse import parse_qsl
 
 from modelwright import __version__
-from modelwright.errors import CaptureNotWritten
-from modelwright.records import CaptureRecord, new_request_id, now
-from modelwright.serving.capture.lines import Writer, body_as_text
+from modelwright.records import Exchange, new_request_id
+from modelwright.serving.capture.recorder import Recorder
+from modelwright.serving.front.access import Guard
 from modelwright.serving.front.connections import Answer, Request, error_answer
-from modelwright.serving.front.versions import Outcome, Scored, Version
+from modelwright.serving.front.routes import Route, find
+from modelwright.serving.front.routing import Pinned, Router
+from modelwright.serving.front.versions import Version
+from modelwright.serving.front.workers import Outcome, Scored
 
 _LOG = logging.getLogger(__name__)
 _MAX_ID_LENGTH = 100
@@ -28,15 +30,84 @@ _RETRY = ("retry-after", "1")
 _SERVER = ("x-ms-server-version", f"modelwright/{__version__}")
 _SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 _INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
+_NOBODY = "No model version is deployed here."
+_STARTING = "The model is being started again. Try again soon."
+_BUSY = "Too many requests are waiting. Try again soon."
+_UNRECORDED = "The request could not be recorded. Check the logs for more info."
+_JSON = "application/json"
+_SHADOWS_AT_ONCE = 100
 
 
-@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Answers the requests of an endpoint."""
+
+    def __init__(self, *, router: Router, recorder: Recorder, guard: Guard, timeout_ms: int, max_waiting: int) -> None:
+        """Have requests that pass `guard` answered by whom `router` says, and recorded by `recorder`.
+
+        Requests are refused when `max_waiting` of them wait for the same version already.
+        """
+        self.router = router
+        self.recorder = recorder
+        self.guard = guard
+        self.timeout_ms = timeout_ms
+        self.max_waiting = max_waiting
+        self.answered = 0
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether a request would be scored now."""
+        default = self.router.default
+        return default is not None and default.is_ready
+
+    def handle(self, request: Request, respond: Callable[[Answer], None]) -> None:
+        """Answer one request, at once or later."""
+        ids = _Ids(request.headers)
+        route = find(request.path)
+        if ids.refusal is not None:
+            answer = ids.refusal
+        elif route is Route.HEALTH:
+            answer = self._health(request.method)
+        elif route is None:
+            answer = error_answer(404, "The requested URL was not found on the server.")
+        elif request.method not in ("GET", "POST"):
+            answer = _answer_without_scoring(request.method)
+        else:
+            refusal = self.guard.refusal(request)
+            if refusal is None:
+                _Call(self, request, ids, respond).start(route)
+                return
+            answer = refusal
+        respond(finish(answer, request, ids, None))
+
+    def _health(self, method: str) -> Answer:
+        if method not in ("GET", "HEAD"):
+            return error_answer(405, "The method is not allowed for the requested URL.", ("allow", "GET, HEAD"))
+        if self.is_healthy:
+            return Answer(200, b"Healthy", content_type="text/plain; charset=utf-8")
+        return Answer(503, b"Unhealthy", (_RETRY,), content_type="text/plain; charset=utf-8")
+
+
 class _Ids:
     """The ids by which a request is found again: ours, the one of old clients, the client's own."""
 
-    request: str
-    legacy: str
-    client: str
+    __slots__ = ("client", "legacy", "refusal", "request")
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.refusal: Answer | None = None
+        self.request = headers.get("x-request-id") or new_request_id()
+        self.client = headers.get("x-ms-client-request-id", "")
+        self.legacy = headers.get("x-ms-request-id", "")
+        if self.legacy:
+            self.client = self.client or self.legacy
+        else:
+            self.legacy = self.client or self.request
+        if len(self.request) > _MAX_ID_LENGTH:
+            self.refusal = error_answer(431, f"x-request-id must not exceed {_MAX_ID_LENGTH} characters")
+            self.request = self.legacy = self.client = ""
+        elif len(self.legacy) > _MAX_ID_LENGTH or len(self.client) > _MAX_ID_LENGTH:
+            text = f"x-ms-request-id and x-ms-client-request-id must not exceed {_MAX_ID_LENGTH} characters"
+            self.refusal = error_answer(431, text)
+            self.legacy = self.client = ""
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return the headers that echo the ids; an id that was not given, or was too long, is left out."""
@@ -48,146 +119,147 @@ class _Ids:
         return tuple((name, value) for name, value in named if value)
 
 
-@dataclass(frozen=True, slots=True)
 class _Call:
-    """A request to `/score` on its way."""
+    """A request to a model on its way: asked, recorded, answered."""
 
-    request: Request
-    ids: _Ids
-    respond: Callable[[Answer], None]
-    received_at: datetime
-    started: float
-    input: bytes
-    version: Version | None
+    __slots__ = ("answer", "body", "ids", "received_at", "request", "respond", "scoring", "started", "version")
 
-
-class Scoring:
-    """Answers requests with whatever version is in service."""
-
-    def __init__(self, *, writer: Writer, timeout_ms: int, max_waiting: int) -> None:
-        """Record through `writer`; refuse when `max_waiting` requests wait already."""
+    def __init__(self, scoring: Scoring, request: Request, ids: _Ids, respond: Callable[[Answer], None]) -> None:
+        self.scoring = scoring
+        self.request = request
+        self.body = request.body
+        self.ids = ids
+        self.respond = respond
+        self.received_at = time()
+        self.started = perf_counter()
         self.version: Version | None = None
-        self.answered = 0
-        self._writer = writer
-        self._timeout_ms = timeout_ms
-        self._max_waiting = max_waiting
+        self.answer: Answer | None = None
 
-    @property
-    def is_healthy(self) -> bool:
-        """Whether a request would be scored now."""
-        return self.version is not None and self.version.is_ready
-
-    def handle(self, request: Request, respond: Callable[[Answer], None]) -> None:
-        """Answer one request, at once or later."""
-        ids, refusal = _identify(request.headers)
-        if refusal is None and request.path == "/score":
-            if request.method in ("GET", "POST"):
-                self._score(request, ids, respond)
-                return
-            refusal = _answer_without_scoring(request.method)
-        elif refusal is None:
-            refusal = self._answer_elsewhere(request)
-        respond(_finish(refusal, request, ids, None))
-
-    def _answer_elsewhere(self, request: Request) -> Answer:
-        if request.path != "/":
-            return error_answer(404, "The requested URL was not found on the server.")
-        if request.method not in ("GET", "HEAD"):
-            return error_answer(405, "The method is not allowed for the requested URL.", ("allow", "GET, HEAD"))
-        if self.is_healthy:
-            return Answer(200, b"Healthy", content_type="text/plain; charset=utf-8")
-        return Answer(503, b"Unhealthy", (_RETRY,), content_type="text/plain; charset=utf-8")
-
-    def _score(self, request: Request, ids: _Ids, respond: Callable[[Answer], None]) -> None:
-        version = self.version
-        call = _Call(request, ids, respond, now(), perf_counter(), request.body, version)
-        body = request.body
+    def start(self, route: Route) -> None:
+        """Ask the version whose turn it is, and shadows beside it."""
+        request, router = self.request, self.scoring.router
         try:
             if request.method == "GET":
-                body = _query_as_json(request.query).encode()
-            else:
-                body.decode()
-        except UnicodeDecodeError as error:
-            self._settle(call, body, error_answer(400, f"Input cannot be decoded as UTF-8: {error}"))
-            return
+                self.body = _query_as_json(request.query).encode()
+            version = self.version = router.pick(request)
         except RecursionError:
-            self._settle(call, body, error_answer(400, "The query's values are nested too deeply."))
+            self.settle(error_answer(400, "The query's values are nested too deeply."))
             return
+        except Pinned as error:
+            self.settle(error_answer(404, f'No deployment "{error.name}" is here.'))
+            return
+        refusal = self.scoring_refusal(version)
+        if version is None or refusal is not None:
+            self.settle(refusal or error_answer(503, _NOBODY, _RETRY))
+            return
+        head = self._head() if self._needs_head(version, route) else b""
+        for shadow in router.shadows(version):
+            self._ask_shadow(shadow, route)
+        version.score(route, self.body, head=head, request_id=self.ids.request, done=self.finish)
+
+    def scoring_refusal(self, version: Version | None) -> Answer | None:
+        """Return the answer when nobody can be asked now."""
         if version is None:
-            self._settle(call, body, error_answer(503, "No model version is deployed here.", _RETRY))
-            return
+            return error_answer(503, _NOBODY, _RETRY)
         if not version.is_ready:
-            self._settle(call, body, error_answer(503, "The model is being started again. Try again soon.", _RETRY))
-            return
-        if version.waiting >= self._max_waiting:
-            self._settle(call, body, error_answer(503, "Too many requests are waiting. Try again soon.", _RETRY))
-            return
-        version.score(
-            body,
-            headers=_headers_for_run(request.headers, ids),
-            request_id=ids.request,
-            done=lambda scored: self._settle(call, body, self._translate(scored, ids)),
-        )
+            return error_answer(503, _STARTING, _RETRY)
+        if version.waiting >= self.scoring.max_waiting:
+            return error_answer(503, _BUSY, _RETRY)
+        return None
 
-    def _translate(self, scored: Scored, ids: _Ids) -> Answer:
-        """Return the answer to the client for what came of `run`."""
-        match scored.outcome:
-            case Outcome.ANSWERED:
-                told = (("x-ms-run-function-failed", "False"), ("x-ms-run-fn-exec-ms", f"{scored.milliseconds:.3f}"))
-                return Answer(200, scored.body, told)
-            case Outcome.FAILED:
-                return error_answer(500, _SCRIPT_FAILED, run_failed=True)
-            case Outcome.UNSERIALIZABLE:
-                return error_answer(500, _INTERNAL)
-            case Outcome.TIMED_OUT:
-                return error_answer(500, f"Scoring timeout after {self._timeout_ms} ms", run_failed=True)
-            case Outcome.DIED:
-                _LOG.error("the process ended inside run()", extra={"request_id": ids.request})
-                text = "The model's process ended while it answered. Check the logs for more info."
-                return error_answer(503, text, _RETRY, run_failed=True)
-            case Outcome.DROPPED:
-                return error_answer(503, "The model is being started again. Try again soon.", _RETRY)
+    def finish(self, scored: Scored) -> None:
+        """Answer with what came of it."""
+        self.settle(_translate(scored, self.ids, timeout_ms=self.scoring.timeout_ms))
 
-    def _settle(self, call: _Call, body: bytes, answer: Answer) -> None:
+    def settle(self, answer: Answer) -> None:
         """Record the request, and only then answer it."""
-        version = call.version.spec.version if call.version else None
-        text, is_base64 = body_as_text(body)
-        record = CaptureRecord(
-            request_id=call.ids.request,
-            received_at=call.received_at,
-            version=version,
+        milliseconds = (perf_counter() - self.started) * 1000
+        if self.version is not None:
+            self.version.tally.note(answer.status, milliseconds)
+        self.answer = answer
+        self.scoring.recorder.record(self._exchange(self.version, answer, milliseconds), self._recorded)
+
+    def _recorded(self, may_answer: bool) -> None:  # noqa: FBT001 - what a recorder says
+        answer = self.answer
+        assert answer is not None  # noqa: S101 - settle() has set it
+        if not may_answer:
+            answer = error_answer(503, _UNRECORDED, _RETRY)
+        self.scoring.answered += 1
+        self.respond(finish(answer, self.request, self.ids, self.version))
+
+    def _ask_shadow(self, shadow: Version, route: Route) -> None:
+        """Have a copy answered and recorded; the client never hears of it."""
+        if shadow.waiting >= _SHADOWS_AT_ONCE:
+            return
+        shadow.tally.shadow_requests += 1
+
+        def done(scored: Scored) -> None:
+            answer = _translate(scored, self.ids, timeout_ms=self.scoring.timeout_ms)
+            milliseconds = (perf_counter() - self.started) * 1000
+            shadow.tally.note(answer.status, milliseconds)
+            exchange = self._exchange(shadow, answer, milliseconds)
+            exchange.shadow_of = self.version.spec.deployment if self.version else ""
+            self.scoring.recorder.record(exchange, lambda _may_answer: None)
+
+        head = self._head() if self._needs_head(shadow, route) else b""
+        shadow.score(route, self.body, head=head, request_id=self.ids.request, done=done)
+
+    def _needs_head(self, version: Version, route: Route) -> bool:
+        return version.takes_head or route is not Route.SCORE or self.request.method != "POST"
+
+    def _head(self) -> bytes:
+        """Return what a worker is told of a request besides its body."""
+        request = self.request
+        headers = {_title(name): value for name, value in request.headers.items()}
+        # The cloud's front end used to add this one; scripts log their requests by it.
+        headers.setdefault("X-Ms-Request-Id", self.ids.legacy)
+        head: dict[str, object] = {"headers": headers, "method": request.method}
+        head |= {"path": request.path, "query": request.query}
+        return json.dumps(head, separators=(",", ":")).encode()
+
+    def _exchange(self, version: Version | None, answer: Answer, milliseconds: float) -> Exchange:
+        request = self.request
+        return Exchange(
+            request_id=self.ids.request,
+            received_at=self.received_at,
+            version=version.spec.version if version else "",
+            deployment=version.spec.deployment if version else "",
+            path=request.path,
             status=answer.status,
-            duration_ms=(perf_counter() - call.started) * 1000,
-            input=text,
-            is_base64=is_base64,
-            output=answer.body.decode(),
+            duration_ms=milliseconds,
+            headers=request.headers,
+            input=self.body,
+            output=answer.body,
+            output_type=answer.content_type,
         )
-        try:
-            self._writer.append(record)
-        except CaptureNotWritten as error:
-            # What is answered is recorded: a model that serves unseen is worse than one that says it cannot.
-            _LOG.error("refused, since it cannot be recorded: %s", error, extra={"request_id": call.ids.request})
-            answer = error_answer(503, "The request could not be recorded. Check the logs for more info.", _RETRY)
-        self.answered += 1
-        call.respond(_finish(answer, call.request, call.ids, version))
 
 
-def _identify(headers: Mapping[str, str]) -> tuple[_Ids, Answer | None]:
-    """Return the request's ids, and a refusal when one of them is too long to be echoed and logged."""
-    request = headers.get("x-request-id") or new_request_id()
-    if len(request) > _MAX_ID_LENGTH:
-        text = f"x-request-id must not exceed {_MAX_ID_LENGTH} characters"
-        return _Ids("", "", ""), error_answer(431, text)
-    client = headers.get("x-ms-client-request-id", "")
-    legacy = headers.get("x-ms-request-id", "")
-    if legacy:
-        client = client or legacy
-    else:
-        legacy = client or request
-    if len(legacy) > _MAX_ID_LENGTH or len(client) > _MAX_ID_LENGTH:
-        text = f"x-ms-request-id and x-ms-client-request-id must not exceed {_MAX_ID_LENGTH} characters"
-        return _Ids(request, "", ""), error_answer(431, text)
-    return _Ids(request, legacy, client), None
+def _translate(scored: Scored, ids: _Ids, *, timeout_ms: int) -> Answer:
+    """Return the answer to the client for what came of a request."""
+    match scored.outcome:
+        case Outcome.ANSWERED:
+            return _answered(scored)
+        case Outcome.RAISED:
+            return error_answer(500, _SCRIPT_FAILED, run_failed=True)
+        case Outcome.UNSERIALIZABLE:
+            return error_answer(500, _INTERNAL)
+        case Outcome.TIMED_OUT:
+            return error_answer(504, f"Scoring timeout after {timeout_ms} ms", run_failed=True)
+        case Outcome.DIED:
+            _LOG.error("the process ended inside run()", extra={"request_id": ids.request})
+            text = "The model's process ended while it answered. Check the logs for more info."
+            return error_answer(503, text, _RETRY, run_failed=True)
+        case Outcome.DROPPED:
+            return error_answer(503, _STARTING, _RETRY)
+
+
+def _answered(scored: Scored) -> Answer:
+    told = (("x-ms-run-function-failed", "False"), ("x-ms-run-fn-exec-ms", f"{scored.microseconds / 1000:.3f}"))
+    if not scored.head:
+        return Answer(scored.status, scored.body, told)
+    head = json.loads(scored.head)
+    given = tuple((str(name), str(value)) for name, value in head.get("headers", ()))
+    return Answer(scored.status, scored.body, told + given, head.get("type", _JSON))
 
 
 def _answer_without_scoring(method: str) -> Answer:
@@ -196,28 +268,22 @@ def _answer_without_scoring(method: str) -> Answer:
     return error_answer(405, "Method not allowed", ("allow", ", ".join(_SCORE_METHODS)))
 
 
-def _finish(answer: Answer, request: Request, ids: _Ids, version: str | None) -> Answer:
+def finish(answer: Answer, request: Request, ids: _Ids, version: Version | None) -> Answer:
     """Return the answer with the headers that every answer has."""
     headers = [*answer.headers, *ids.headers(), _SERVER]
     trace = request.headers.get("traceid")
     if trace is not None:
         headers.append(("TraceId", trace))
     if version is not None:
-        headers.append(("x-modelwright-version", version))
+        headers.append(("x-modelwright-version", version.spec.version))
+        if version.spec.name:
+            headers.append(("x-modelwright-deployment", version.spec.name))
     return Answer(answer.status, answer.body, tuple(headers), answer.content_type)
 
 
 @lru_cache(maxsize=1024)
 def _title(name: str) -> str:
     return name.title()
-
-
-def _headers_for_run(headers: Mapping[str, str], ids: _Ids) -> dict[str, str]:
-    """Return the headers as scripts expect them: `X-Ms-Request-Id`, `Traceparent`."""
-    titled = {_title(name): value for name, value in headers.items()}
-    # The cloud's front end used to add this one; scripts log their requests by it.
-    titled.setdefault("X-Ms-Request-Id", ids.legacy)
-    return titled
 
 
 def _query_as_json(query: str) -> str:

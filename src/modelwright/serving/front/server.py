@@ -22,12 +22,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from modelwright.errors import ModelwrightError
-from modelwright.records import FrontLimits, FrontStatus, WorkerSpec, now
-from modelwright.serving.capture.lines import Writer
+from modelwright.records import FrontSettings, FrontStatus, now
+from modelwright.records.decoding import decoded
+from modelwright.records.plain import plain
+from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front.connections import Connection
-from modelwright.serving.front.contract import Scoring
-from modelwright.serving.front.versions import Version
+from modelwright.serving.front.service import Service
 
 _LOG = logging.getLogger(__name__)
 FORMAT_VERSION = 1
@@ -38,7 +38,6 @@ _TOUCH_SECONDS = 3600.0
 _LOCK_SECONDS = 1.0
 _FAREWELL_SECONDS = 2.0
 _BACKLOG = 1024
-_LOG_TAIL_BYTES = 8192
 
 
 class Front:
@@ -51,15 +50,12 @@ class Front:
         self._log = Path(options.log)
         self._host: str = options.host
         self._port: int = options.port
-        self._timeout_ms: int = options.timeout_ms
-        self._limits = FrontLimits(**json.loads(options.limits))
+        settings: FrontSettings = decoded(FrontSettings, json.loads(options.settings))
+        recorder = Recorder(Path(options.capture_folder) / self.endpoint, settings.capture)
+        self._service = Service(settings, recorder=recorder, log=self._log)
         self._started_at = now()
-        self._writer = Writer(Path(options.capture_folder) / self.endpoint)
-        self._scoring = Scoring(writer=self._writer, timeout_ms=self._timeout_ms, max_waiting=self._limits.max_waiting)
         self._connections: set[Connection] = set()
-        self._closing: set[asyncio.Task[None]] = set()
-        self._deploying: Version | None = None
-        self._grace_seconds = self._timeout_ms / 1000
+        self._grace_seconds = settings.timeout_ms / 1000
         self._stopping = asyncio.Event()
         self._files = [self._runtime_folder / f"{self.endpoint}.{ending}" for ending in ("json", "sock")]
 
@@ -96,18 +92,14 @@ class Front:
         return 0
 
     def _connect(self) -> Connection:
-        return Connection(self._scoring.handle, limits=self._limits, connections=self._connections)
+        service = self._service
+        return Connection(service.scoring.handle, limits=service.settings.limits, connections=self._connections)
 
     async def _finish(self) -> None:
         """Answer what is waiting, then end every worker."""
         for connection in list(self._connections):
             connection.close_when_idle()
-        version, self._scoring.version = self._scoring.version, None
-        if version is not None:
-            await version.close(drain_seconds=self._grace_seconds)
-        if self._closing:
-            await asyncio.wait(self._closing)
-        self._writer.close()
+        await self._service.close(drain_seconds=self._grace_seconds)
         # What was answered last may still be on its way out.
         if self._connections:
             await asyncio.wait([each.closed for each in self._connections], timeout=_FAREWELL_SECONDS)
@@ -144,8 +136,7 @@ class Front:
             if not answering.done():
                 answering.cancel()
                 if command["command"] == "deploy":
-                    # What it started is being ended; the next deployment need not wait for that.
-                    self._deploying = None
+                    self._service.forget_change()
             answer = json.dumps(await answering).encode()
             writer.write(len(answer).to_bytes(4, "big") + answer)
             await writer.drain()
@@ -163,49 +154,25 @@ class Front:
             case "stop":
                 self._grace_seconds = float(command["grace_seconds"])
                 return {}
-            case "deploy":
-                return await self._deploy(_worker_spec(command["worker"]), float(command["timeout_seconds"]))
-            case other:
-                return {"refused": f"unknown command {other!r}"}
+            case _:
+                return await self._service.obey(command)
 
     def _status(self) -> dict[str, Any]:
-        version = self._scoring.version
+        service = self._service
         status = FrontStatus(
             endpoint=self.endpoint,
             pid=os.getpid(),
             host=self._host,
             port=self._port,
             started_at=self._started_at,
-            is_healthy=self._scoring.is_healthy,
-            version=version.spec.version if version else None,
-            worker_pid=version.worker_pid if version else None,
-            restarts=version.restarts if version else 0,
-            requests=self._scoring.answered,
+            is_healthy=service.scoring.is_healthy,
+            version=service.router.default.spec.version if service.router.default else None,
+            requests=service.scoring.answered,
+            traffic=service.router.traffic,
+            deployments=tuple(each.state for each in service.router.versions.values()),
         )
-        return asdict(status) | {"started_at": status.started_at.isoformat()}
-
-    async def _deploy(self, spec: WorkerSpec, timeout_seconds: float) -> dict[str, Any]:
-        """Bring up the version beside the present one, and only when it has proven itself let it take over."""
-        if self._deploying is not None:
-            return {"busy": True}
-        log_start = self._log.stat().st_size if self._log.exists() else 0
-        self._deploying = version = Version(spec, log=self._log, timeout_ms=self._timeout_ms)
-        try:
-            answer = await version.open(timeout_seconds=timeout_seconds)
-        except (ModelwrightError, OSError) as error:
-            reason = error.facts.get("reason", str(error)) if isinstance(error, ModelwrightError) else str(error)
-            _LOG.warning("%s was not deployed: %s", spec.version, reason)
-            return {"failed": str(reason), "log_tail": _tail(self._log, log_start)}
-        finally:
-            if self._deploying is version:
-                self._deploying = None
-        replaced, self._scoring.version = self._scoring.version, version
-        _LOG.info("%s serves; before it %s", spec.version, replaced.spec.version if replaced else "nothing")
-        if replaced is not None:
-            closing = asyncio.create_task(replaced.close(drain_seconds=self._timeout_ms / 1000 + 1))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
-        return {"replaced": replaced.spec.version if replaced else None, "answer": answer}
+        told: dict[str, Any] = plain(asdict(status))
+        return told
 
 
 class Report:
@@ -242,24 +209,11 @@ class _Lines(logging.Formatter):
         return "\n".join(prefix + line for line in text.splitlines())
 
 
-def _worker_spec(fields: Mapping[str, Any]) -> WorkerSpec:
-    paths = {name: Path(fields[name]) for name in ("python", "script", "model_folder", "bytecode") if fields[name]}
-    return WorkerSpec(**{**fields, **paths})
-
-
-def _tail(log: Path, start: int) -> str:
-    """Return the end of what was logged since the log had `start` bytes."""
-    with log.open("rb") as lines:
-        end = lines.seek(0, os.SEEK_END)
-        lines.seek(max(start, end - _LOG_TAIL_BYTES))
-        return lines.read().decode(errors="replace")
-
-
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m modelwright.serving.front.server")
-    for name in ("--endpoint", "--runtime-folder", "--log", "--capture-folder", "--host", "--limits"):
+    for name in ("--endpoint", "--runtime-folder", "--log", "--capture-folder", "--host", "--settings"):
         parser.add_argument(name, required=True)
-    for name in ("--port", "--timeout-ms", "--report-fd"):
+    for name in ("--port", "--report-fd"):
         parser.add_argument(name, required=True, type=int)
     return parser.parse_args(arguments)
 

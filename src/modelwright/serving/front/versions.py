@@ -1,269 +1,71 @@
-"""A model version in service: its worker process, the requests it owes answers to, and its restarts."""
+"""A model version in service: its processes, which share its requests, and their restarts."""
 
 import asyncio
 import json
 import logging
 import math
-import os
-import signal
-import socket
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Any
 
-from modelwright import processes, settings
 from modelwright.errors import ModelwrightError, WorkerFailed
-from modelwright.records import WorkerSpec
-from modelwright.serving.front import frames
+from modelwright.records import DeploymentState, WorkerSpec
+from modelwright.serving.front.routes import Route
+from modelwright.serving.front.tally import Tally
+from modelwright.serving.front.workers import Outcome, Scored, Worker
 
-if TYPE_CHECKING:
-    import subprocess
-
-_WORKER = Path(__file__).parent.with_name("guest") / "worker.py"
 _LOG = logging.getLogger(__name__)
 
 # The first restart follows at once, since most deaths are accidents; then the pauses double up to the longest.
 _PAUSES_SECONDS = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 30.0)
 # A worker that has served this long has recovered; its next death starts the pauses anew.
 _STEADY_SECONDS = 60.0
-_END_GRACE_SECONDS = 3.0
 # The sample's answer may differ from the expected one by what another number of threads changes in a sum.
 _TOLERANCE = 1e-9
 
 
-class Outcome(Enum):
-    """How a request to a version ended."""
-
-    ANSWERED = "answered"
-    FAILED = "failed"
-    UNSERIALIZABLE = "unserializable"
-    TIMED_OUT = "timed out"
-    DIED = "died"
-    DROPPED = "dropped"
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A version's answer: the body that `run` gave, and how long `run` took."""
-
-    outcome: Outcome
-    body: bytes = b""
-    milliseconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    number: int
-    request_id: str
-    done: Callable[[Scored], None]
-
-
-class Worker(asyncio.Protocol):
-    """One process that runs a scoring script, one request at a time, in the order in which they came."""
-
-    def __init__(self, spec: WorkerSpec, *, timeout_ms: int, on_end: "Callable[[Worker], None]") -> None:
-        """Call `on_end` once, when the process can answer no more."""
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.pid: int | None = None
-        self.has_ended = False
-        self._spec = spec
-        self._timeout_ms = timeout_ms
-        self._on_end = on_end
-        self._loop = asyncio.get_running_loop()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._transport: asyncio.WriteTransport | None = None
-        self._buffer = bytearray()
-        self._waiting: deque[_Waiting] = deque()
-        self._number = 0
-        self._running_since = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    @classmethod
-    async def launch(cls, spec: WorkerSpec, *, log: Path, timeout_ms: int, on_end: "Callable[[Worker], None]") -> Self:
-        """Start the process; `ready` tells when it can score. Raises CommandMissing when its Python is gone."""
-        worker = cls(spec, timeout_ms=timeout_ms, on_end=on_end)
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs, log.open("ab") as lines:
-                # The guard hands on standard streams only, so the socket goes as standard output; the worker moves it.
-                command: list[str | Path] = [
-                    spec.python,
-                    "-I",
-                    "-X",
-                    "utf8",
-                    _WORKER,
-                    "--fd",
-                    "1",
-                    "--script",
-                    spec.script,
-                ]
-                if spec.bytecode:
-                    command[2:2] = ["-X", f"pycache_prefix={spec.bytecode}"]
-                command += ["--model-dir", spec.model_folder, "--version", spec.version]
-                worker._process = processes.start(
-                    command,
-                    folder=spec.script.parent,
-                    environment=settings.child_environment(),
-                    stdout=theirs.fileno(),
-                    stderr=lines,
-                )
-            await worker._loop.create_unix_connection(lambda: worker, sock=ours)
-        except BaseException:
-            ours.close()
-            await worker.end()
-            raise
-        return worker
-
-    @property
-    def waiting(self) -> int:
-        """How many requests it owes an answer to."""
-        return len(self._waiting)
-
-    def score(
-        self, body: bytes, *, headers: Mapping[str, str], request_id: str, done: Callable[[Scored], None]
-    ) -> None:
-        """Have `run` called with `body` and `headers`; `done` is called once with what came of it."""
-        if self._transport is None or self.has_ended:
-            done(Scored(Outcome.DROPPED))
-            return
-        self._number = (self._number + 1) & 0xFFFFFFFF
-        if not self._waiting:
-            self._start_clock()
-        self._waiting.append(_Waiting(self._number, request_id, done))
-        self._idle.clear()
-        header = {"id": request_id, "headers": headers}
-        self._transport.write(frames.pack(self._number, frames.SCORE, header=header, body=body))
-
-    async def drain(self) -> None:
-        """Wait until every request has its answer."""
-        await self._idle.wait()
-
-    async def end(self) -> None:
-        """End the process and everything it started."""
-        self._lose()
-        process, self._process = self._process, None
-        if process is not None:
-            await asyncio.to_thread(processes.end, process, grace_seconds=_END_GRACE_SECONDS)
-
-    def kill(self, *, was_running: bool) -> None:
-        """End the process at once, whatever it is doing; `was_running` says whether a waiting request is inside it."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._lose(was_running=was_running)
-
-    # --- what asyncio calls ---
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the way to the process."""
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - asyncio's own types are looser
-        self._transport = transport
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """Take note that the process is gone."""
-        self._lose()
-
-    def data_received(self, data: bytes) -> None:
-        """Hand out answers."""
-        self._buffer += data
-        for frame in frames.take(self._buffer):
-            if frame.kind == frames.ANSWER:
-                self._answer(frame)
-            elif frame.kind == frames.READY and not self.ready.done():
-                self.pid = int(frame.header["pid"])
-                self.ready.set_result(None)
-            elif frame.kind == frames.FAILED and not self.ready.done():
-                self.ready.set_exception(WorkerFailed(version=self._spec.version, reason=frame.body.decode()))
-
-    # --- inside ---
-
-    def _answer(self, frame: frames.Frame) -> None:
-        if not self._waiting or self._waiting[0].number != frame.id:
-            return
-        waiting = self._waiting.popleft()
-        if self._waiting:
-            self._start_clock()
-        else:
-            self._idle.set()
-        waiting.done(Scored(Outcome(frame.header["outcome"]), frame.body, frame.header.get("ms", 0.0)))
-
-    def _start_clock(self) -> None:
-        self._running_since = self._loop.time()
-        if self._alarm is None:
-            self._alarm = self._loop.call_later(self._timeout_ms / 1000, self._check_clock)
-
-    def _check_clock(self) -> None:
-        """End a process that has worked on one request for too long; nothing gentler ends a loop in C."""
-        self._alarm = None
-        if not self._waiting:
-            return
-        left = self._running_since + self._timeout_ms / 1000 - self._loop.time()
-        if left > 0:
-            self._alarm = self._loop.call_later(left, self._check_clock)
-            return
-        late = self._waiting.popleft()
-        _LOG.error(
-            "run() took longer than %d ms; its process is replaced", self._timeout_ms, extra=_id(late.request_id)
-        )
-        late.done(Scored(Outcome.TIMED_OUT))
-        self.kill(was_running=False)
-
-    def _lose(self, *, was_running: bool = True) -> None:
-        """Settle every request that is still owed an answer: none will come."""
-        if self.has_ended:
-            return
-        self.has_ended = True
-        if self._alarm is not None:
-            self._alarm.cancel()
-        if self._transport is not None:
-            self._transport.abort()
-        if not self.ready.done():
-            self.ready.set_exception(
-                WorkerFailed(version=self._spec.version, reason="its process ended before init() had returned")
-            )
-        # Whoever waits for readiness may have been cancelled; the exception is not to be reported as forgotten.
-        self.ready.exception()
-        waiting, self._waiting = self._waiting, deque()
-        self._idle.set()
-        for index, each in enumerate(waiting):
-            # Only the first was inside run(); the others are known not to have been started.
-            each.done(Scored(Outcome.DIED if was_running and index == 0 else Outcome.DROPPED))
-        self._on_end(self)
-
-
 class Version:
-    """A model version in service. Its worker is started again whenever it ends before `close`."""
+    """A model version in service. Its workers are started again whenever they end before `close`."""
 
     def __init__(self, spec: WorkerSpec, *, log: Path, timeout_ms: int) -> None:
         """Describe the version; `open` starts it."""
         self.spec = spec
-        self.restarts = 0
+        self.tally = Tally()
+        self.facts: dict[str, Any] = {}
+        self.takes_head = True
+        self.timeout_ms = timeout_ms
         self._log = log
-        self._timeout_ms = timeout_ms
-        self._worker: Worker | None = None
-        self._restarting: asyncio.Task[None] | None = None
-        self._deaths = 0
-        self._ready_at = 0.0
-        self._is_closed = False
+        self._places: list[_Place] = []
 
     @property
     def is_ready(self) -> bool:
         """Whether a request would be scored now."""
-        return self._worker is not None and not self._worker.has_ended
+        return any(each.is_ready for each in self._places)
 
     @property
     def waiting(self) -> int:
         """How many requests wait for their answers."""
-        return self._worker.waiting if self._worker else 0
+        return sum(each.worker.waiting for each in self._places if each.worker)
 
     @property
-    def worker_pid(self) -> int | None:
-        """The process that runs the script, while there is one."""
-        return self._worker.pid if self._worker and self.is_ready else None
+    def state(self) -> DeploymentState:
+        """What there is to tell of it."""
+        tally = self.tally
+        return DeploymentState(
+            name=self.spec.deployment,
+            version=self.spec.version,
+            is_ready=self.is_ready,
+            worker_pids=tuple(each.worker.pid or 0 for each in self._places if each.is_ready and each.worker),
+            workers=len(self._places),
+            restarts=sum(each.restarts for each in self._places),
+            waiting=self.waiting,
+            requests=tally.requests,
+            errors=tally.errors,
+            mean_ms=tally.milliseconds / tally.requests if tally.requests else 0.0,
+            latency=tuple(tally.latency),
+            reason=next((each.reason for each in self._places if each.reason), ""),
+        )
 
     async def open(self, *, timeout_seconds: float) -> str | None:
         """Start the version, score its sample and return the answer.
@@ -272,8 +74,10 @@ class Version:
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                self._worker = await self._launch()
-                answer = await self._try_sample(self._worker) if self.spec.sample is not None else None
+                first = await self._launch(self._on_end)
+                self._places.append(_Place(self, first))
+                answer = await _try_sample(first, self.spec) if self.spec.sample is not None else None
+                await self._grow(self.spec.workers)
         except TimeoutError as error:
             await self.close(drain_seconds=0)
             reason = f"init() and the sample took longer than {timeout_seconds:g} s"
@@ -283,52 +87,121 @@ class Version:
             raise
         return answer
 
-    def score(
-        self, body: bytes, *, headers: Mapping[str, str], request_id: str, done: Callable[[Scored], None]
-    ) -> None:
+    def score(self, route: int, body: bytes, *, head: bytes, request_id: str, done: Callable[[Scored], None]) -> None:
         """Score one request; `done` is called once with what came of it, possibly before this returns."""
-        if self._worker is None:
+        places = self._places
+        worker = places[0].worker if len(places) == 1 else self._least_busy()
+        if worker is None:
             done(Scored(Outcome.DROPPED))
         else:
-            self._worker.score(body, headers=headers, request_id=request_id, done=done)
+            worker.score(route, body, head=head, request_id=request_id, done=done)
+
+    async def scale(self, workers: int) -> None:
+        """Have it served by so many processes. Raises WorkerFailed, and then it is served as before."""
+        before = len(self._places)
+        try:
+            await self._grow(workers)
+        except BaseException:
+            await self._shrink(before, drain_seconds=0)
+            raise
+        await self._shrink(workers, drain_seconds=self.timeout_ms / 1000 + 1)
+        self.spec = replace(self.spec, workers=workers)
+
+    async def restart(self) -> None:
+        """Replace one process after the other by a new one; requests go on being answered. Raises WorkerFailed."""
+        for each in list(self._places):
+            await each.renew()
 
     async def close(self, *, drain_seconds: float) -> None:
         """Let it finish what it owes, for at most `drain_seconds`, and end it."""
-        self._is_closed = True
-        if self._restarting is not None:
-            self._restarting.cancel()
-            await asyncio.gather(self._restarting, return_exceptions=True)
-        worker = self._worker
-        if worker is not None:
-            try:
-                async with asyncio.timeout(drain_seconds):
-                    await worker.drain()
-            except TimeoutError:
-                _LOG.warning("%s still owed %d answers when it was ended", self.spec.version, worker.waiting)
-            await worker.end()
-            self._worker = None
+        places, self._places = self._places, []
+        await asyncio.gather(*(each.close(drain_seconds=drain_seconds) for each in places))
 
-    async def _launch(self) -> Worker:
-        worker = await Worker.launch(self.spec, log=self._log, timeout_ms=self._timeout_ms, on_end=self._on_end)
+    async def _grow(self, workers: int) -> None:
+        missing = range(workers - len(self._places))
+        launched = await asyncio.gather(*(self._launch(self._on_end) for _ in missing), return_exceptions=True)
+        self._places += [_Place(self, each) for each in launched if isinstance(each, Worker)]
+        failed = [each for each in launched if isinstance(each, BaseException)]
+        if failed:
+            raise failed[0]
+
+    async def _shrink(self, workers: int, *, drain_seconds: float) -> None:
+        leaving, self._places = self._places[workers:], self._places[:workers]
+        await asyncio.gather(*(each.close(drain_seconds=drain_seconds) for each in leaving))
+
+    def _least_busy(self) -> Worker | None:
+        ready = [each.worker for each in self._places if each.worker is not None and not each.worker.has_ended]
+        return min(ready, key=lambda each: each.waiting, default=None)
+
+    async def _launch(self, on_end: Callable[[Worker], None]) -> Worker:
+        worker = await Worker.launch(self.spec, log=self._log, timeout_ms=self.timeout_ms, on_end=on_end)
         try:
-            await asyncio.shield(worker.ready)
+            self.facts = await asyncio.shield(worker.ready)
         except BaseException:
             await worker.end()
             raise
         if worker.has_ended:
             raise WorkerFailed(version=self.spec.version, reason="its process ended right after init()")
-        self._ready_at = asyncio.get_running_loop().time()
+        self.takes_head = bool(self.facts.get("takes_head", True))
         return worker
 
     def _on_end(self, worker: Worker) -> None:
-        if self._is_closed or worker is not self._worker:
-            return
-        _LOG.error("the process of %s ended; it is started again", self.spec.version)
-        self._restarting = asyncio.create_task(self._restart(worker))
+        for each in self._places:
+            if each.worker is worker:
+                each.note_end()
 
-    async def _restart(self, dead: Worker) -> None:
-        await dead.end()
-        loop = asyncio.get_running_loop()
+
+class _Place:
+    """One of the processes of a version, and the next when it ends."""
+
+    def __init__(self, version: Version, worker: Worker) -> None:
+        self.worker: Worker | None = None
+        self.restarts = 0
+        self.reason = ""
+        self._version = version
+        self._deaths = 0
+        self._ready_at = 0.0
+        self._restarting: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._take(worker)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.worker is not None and not self.worker.has_ended
+
+    def note_end(self) -> None:
+        """Start the process again."""
+        if not self._is_closed:
+            _LOG.error("a process of %s ended; it is started again", self._version.spec.version)
+            self._restarting = asyncio.create_task(self._restart())
+
+    async def renew(self) -> None:
+        """Take a new process, and let the old one finish what it owes."""
+        before = self.worker
+        self._take(await self._version._launch(self._version._on_end))  # noqa: SLF001 - they are one
+        if before is not None:
+            await _finish(before, self._version, drain_seconds=self._version.timeout_ms / 1000 + 1)
+
+    async def close(self, *, drain_seconds: float) -> None:
+        self._is_closed = True
+        if self._restarting is not None:
+            self._restarting.cancel()
+            await asyncio.gather(self._restarting, return_exceptions=True)
+        worker = self.worker
+        if worker is not None:
+            await _finish(worker, self._version, drain_seconds=drain_seconds)
+            self.worker = None
+
+    def _take(self, worker: Worker) -> None:
+        self.worker, self.reason = worker, ""
+        self._ready_at = asyncio.get_running_loop().time()
+        if worker.has_ended:
+            self.note_end()
+
+    async def _restart(self) -> None:
+        dead, loop = self.worker, asyncio.get_running_loop()
+        if dead is not None:
+            await dead.end()
         if loop.time() - self._ready_at > _STEADY_SECONDS:
             self._deaths = 0
         while True:
@@ -336,46 +209,48 @@ class Version:
             self._deaths += 1
             await asyncio.sleep(pause)
             try:
-                self._worker = await self._launch()
+                worker = await self._version._launch(self._version._on_end)  # noqa: SLF001 - they are one
             except (ModelwrightError, OSError) as error:
-                _LOG.error("%s did not start again: %s", self.spec.version, error)
+                self.reason = str(error)
+                _LOG.error("%s did not start again: %s", self._version.spec.version, error)
             else:
+                self._take(worker)
                 self.restarts += 1
-                _LOG.info("%s serves again", self.spec.version)
+                _LOG.info("%s serves again", self._version.spec.version)
                 return
 
-    async def _try_sample(self, worker: Worker) -> str:
-        """Score the sample. Raises WorkerFailed when there is no answer, or another than expected."""
-        future: asyncio.Future[Scored] = asyncio.get_running_loop().create_future()
-        headers = {"Content-Type": "application/json", "X-Ms-Request-Id": "sample"}
 
-        def done(scored: Scored) -> None:
-            if not future.done():
-                future.set_result(scored)
-
-        worker.score((self.spec.sample or "").encode(), headers=headers, request_id="sample", done=done)
-        scored = await future
-        if scored.outcome is not Outcome.ANSWERED:
-            reason = f"its sample request was not answered: {_WHY[scored.outcome]}"
-            raise WorkerFailed(version=self.spec.version, reason=reason)
-        answer = scored.body.decode()
-        if self.spec.expected is not None and not agree(json.loads(answer), json.loads(self.spec.expected)):
-            reason = f"it answered its sample with {_short(answer)}, expected was {_short(self.spec.expected)}"
-            raise WorkerFailed(version=self.spec.version, reason=reason)
-        return answer
+async def _finish(worker: Worker, version: Version, *, drain_seconds: float) -> None:
+    try:
+        async with asyncio.timeout(drain_seconds):
+            await worker.drain()
+    except TimeoutError:
+        _LOG.warning("%s still owed %d answers when it was ended", version.spec.version, worker.waiting)
+    await worker.end()
 
 
-_WHY = {
-    Outcome.FAILED: "run() raised",
-    Outcome.UNSERIALIZABLE: "what run() returned is not JSON",
-    Outcome.TIMED_OUT: "run() took too long",
-    Outcome.DIED: "the process ended",
-    Outcome.DROPPED: "the process ended",
-}
+async def _try_sample(worker: Worker, spec: WorkerSpec) -> str:
+    """Score the sample. Raises WorkerFailed when there is no answer, or another than expected."""
+    future: asyncio.Future[Scored] = asyncio.get_running_loop().create_future()
+    headers = {"Content-Type": "application/json", "X-Ms-Request-Id": "sample"}
 
+    def done(scored: Scored) -> None:
+        if not future.done():
+            future.set_result(scored)
 
-def _id(request_id: str) -> dict[str, str]:
-    return {"request_id": request_id}
+    head = json.dumps({"headers": headers, "method": "POST", "path": "/score", "query": ""}).encode()
+    worker.score(Route.SCORE, (spec.sample or "").encode(), head=head, request_id="sample", done=done)
+    scored = await future
+    answer = scored.body.decode(errors="replace")
+    if scored.outcome is not Outcome.ANSWERED:
+        raise WorkerFailed(version=spec.version, reason=f"its sample request was not answered: {scored.outcome.value}")
+    if scored.status >= 400:  # noqa: PLR2004 - HTTP's border between answers and errors
+        reason = f"it answered its sample with status {scored.status}: {_short(answer)}"
+        raise WorkerFailed(version=spec.version, reason=reason)
+    if spec.expected is not None and not agree(json.loads(answer), json.loads(spec.expected)):
+        reason = f"it answered its sample with {_short(answer)}, expected was {_short(spec.expected)}"
+        raise WorkerFailed(version=spec.version, reason=reason)
+    return answer
 
 
 def _short(text: str) -> str:

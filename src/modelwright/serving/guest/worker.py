@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READY, FAILED, ANSWER = 1, 2, 3
-PREFIX = struct.Struct("!IIBI")  # length of what follows these four bytes, id, kind, length of the header
+ANSWERED, RAISED, UNSERIALIZABLE = 0, 1, 2
+# Length of what follows these four bytes, number, kind, code, small, length of the head, microseconds.
+PREFIX = struct.Struct("!IIBBHII")
 PREFIX_REST = PREFIX.size - 4
 CANNOT_SERVE = 3
 
@@ -111,10 +113,12 @@ class LogStream(io.TextIOBase):
             return
 
 
-def message(number: int, kind: int, header: "dict[str, Any]", body: bytes) -> bytes:
+def message(
+    number: int, kind: int, *, code: int = 0, status: int = 0, micros: int = 0, head: bytes = b"", body: bytes = b""
+) -> bytes:
     """Return one message to the front."""
-    head = json.dumps(header, separators=(",", ":")).encode()
-    return PREFIX.pack(PREFIX_REST + len(head) + len(body), number, kind, len(head)) + head + body
+    length = PREFIX_REST + len(head) + len(body)
+    return PREFIX.pack(length, number, kind, code, status, len(head), micros) + head + body
 
 
 class Uncached(importlib.machinery.SourceFileLoader):
@@ -189,21 +193,30 @@ def encode(result: object) -> bytes:
     return json.dumps({} if result is None else result).encode()
 
 
-def answer(run: "Callable[[str, dict[str, str]], Any]", number: int, header: "dict[str, Any]", body: bytes) -> bytes:
+def answer(run: "Callable[[str, dict[str, str]], Any]", number: int, head: bytes, body: bytes) -> bytes:
     """Run the script on one request and return the message that answers it."""
-    LogStream.request_id = header["id"]
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        return refusal(number, 400, f"Input cannot be decoded as UTF-8: {error}")
+    headers = json.loads(head)["headers"] if head else {}
     started = time.perf_counter()
     try:
-        result = run(body.decode(), header["headers"])
-        milliseconds = (time.perf_counter() - started) * 1000
+        result = run(text, headers)
+        micros = int((time.perf_counter() - started) * 1e6)
     except (Exception, SystemExit):  # noqa: BLE001 - sys.exit() too fails this request, not the worker
         traceback.print_exc()
-        return message(number, ANSWER, {"outcome": "failed"}, b"")
+        return message(number, ANSWER, code=RAISED)
     try:
-        return message(number, ANSWER, {"outcome": "answered", "ms": milliseconds}, encode(result))
+        return message(number, ANSWER, status=200, micros=micros, body=encode(result))
     except Exception:  # noqa: BLE001 - an object may raise anything while it is encoded
         traceback.print_exc()
-        return message(number, ANSWER, {"outcome": "unserializable"}, b"")
+        return message(number, ANSWER, code=UNSERIALIZABLE)
+
+
+def refusal(number: int, status: int, text: str) -> bytes:
+    """Return the message that tells a client what is wrong with its request."""
+    return message(number, ANSWER, status=status, body=json.dumps({"message": text}).encode())
 
 
 def serve(connection: socket.socket, run: "Callable[[str, dict[str, str]], Any]") -> None:
@@ -213,11 +226,13 @@ def serve(connection: socket.socket, run: "Callable[[str, dict[str, str]], Any]"
             prefix = stream.read(PREFIX.size)
             if len(prefix) < PREFIX.size:
                 return
-            length, number, _kind, head_length = PREFIX.unpack(prefix)
+            length, number, _kind, _route, id_length, head_length, _micros = PREFIX.unpack(prefix)
             rest = stream.read(length - PREFIX_REST)
             if len(rest) < length - PREFIX_REST:
                 return
-            reply = answer(run, number, json.loads(rest[:head_length]), rest[head_length:])
+            LogStream.request_id = rest[:id_length].decode()
+            body_start = id_length + head_length
+            reply = answer(run, number, rest[id_length:body_start], rest[body_start:])
             for each in (sys.stdout, sys.stderr):
                 if isinstance(each, LogStream):
                     each.end_line()
@@ -233,7 +248,7 @@ def cannot_serve(connection: socket.socket, error: BaseException) -> NoReturn:
     if frames and not isinstance(error, ScriptUnfit):
         where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
     kind = "" if isinstance(error, ScriptUnfit) else f"{type(error).__name__}: "
-    connection.sendall(message(0, FAILED, {}, f"{kind}{error}{where}".encode("utf-8", "replace")))
+    connection.sendall(message(0, FAILED, body=f"{kind}{error}{where}".encode("utf-8", "replace")))
     sys.stdout.flush()
     os._exit(CANNOT_SERVE)
 
@@ -243,6 +258,7 @@ def main(arguments: Optional["list[str]"] = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--script", required=True)
+    parser.add_argument("--package")
     parser.add_argument("--model-dir", required=True)
     parser.add_argument("--version", required=True)
     options = parser.parse_args(arguments)
@@ -263,7 +279,9 @@ def main(arguments: Optional["list[str]"] = None) -> None:
         module.init()
     except BaseException as error:  # noqa: BLE001 - sys.exit() in a script is a failure to start as well
         cannot_serve(connection, error)
-    connection.sendall(message(0, READY, {"pid": os.getpid()}, b""))
+    takes_head = "request_headers" in inspect.signature(module.run).parameters
+    facts = {"pid": os.getpid(), "takes_head": takes_head}
+    connection.sendall(message(0, READY, head=json.dumps(facts).encode()))
     try:
         serve(connection, run)
     except (ConnectionError, KeyboardInterrupt):

@@ -1,0 +1,157 @@
+"""What an endpoint is made of while it serves, and how that is changed without a request being refused."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelwright.errors import ModelwrightError
+from modelwright.records import FrontSettings, Traffic, WorkerSpec
+from modelwright.records.decoding import decoded
+from modelwright.serving.capture.recorder import Recorder
+from modelwright.serving.front.access import Guard
+from modelwright.serving.front.contract import Scoring
+from modelwright.serving.front.routing import Router
+from modelwright.serving.front.versions import Version
+
+_LOG = logging.getLogger(__name__)
+_LOG_TAIL_BYTES = 8192
+
+
+class Service:
+    """The deployments of an endpoint, their traffic, and who may ask."""
+
+    def __init__(self, settings: FrontSettings, *, recorder: Recorder, log: Path) -> None:
+        """Begin with nothing deployed."""
+        self.settings = settings
+        self.router = Router()
+        self.scoring = Scoring(
+            router=self.router,
+            recorder=recorder,
+            guard=Guard(settings.access),
+            timeout_ms=settings.timeout_ms,
+            max_waiting=settings.limits.max_waiting,
+        )
+        self._log = log
+        self._closing: set[asyncio.Task[None]] = set()
+        self._changing: Version | None = None
+
+    async def obey(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out a command and return what there is to tell of it."""
+        match command["command"]:
+            case "deploy":
+                return await self._deploy(
+                    decoded(WorkerSpec, command["worker"]),
+                    timeout_seconds=float(command["timeout_seconds"]),
+                    is_replacing=bool(command["is_replacing"]),
+                )
+            case "traffic":
+                told = self._share_out(decoded(Traffic, command["traffic"]))
+            case "retire":
+                told = self._retire(command["deployment"])
+            case "restart" | "scale":
+                told = await self._change(command)
+            case "configure":
+                told = self._configure(decoded(FrontSettings, command["settings"]))
+            case other:
+                told = {"refused": f"unknown command {other!r}"}
+        return told
+
+    def forget_change(self) -> None:
+        """Let the next change begin: what the last one started is being ended, and need not be waited for."""
+        self._changing = None
+
+    async def close(self, *, drain_seconds: float) -> None:
+        """Let every version finish what it owes, end all of them, and write what is to be recorded."""
+        versions = list(self.router.versions.values())
+        self.router.versions.clear()
+        await asyncio.gather(*(each.close(drain_seconds=drain_seconds) for each in versions))
+        if self._closing:
+            await asyncio.wait(self._closing)
+        self.scoring.recorder.close()
+
+    async def _deploy(self, spec: WorkerSpec, *, timeout_seconds: float, is_replacing: bool) -> dict[str, Any]:
+        """Bring up the version beside those here; when it has proven itself it takes its name's place, or all."""
+        if self._changing is not None:
+            return {"busy": True}
+        log_start = self._log.stat().st_size if self._log.exists() else 0
+        self._changing = version = Version(spec, log=self._log, timeout_ms=self.settings.timeout_ms)
+        try:
+            answer = await version.open(timeout_seconds=timeout_seconds)
+        except (ModelwrightError, OSError) as error:
+            reason = error.facts.get("reason", str(error)) if isinstance(error, ModelwrightError) else str(error)
+            _LOG.warning("%s was not deployed: %s", spec.version, reason)
+            return {"failed": str(reason), "log_tail": _tail(self._log, log_start)}
+        finally:
+            if self._changing is version:
+                self._changing = None
+        router, before = self.router, self.router.default
+        replaced = [router.versions[spec.deployment]] if spec.deployment in router.versions else []
+        router.versions[spec.deployment] = version
+        if is_replacing:
+            replaced += [each for name, each in router.versions.items() if name != spec.deployment]
+            router.versions = {spec.deployment: version}
+            router.share_out(Traffic(default=spec.deployment, sticky_header=router.traffic.sticky_header))
+        for each in replaced:
+            self._close(each)
+        _LOG.info("%s serves; replaced: %s", spec.version, ", ".join(each.spec.version for each in replaced) or "none")
+        was = before.spec.version if before is not None and before in replaced else None
+        return {"replaced": was, "answer": answer}
+
+    def _share_out(self, traffic: Traffic) -> dict[str, Any]:
+        unknown = (traffic.split().keys() | traffic.shadows.keys()) - self.router.versions.keys()
+        if unknown:
+            return {"unknown": sorted(unknown)}
+        self.router.share_out(traffic)
+        return {}
+
+    def _retire(self, deployment: str) -> dict[str, Any]:
+        version = self.router.versions.pop(deployment, None)
+        if version is None:
+            return {"unknown": [deployment]}
+        self._close(version)
+        return {}
+
+    async def _change(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Restart or scale a deployment, while it serves."""
+        version = self.router.versions.get(command["deployment"])
+        if version is None:
+            return {"unknown": [command["deployment"]]}
+        if self._changing is not None:
+            return {"busy": True}
+        log_start = self._log.stat().st_size if self._log.exists() else 0
+        self._changing = version
+        try:
+            await (version.scale(int(command["workers"])) if command["command"] == "scale" else version.restart())
+        except (ModelwrightError, OSError) as error:
+            reason = error.facts.get("reason", str(error)) if isinstance(error, ModelwrightError) else str(error)
+            return {"failed": str(reason), "log_tail": _tail(self._log, log_start)}
+        finally:
+            self._changing = None
+        return {}
+
+    def _configure(self, settings: FrontSettings) -> dict[str, Any]:
+        self.settings = settings
+        self.scoring.guard = Guard(settings.access)
+        self.scoring.timeout_ms = settings.timeout_ms
+        self.scoring.max_waiting = settings.limits.max_waiting
+        self.scoring.recorder.configure(settings.capture)
+        for each in self.router.versions.values():
+            each.timeout_ms = settings.timeout_ms
+        return {}
+
+    def _close(self, version: Version) -> None:
+        """Let a version that gets no more requests finish what it owes, and end it."""
+        closing = asyncio.create_task(version.close(drain_seconds=self.settings.timeout_ms / 1000 + 1))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+def _tail(log: Path, start: int) -> str:
+    """Return the end of what was logged since the log had `start` bytes."""
+    with log.open("rb") as lines:
+        end = lines.seek(0, os.SEEK_END)
+        lines.seek(max(start, end - _LOG_TAIL_BYTES))
+        return lines.read().decode(errors="replace")

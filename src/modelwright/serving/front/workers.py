@@ -1,0 +1,242 @@
+"""One process of a model version: the requests it owes answers to, its clock, and its end."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from modelwright import processes, settings
+from modelwright.errors import WorkerFailed
+from modelwright.records import WorkerSpec
+from modelwright.serving.front import frames
+
+if TYPE_CHECKING:
+    import subprocess
+
+_WORKER = Path(__file__).parent.with_name("guest") / "worker.py"
+_LOG = logging.getLogger(__name__)
+_END_GRACE_SECONDS = 3.0
+
+
+class Outcome(Enum):
+    """How a request to a version ended."""
+
+    ANSWERED = "answered"
+    RAISED = "run() raised"
+    UNSERIALIZABLE = "what run() returned is not JSON"
+    TIMED_OUT = "run() took too long"
+    DIED = "the process ended inside run()"
+    DROPPED = "the process ended before run() was called"
+
+
+_OUTCOMES = {
+    frames.ANSWERED: Outcome.ANSWERED,
+    frames.RAISED: Outcome.RAISED,
+    frames.UNSERIALIZABLE: Outcome.UNSERIALIZABLE,
+}
+
+
+class Scored(NamedTuple):
+    """A version's answer: HTTP status, body and head as the worker gave them, and how long `run` took."""
+
+    outcome: Outcome
+    status: int = 0
+    body: bytes = b""
+    head: bytes = b""
+    microseconds: int = 0
+
+
+class _Waiting(NamedTuple):
+    number: int
+    request_id: str
+    done: Callable[[Scored], None]
+
+
+class Worker(asyncio.Protocol):
+    """One process that answers for a version, one request at a time, in the order in which they came."""
+
+    def __init__(self, spec: WorkerSpec, *, timeout_ms: int, on_end: "Callable[[Worker], None]") -> None:
+        """Call `on_end` once, when the process can answer no more."""
+        self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.pid: int | None = None
+        self.has_ended = False
+        self._spec = spec
+        self._timeout_ms = timeout_ms
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._transport: asyncio.WriteTransport | None = None
+        self._buffer = bytearray()
+        self._outgoing: list[bytes] = []
+        self._waiting: deque[_Waiting] = deque()
+        self._number = 0
+        self._running_since = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @classmethod
+    async def launch(cls, spec: WorkerSpec, *, log: Path, timeout_ms: int, on_end: "Callable[[Worker], None]") -> Self:
+        """Start the process; `ready` tells when it can score. Raises CommandMissing when its Python is gone."""
+        worker = cls(spec, timeout_ms=timeout_ms, on_end=on_end)
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs, log.open("ab") as lines:
+                worker._process = processes.start(
+                    _command(spec),
+                    folder=spec.script.parent if spec.script else spec.model_folder,
+                    environment=settings.child_environment(),
+                    stdout=theirs.fileno(),
+                    stderr=lines,
+                )
+            await worker._loop.create_unix_connection(lambda: worker, sock=ours)
+        except BaseException:
+            ours.close()
+            await worker.end()
+            raise
+        return worker
+
+    @property
+    def waiting(self) -> int:
+        """How many requests it owes an answer to."""
+        return len(self._waiting)
+
+    def score(self, route: int, body: bytes, *, head: bytes, request_id: str, done: Callable[[Scored], None]) -> None:
+        """Have a request answered; `done` is called once with what came of it."""
+        if self._transport is None or self.has_ended:
+            done(Scored(Outcome.DROPPED))
+            return
+        self._number = (self._number + 1) & 0xFFFFFFFF
+        if not self._waiting:
+            self._start_clock()
+            self._idle.clear()
+        self._waiting.append(_Waiting(self._number, request_id, done))
+        if not self._outgoing:
+            self._loop.call_soon(self._send)
+        self._outgoing.append(frames.request(self._number, route, request_id=request_id.encode(), head=head, body=body))
+
+    async def drain(self) -> None:
+        """Wait until every request has its answer."""
+        await self._idle.wait()
+
+    async def end(self) -> None:
+        """End the process and everything it started."""
+        self._lose()
+        process, self._process = self._process, None
+        if process is not None:
+            await asyncio.to_thread(processes.end, process, grace_seconds=_END_GRACE_SECONDS)
+
+    def kill(self, *, was_running: bool) -> None:
+        """End the process at once, whatever it is doing; `was_running` says whether a waiting request is inside it."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._lose(was_running=was_running)
+
+    # --- what asyncio calls ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the way to the process."""
+        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - asyncio's own types are looser
+        self._transport = transport
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Take note that the process is gone."""
+        self._lose()
+
+    def data_received(self, data: bytes) -> None:
+        """Hand out answers."""
+        self._buffer += data
+        for frame in frames.take(self._buffer):
+            if frame.kind == frames.ANSWER:
+                self._answer(frame)
+            elif frame.kind == frames.READY and not self.ready.done():
+                facts = json.loads(frame.head)
+                self.pid = int(facts["pid"])
+                self.ready.set_result(facts)
+            elif frame.kind == frames.FAILED and not self.ready.done():
+                self.ready.set_exception(WorkerFailed(version=self._spec.version, reason=frame.body.decode()))
+
+    # --- inside ---
+
+    def _send(self) -> None:
+        """Write all that came in this turn of the loop at once."""
+        outgoing, self._outgoing = self._outgoing, []
+        if self._transport is not None and not self.has_ended:
+            self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+
+    def _answer(self, frame: frames.Frame) -> None:
+        if not self._waiting or self._waiting[0].number != frame.number:
+            return
+        waiting = self._waiting.popleft()
+        if self._waiting:
+            self._running_since = self._loop.time()
+        else:
+            self._idle.set()
+        waiting.done(Scored(_OUTCOMES[frame.code], frame.status, frame.body, frame.head, frame.microseconds))
+
+    def _start_clock(self) -> None:
+        self._running_since = self._loop.time()
+        if self._alarm is None:
+            self._alarm = self._loop.call_later(self._timeout_ms / 1000, self._check_clock)
+
+    def _check_clock(self) -> None:
+        """End a process that has worked on one request for too long; nothing gentler ends a loop in C."""
+        self._alarm = None
+        if not self._waiting:
+            return
+        left = self._running_since + self._timeout_ms / 1000 - self._loop.time()
+        if left > 0:
+            self._alarm = self._loop.call_later(left, self._check_clock)
+            return
+        late = self._waiting.popleft()
+        _LOG.error(
+            "run() took longer than %d ms; its process is replaced",
+            self._timeout_ms,
+            extra={"request_id": late.request_id},
+        )
+        late.done(Scored(Outcome.TIMED_OUT))
+        self.kill(was_running=False)
+
+    def _lose(self, *, was_running: bool = True) -> None:
+        """Settle every request that is still owed an answer: none will come."""
+        if self.has_ended:
+            return
+        self.has_ended = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        if not self.ready.done():
+            self.ready.set_exception(
+                WorkerFailed(version=self._spec.version, reason="its process ended before init() had returned")
+            )
+        # Whoever waits for readiness may have been cancelled; the exception is not to be reported as forgotten.
+        self.ready.exception()
+        waiting, self._waiting = self._waiting, deque()
+        self._idle.set()
+        for index, each in enumerate(waiting):
+            # Only the first was inside run(); the others are known not to have been started.
+            each.done(Scored(Outcome.DIED if was_running and index == 0 else Outcome.DROPPED))
+        self._on_end(self)
+
+
+def _command(spec: WorkerSpec) -> list[str | Path]:
+    # The guard hands on standard streams only, so the socket goes as standard output; the worker moves it.
+    command: list[str | Path] = [spec.python, "-I"]
+    if spec.bytecode:
+        command += ["-X", f"pycache_prefix={spec.bytecode}"]
+    command += ["-X", "utf8", _WORKER, "--fd", "1", "--model-dir", spec.model_folder, "--version", spec.version]
+    if spec.script:
+        command += ["--script", spec.script]
+    if spec.model_file:
+        command += ["--model-file", spec.model_file, "--framework", spec.framework]
+    if spec.package:
+        command += ["--package", spec.package]
+    return command
