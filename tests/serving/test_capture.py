@@ -266,9 +266,9 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path, size: int) -> None:
 def test_a_damaged_line_on_the_way_is_named(tmp_path: Path) -> None:
     records = [timed(each) for each in range(9)]
     file = write(tmp_path / "churn", *records)
-    lines = file.read_bytes().splitlines(keepends=True)
-    lines[5] = b"not json\n"
-    file.write_bytes(b"".join(lines))
+    rows = file.read_bytes().splitlines(keepends=True)
+    rows[5] = b"not json\n"
+    file.write_bytes(b"".join(rows))
     with pytest.raises(CaptureDamaged, match="line 6"):
         lines.find(tmp_path, records[8].request_id, longest_seconds=60)
     file.write_bytes(b"no header\n")

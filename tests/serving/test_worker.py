@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from modelwright.errors import DeploymentFailed
-from modelwright.serving import control
+from modelwright.serving import control, guest
 from modelwright.serving.front import frames
+from modelwright.serving.front.routes import Route
 
-WORKER = Path(frames.__file__).with_name("worker.py")
+WORKER = Path(guest.__file__).with_name("worker.py")
 INIT = "def init():\n    pass\n"
 
 
@@ -144,7 +145,9 @@ def next_frame(connection: socket.socket, buffer: bytearray) -> frames.Frame:
     while True:
         for frame in frames.take(buffer):
             return frame
-        buffer += connection.recv(65536)
+        piece = connection.recv(65536)
+        assert piece, "the worker has ended"
+        buffer += piece
 
 
 def test_the_worker_speaks_in_frames_and_ends_when_the_front_goes_away(tmp_path: Path) -> None:
@@ -152,15 +155,14 @@ def test_the_worker_speaks_in_frames_and_ends_when_the_front_goes_away(tmp_path:
     buffer = bytearray()
     with connection:
         ready = next_frame(connection, buffer)
-        assert (ready.kind, ready.header) == (frames.READY, {"pid": process.pid})
+        assert (ready.kind, json.loads(ready.head)["pid"]) == (frames.READY, process.pid)
         packed = [
-            frames.pack(number, frames.SCORE, header={"id": "i", "headers": {}}, body=b"x" * number)
-            for number in (1, 70_000)
+            frames.request(number, Route.SCORE, request_id=b"i", head=b"", body=b"x" * number) for number in (1, 70_000)
         ]
         connection.sendall(b"".join(packed))
         for number in (1, 70_000):
             frame = next_frame(connection, buffer)
-            assert (frame.id, frame.kind, frame.header["outcome"]) == (number, frames.ANSWER, "answered")
+            assert (frame.number, frame.kind, frame.code, frame.status) == (number, frames.ANSWER, frames.ANSWERED, 200)
             assert json.loads(frame.body) == "x" * number * 2
     assert process.wait(20) == 0
 
