@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import cast
 
 from modelwright.records import FrontLimits
-from modelwright.serving.front.messages import Answer, Head, Request, encode, error_answer
-from modelwright.serving.front.reading import Heads, Reader
+from modelwright.serving.front.messages import NO_HEAD, Answer, Head, Request, encode, error_answer
+from modelwright.serving.front.plain import plain_head
+from modelwright.serving.front.reading import Reader
 
 __all__ = ["Answer", "Clients", "Connection", "Head", "Request", "error_answer"]
 
@@ -34,7 +35,6 @@ class Clients:
         """Pass each whole request to `handle` with the function that answers it."""
         self.handle = handle
         self.limits = limits
-        self.heads = Heads()
         self.connections: set[Connection] = set()
         self._left: asyncio.Future[None] | None = None
 
@@ -65,28 +65,28 @@ class Clients:
             await asyncio.wait((self._left,), timeout=timeout_seconds)
 
 
-class _Slot:
-    """A request's place in the order of answers. Without a head it is a refusal's, the last."""
+class _Received(Request):
+    """A request in its place in the order of answers."""
 
-    __slots__ = ("_connection", "answer", "head", "must_close")
+    __slots__ = ("_connection", "answer", "is_last")
 
-    def __init__(self, connection: "Connection", head: Head | None) -> None:
-        self._connection = connection
+    def __init__(self, connection: "Connection", head: Head, body: bytes) -> None:
+        # In place of the constructor above it, which would cost another call.
+        self.method = head.method
+        self.path = head.path
+        self.query = head.query
+        self.headers = head.headers
+        self.body = body
         self.head = head
         self.answer: Answer | None = None
-        self.must_close = head is None or not head.keeps_connection
+        self.is_last = not head.keeps_connection
+        self._connection = connection
 
     def respond(self, answer: Answer) -> None:
         """Take the answer; it is sent as soon as those before it are."""
         if self.answer is None:
             self.answer = answer
             self._connection.flush()
-
-    def encode(self, answer: Answer) -> bytes:
-        """Return the answer as this request's client is to get it."""
-        head = self.head
-        said = "close" if self.must_close else "" if head is None or head.is_current else "keep-alive"
-        return encode(answer, has_body=head is None or head.method != "HEAD", connection=said)
 
 
 class Connection(asyncio.Protocol):
@@ -96,36 +96,37 @@ class Connection(asyncio.Protocol):
         "_clients",
         "_deadline",
         "_has_client_ended",
+        "_head",
         "_is_closing",
         "_is_deaf",
+        "_is_easy",
         "_is_fresh",
-        "_is_last_said",
         "_is_lingering",
         "_is_read_paused",
         "_is_receiving",
         "_is_write_paused",
-        "_loop",
         "_progress",
         "_reader",
-        "_slots",
         "_transport",
         "_unread_bytes",
+        "_waiting",
     )
 
     def __init__(self, clients: Clients) -> None:
         """Be one of `clients` while open."""
         self._clients = clients
-        self._loop = asyncio.get_running_loop()
-        self._reader = Reader(clients.heads)
+        self._reader = Reader()
         self._transport: asyncio.Transport | None = None
-        self._slots: list[_Slot] = []
+        self._waiting: list[_Received] = []
+        self._head: Head | None = None  # of the request before
         self._progress = self._reader.progress
         self._unread_bytes = sys.maxsize
         self._deadline = 0.0
-        self._is_fresh = True  # something happened since the last check; what, costs more to tell than to forget
+        # The next byte begins a request, and the connection goes on after it: what is so nearly always, told at once.
+        self._is_easy = True
+        self._is_fresh = True  # something happened since the last check
         self._is_receiving = False
         self._is_deaf = False
-        self._is_last_said = False
         self._is_lingering = False
         self._is_read_paused = False
         self._is_write_paused = False
@@ -145,46 +146,34 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         elif beyond >= 0:
             self._refuse(error_answer(503, "Too many connections. Try again soon.", ("retry-after", "1")))
-            self.flush()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Forget the client; answers that are still to come are dropped."""
         self._transport = None
-        self._is_deaf = True
-        self._reader.end()
+        self._hear_no_more()
         self._clients.forget(self)
 
     def data_received(self, data: bytes) -> None:
         """Hand on each request that became whole."""
-        if self._is_deaf:
-            return
-        reader = self._reader
-        requests = reader.feed(data, self._clients.limits)
-        if requests:
-            self._is_fresh = True
-            # So that answers given at once are sent together.
-            self._is_receiving = True
-            for request in requests:
-                self._hand_on(request)
-            self._is_receiving = False
-        if reader.is_ended:
-            self._is_deaf = True
-            if reader.refusal is not None:
-                self._refuse(reader.refusal)
-            elif self._slots:
-                self._slots[-1].must_close = True
-        elif reader.is_within and reader.progress != self._progress:
-            self._progress = reader.progress
-            limits = self._clients.limits
-            seconds = limits.body_seconds if reader.is_within_body else limits.header_seconds
-            self._deadline = self._loop.time() + seconds
-        self.flush()
+        if self._is_easy:
+            head = self._head
+            if head is None or not data.startswith(head.data):
+                head = self._head = plain_head(data, 0)
+            if (
+                head is not None
+                and len(data) == len(head.data) + head.length
+                and head.length <= self._clients.limits.max_body_bytes
+            ):
+                self._hand_on(head, data[len(head.data) :])
+                return
+        if not self._is_deaf:
+            self._read(data)
 
     def eof_received(self) -> bool:
         """Stay open while answers are owed to a client that has said all it will."""
-        self._has_client_ended = self._is_deaf = True
-        self._reader.end()
-        return bool(self._slots)
+        self._has_client_ended = True
+        self._hear_no_more()
+        return bool(self._waiting)
 
     def pause_writing(self) -> None:
         """Read no more requests from a client that does not read its answers."""
@@ -214,84 +203,121 @@ class Connection(asyncio.Protocol):
             return
         elif self._reader.is_within:
             self._refuse(error_answer(408, "The request did not arrive in time."))
-            self.flush()
-        elif not self._slots:
+        elif not self._waiting:
             transport.close()
 
     def close_when_idle(self) -> None:
         """Close as soon as every answer that is owed has been sent."""
         self._is_closing = True
-        if not self._slots and not self._reader.is_within and self._transport is not None:
+        self._is_easy = False
+        if not self._waiting and not self._reader.is_within and self._transport is not None:
             self._transport.close()
+
+    # --- inside ---
+
+    def _read(self, data: bytes) -> None:
+        """Take what is more, or less, than one plain request."""
+        reader = self._reader
+        limits = self._clients.limits
+        self._is_easy = False
+        # So that answers that are given at once are sent together.
+        self._is_receiving = True
+        for head, body in reader.feed(data, limits):
+            self._hand_on(head, body)
+        self._is_receiving = False
+        if reader.refusal is not None:
+            self._refuse(reader.refusal)
+            return
+        if reader.is_ended:
+            self._is_deaf = True
+            if self._waiting:
+                self._waiting[-1].is_last = True
+        elif not reader.is_within:
+            self._is_easy = not self._is_closing
+        elif reader.progress != self._progress:
+            self._progress = reader.progress
+            seconds = limits.body_seconds if reader.is_within_body else limits.header_seconds
+            self._deadline = asyncio.get_running_loop().time() + seconds
+        self.flush()
+
+    def _hand_on(self, head: Head, body: bytes) -> None:
+        request = _Received(self, head, body)
+        waiting = self._waiting
+        waiting.append(request)
+        if len(waiting) >= _MAX_PIPELINED:
+            self._steer_reading()
+        try:
+            self._clients.handle(request, request.respond)
+        except Exception:  # noqa: BLE001 - whatever went wrong, this client is to have an answer, and the others too
+            _LOG.exception("a request could not be handled")
+            request.respond(error_answer(500, "An unexpected internal error occurred. Check the logs for more info."))
 
     def flush(self) -> None:
         """Send the answers whose turn has come."""
+        waiting = self._waiting
         transport = self._transport
-        if transport is None or self._is_receiving or self._is_lingering:
+        if self._is_receiving or self._is_lingering or transport is None:
             return
+        if self._is_easy and len(waiting) == 1 and waiting[0].head.data:
+            answer = waiting[0].answer
+            if answer is not None:
+                waiting.clear()
+                transport.write(encode(answer))
+                self._is_fresh = True
+                return
         ready = self._take_ready()
         if ready:
             self._is_fresh = True
-            transport.write(ready[0] if len(ready) == 1 else b"".join(ready))
-        slots = self._slots
-        if not slots:
-            if self._is_last_said:
+            transport.write(b"".join(ready))
+        if not waiting:
+            if self._is_lingering:
                 self._linger(transport)
             elif self._has_client_ended:
                 transport.close()
             elif self._reader.owes_continue:
                 self._reader.owes_continue = False
                 transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if self._is_read_paused or len(slots) >= _MAX_PIPELINED:
+        if self._is_read_paused:
             self._steer_reading()
-
-    # --- inside ---
 
     def _take_ready(self) -> list[bytes]:
         """Return the answers whose turn has come, and forget their requests; after the last of all, forget the rest."""
-        slots = self._slots
+        waiting = self._waiting
         ready: list[bytes] = []
-        for slot in slots:
-            answer = slot.answer
+        for request in waiting:
+            answer = request.answer
             if answer is None:
                 break
-            if self._is_closing and slot is slots[-1] and not self._reader.is_within:
-                slot.must_close = True
-            ready.append(slot.encode(answer))
-            if slot.must_close:
-                self._is_last_said = True
-                slots.clear()
+            is_last = request.is_last or (self._is_closing and request is waiting[-1] and not self._reader.is_within)
+            said = "close" if is_last else "" if request.head.is_current else "keep-alive"
+            ready.append(encode(answer, has_body=request.method != "HEAD", connection=said))
+            if is_last:
+                self._is_lingering = True
+                waiting.clear()
                 return ready
-        del slots[: len(ready)]
+        del waiting[: len(ready)]
         return ready
-
-    def _hand_on(self, request: Request) -> None:
-        slot = _Slot(self, request.head)
-        self._slots.append(slot)
-        try:
-            self._clients.handle(request, slot.respond)
-        except Exception:  # noqa: BLE001 - a mistake of ours, or of a plugged-in part, must not cost the client its answer
-            _LOG.exception("a request could not be handled")
-            slot.respond(error_answer(500, "An unexpected internal error occurred. Check the logs for more info."))
 
     def _refuse(self, answer: Answer) -> None:
         """Answer last of all, and read no further: where the next request would begin is not known."""
+        self._hear_no_more()
+        request = _Received(self, NO_HEAD, b"")
+        self._waiting.append(request)
+        request.respond(answer)
+
+    def _hear_no_more(self) -> None:
         self._is_deaf = True
+        self._is_easy = False
         self._reader.end()
-        slot = _Slot(self, None)
-        slot.answer = answer
-        self._slots.append(slot)
 
     def _linger(self, transport: asyncio.Transport) -> None:
         """Close our half, and take what the client still sends for a moment, so that it can read the answer."""
-        self._reader.end()
-        self._is_deaf = self._is_lingering = True
+        self._hear_no_more()
         self._unread_bytes = sys.maxsize
         if self._has_client_ended or not transport.can_write_eof():
             transport.close()
         else:
             transport.write_eof()
-        self._steer_reading()
 
     def _check_unread(self, transport: asyncio.Transport, moment: float) -> None:
         """Cut the client off if it has taken nothing of its answer for long, or all of it and still does not close."""
@@ -306,7 +332,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        must_pause = not self._is_deaf and (self._is_write_paused or len(self._slots) >= _MAX_PIPELINED)
+        must_pause = not self._is_deaf and (self._is_write_paused or len(self._waiting) >= _MAX_PIPELINED)
         if must_pause != self._is_read_paused:
             self._is_read_paused = must_pause
             if must_pause:

@@ -16,8 +16,9 @@ _PHRASES = {each.value: each.phrase for each in HTTPStatus}
 class Head:
     """What a request said before its body.
 
-    Requests with the same head share one object, so that what was found out about a head once can be kept under it.
-    Names of headers are lower case; repeated ones are joined by a comma. `length` is what it says of its body.
+    Requests with the same plain head share one object, so that what was found out about a head once can be kept under
+    it. Names of headers are lower case; repeated ones are joined by a comma. `length` is what it says of its body,
+    `data` its own bytes if it is plain. It is current if it is HTTP/1.1.
     """
 
     method: str
@@ -25,8 +26,13 @@ class Head:
     query: str
     headers: Mapping[str, str]
     length: int = 0
+    data: bytes = b""
     keeps_connection: bool = True
-    is_current: bool = True  # HTTP/1.1
+    is_current: bool = True
+
+
+# Of a request that was made, not read.
+NO_HEAD = Head("", "", "", {}, keeps_connection=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +44,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
-    head: Head | None = None
+    head: Head = NO_HEAD
 
 
 @dataclass(slots=True)

@@ -1,52 +1,21 @@
 """From the bytes of a connection to whole requests.
 
-Parsing is httptools' (llhttp in its strict mode, which refuses what could be read in two ways). What is added here are
-the limits of sizes, `Expect: 100-continue`, requests for an upgrade, and the memory of heads: clients send the same
-head again and again, and what httptools made of some bytes once, it makes of the same bytes every time. So a request
-that begins with the bytes of a known head, and whose body is there to its end, is not parsed again.
+Parsing is httptools' (llhttp in its strict mode, which refuses what could be read in two ways), except for plain heads.
+What is added here are the limits of sizes, `Expect: 100-continue`, and requests for an upgrade.
 """
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from urllib.parse import unquote_to_bytes
 
 import httptools
 
 from modelwright.records import FrontLimits
-from modelwright.serving.front.messages import Answer, Head, Request, error_answer
+from modelwright.serving.front.messages import Answer, Head, error_answer
+from modelwright.serving.front.plain import path_and_query, plain_head
 
 # As gunicorn and nginx allow in all; one field alone may be as long.
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_FIELDS = 100
-# Known heads, in each of two generations: what was not met again in the last of them is forgotten.
-_KNOWN_HEADS = 256
-_KNOWN_HEAD_BYTES = 4096
-_END = b"\r\n\r\n"
-
-
-class Heads:
-    """The heads that were parsed lately, by their bytes."""
-
-    __slots__ = ("_old", "_young")
-
-    def __init__(self) -> None:
-        """Know none."""
-        self._young: dict[bytes, Head] = {}
-        self._old: dict[bytes, Head] = {}
-
-    def find(self, data: bytes) -> Head | None:
-        """Return what the bytes, up to the end of a head, mean, if that is known."""
-        head = self._young.get(data)
-        if head is None and data in self._old:
-            head = self._old[data]
-            self.keep(data, head)
-        return head
-
-    def keep(self, data: bytes, head: Head) -> None:
-        """Remember what the bytes mean."""
-        if len(self._young) >= _KNOWN_HEADS:
-            self._old, self._young = self._young, {}
-        self._young[data] = head
 
 
 @dataclass(slots=True, eq=False)
@@ -78,10 +47,8 @@ class Reader:
     __slots__ = (
         "_begun",
         "_bytes_without_progress",
-        "_heads",
         "_limits",
         "_message",
-        "_ordinary",
         "_parser",
         "_whole",
         "is_ended",
@@ -89,14 +56,12 @@ class Reader:
         "refusal",
     )
 
-    def __init__(self, heads: Heads) -> None:
-        """Share `heads` with other connections."""
+    def __init__(self) -> None:
+        """Wait for the first."""
         self._limits = FrontLimits()
-        self._heads = heads
         self._parser: httptools.HttpRequestParser | None = None
         self._message: _Message | None = None
-        self._whole: list[Request] = []
-        self._ordinary: Head | None = None
+        self._whole: list[tuple[Head, bytes]] = []
         self._bytes_without_progress = 0
         self._begun = 0  # as httptools saw it
         self.is_ended = False
@@ -126,23 +91,22 @@ class Reader:
         self.owes_continue = False
         self.is_ended = True
 
-    def feed(self, data: bytes, limits: FrontLimits) -> list[Request]:
-        """Return the requests that became whole; then look at `is_ended` and `refusal`."""
-        whole: list[Request] = []
+    def feed(self, data: bytes, limits: FrontLimits) -> list[tuple[Head, bytes]]:
+        """Return head and body of each request that became whole; then look at `is_ended` and `refusal`."""
+        whole: list[tuple[Head, bytes]] = []
         size = len(data)
         start = 0
         if self._message is None and not self.is_ended:
             limit = limits.max_body_bytes
             while start < size:
-                end = data.find(_END, start) + len(_END)
-                head = self._heads.find(data[start:end])
-                if head is None:
+                head = plain_head(data, start)
+                if head is None or head.length > limit:
                     break
-                stop = end + head.length
-                if stop > size or head.length > limit:
+                end = start + len(head.data)
+                if end + head.length > size:
                     break
-                whole.append(Request(head.method, head.path, head.query, head.headers, data[end:stop], head))
-                start = stop
+                start = end + head.length
+                whole.append((head, data[end:start]))
         if start < size:
             self._whole = whole
             self._limits = limits
@@ -154,10 +118,7 @@ class Reader:
     def _parse(self, data: bytes) -> None:
         before = len(self._whole), self.progress[1]
         try:
-            if self._message is None:
-                self._learn(data)
-            else:
-                self._feed(data)
+            self._feed(data)
         except httptools.HttpParserError as error:
             # What follows the last request is nobody's.
             if not self.is_ended:
@@ -173,23 +134,6 @@ class Reader:
                 self.refusal = _head_too_large()
         if self.refusal is not None or self.is_ended:
             self.end()
-
-    def _learn(self, data: bytes) -> None:
-        """Parse what begins with a request; if its head is all there and ordinary, remember what it means."""
-        end = data.find(_END) + len(_END)
-        if not len(_END) <= end <= _KNOWN_HEAD_BYTES:
-            self._feed(data)
-            return
-        # Fed so that there is no doubt which bytes were the head.
-        begun = self._begun
-        self._ordinary = None
-        self._feed(data[: end - 1])
-        is_one_head = self._begun == begun + 1 and self._message is not None and self._message.head is None
-        self._feed(data[end - 1 : end])
-        if is_one_head and self._ordinary is not None:
-            self._heads.keep(data[:end], self._ordinary)
-        if end < len(data):
-            self._feed(data[end:])
 
     def _feed(self, data: bytes) -> None:
         if self.is_ended:
@@ -213,7 +157,7 @@ class Reader:
         fields = [b"%s: %s" % each for each in message.fields if each[0].lower() != b"upgrade"]
         beginning = b"%s %s HTTP/1.1" % (self._parsing().get_method(), message.url)
         self._message = self._parser = None
-        self._feed(b"\r\n".join([beginning, *fields]) + _END + rest)
+        self._feed(b"\r\n".join([beginning, *fields]) + b"\r\n\r\n" + rest)
 
     def _parsing(self) -> httptools.HttpRequestParser:
         assert self._parser is not None  # noqa: S101 - asked while it parses
@@ -251,7 +195,6 @@ class Reader:
         headers = _headers(message.fields)
         if is_current and "host" not in headers:
             raise _Refused(_one_host())
-        is_chunked = "transfer-encoding" in headers
         length = int(headers.get("content-length") or 0)
         if length > self._limits.max_body_bytes:
             raise _Refused(self._body_too_large())
@@ -260,12 +203,10 @@ class Reader:
             if expectation != "100-continue":
                 raise _Refused(error_answer(417, f"The expectation {expectation!r} cannot be met."))
             self.owes_continue = True
-        path, query = _path_and_query(message.url)
+        path, query = path_and_query(_origin_form(message.url))
         method = parser.get_method().decode()
         keeps = parser.should_keep_alive()
-        message.head = head = Head(method, path, query, headers, length, keeps, is_current)
-        if is_current and keeps and not (is_chunked or expectation or parser.should_upgrade()):
-            self._ordinary = head
+        message.head = Head(method, path, query, headers, length, b"", keeps, is_current)
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -284,7 +225,7 @@ class Reader:
         if head.method != "CONNECT" and self._parsing().should_upgrade():
             return  # to be read again
         body = message.body[0] if len(message.body) == 1 else b"".join(message.body)
-        self._whole.append(Request(head.method, head.path, head.query, head.headers, body, head))
+        self._whole.append((head, body))
         self._message = None
         self.owes_continue = False
         self.is_ended = not head.keeps_connection
@@ -319,13 +260,12 @@ def _headers(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _path_and_query(target: bytes) -> tuple[str, str]:
-    """Return the two parts of a request's target, the path without its percent signs."""
-    if not target.startswith(b"/") and target != b"*":
-        try:
-            parsed = httptools.parse_url(target)
-        except httptools.HttpParserError:
-            raise _Refused(error_answer(400, "The request's target is not a URL.")) from None
-        target = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
-    path, _, query = target.partition(b"?")
-    return (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1"), query.decode("latin-1")
+def _origin_form(target: bytes) -> bytes:
+    """Return a request's target as path and query, without scheme and host."""
+    if target.startswith(b"/") or target == b"*":
+        return target
+    try:
+        parsed = httptools.parse_url(target)
+    except httptools.HttpParserError:
+        raise _Refused(error_answer(400, "The request's target is not a URL.")) from None
+    return (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
