@@ -31,7 +31,7 @@ def plain_head(data: bytes, start: int) -> Head | None:
     return _read(data[start:end]) if start + len(_END) < end <= start + _MAX_BYTES else None
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _read(data: bytes) -> Head | None:
     """Return what a head means, from its first byte to its empty line."""
     first, *lines = data[: -len(_END)].split(b"\r\n")
