@@ -4,13 +4,14 @@
 #   make demo    two notebooks become a served, registered, proven model
 #   make test    the whole suite           make quick   the same without the slow ones
 #   make integrity   100,000 operations with kills, and what dangles after them; half an hour
+#   make fuzz    a million streams of bytes that are nearly HTTP; a quarter of an hour
 #   make check   what must be green before a change is merged
 #   make clean   remove all that was made here
 
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick integrity check lint package format clean
+.PHONY: help demo test quick integrity fuzz check lint package format clean
 
 # A virtual environment that happens to be active, or a path to somebody's packages, must not steer ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -64,6 +65,9 @@ quick: $(READY)
 
 integrity: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/integrity/machine.py 100000
+
+fuzz: $(READY)
+	PYTHONPATH=tests $(BIN)/python tests/serving/fuzzing.py 1000000
 
 check: test lint package
 

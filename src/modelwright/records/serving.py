@@ -45,6 +45,7 @@ class FrontLimits:
 
     max_body_bytes: int = 100 * 1024 * 1024
     max_waiting: int = 1000
+    max_connections: int = 10_000
     header_seconds: float = 10.0
     body_seconds: float = 30.0  # without one more byte
     idle_seconds: float = 75.0

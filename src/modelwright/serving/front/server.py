@@ -26,7 +26,7 @@ from modelwright.records import FrontSettings, FrontStatus, now
 from modelwright.records.decoding import decoded
 from modelwright.records.plain import plain
 from modelwright.serving.capture.recorder import Recorder
-from modelwright.serving.front.connections import Connection
+from modelwright.serving.front.connections import Clients
 from modelwright.serving.front.service import Service
 
 _LOG = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Front:
         recorder = Recorder(Path(options.capture_folder) / self.endpoint, settings.capture)
         self._service = Service(settings, recorder=recorder, log=self._log)
         self._started_at = now()
-        self._connections: set[Connection] = set()
+        self._clients = Clients(self._service.scoring.handle, settings.limits)
         self._grace_seconds = settings.timeout_ms / 1000
         self._stopping = asyncio.Event()
         self._files = [self._runtime_folder / f"{self.endpoint}.{ending}" for ending in ("json", "sock")]
@@ -65,7 +65,7 @@ class Front:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         try:
-            listener = await loop.create_server(self._connect, self._host, self._port, backlog=_BACKLOG)
+            listener = await loop.create_server(self._clients.connect, self._host, self._port, backlog=_BACKLOG)
         except (OSError, OverflowError) as error:
             report.failed("port", str(error))
             return 1
@@ -91,18 +91,12 @@ class Front:
         _LOG.info("endpoint %s stopped", self.endpoint)
         return 0
 
-    def _connect(self) -> Connection:
-        service = self._service
-        return Connection(service.scoring.handle, limits=service.settings.limits, connections=self._connections)
-
     async def _finish(self) -> None:
         """Answer what is waiting, then end every worker."""
-        for connection in list(self._connections):
-            connection.close_when_idle()
+        self._clients.close_when_idle()
         await self._service.close(drain_seconds=self._grace_seconds)
         # What was answered last may still be on its way out.
-        if self._connections:
-            await asyncio.wait([each.closed for each in self._connections], timeout=_FAREWELL_SECONDS)
+        await self._clients.wait_closed(_FAREWELL_SECONDS)
 
     async def _sweep(self) -> None:
         """End connections whose time is up; notice that the workspace is gone; keep our files from being cleaned up."""
@@ -111,8 +105,7 @@ class Front:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             moment = loop.time()
-            for connection in list(self._connections):
-                connection.check(moment)
+            self._clients.sweep(moment)
             if not self._log.parent.is_dir() or not self._files[0].exists():
                 _LOG.error("the workspace or the runtime folder of endpoint %s is gone", self.endpoint)
                 self._stopping.set()
@@ -155,7 +148,9 @@ class Front:
                 self._grace_seconds = float(command["grace_seconds"])
                 return {}
             case _:
-                return await self._service.obey(command)
+                answer = await self._service.obey(command)
+                self._clients.limits = self._service.settings.limits
+                return answer
 
     def _status(self) -> dict[str, Any]:
         service = self._service
