@@ -1,5 +1,12 @@
 """The nouns: frozen records that the rooms exchange, a file for each. No I/O."""
 
+from modelwright.records.capture import (
+    CaptureCounts,
+    Captured,
+    CaptureLimits,
+    CaptureRecord,
+    CaptureSegment,
+)
 from modelwright.records.datasets import DataKind, Dataset, DatasetFile, DatasetUser, DatasetVersion, Storage
 from modelwright.records.endpoints import Deployment, DeploymentStatus, Endpoint
 from modelwright.records.environments import (
@@ -63,7 +70,6 @@ from modelwright.records.serving import (
     Access,
     AccessKey,
     CaptureMode,
-    CaptureRecord,
     CaptureSettings,
     DeployAnswer,
     DeploymentState,
@@ -87,9 +93,13 @@ __all__ = [
     "Artifact",
     "Beside",
     "BuiltEnvironment",
+    "CaptureCounts",
+    "CaptureLimits",
     "CaptureMode",
     "CaptureRecord",
+    "CaptureSegment",
     "CaptureSettings",
+    "Captured",
     "Cell",
     "Collection",
     "Comparison",
