@@ -1,5 +1,6 @@
 """Whatever a crash leaves of a segment, what is read of it are the records before the first that is not whole."""
 
+import itertools
 import random
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_zeros_at_the_end_are_no_records(content: bytes, zeros: int) -> None:
 
 def test_zeros_in_place_of_a_record_end_what_is_read(content: bytes) -> None:
     places = ends(content)
-    for begin, end in zip(places[:-1], places[1:], strict=True):
+    for begin, end in itertools.pairwise(places):
         hole = content[:begin] + bytes(end - begin) + content[end:]
         records, scan = whole(hole)
         assert records == CONTENTS[: places.index(begin)]
