@@ -16,7 +16,9 @@ from modelwright.records import CaptureLimits, CaptureMode, CaptureSettings
 from modelwright.serving.capture.recorder import Recorder
 
 
-def recording(folder: Path, number: int = 20, limits: CaptureLimits | None = None, **said: Any) -> tuple[list[bool], Any]:
+def recording(
+    folder: Path, number: int = 20, limits: CaptureLimits | None = None, **said: Any
+) -> tuple[list[bool], Any]:
     """Record so many exchanges and close; return what was answered to each and the counts."""
 
     async def main() -> tuple[list[bool], Any]:
@@ -157,7 +159,6 @@ def failing(call: Callable[..., Any], number: int, *, after: int = 0, times: int
 
 FAULTS = [
     ("pwrite", errno.ENOSPC, 0),
-    ("pwrite", errno.ENOSPC, 1),
     ("pwrite", errno.ENOSPC, 2),
     ("pwrite", errno.EIO, 2),
     ("fdatasync", errno.EIO, 0),
@@ -193,6 +194,12 @@ def test_a_failure_is_answered_as_declared_and_counted(
     assert os.strerror(number) in caplog.text
     assert read_back(tmp_path / "churn") == [exchange(3)]
     assert not list((tmp_path / "churn").glob(".*"))
+
+
+def test_a_disk_too_full_to_write_ahead_keeps_what_it_has_room_for(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "pwrite", failing(os.pwrite, errno.ENOSPC, after=1))
+    assert recording(tmp_path)[0] == [True] * 20
+    assert len(read_back(tmp_path / "churn")) == 20
 
 
 def test_a_descriptor_that_failed_to_flush_is_never_used_again(tmp_path, monkeypatch) -> None:
@@ -245,7 +252,9 @@ def test_more_than_may_wait_is_refused_or_lost(tmp_path, monkeypatch, is_refusin
     answers: dict[int, bool] = {}
 
     async def main() -> Any:
-        recorder = Recorder(tmp_path / "churn", CaptureSettings(is_refusing=is_refusing), limits=CaptureLimits(max_pending=5))
+        recorder = Recorder(
+            tmp_path / "churn", CaptureSettings(is_refusing=is_refusing), limits=CaptureLimits(max_pending=5)
+        )
         for each in range(8):
             recorder.record(exchange(each), lambda is_kept, each=each: answers.update({each: is_kept}))
         assert answers == dict.fromkeys([5, 6, 7], not is_refusing)

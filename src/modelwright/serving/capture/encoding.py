@@ -55,6 +55,12 @@ def _headers(headers: Mapping[str, str]) -> bytes:
     return "".join(f"{name}\0{value}\0" for name, value in headers.items()).encode("utf-8", "replace")
 
 
+def has_id(content: "bytes | memoryview", request_id: bytes) -> bool:
+    """Whether a record is that of a request, without reading the rest of it."""
+    length = _NUMBERS.unpack_from(content)[3]
+    return length == len(request_id) and content[_NUMBERS.size : _NUMBERS.size + length] == request_id
+
+
 def decoded(content: "bytes | memoryview") -> Exchange:
     """Return the exchange of a record whose checksum was right; of its headers those that were kept."""
     received_at, duration_ms, status, *lengths = _NUMBERS.unpack_from(content)

@@ -120,8 +120,10 @@ class Journal:
     def _fill(self, descriptor: int, end: int) -> None:
         """Write zeros beyond `end`, for the next records to be written over."""
         ahead = min(max(self._size, _LEAST_AHEAD), _MOST_AHEAD)
-        _write_all(descriptor, bytes(ahead), at=end)
-        self._zeroed = end + ahead
+        # A disk that is too full for zeros may have room for the records.
+        with contextlib.suppress(OSError):
+            _write_all(descriptor, bytes(ahead), at=end)
+            self._zeroed = end + ahead
 
 
 def flush_folder(folder: Path) -> None:

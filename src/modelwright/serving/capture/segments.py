@@ -91,6 +91,12 @@ class Scan:
                 seed = seed_of(self.facts["segment"])
             self.end, number = self.end + PREFIX.size + len(content), number + 1
 
+    def digest(self) -> str:
+        """Return the digest of what is valid, once the scan has ended."""
+        from blake3 import blake3
+
+        return blake3(self._content[: self.end]).hexdigest()
+
     def _record(self, view: memoryview, number: int, seed: int) -> memoryview | None:
         """Return the content of the record at the present end, if it is one."""
         start = self.end + PREFIX.size
