@@ -6,6 +6,8 @@ from modelwright.records.capture import (
     CaptureLimits,
     CaptureRecord,
     CaptureSegment,
+    CaptureSummary,
+    LabelCount,
 )
 from modelwright.records.datasets import DataKind, Dataset, DatasetFile, DatasetUser, DatasetVersion, Storage
 from modelwright.records.endpoints import Deployment, DeploymentStatus, Endpoint
@@ -99,6 +101,7 @@ __all__ = [
     "CaptureRecord",
     "CaptureSegment",
     "CaptureSettings",
+    "CaptureSummary",
     "Captured",
     "Cell",
     "Collection",
@@ -135,6 +138,7 @@ __all__ = [
     "Goal",
     "Key",
     "Kind",
+    "LabelCount",
     "Lineage",
     "Lock",
     "LockSource",

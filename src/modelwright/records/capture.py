@@ -78,3 +78,31 @@ class Captured:
     endpoint: str
     file: str
     record: CaptureRecord
+
+
+@dataclass(frozen=True)
+class LabelCount:
+    """How many labels that were told are new, change what was known, are the same, or were found before it."""
+
+    new: int
+    changed: int
+    same: int
+    older: int
+
+
+@dataclass(frozen=True)
+class CaptureSummary:
+    """What lies on the disk of an endpoint's requests.
+
+    `rows` are those in Parquet, which segments and `lines`, the files of releases of old, have more of. `damaged` are
+    files that hold more than could be read; `days` are the first and the last that there are partitions of.
+    """
+
+    endpoint: str
+    rows: int
+    bytes: int
+    segments: int
+    lines: int
+    damaged: int
+    labels: int
+    days: tuple[str, ...]

@@ -1,5 +1,7 @@
 """Exchanges to record, and what is read back of them."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +34,10 @@ def read_back(folder: Path) -> list[Exchange]:
     for path in sorted(folder.glob("*.wal")):
         found += [decoded(each) for each in segments.Scan(path.read_bytes()).records()]
     return found
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Let the loop turn until something holds."""
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.001)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving.capture.exchanges import exchange, read_back
+from serving.capture.exchanges import exchange, read_back, until
 
 from modelwright.records import CaptureLimits, CaptureMode, CaptureSettings
 from modelwright.serving.capture.recorder import Recorder
@@ -58,8 +58,7 @@ def test_a_durable_record_is_flushed_before_its_request_is_answered(tmp_path, mo
     async def main() -> None:
         recorder = Recorder(tmp_path / "churn")
         recorder.record(exchange(0), lambda _: seen.append("answered"))
-        while "written" not in seen:
-            await asyncio.sleep(0)
+        await until(lambda: "written" in seen)
         assert "answered" not in seen
         assert recorder.counts.pending == 1
         gate.set()
@@ -136,9 +135,7 @@ def test_a_segment_ends_in_time_though_nothing_more_is_recorded(tmp_path: Path) 
         recorder.record(exchange(0), lambda _: done.set())
         await done.wait()
         (path,) = (tmp_path / "churn").glob("*.wal")
-        async with asyncio.timeout(10):
-            while path.read_bytes().endswith(b"\0"):
-                await asyncio.sleep(0.005)
+        await until(lambda: not path.read_bytes().endswith(b"\0"))
         await recorder.close()
 
     asyncio.run(main())
@@ -179,8 +176,7 @@ def test_a_failure_is_answered_as_declared_and_counted(
         recorder = Recorder(tmp_path / "churn", CaptureSettings(is_refusing=is_refusing))
         for each in range(3):
             recorder.record(exchange(each), answers.append)
-        while len(answers) < 3:
-            await asyncio.sleep(0)
+        await until(lambda: len(answers) == 3)
         recorder.record(exchange(3), answers.append)
         await recorder.close()
         return recorder.counts
@@ -226,8 +222,7 @@ def test_a_descriptor_that_failed_to_flush_is_never_used_again(tmp_path, monkeyp
         recorder = Recorder(tmp_path / "churn")
         answers: list[bool] = []
         recorder.record(exchange(0), answers.append)
-        while not answers:
-            await asyncio.sleep(0)
+        await until(lambda: answers)
         recorder.record(exchange(1), answers.append)
         await recorder.close()
         assert answers == [False, True]

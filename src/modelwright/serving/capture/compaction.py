@@ -42,7 +42,7 @@ def compact(
     sizes = {path: _size(path) for path in paths}
     kept, done, whole = [], 0, sum(sizes.values())
     for path in paths:
-        with _locked(path) as is_ours:
+        with locked(path) as is_ours:
             if is_ours:
                 segment = _keep(store, path, actor=actor)
                 kept += [segment] if segment else []
@@ -59,7 +59,7 @@ def _size(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[bool]:
+def locked(path: Path) -> Iterator[bool]:
     """Give whether nobody writes to a segment and nobody else compacts it; as long as the block runs, nobody will."""
     try:
         descriptor = os.open(path, os.O_RDONLY)

@@ -14,7 +14,7 @@ from modelwright.errors import CaptureDamaged
 from modelwright.records import CaptureRecord
 
 _FORMAT = {"format": "modelwright-capture", "version": 1}
-_DAY_LENGTH = len("2026-03-03")
+DAY_LENGTH = len("2026-03-03")
 
 
 def read(file: Path) -> Iterator[CaptureRecord]:
@@ -36,7 +36,7 @@ def read(file: Path) -> Iterator[CaptureRecord]:
 def files(folder: Path, *, days: Container[str] | None = None) -> list[Path]:
     """Return an endpoint's files in the order in which they were begun; those of some days, or all."""
     found = sorted(folder.glob("*.jsonl"), key=_order)
-    return [each for each in found if days is None or each.name[:_DAY_LENGTH] in days]
+    return [each for each in found if days is None or each.name[:DAY_LENGTH] in days]
 
 
 def search(

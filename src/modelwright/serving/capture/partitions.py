@@ -24,15 +24,14 @@ _MICROSECONDS = 1_000_000
 
 
 def pyarrow() -> Any:
-    """Return the module `pyarrow` with `pyarrow.parquet`. Raises ModuleNotInstalled."""
+    """Return the module `pyarrow`, with `pyarrow.parquet` in it. Raises ModuleNotInstalled."""
     try:
-        import pyarrow as arrow
-        import pyarrow.parquet  # noqa: ICN001 - what `arrow` has then
+        import pyarrow.parquet
     except ModuleNotFoundError as error:
         raise ModuleNotInstalled(
             module="pyarrow", python=sys.executable, distribution="'modelwright[capture]'"
         ) from error
-    return arrow
+    return pyarrow
 
 
 def write(folder: Path, segment_id: str, exchanges: Iterable[Exchange]) -> tuple[tuple[str, ...], int]:
