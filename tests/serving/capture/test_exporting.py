@@ -23,6 +23,10 @@ def folder(store: Store) -> Path:
     return store.folder / "capture" / "churn"
 
 
+TENSORS = """{"inputs": [
+    {"name": "age", "shape": [2, 1], "data": [[1], [2]]},
+    {"name": "sex", "shape": [2], "data": ["f", "m"]}
+]}"""
 ROWS = [{"age": 1, "sex": "f"}, {"age": 2, "sex": "m"}]
 
 
@@ -37,8 +41,7 @@ ROWS = [{"age": 1, "sex": "f"}, {"age": 2, "sex": "m"}]
         '{"columns": ["age", "sex"], "index": [0, 1], "data": [[1, "f"], [2, "m"]]}',
         '{"inputs": {"age": [1, 2], "sex": ["f", "m"]}}',
         '{"Inputs": {"data": [{"age": 1, "sex": "f"}, {"age": 2, "sex": "m"}]}, "GlobalParameters": 1.0}',
-        '{"inputs": [{"name": "age", "shape": [2, 1], "data": [[1], [2]]}, '
-        + '{"name": "sex", "shape": [2], "data": ["f", "m"]}]}',
+        TENSORS,
     ],
 )
 def test_rows_have_their_names_in_every_form(body: str) -> None:
