@@ -205,12 +205,8 @@ class Recorder:
         if moment >= self._quiet_until:
             # The first at once; then a line for many, since a full disk gets one for every request otherwise.
             self._quiet_until = moment + _LOUD_SECONDS
-            _LOG.error(
-                "%d requests %s: %s",
-                self._untold,
-                "answered without a record" if is_answered else "refused, since they cannot be recorded",
-                failure,
-            )
+            told = "answered without a record" if is_answered else "refused, since they cannot be recorded"
+            _LOG.error("requests %s: %d, %s", told, self._untold, failure)
             self._untold = 0
         for done in dones:
             done(is_answered)
