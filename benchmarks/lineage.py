@@ -28,8 +28,8 @@ from modelwright.lifecycle import lineage
 from modelwright.notebooks import layouts
 from modelwright.projects import digesting
 from modelwright.projects.manifest import MANIFEST_FILE, Manifest, manifest_text
-from modelwright.records import CaptureRecord, Goal, LockSource, NodeKind
-from modelwright.serving.capture.lines import Writer
+from modelwright.records import Exchange, Goal, LockSource, NodeKind
+from modelwright.serving.capture import partitions
 from modelwright.store import database, schema
 from modelwright.store.blobs import digest_of
 from modelwright.store.changes import inserting
@@ -37,6 +37,7 @@ from modelwright.store.database import Store
 
 RUNS, MODELS, SNAPSHOTS, ENVIRONMENTS, DATASETS = 100_000, 200, 1_000, 50, 500
 DEPLOYMENTS, REQUESTS, CAPTURING = 20_000, 1_000_000, 5
+IN_A_SEGMENT = 1_000
 POPULAR = 1_000  # runs that read the dataset version which everybody reads
 QUESTIONS = 60
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -333,17 +334,22 @@ def capture(folder: Path, requests: int, versions: int) -> list[str]:
     ids = []
     day = at(versions).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     for endpoint in range(CAPTURING):
-        writer = Writer(folder / f"model{endpoint}")
+        exchanges = []
         for each in range(requests // CAPTURING):
             moment = day + timedelta(milliseconds=each * 80_000_000 // (requests // CAPTURING))
             request = records.new_request_id(milliseconds=int(moment.timestamp() * 1000))
             if each % 1000 == 0:
                 request = f"order-{endpoint}-{each}" if each % 2000 else request
                 ids.append(request)
-            text = json.dumps({"data": [[each, 2, 3, 4, 5, 6, 7, 8, 9, 10]]})
+            text = json.dumps({"data": [[each, 2, 3, 4, 5, 6, 7, 8, 9, 10]]}).encode()
             reference = f"model{endpoint}:{versions // MODELS}"
-            writer.append(CaptureRecord(request, moment, reference, 200, 1.0, text, is_base64=False, output="[1.5]"))
-        writer.close()
+            exchanges.append(
+                Exchange(request, moment.timestamp(), reference, reference, "/score", 200, 1.0, {}, text, b"[1.5]")
+            )
+            if len(exchanges) == IN_A_SEGMENT:
+                partitions.write(folder / f"model{endpoint}", records.new_id("segment"), exchanges)
+                exchanges = []
+        partitions.write(folder / f"model{endpoint}", records.new_id("segment"), exchanges)
     return ids
 
 

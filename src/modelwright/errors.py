@@ -1267,6 +1267,24 @@ class CaptureDamaged(ModelwrightError):
     remedy = "move the file away; the other files can be read without it"
 
 
+class CaptureEmpty(ModelwrightError):
+    """Nothing was captured that answers to what is asked."""
+
+    code = "capture-empty"
+    status = 404
+    problem = 'endpoint "{endpoint}" has no captured requests{narrowed}'
+    remedy = "wright capture stats {endpoint}"
+
+
+class LabelsInvalid(ModelwrightError):
+    """A file of labels cannot be read as one."""
+
+    code = "labels-invalid"
+    status = 422
+    problem = 'labels in "{file}" cannot be read: {reason}'
+    remedy = "wright capture label ENDPOINT FILE --id COLUMN --label COLUMN"
+
+
 class EndpointMissing(ModelwrightError):
     """No endpoint of that name."""
 

@@ -18,9 +18,10 @@ from modelwright.models import exporting, importing
 from modelwright.projects import digesting
 from modelwright.projects.manifest import manifest_text, read_manifest
 from modelwright.records import (
-    CaptureRecord,
+    CaptureLimits,
     Deployment,
     DeploymentStatus,
+    Exchange,
     Key,
     Lineage,
     Node,
@@ -32,7 +33,8 @@ from modelwright.records import (
 )
 from modelwright.runs import workspaces
 from modelwright.serving import deployments
-from modelwright.serving.capture import lines
+from modelwright.serving.capture.encoding import encoded
+from modelwright.serving.capture.journal import Journal
 from modelwright.store import database, endpoints, models, projects, runs
 from modelwright.store.blobs import digest_of
 from modelwright.store.changes import change
@@ -99,10 +101,11 @@ def _asked(session: Session, deployment: Deployment, *, version: str | None = No
     """Capture an answered request of a deployment's time; return its id."""
     at = deployment.created_at + timedelta(milliseconds=1)
     request_id = request_id or records.new_request_id(milliseconds=int(at.timestamp() * 1000))
-    writer = lines.Writer(deployments.capture_folder(session.store) / deployment.endpoint)
-    reference = version or deployment.version
-    writer.append(CaptureRecord(request_id, at, reference, 200, 1.5, "[1]", is_base64=False, output="[2]"))
-    writer.close()
+    folder, reference = deployments.capture_folder(session.store) / deployment.endpoint, version or deployment.version
+    asked = Exchange(request_id, at.timestamp(), reference, reference, "/score", 200, 1.5, {}, b"[1]", b"[2]")
+    journal = Journal(folder, CaptureLimits())
+    journal.append([encoded(asked, {})], is_flushed=False)
+    journal.seal()
     return request_id
 
 

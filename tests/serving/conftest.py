@@ -17,7 +17,7 @@ import pytest
 
 from modelwright.records import CaptureRecord, DeployAnswer, FrontLimits, FrontSettings, FrontStatus, WorkerSpec
 from modelwright.serving import control, guest
-from modelwright.serving.capture import lines
+from modelwright.serving.capture import reading
 
 DEADLINE_SECONDS = 20.0
 
@@ -127,7 +127,7 @@ class Served:
 
     def captured(self) -> list[CaptureRecord]:
         """Return the records that were captured."""
-        return list(lines.read(self.folder / "capture" / self.name))
+        return list(reading.read(self.folder / "capture" / self.name))
 
     def family(self) -> list[psutil.Process]:
         """Return the front and every process below it."""

@@ -90,8 +90,16 @@ def add_query(
         return _add_folder(store, name, folder, told, kind=DataKind.QUERY, labels=labels, actor=actor)
 
 
-def add_table(store: Store, name: str, *, table: Any, actor: str, labels: Labels = NO_LABELS) -> DatasetVersion:
-    """Register a table in memory: a frame of pandas or polars, or an Arrow table.
+def add_table(
+    store: Store,
+    name: str,
+    *,
+    table: Any,
+    actor: str,
+    labels: Labels = NO_LABELS,
+    source: Mapping[str, str] | None = None,
+) -> DatasetVersion:
+    """Register a table in memory: a frame of pandas or polars, or an Arrow table. `source` says what it was made of.
 
     It is kept as Parquet where pyarrow or polars is installed, else as text with the types beside it; both come back
     as what they were, which is tried before anything is recorded. Raises TableNotKept, NameInvalid, TimestampInvalid.
@@ -99,7 +107,7 @@ def add_table(store: Store, name: str, *, table: Any, actor: str, labels: Labels
     check_name(name)
     with claims.scratch_folder(store) as folder:
         tables.write(table, folder)
-        told = {"table": f"{type(table).__module__.partition('.')[0]}.{type(table).__name__}"}
+        told = {"table": f"{type(table).__module__.partition('.')[0]}.{type(table).__name__}"} | dict(source or {})
         return _add_folder(store, name, folder, told, kind=DataKind.TABLE, labels=labels, actor=actor)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from modelwright.errors import LineageMissing, RequestMissing
 from modelwright.lifecycle import cells
-from modelwright.records import DeploymentStatus, Direction, Edge, Gap, Key, Lineage, Node, NodeKind
+from modelwright.records import Captured, DeploymentStatus, Direction, Edge, Gap, Key, Lineage, Node, NodeKind
 from modelwright.records.plain import plain
-from modelwright.serving.capture import lines
+from modelwright.serving.capture import reading
 from modelwright.settings import scoring_timeout_ms
 from modelwright.store import descriptions, lineage
 from modelwright.store.database import Store
@@ -123,20 +123,20 @@ def _why_prediction(store: Store, request_id: str, on_file: Callable[[int, int],
 
     folder = deployments.capture_folder(store)
     longest_seconds = scoring_timeout_ms() / 1000
-    captured = lines.find(folder, request_id, longest_seconds=longest_seconds, on_file=on_file)
+    captured = reading.find(folder, request_id, longest_seconds=longest_seconds, on_file=on_file)
     if not captured:
         places = [each.name for each in sorted(folder.glob("*/"))]
         looked = f"looked at what was captured of {', '.join(places)}" if places else "nothing was ever captured"
         raise RequestMissing(request=request_id, looked=looked)
     last = captured[-1]
     record, day = last.record, f"{last.record.received_at:%Y-%m-%d}"
-    facts = plain(record) | {"endpoint": last.endpoint, "file": str(last.file), "same_id": len(captured)}
+    facts = plain(record) | {"endpoint": last.endpoint, "file": last.file, "same_id": len(captured)}
     prediction = Node(NodeKind.PREDICTION, request_id, request_id, facts)
     window = Node(
         NodeKind.WINDOW,
         f"{last.endpoint}/{day}/{record.version}",
         f"{last.endpoint} on {day}",
-        {"endpoint": last.endpoint, "day": day, "version": record.version, "file": str(last.file)},
+        {"endpoint": last.endpoint, "day": day, "version": record.version, "file": last.file},
     )
     start, endpoint, missing = _serving(store, last)
     edges = [Edge(endpoint.key, window.key), Edge(window.key, prediction.key)]
@@ -146,7 +146,7 @@ def _why_prediction(store: Store, request_id: str, on_file: Callable[[int, int],
     return replace(explained, gaps=(*missing, *explained.gaps))
 
 
-def _serving(store: Store, found: lines.Found) -> tuple[Key | None, Node, list[Gap]]:
+def _serving(store: Store, found: Captured) -> tuple[Key | None, Node, list[Gap]]:
     """Return the deployment that answered a request, or at least its version, the endpoint, and what is not known."""
     name, reference = found.endpoint, found.record.version
     prediction = Key(NodeKind.PREDICTION, found.record.request_id)

@@ -1,5 +1,14 @@
 """The nouns: frozen records that the rooms exchange, a file for each. No I/O."""
 
+from modelwright.records.capture import (
+    CaptureCounts,
+    Captured,
+    CaptureLimits,
+    CaptureRecord,
+    CaptureSegment,
+    CaptureSummary,
+    LabelCount,
+)
 from modelwright.records.datasets import DataKind, Dataset, DatasetFile, DatasetUser, DatasetVersion, Storage
 from modelwright.records.endpoints import Deployment, DeploymentStatus, Endpoint
 from modelwright.records.environments import (
@@ -63,7 +72,6 @@ from modelwright.records.serving import (
     Access,
     AccessKey,
     CaptureMode,
-    CaptureRecord,
     CaptureSettings,
     DeployAnswer,
     DeploymentState,
@@ -87,9 +95,14 @@ __all__ = [
     "Artifact",
     "Beside",
     "BuiltEnvironment",
+    "CaptureCounts",
+    "CaptureLimits",
     "CaptureMode",
     "CaptureRecord",
+    "CaptureSegment",
     "CaptureSettings",
+    "CaptureSummary",
+    "Captured",
     "Cell",
     "Collection",
     "Comparison",
@@ -125,6 +138,7 @@ __all__ = [
     "Goal",
     "Key",
     "Kind",
+    "LabelCount",
     "Lineage",
     "Lock",
     "LockSource",

@@ -205,20 +205,3 @@ class Exchange:
     def trace(self) -> str:
         """The request's W3C trace context."""
         return self.headers.get("traceparent", "")
-
-
-@dataclass(frozen=True)
-class CaptureRecord:
-    """One request as it was received, and what was answered.
-
-    `input` is text, or base64 of it when it was not UTF-8. `version` is None when no model version was asked.
-    """
-
-    request_id: str
-    received_at: datetime
-    version: str | None
-    status: int
-    duration_ms: float
-    input: str
-    is_base64: bool
-    output: str

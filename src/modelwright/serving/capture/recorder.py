@@ -1,54 +1,226 @@
-"""Records what was asked and answered, before it is answered."""
+"""Records exchanges in the front, and says when each is as safe as the endpoint's mode promises.
 
+All state is that of the event loop's thread. What is recorded during a turn of the loop is one group, written at its
+end: in `durable` mode by a thread that writes and flushes it while the loop goes on and the next group gathers, in the
+other modes at once. So that there is one writer at a time, no group is given out before the last one has come back.
+"""
+
+import asyncio
+import contextlib
 import logging
+import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from time import monotonic
 
 from modelwright.errors import CaptureNotWritten
-from modelwright.records import CaptureMode, CaptureRecord, CaptureSettings, Exchange
-from modelwright.serving.capture.lines import Writer, body_as_text
+from modelwright.records import CaptureCounts, CaptureLimits, CaptureMode, CaptureSettings, Exchange
+from modelwright.serving.capture.encoding import encoded
+from modelwright.serving.capture.journal import Journal
+from modelwright.serving.capture.redaction import Redaction, redaction, salt_of
 
 _LOG = logging.getLogger(__name__)
+_LOUD_SECONDS = 10.0
+_HASHES = 1 << 32
+
+# Told whether the exchange may be answered; False where it could not be recorded and the endpoint refuses then.
+Done = Callable[[bool], None]
 
 
 class Recorder:
-    """Keeps the requests of one endpoint."""
+    """Keeps what an endpoint is asked and answers, below `folder`, which is called as the endpoint is."""
 
-    def __init__(self, folder: Path, settings: CaptureSettings) -> None:
-        """Write below `folder`."""
-        self._writer = Writer(folder)
-        self._settings = settings
+    def __init__(
+        self, folder: Path, settings: CaptureSettings | None = None, *, limits: CaptureLimits | None = None
+    ) -> None:
+        """Keep as `settings` say, by default every request durably."""
+        self._folder = folder
+        self._limits = limits or CaptureLimits()
+        self._journal = Journal(folder, self._limits)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._contents: list[bytes] = []
+        self._dones: list[Done] = []
+        self._pending_bytes = 0
+        self._in_flight = 0
+        self._is_arranged = False
+        self._groups: SimpleQueue[list[bytes] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._sealer: asyncio.TimerHandle | None = None
+        self._idle: asyncio.Event | None = None
+        self._kept = self._skipped = self._lost = self._failed = 0
+        self._failure = ""
+        self._quiet_until = 0.0
+        self._untold = 0
+        self.configure(settings or CaptureSettings())
 
     def configure(self, settings: CaptureSettings) -> None:
-        """Go on as `settings` say."""
+        """Keep as these settings say from the next request on; what waits is kept as safely as the new ones say."""
         self._settings = settings
-
-    def record(self, exchange: Exchange, done: Callable[[bool], None]) -> None:
-        """Record a request; `done` is called with whether it may be answered, once its record is as safe as is said."""
-        if self._settings.mode is CaptureMode.OFF:
-            done(True)  # noqa: FBT003 - the one thing it is told
-            return
-        text, is_base64 = body_as_text(exchange.input)
-        record = CaptureRecord(
-            request_id=exchange.request_id,
-            received_at=datetime.fromtimestamp(exchange.received_at, UTC),
-            version=exchange.version or None,
-            status=exchange.status,
-            duration_ms=exchange.duration_ms,
-            input=text,
-            is_base64=is_base64,
-            output=exchange.output.decode(errors="replace"),
+        self._redaction: Redaction | None = redaction(
+            settings.hashed, settings.left_out, salt=lambda: salt_of(self._folder.parent)
         )
-        try:
-            self._writer.append(record)
-        except CaptureNotWritten as error:
-            # What is answered is recorded: a model that serves unseen is worse than one that says it cannot.
-            _LOG.error("refused, since it cannot be recorded: %s", error, extra={"request_id": exchange.request_id})
-            done(not self._settings.is_refusing)
-        else:
-            done(True)  # noqa: FBT003 - the one thing it is told
+        self._headers = frozenset(each.lower() for each in settings.headers)
+        self._sampled = settings.rate * _HASHES if settings.mode is CaptureMode.SAMPLE else _HASHES
+        self._is_off = settings.mode is CaptureMode.OFF
+        self._is_durable = settings.mode is CaptureMode.DURABLE
 
-    def close(self) -> None:
-        """Write what waits and close the file."""
-        self._writer.close()
+    @property
+    def settings(self) -> CaptureSettings:
+        """How exchanges are kept now."""
+        return self._settings
+
+    @property
+    def counts(self) -> CaptureCounts:
+        """What became of the exchanges so far."""
+        return CaptureCounts(
+            mode=self._settings.mode,
+            kept=self._kept,
+            skipped=self._skipped,
+            lost=self._lost,
+            failed=self._failed,
+            pending=len(self._dones) + self._in_flight,
+            failure=self._failure,
+        )
+
+    def record(self, exchange: Exchange, done: Done) -> None:
+        """Keep an exchange, and then call `done` in the loop's thread: at once, or when it is safe."""
+        if self._is_off or (self._sampled < _HASHES and not self._is_sampled(exchange)):
+            self._skipped += 1
+            done(True)  # noqa: FBT003 - the signature is short, and called for every request
+            return
+        if len(self._dones) + self._in_flight >= self._limits.max_pending or (
+            self._pending_bytes > self._limits.max_pending_bytes
+        ):
+            self._fail([done], f"{self._limits.max_pending:,} records or their bytes wait for the disk")
+            return
+        content = self._encoded(exchange)
+        self._contents.append(content)
+        self._dones.append(done)
+        self._pending_bytes += len(content)
+        if not self._is_arranged and not self._in_flight:
+            self._is_arranged = True
+            self._running_loop().call_soon(self._give_out)
+
+    async def close(self) -> None:
+        """Return when what was recorded is safe and its segment ended."""
+        while self._dones or self._in_flight:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
+        if self._sealer is not None:
+            self._sealer.cancel()
+            self._sealer = None
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._groups.put(None)
+            thread.join()
+        self._journal.seal()
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        self._loop = self._loop or asyncio.get_running_loop()
+        return self._loop
+
+    def _is_sampled(self, exchange: Exchange) -> bool:
+        # By its id, so that the copies of a request that shadows answer are in the sample when it is.
+        return zlib.crc32(exchange.request_id.encode("utf-8", "replace")) < self._sampled
+
+    def _encoded(self, exchange: Exchange) -> bytes:
+        headers = (
+            {name: value for name, value in exchange.headers.items() if name.lower() in self._headers}
+            if self._headers
+            else {}
+        )
+        if self._redaction is None:
+            return encoded(exchange, headers)
+        return encoded(self._redaction.redacted(exchange), self._redaction.headers(headers))
+
+    def _give_out(self) -> None:
+        """Write what has gathered, or have it written."""
+        self._is_arranged = False
+        if self._in_flight or not self._dones:
+            return
+        self._arrange_sealing()
+        contents, self._contents = self._contents, []
+        if not self._is_durable:
+            dones, self._dones = self._dones, []
+            self._pending_bytes = 0
+            self._settle(dones, self._try_append(contents, is_flushed=False))
+            return
+        if self._thread is None:
+            self._thread = Thread(target=self._write_groups, name="capture", daemon=True)
+            self._thread.start()
+        self._flying, self._dones = self._dones, []
+        self._flying_bytes = self._pending_bytes
+        self._in_flight = len(self._flying)
+        self._groups.put(contents)
+
+    def _write_groups(self) -> None:
+        """Write and flush one group after the other; in the thread."""
+        loop = self._running_loop()
+        while (contents := self._groups.get()) is not None:
+            failure = self._try_append(contents, is_flushed=True)
+            with contextlib.suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+                loop.call_soon_threadsafe(self._come_back, failure)
+
+    def _try_append(self, contents: list[bytes], *, is_flushed: bool) -> str:
+        """Append to the journal; return why that was not possible, else nothing."""
+        try:
+            self._journal.append(contents, is_flushed=is_flushed)
+        except CaptureNotWritten as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told, and the thread goes on
+            _LOG.exception("capture failed")
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    def _come_back(self, failure: str) -> None:
+        """Give out the group that gathered meanwhile, then answer for the one that was written."""
+        dones, self._flying = self._flying, []
+        self._pending_bytes -= self._flying_bytes
+        self._in_flight = 0
+        self._give_out()
+        self._settle(dones, failure)
+
+    def _settle(self, dones: list[Done], failure: str) -> None:
+        if failure:
+            self._fail(dones, failure)
+        else:
+            self._kept += len(dones)
+            for done in dones:
+                done(True)  # noqa: FBT003
+        if self._idle is not None and not self._dones and not self._in_flight:
+            self._idle.set()
+
+    def _fail(self, dones: list[Done], failure: str) -> None:
+        """Do with exchanges that could not be kept as the settings say, and be heard."""
+        is_answered = not self._settings.is_refusing
+        if is_answered:
+            self._lost += len(dones)
+        else:
+            self._failed += len(dones)
+        self._failure = failure
+        self._untold += len(dones)
+        moment = monotonic()
+        if moment >= self._quiet_until:
+            # The first at once; then a line for many, since a full disk gets one for every request otherwise.
+            self._quiet_until = moment + _LOUD_SECONDS
+            told = "answered without a record" if is_answered else "refused, since they cannot be recorded"
+            _LOG.error("requests %s: %d, %s", told, self._untold, failure)
+            self._untold = 0
+        for done in dones:
+            done(is_answered)
+
+    def _arrange_sealing(self) -> None:
+        """See to it that a segment ends in time though nothing more is recorded: it can be compacted then."""
+        if self._sealer is None:
+            self._sealer = self._running_loop().call_later(self._limits.segment_seconds, self._seal)
+
+    def _seal(self) -> None:
+        self._sealer = None
+        if self._in_flight or not self._journal.is_due:
+            # The next that is recorded arranges it where there is no segment now.
+            if self._in_flight or self._journal.is_open:
+                self._arrange_sealing()
+        else:
+            self._journal.seal()

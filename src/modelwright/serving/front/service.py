@@ -70,7 +70,7 @@ class Service:
         await asyncio.gather(*(each.close(drain_seconds=drain_seconds) for each in versions))
         if self._closing:
             await asyncio.wait(self._closing)
-        self.scoring.recorder.close()
+        await self.scoring.recorder.close()
 
     async def _deploy(self, spec: WorkerSpec, *, timeout_seconds: float, is_replacing: bool) -> dict[str, Any]:
         """Bring up the version beside those here; when it has proven itself it takes its name's place, or all."""

@@ -1,0 +1,198 @@
+"""Captured exchanges as Parquet: `dt=2026-03-03/hh=12/SEGMENT.parquet` below an endpoint's folder, by time received.
+
+A segment becomes a file for each hour that it holds requests of, called as the segment is: made again after a crash it
+is the same files once more, and never other ones beside them. Any reader of Parquet can take the folder as one table.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from modelwright.errors import ModuleNotInstalled
+from modelwright.records import Exchange
+from modelwright.serving.capture.journal import flush_folder
+
+FORMAT_VERSION = 2
+SUFFIX = ".parquet"
+_ROWS_AT_ONCE = 8192
+_HOUR = timedelta(hours=1)
+_MICROSECONDS = 1_000_000
+
+
+def pyarrow() -> Any:
+    """Return the module `pyarrow`, with `pyarrow.parquet` in it. Raises ModuleNotInstalled."""
+    try:
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise ModuleNotInstalled(
+            module="pyarrow", python=sys.executable, distribution="'modelwright[capture]'"
+        ) from error
+    return pyarrow
+
+
+def write(folder: Path, segment_id: str, exchanges: Iterable[Exchange]) -> tuple[tuple[str, ...], int]:
+    """Write the exchanges of a segment; return the files below `folder` and how many rows they have together.
+
+    When this returns the disk has them. Nothing is left of what was not finished.
+    """
+    parts = _Parts(folder, segment_id)
+    rows = 0
+    try:
+        for each in exchanges:
+            parts.add(each)
+            rows += 1
+        return parts.finish(), rows
+    finally:
+        parts.clear()
+
+
+class _Parts:
+    """The files that are being made of a segment, by hour."""
+
+    def __init__(self, folder: Path, segment_id: str) -> None:
+        self._folder = folder
+        self._segment_id = segment_id
+        self._rows: dict[str, list[Exchange]] = {}
+        self._writers: dict[str, Any] = {}
+
+    def add(self, exchange: Exchange) -> None:
+        hour = f"{datetime.fromtimestamp(exchange.received_at, UTC):dt=%Y-%m-%d/hh=%H}"
+        rows = self._rows.setdefault(hour, [])
+        rows.append(exchange)
+        if len(rows) >= _ROWS_AT_ONCE:
+            self._write(hour)
+
+    def finish(self) -> tuple[str, ...]:
+        """Give the files their names, once the disk has all that is in them."""
+        for hour in self._rows:
+            self._write(hour)
+        made = []
+        for hour, writer in sorted(self._writers.items()):
+            writer.close()
+            begun, place = self._begun(hour), self._folder / hour / f"{self._segment_id}{SUFFIX}"
+            with begun.open("rb") as file:
+                os.fsync(file.fileno())
+            begun.replace(place)
+            for folder in (place.parent, place.parent.parent, self._folder):
+                flush_folder(folder)
+            made.append(f"{hour}/{place.name}")
+        return tuple(made)
+
+    def clear(self) -> None:
+        for hour, writer in self._writers.items():
+            with contextlib.suppress(OSError):
+                writer.close()
+            self._begun(hour).unlink(missing_ok=True)
+
+    def _begun(self, hour: str) -> Path:
+        # Readers of folders pass over what begins with a dot.
+        return self._folder / hour / f".{self._segment_id}.begun"
+
+    def _write(self, hour: str) -> None:
+        arrow = pyarrow()
+        rows = self._rows[hour]
+        if not rows:
+            return
+        if hour not in self._writers:
+            self._begun(hour).parent.mkdir(parents=True, exist_ok=True)
+            self._writers[hour] = arrow.parquet.ParquetWriter(
+                self._begun(hour), _schema(arrow), compression="zstd", use_dictionary=_REPEATED
+            )
+        self._writers[hour].write_batch(_batch(arrow, rows))
+        self._rows[hour] = []
+
+
+_REPEATED = ["version", "deployment", "path", "output_type", "shadow_of", "headers.key_value.value"]
+
+
+def _schema(arrow: Any) -> Any:
+    text, body = arrow.string(), arrow.binary()
+    return arrow.schema(
+        [
+            ("request_id", text),
+            ("received_at", arrow.timestamp("us", tz="UTC")),
+            ("version", text),
+            ("deployment", text),
+            ("path", text),
+            ("status", arrow.int16()),
+            ("duration_ms", arrow.float64()),
+            ("headers", arrow.map_(text, text)),
+            ("input", body),
+            ("output", body),
+            ("output_type", text),
+            ("shadow_of", text),
+        ],
+        metadata={"modelwright.capture": str(FORMAT_VERSION)},
+    )
+
+
+def _batch(arrow: Any, rows: list[Exchange]) -> Any:
+    schema = _schema(arrow)
+    columns = {
+        name: [getattr(each, name) for each in rows] for name in schema.names if name not in {"received_at", "headers"}
+    }
+    columns["received_at"] = [round(each.received_at * _MICROSECONDS) for each in rows]
+    columns["headers"] = [list(each.headers.items()) for each in rows]
+    return arrow.record_batch([arrow.array(columns[each.name], type=each.type) for each in schema], schema=schema)
+
+
+def files(folder: Path, *, since: datetime | None = None, until: datetime | None = None) -> list[Path]:
+    """Return the files whose hours lie in a time, in the order of their hours and segments."""
+    found = []
+    for path in folder.glob(f"dt=*/hh=*/*{SUFFIX}"):
+        hour = hour_of(path)
+        if path.name.startswith(".") or hour is None:
+            continue
+        if (since is None or hour + _HOUR > since) and (until is None or hour <= until):
+            found.append(path)
+    return sorted(found)
+
+
+def of_segment(path: Path) -> list[Path]:
+    """Return the files that were made of a segment, which may be gone."""
+    return sorted(path.parent.glob(f"dt=*/hh=*/{path.stem}{SUFFIX}"))
+
+
+def hour_of(path: Path) -> datetime | None:
+    """Return the hour of a file by its place; None for a folder that is none of ours."""
+    try:
+        return datetime.strptime(
+            f"{path.parent.parent.name} {path.parent.name} +0000", "dt=%Y-%m-%d hh=%H %z"
+        ).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def days(folder: Path) -> dict[date, Path]:
+    """Return the folders of the days that an endpoint has partitions of."""
+    found = {}
+    for path in folder.glob("dt=*"):
+        with contextlib.suppress(ValueError):
+            found[date.fromisoformat(path.name.removeprefix("dt="))] = path
+    return dict(sorted(found.items()))
+
+
+def read(path: Path, *, request_id: str | None = None) -> Iterator[Exchange]:
+    """Give the exchanges of a file, or those with this id."""
+    arrow = pyarrow()
+    if request_id is not None:
+        wanted = [("request_id", "=", request_id)]
+        batches = arrow.parquet.read_table(path, filters=wanted, partitioning=None).to_batches()
+        yield from _exchanges(batches)
+        return
+    with arrow.parquet.ParquetFile(path) as file:
+        yield from _exchanges(file.iter_batches(batch_size=_ROWS_AT_ONCE))
+
+
+def _exchanges(batches: Iterable[Any]) -> Iterator[Exchange]:
+    for batch in batches:
+        columns = batch.to_pydict()
+        received = columns.pop("received_at")
+        headers = columns.pop("headers")
+        names = list(columns)
+        for at, told, row in zip(received, headers, zip(*columns.values(), strict=True), strict=True):
+            yield Exchange(received_at=at.timestamp(), headers=dict(told), **dict(zip(names, row, strict=True)))
