@@ -17,14 +17,12 @@ from .logs import LogStream, end_request
 from .messages import Call, Reply
 from .models import Model, wants_probabilities
 from .refusals import NotSerializable, Refused
-from .results import encode, plain
-from .scripts import Script
+from .results import encode, encode_strictly, plain
+from .scripts import Script, predictions_of
 from .wordings import FAILED, INTERNAL, error_body
 
 _PAGE = Path(__file__).with_name("docs.html")
 _OVERRIDE = "swagger.json"
-# Under one of these keys scripts give the rows' answers.
-_RESULTS = ("result", "results", "predictions", "Results", "output", "outputs")
 
 
 class Answering:
@@ -107,7 +105,7 @@ class Answering:
             return self._served.predict(table, with_probabilities=with_probabilities)
         if with_probabilities:
             raise Refused(HTTPStatus.BAD_REQUEST, "A scoring script gives its result and no probabilities")
-        return _predictions(self._served.predict(table, call))
+        return predictions_of(self._served.predict(table, call))
 
     def _model(self, call: Call) -> Reply:
         openinference.check_address(call.told().path, name=self._name, version=self._version)
@@ -163,28 +161,8 @@ def _gone_wrong(call: Call, outcome: Outcome, text: str) -> Reply:
     )
 
 
-def _predictions(result: Any) -> Any:
-    """Return what a script gives for the rows, out of the object that it wraps it in."""
-    if isinstance(result, dict):
-        named = [key for key in _RESULTS if key in result]
-        return result[named[0]] if named else [result]
-    if callable(getattr(result, "get_data", None)) and hasattr(result, "status_code"):
-        if result.status_code != HTTPStatus.OK:
-            raise Refused(result.status_code, result.get_data(as_text=True))
-        return _predictions(_read(result.get_data()))
-    values = plain(result)
-    return values if isinstance(values, (list, tuple)) else [values]
-
-
-def _read(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except ValueError:
-        return data.decode("utf-8", "replace")
-
-
 def _serialized(result: Any) -> bytes:
     try:
-        return encode(result)
+        return encode_strictly(result)
     except Exception as error:
         raise NotSerializable from error

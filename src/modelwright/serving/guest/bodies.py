@@ -10,7 +10,7 @@ from typing import Any
 
 from .messages import Reply
 from .refusals import NotSerializable, Refused
-from .results import encode, plain
+from .results import encode_strictly, plain
 from .tables import Table, of_array, of_columns, of_json, of_rows
 
 JSON = "application/json"
@@ -76,17 +76,26 @@ def encode_as(accept: str, result: Any) -> Reply:
 
     Raises NotSerializable for a result that has no such form.
     """
-    wanted = accept.partition(",")[0].partition(";")[0].strip().lower()
+    wanted = _wanted(accept)
     try:
         if wanted == ARROW:
             return Reply(_as_arrow(result), content_type=ARROW)
         if wanted == NUMPY:
             return Reply(_as_npy(result), content_type=NUMPY)
-        return Reply(encode({"result": result}))
+        return Reply(encode_strictly({"result": result}))
     except Refused:
         raise
     except Exception as error:
         raise NotSerializable from error
+
+
+def is_binary(accept: str) -> bool:
+    """Return whether a client prefers a form that is no JSON."""
+    return _wanted(accept) in (ARROW, NUMPY)
+
+
+def _wanted(accept: str) -> str:
+    return accept.partition(",")[0].partition(";")[0].strip().lower()
 
 
 def _cell(text: str) -> Any:

@@ -18,7 +18,7 @@ from .codes import Route
 from .columns import Columns
 from .messages import Call, Reply
 from .refusals import NotSerializable, Refused
-from .results import encode
+from .results import encode_strictly
 from .tables import Table
 
 _NO_PROBABILITIES = "The model gives no probabilities"
@@ -88,7 +88,7 @@ class Model:
             for call, rows in part:
                 result = predicted[start : start + len(rows)]
                 start += len(rows)
-                found[call.number] = Reply(encode({"result": result}), micros=micros)
+                found[call.number] = Reply(encode_strictly({"result": result}), micros=micros)
         return found
 
     def _plain_rows(self, call: Call) -> Optional[Any]:
@@ -149,6 +149,6 @@ def _is_designer(inputs: Any) -> bool:
 
 def _encoded(result: Any) -> bytes:
     try:
-        return encode(result)
+        return encode_strictly(result)
     except Exception as error:
         raise NotSerializable from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 
@@ -11,9 +12,25 @@ def encode(result: object) -> bytes:
     return json.dumps({} if result is None else result, default=_plain).encode()
 
 
+def encode_strictly(result: object) -> bytes:
+    """Return an answer's body without the numbers that JSON does not have: they are null."""
+    try:
+        return json.dumps(result, default=_plain, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_finite(json.loads(encode(result)))).encode()
+
+
 def plain(result: Any) -> Any:
     """Return arrays and tables as lists, everything else as it is."""
     return _plain(result) if hasattr(result, "tolist") or hasattr(result, "to_dict") else result
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: Any) -> Any:

@@ -15,12 +15,13 @@ from http import HTTPStatus
 from types import CodeType, ModuleType
 from typing import Any, Optional
 
+from . import bodies
 from .codes import Outcome
 from .importing import ScriptUnfit
 from .messages import Call, Reply, Told
 from .rawhttp import AMLRequest, is_raw
 from .refusals import NotSerializable, Refused
-from .results import encode
+from .results import encode, plain
 from .tables import Table
 
 _NO_FUNCTION = "it defines no function {name}()"
@@ -28,7 +29,11 @@ _BAD_PARAMETERS = "run() may not take positional-only parameters, *args or **kwa
 _NO_BODY = "run() needs a parameter for the request's body"
 _NO_DEFAULT = "run() gets one body, but its parameter {name!r} has no default"
 _BOTH = "run() may be decorated with a schema or with rawhttp, not with both"
-_JSON = "application/json"
+# Under one of these keys scripts give the rows' answers.
+_RESULTS = ("result", "results", "predictions", "Results", "output", "outputs")
+# Bodies that no script reads as they come: its rows are made of them. CSV is text, which an undecorated one gets.
+_NO_TEXT = (bodies.ARROW, bodies.NUMPY)
+_ROWS = (*_NO_TEXT, bodies.CSV)
 
 
 class Script:
@@ -68,13 +73,19 @@ class Script:
     def score(self, call: Call) -> Reply:
         """Answer a request to `/score`. Raises Refused, NotSerializable, and whatever `run` raises."""
         told = call.told()
+        kind = told.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if self._is_raw:
             return _reply(self._call({self._first: _request(call, told)}, told))
-        if self.input_schema is None:
-            return _reply(self._call({self._first: _text(call.body)}, told))
-        if told.method != "GET" and told.headers.get("Content-Type", "").partition(";")[0].strip().lower() != _JSON:
-            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Expects Content-Type to be {_JSON}")
-        return _reply(self._call(self._arguments(_json_object(call.body)), told))
+        if told.method != "GET" and kind in (_NO_TEXT if self.input_schema is None else _ROWS):
+            result = self.predict(bodies.decode(kind, call.body)[0], call)
+        elif self.input_schema is None:
+            result = self._call({self._first: _text(call.body)}, told)
+        elif told.method != "GET" and kind != bodies.JSON:
+            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Expects Content-Type to be {bodies.JSON}")
+        else:
+            result = self._call(self._arguments(_json_object(call.body)), told)
+        accept = told.headers.get("Accept", "")
+        return bodies.encode_as(accept, predictions_of(result)) if bodies.is_binary(accept) else _reply(result)
 
     def predict(self, table: Table, call: Call) -> Any:
         """Return what the script gives for the rows of a request that came in another dialect.
@@ -87,7 +98,7 @@ class Script:
             return self._call(self._arguments(self._values_of(table)), told)
         text = encode({"data": table.rows()}).decode()
         if self._is_raw:
-            scoring = Told({**told.headers, "Content-Type": _JSON}, "POST", "/score", "")
+            scoring = Told({**told.headers, "Content-Type": bodies.JSON}, "POST", "/score", "")
             return self._call({self._first: _request(call._replace(body=text.encode()), scoring)}, told)
         return self._call({self._first: text}, told)
 
@@ -195,3 +206,23 @@ def _reply(result: Any) -> Reply:
         content_type=named.get("content-type") or getattr(result, "content_type", "") or "",
         headers=tuple((name, str(value)) for name, value in given if name.lower() not in left_out),
     )
+
+
+def predictions_of(result: Any) -> Any:
+    """Return what a script gives for the rows, out of the object that it wraps it in."""
+    if isinstance(result, dict):
+        named = [key for key in _RESULTS if key in result]
+        return result[named[0]] if named else [result]
+    if callable(getattr(result, "get_data", None)) and hasattr(result, "status_code"):
+        if result.status_code != HTTPStatus.OK:
+            raise Refused(result.status_code, result.get_data(as_text=True))
+        return predictions_of(_read(result.get_data()))
+    values = plain(result)
+    return values if isinstance(values, (list, tuple)) else [values]
+
+
+def _read(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data.decode("utf-8", "replace")
