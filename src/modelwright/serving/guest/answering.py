@@ -1,0 +1,168 @@
+"""Answers every request of a version, in the dialect that it came in."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any, Union
+from urllib.parse import parse_qs
+
+from . import bodies, columns, openapi, openinference, tables
+from .codes import Outcome, Route
+from .logs import LogStream, end_request
+from .messages import Call, Reply
+from .models import Model, wants_probabilities
+from .refusals import NotSerializable, Refused
+from .results import encode, encode_strictly, plain
+from .scripts import Script, predictions_of
+from .wordings import FAILED, INTERNAL, error_body
+
+_PAGE = Path(__file__).with_name("docs.html")
+_OVERRIDE = "swagger.json"
+
+
+class Answering:
+    """A version as its clients see it: a scoring script, or a model by itself, under its name and number."""
+
+    def __init__(self, served: Union[Script, Model], *, reference: str, package: Path) -> None:
+        """Answer for the version that `reference` names, whose package is that folder."""
+        self._served = served
+        self._name, _, self._version = reference.rpartition(":")
+        self._package = package
+        self._ways = {
+            Route.SCORE: served.score,
+            Route.INVOCATIONS: self._invocations,
+            Route.INFER: self._infer,
+            Route.MODEL: self._model,
+            Route.MODEL_READY: self._model_ready,
+            Route.SERVER: self._server,
+            Route.SWAGGER: self._swagger,
+            Route.DOCS: self._docs,
+        }
+
+    @property
+    def is_together(self) -> bool:
+        """Whether requests that are there already are answered at once."""
+        return isinstance(self._served, Model)
+
+    @property
+    def takes_head(self) -> bool:
+        """Whether the front has to tell the head of every request."""
+        return self._served.takes_head
+
+    def answer(self, call: Call) -> Reply:
+        """Return the answer to a request; whatever goes wrong is in the log, and told in the words of its dialect."""
+        LogStream.request_id = call.id
+        started = perf_counter_ns()
+        try:
+            reply = self._ways[Route(call.route)](call)
+        except Refused as refused:
+            reply = Reply(error_body(call.route, refused.status, refused.text), status=refused.status)
+        except NotSerializable:
+            traceback.print_exc()
+            reply = _gone_wrong(call, Outcome.UNSERIALIZABLE, INTERNAL)
+        except (Exception, SystemExit):  # noqa: BLE001 - sys.exit() too fails this request, not the worker
+            traceback.print_exc()
+            reply = _gone_wrong(call, Outcome.RAISED, FAILED)
+        finally:
+            micros = (perf_counter_ns() - started) // 1000
+            end_request()
+        return reply._replace(micros=micros)
+
+    def answer_together(self, calls: Sequence[Call]) -> list[Reply]:
+        """Return the answers to requests in their order, those that can be predicted at once together."""
+        done = {}
+        if len(calls) > 1 and isinstance(self._served, Model):
+            done = self._served.score_together(calls)
+        return [done[each.number] if each.number in done else self.answer(each) for each in calls]
+
+    def _invocations(self, call: Call) -> Reply:
+        told = call.told()
+        kind = bodies.kind_of(told.headers.get("Content-Type", ""))
+        table, beside = bodies.decode(kind, call.body, has_names=True)
+        wanted = wants_probabilities(told.query, beside)
+        return Reply(_serialized({"predictions": plain(self._predict(table, call, with_probabilities=wanted))}))
+
+    def _infer(self, call: Call) -> Reply:
+        told = call.told()
+        openinference.check_address(told.path, name=self._name, version=self._version)
+        table, request = openinference.table_of(told.headers, call.body)
+        wanted = openinference.asks_for(request)
+        found = {
+            each: self._predict(table, call, with_probabilities=each == openinference.PROBABILITIES) for each in wanted
+        }
+        try:
+            return openinference.reply(request, found, name=self._name, version=self._version)
+        except (TypeError, ValueError) as error:
+            raise NotSerializable from error
+
+    def _predict(self, table: tables.Table, call: Call, *, with_probabilities: bool) -> Any:
+        if isinstance(self._served, Model):
+            return self._served.predict(table, with_probabilities=with_probabilities)
+        if with_probabilities:
+            raise Refused(HTTPStatus.BAD_REQUEST, "A scoring script gives its result and no probabilities")
+        return predictions_of(self._served.predict(table, call))
+
+    def _model(self, call: Call) -> Reply:
+        openinference.check_address(call.told().path, name=self._name, version=self._version)
+        served = self._served
+        if isinstance(served, Model):
+            inputs = openinference.inputs_of_columns(served.columns)
+            outputs, platform = openinference.outputs_of(served.classes), served.framework
+        else:
+            inputs = openinference.inputs_of_schema(served.input_schema)
+            outputs, platform = openinference.outputs_of(None), "python"
+        told = {"name": self._name, "versions": [self._version], "platform": platform}
+        return Reply(encode({**told, "inputs": inputs, "outputs": outputs}))
+
+    def _model_ready(self, call: Call) -> Reply:
+        openinference.check_address(call.told().path, name=self._name, version=self._version)
+        return Reply(encode({"name": self._name, "ready": True}))
+
+    def _server(self, _call: Call) -> Reply:
+        return Reply(encode({"name": "modelwright", "version": "2", "extensions": ["binary_tensor_data"]}))
+
+    def _swagger(self, call: Call) -> Reply:
+        told = call.told()
+        version = parse_qs(told.query).get("version", ["2"])[-1].removesuffix(".0")
+        if version not in openapi.VERSIONS:
+            supported = ", ".join(openapi.VERSIONS)
+            text = f"Swagger version [{version}] is not valid. Supported versions: [{supported}]."
+            raise Refused(HTTPStatus.NOT_FOUND, text)
+        own = self._package / _OVERRIDE
+        if own.is_file():
+            return Reply(own.read_bytes())
+        prefix = openapi.prefix_of(told.path, told.headers.get("X-Forwarded-Prefix"))
+        return Reply(json.dumps(openapi.document(self._described(), version=version, prefix=prefix)).encode())
+
+    def _described(self) -> openapi.Described:
+        served = self._served
+        if isinstance(served, Model):
+            schemas = openapi.of_columns(served.columns, served.sample, served.signature)
+        elif served.input_schema is not None:
+            schemas = served.input_schema, served.output_schema or {}
+        else:
+            schemas = openapi.of_signature(columns.described(self._package), columns.sample(self._package))
+        return openapi.Described(self._name, self._version, *schemas)
+
+    def _docs(self, _call: Call) -> Reply:
+        return Reply(_PAGE.read_bytes(), content_type="text/html; charset=utf-8")
+
+
+def _gone_wrong(call: Call, outcome: Outcome, text: str) -> Reply:
+    """Return the answer to what went wrong here: to `/score` the front has the words."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return Reply(
+        b"" if call.route == Route.SCORE else error_body(call.route, status, text), status=status, outcome=outcome
+    )
+
+
+def _serialized(result: Any) -> bytes:
+    try:
+        return encode_strictly(result)
+    except Exception as error:
+        raise NotSerializable from error

@@ -1,0 +1,167 @@
+"""Bodies of requests and answers by their content type: JSON, CSV, Arrow and NumPy."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from http import HTTPStatus
+from typing import Any
+
+from .messages import Reply
+from .refusals import NotSerializable, Refused
+from .results import encode_strictly, plain
+from .tables import Table, of_array, of_columns, of_json, of_rows
+
+JSON = "application/json"
+CSV = "text/csv"
+ARROW = "application/vnd.apache.arrow.stream"
+NUMPY = "application/x-npy"
+_TYPES = (JSON, CSV, ARROW, NUMPY)
+_NEEDS = "{kind} needs {package} in the version's environment, which does not have it"
+
+
+def kind_of(content_type: str) -> str:
+    """Return a content type without its parameters; JSON when there is none. Raises Refused for an unknown one."""
+    kind = content_type.partition(";")[0].strip().lower() or JSON
+    if kind not in _TYPES:
+        text = f'Content-Type "{kind}" is not served here. Send one of: {", ".join(_TYPES)}'
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text)
+    return kind
+
+
+def decode(kind: str, body: bytes, *, has_names: bool = False) -> tuple[Table, dict[str, Any]]:
+    """Return the rows in a body, and what a JSON object has beside them. Raises Refused.
+
+    With `has_names` the first line of CSV is one of names, whatever stands in it.
+    """
+    if kind == JSON:
+        value = json_of(body)
+        return of_json(value), value if isinstance(value, dict) else {}
+    if kind == CSV:
+        return of_csv(body, has_names=has_names), {}
+    return (_of_arrow(body) if kind == ARROW else _of_npy(body)), {}
+
+
+def json_of(body: bytes) -> Any:
+    """Return a body read as JSON. Raises Refused."""
+    if not body:
+        raise Refused(HTTPStatus.BAD_REQUEST, "The body is empty. Expecting JSON.")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The body could not be decoded as JSON: {error}") from error
+
+
+def of_csv(body: bytes, *, has_names: bool = False) -> Table:
+    """Return lines of values as a table; the first is of names if it holds no number. Raises Refused."""
+    try:
+        lines = [line for line in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The body could not be read as CSV: {error}") from error
+    if not lines:
+        raise Refused(HTTPStatus.BAD_REQUEST, "The body is empty. Expecting CSV.")
+    first = [_cell(each) for each in lines[0]]
+    names = lines[0] if has_names or not any(isinstance(each, (int, float)) for each in first) else None
+    rows = [[_cell(each) for each in line] for line in lines[1 if names else 0 :]]
+    width = len(lines[0])
+    for number, row in enumerate(rows, start=1):
+        if len(row) != width:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"Row {number} has {len(row)} values, the first line has {width}")
+    return of_rows(rows, names=names)
+
+
+def encode_as(accept: str, result: Any) -> Reply:
+    """Return a result in the form that the client prefers, if it is Arrow or NumPy: the bare values.
+
+    Raises NotSerializable for a result that has no such form.
+    """
+    wanted = _wanted(accept)
+    try:
+        if wanted == ARROW:
+            return Reply(_as_arrow(result), content_type=ARROW)
+        if wanted == NUMPY:
+            return Reply(_as_npy(result), content_type=NUMPY)
+        return Reply(encode_strictly({"result": result}))
+    except Refused:
+        raise
+    except Exception as error:
+        raise NotSerializable from error
+
+
+def is_binary(accept: str) -> bool:
+    """Return whether a client prefers a form that is no JSON."""
+    return _wanted(accept) in (ARROW, NUMPY)
+
+
+def _wanted(accept: str) -> str:
+    return accept.partition(",")[0].partition(";")[0].strip().lower()
+
+
+def _cell(text: str) -> Any:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _of_arrow(body: bytes) -> Table:
+    arrow = _loaded("pyarrow", ARROW)
+    try:
+        with arrow.ipc.open_stream(body) as reader:
+            found = reader.read_all()
+    except (arrow.ArrowInvalid, OSError) as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The body could not be read as an Arrow stream: {error}") from error
+    if not found.num_rows:
+        raise Refused(HTTPStatus.BAD_REQUEST, "There are no rows in the request.")
+    return of_columns(found.to_pydict())
+
+
+def _of_npy(body: bytes) -> Table:
+    np = _loaded("numpy", NUMPY)
+    try:
+        array = np.load(io.BytesIO(body), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The body could not be read as an array: {error}") from error
+    return of_array(array)
+
+
+def _as_arrow(result: Any) -> bytes:
+    arrow = _loaded("pyarrow", ARROW)
+    values = plain(result)
+    if values and isinstance(values[0], dict):
+        table = arrow.Table.from_pylist(values)
+    else:
+        table = arrow.table({"result": values})
+    sink = io.BytesIO()
+    with arrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def _as_npy(result: Any) -> bytes:
+    np = _loaded("numpy", NUMPY)
+    array = np.asarray(result)
+    if array.dtype.kind == "O":
+        raise NotSerializable
+    sink = io.BytesIO()
+    np.save(sink, array, allow_pickle=False)
+    return sink.getvalue()
+
+
+def _loaded(package: str, kind: str) -> Any:
+    import importlib
+
+    try:
+        if package == "pyarrow":
+            importlib.import_module("pyarrow.ipc")
+        return importlib.import_module(package)
+    except ImportError as error:
+        text = _NEEDS.format(kind=kind, package=package)
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text) from error

@@ -1,0 +1,260 @@
+"""Loads a model by its framework, with the libraries that the version's environment has."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any, Optional
+
+from .importing import ScriptUnfit
+
+_NAMES = {
+    "sklearn": "sklearn",
+    "scikit-learn": "sklearn",
+    "scikitlearn": "sklearn",
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "onnx": "onnx",
+    "torchscript": "torchscript",
+    "torch": "torchscript",
+    "pytorch": "torchscript",
+}
+_PICKLES = (".pkl", ".pickle", ".joblib")
+_ENDINGS = {
+    "sklearn": _PICKLES,
+    "xgboost": (".json", ".ubj", ".xgb", ".model", ".bin", *_PICKLES),
+    "lightgbm": (".txt", ".lgb", ".model", *_PICKLES),
+    "onnx": (".onnx",),
+    "torchscript": (".pt", ".pth", ".ts"),
+}
+# What MLflow and others put beside a model.
+_BESIDE = {"requirements.txt", "input_example.json", "serving_input_example.json", "conda.yaml", "python_env.yaml"}
+# Of ONNX -> of NumPy.
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(bool)": "bool",
+    "tensor(string)": "object",
+}
+_NOT_ONE = "a model of {framework} without a scoring script is one file that ends in {endings}; there {are}"
+_UNKNOWN = 'framework "{framework}" cannot be served without a scoring script; these can: {known}'
+_NO_PREDICT = "what is in {file} has no predict(), it is of {kind}"
+
+
+class Estimator:
+    """A fitted model that predicts rows of an array. `names` and `count` are of its columns, as far as it knows."""
+
+    names: tuple[str, ...] = ()
+    count: Optional[int] = None
+    classes: Optional[list[Any]] = None
+
+    def predict(self, rows: Any) -> Any:
+        """Return a prediction for each row."""
+        raise NotImplementedError
+
+    def probabilities(self, rows: Any) -> Any:
+        """Return the probability of each class for each row. Raises NotImplementedError for a model without."""
+        raise NotImplementedError
+
+
+class Fitted(Estimator):
+    """Anything with the interface of scikit-learn."""
+
+    def __init__(self, model: Any) -> None:
+        """Serve `model`."""
+        self._model = model
+        self.names = tuple(str(name) for name in getattr(model, "feature_names_in_", ()))
+        count = getattr(model, "n_features_in_", None)
+        self.count = None if count is None else int(count)
+        classes: Any = getattr(model, "classes_", None)
+        self.classes = classes.tolist() if hasattr(classes, "tolist") else None
+
+    def predict(self, rows: Any) -> Any:
+        """Return a prediction for each row."""
+        return self._model.predict(self._framed(rows))
+
+    def probabilities(self, rows: Any) -> Any:
+        """Return the probability of each class for each row."""
+        if not hasattr(self._model, "predict_proba"):
+            raise NotImplementedError
+        return self._model.predict_proba(self._framed(rows))
+
+    def _framed(self, rows: Any) -> Any:
+        """Return rows as the kind of table that the model was fitted on."""
+        if not self.names or rows.ndim != 2:  # noqa: PLR2004
+            return rows
+        import pandas as pd
+
+        frame = pd.DataFrame(rows, columns=list(self.names))
+        return frame.infer_objects() if rows.dtype.kind == "O" else frame
+
+
+class XGBoost(Estimator):
+    """A booster of XGBoost."""
+
+    def __init__(self, booster: Any) -> None:
+        """Serve `booster` on one thread."""
+        booster.set_param({"nthread": 1})
+        self._booster = booster
+        self.names = tuple(booster.feature_names or ())
+        self.count = int(booster.num_features())
+
+    def predict(self, rows: Any) -> Any:
+        """Return what the booster puts out for each row."""
+        import xgboost
+
+        names = list(self.names) or None
+        return self._booster.predict(xgboost.DMatrix(rows.astype(float), feature_names=names, nthread=1))
+
+
+class LightGBM(Estimator):
+    """A booster of LightGBM."""
+
+    def __init__(self, booster: Any) -> None:
+        """Serve `booster` on one thread."""
+        self._booster = booster
+        names = booster.feature_name()
+        # What it makes up for columns that had no names.
+        self.names = () if names == [f"Column_{index}" for index in range(len(names))] else tuple(names)
+        self.count = int(booster.num_feature())
+
+    def predict(self, rows: Any) -> Any:
+        """Return what the booster puts out for each row."""
+        return self._booster.predict(rows, num_threads=1)
+
+
+class Onnx(Estimator):
+    """A graph of ONNX: rows go to its one input, or each column to its own."""
+
+    def __init__(self, path: Path) -> None:
+        """Load the graph; it runs on one thread, since other workers want the cores too."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._inputs = self._session.get_inputs()
+        self._outputs = [each.name for each in self._session.get_outputs()]
+        if len(self._inputs) > 1:
+            self.names = tuple(each.name for each in self._inputs)
+            self.count = len(self.names)
+        else:
+            shape = self._inputs[0].shape
+            self.count = shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None  # noqa: PLR2004
+
+    def predict(self, rows: Any) -> Any:
+        """Return the first output, a column of one value per row as a list of values."""
+        found = self._session.run(self._outputs[:1], self._feed(rows))[0]
+        return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found  # noqa: PLR2004
+
+    def probabilities(self, rows: Any) -> Any:
+        """Return the second output: of classifiers it has the probabilities."""
+        import numpy as np
+
+        if len(self._outputs) < 2:  # noqa: PLR2004
+            raise NotImplementedError
+        found = self._session.run(self._outputs[1:2], self._feed(rows))[0]
+        if isinstance(found, list):  # a dictionary by class for each row, as converters make by default
+            return np.array([list(each.values()) for each in found])
+        return found
+
+    def _feed(self, rows: Any) -> dict[str, Any]:
+        typed = [(each.name, _DTYPES.get(each.type, "float32")) for each in self._inputs]
+        if len(typed) == 1:
+            return {typed[0][0]: rows.astype(typed[0][1])}
+        return {name: rows[:, [index]].astype(dtype) for index, (name, dtype) in enumerate(typed)}
+
+
+class TorchScript(Estimator):
+    """A module of TorchScript."""
+
+    def __init__(self, path: Path) -> None:
+        """Load the module to the processor; it runs on one thread."""
+        import torch
+
+        torch.set_num_threads(1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # newer versions say that something else is newer
+            self._module = torch.jit.load(str(path), map_location="cpu")
+        self._module.eval()
+        parameters = list(self._module.parameters())
+        self._dtype = parameters[0].dtype if parameters else torch.float32
+        first: tuple[int, ...] = tuple(parameters[0].shape) if parameters else ()
+        self.count = int(first[1]) if len(first) == 2 else None  # noqa: PLR2004 - the weights of a linear layer
+
+    def predict(self, rows: Any) -> Any:
+        """Return what the module puts out, a column of one value per row as a list of values."""
+        import torch
+
+        with torch.inference_mode():
+            found = self._module(torch.as_tensor(rows.astype("float64")).to(self._dtype))
+        if isinstance(found, (tuple, list)):
+            found = found[0]
+        return (found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found).numpy()  # noqa: PLR2004
+
+
+def load(framework: str, folder: Path) -> Estimator:
+    """Return the model in a folder. Raises ScriptUnfit when it is not one that can be served by itself."""
+    known = _NAMES.get(framework.lower())
+    if known is None:
+        raise ScriptUnfit(_UNKNOWN.format(framework=framework, known=", ".join(sorted(set(_NAMES.values())))))
+    path = _model_file(known, folder)
+    if known == "onnx":
+        return Onnx(path)
+    if known == "torchscript":
+        return TorchScript(path)
+    model = _unpickled(path) if path.suffix in _PICKLES else _native(known, path)
+    return _wrapped(model, path)
+
+
+def _wrapped(model: Any, path: Path) -> Estimator:
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    if kind.startswith("xgboost.") and type(model).__name__ == "Booster":
+        return XGBoost(model)
+    if kind.startswith("lightgbm.") and type(model).__name__ == "Booster":
+        return LightGBM(model)
+    if not callable(getattr(model, "predict", None)):
+        raise ScriptUnfit(_NO_PREDICT.format(file=path.name, kind=kind))
+    return Fitted(model)
+
+
+def _native(framework: str, path: Path) -> Any:
+    if framework == "lightgbm":
+        import lightgbm
+
+        return lightgbm.Booster(model_file=str(path))
+    import xgboost
+
+    booster = xgboost.Booster(model_file=str(path))
+    told = json.loads(booster.attr("scikit_learn") or "{}")
+    kind = {"classifier": "XGBClassifier", "regressor": "XGBRegressor"}.get(told.get("_estimator_type", ""))
+    if kind is None:
+        return booster
+    model = getattr(xgboost, kind)(n_jobs=1)
+    model.load_model(str(path))
+    return model
+
+
+def _model_file(framework: str, folder: Path) -> Path:
+    endings = _ENDINGS[framework]
+    files = [each for each in sorted(folder.rglob("*")) if each.is_file() and each.name not in _BESIDE]
+    found = [each for each in files if each.suffix in endings]
+    if len(found) != 1:
+        are = f"are {len(found)}: {', '.join(each.name for each in found)}" if found else "is none"
+        raise ScriptUnfit(_NOT_ONE.format(framework=framework, endings=", ".join(endings), are=are))
+    return found[0]
+
+
+def _unpickled(path: Path) -> Any:
+    # The package was restored with every byte compared to the digest it was registered with.
+    try:
+        from joblib import load as load_joblib  # reads its own files and plain pickles
+    except ImportError:
+        with path.open("rb") as handle:
+            return pickle.load(handle)  # noqa: S301
+    return load_joblib(path)

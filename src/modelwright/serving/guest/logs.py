@@ -1,0 +1,82 @@
+"""Standard output and error of a scoring process: lines of a log that carry the request's id."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+import time
+from typing import BinaryIO
+
+
+class LogStream(io.TextIOBase):
+    """Standard output or error of the script: each line goes to the log with the time and the request's id."""
+
+    request_id = "-"
+    version = "-"
+
+    def __init__(self, descriptor: int) -> None:
+        """Write to `descriptor`."""
+        self._descriptor = descriptor
+        self._rest = ""
+        self._lock = threading.RLock()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """How text becomes bytes."""
+        return "utf-8"
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """A stream for bytes, as `sys.stdout.buffer` is; what goes here has no request id."""
+        return io.FileIO(self._descriptor, "wb", closefd=False)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the log."""
+        return self._descriptor
+
+    def writable(self) -> bool:
+        """Say that text can be written."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Keep `text` until its line is whole, then log it."""
+        with self._lock:
+            *lines, self._rest = (self._rest + text).split("\n")
+            if lines:
+                self._log(lines)
+        return len(text)
+
+    def end_line(self) -> None:
+        """Log what was written without a newline."""
+        if not self._rest:
+            return
+        with self._lock:
+            rest, self._rest = self._rest, ""
+            self._log([rest])
+
+    def _log(self, lines: list[str]) -> None:
+        milliseconds = int(time.time() * 1000)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds / 1000))
+        prefix = f"{stamp}.{milliseconds % 1000:03d}Z {LogStream.request_id} {LogStream.version} "
+        data = "".join(f"{prefix}{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+        try:
+            os.write(self._descriptor, data)  # one write: lines of several processes do not mix
+        except OSError:
+            # A full disk must not turn a print into a failed request.
+            return
+
+
+def take_over(version: str) -> None:
+    """Make lines of the log of whatever is printed from here on."""
+    LogStream.version = version
+    sys.stdout, sys.stderr = LogStream(1), LogStream(2)
+
+
+def end_request() -> None:
+    """Log what the request left unfinished; lines after it belong to no request."""
+    for each in (sys.stdout, sys.stderr):
+        if isinstance(each, LogStream):
+            each.end_line()
+    LogStream.request_id = "-"

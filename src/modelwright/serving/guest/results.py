@@ -1,0 +1,48 @@
+"""Makes JSON of what a scoring script or a model gives, arrays and tables included."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def encode(result: object) -> bytes:
+    """Return an answer's body: JSON, and `{}` for None. Raises TypeError, ValueError or RecursionError."""
+    return json.dumps({} if result is None else result, default=_plain).encode()
+
+
+def encode_strictly(result: object) -> bytes:
+    """Return an answer's body without the numbers that JSON does not have: they are null."""
+    try:
+        return json.dumps(result, default=_plain, allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_finite(json.loads(encode(result)))).encode()
+
+
+def plain(result: Any) -> Any:
+    """Return arrays and tables as lists, everything else as it is."""
+    return _plain(result) if hasattr(result, "tolist") or hasattr(result, "to_dict") else result
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has no word for in words that it has, without knowing the libraries that it is of."""
+    if callable(getattr(value, "tolist", None)):  # arrays, their scalars, series
+        return value.tolist()
+    if callable(getattr(value, "to_dict", None)) and hasattr(value, "columns"):  # tables
+        try:
+            return value.to_dict(orient="records")
+        except TypeError:
+            return value.to_dict()
+    if callable(getattr(value, "isoformat", None)):
+        return value.isoformat()
+    told = f"{type(value).__name__} is not JSON serializable"
+    raise TypeError(told)
