@@ -1228,6 +1228,15 @@ class EndpointNotReached(ModelwrightError):
     remedy = "wright endpoint list"
 
 
+class ArraysInvalid(ModelwrightError):
+    """A file of a model's arrays cannot be read, or they are no model."""
+
+    code = "arrays-invalid"
+    status = 422
+    problem = 'the arrays of "{path}" cannot be used: {reason}'
+    remedy = "none is needed: the model's own process answers"
+
+
 class WorkerFailed(ModelwrightError):
     """A model version's process did not become ready, or did not answer its sample."""
 

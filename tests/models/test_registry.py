@@ -55,6 +55,7 @@ def test_the_first_model_passes_the_gate_and_becomes_champion(store: Store, trai
     assert version.run_id == trained.run.id
     assert [each.path for each in version.files] == [
         "expected.json",
+        "fused.json",
         "manifest.json",
         "model/deep/model.pkl",
         "sample.json",

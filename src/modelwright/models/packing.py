@@ -11,6 +11,8 @@ from modelwright import processes
 from modelwright.environments import building
 from modelwright.errors import FileBusy, FileNotReadable, RunNotRegistrable, VersionNotRegistrable
 from modelwright.models import packages, signature
+from modelwright.models.fusing import fusing
+from modelwright.models.fusing.scripts import form_of
 from modelwright.models.packages import EXPECTED, LOCK, MANIFEST, MODEL_FOLDER, SAMPLE, SIGNATURE
 from modelwright.models.sources import OUTPUTS, Source, chosen
 from modelwright.notebooks.layouts import Layout
@@ -23,6 +25,8 @@ from modelwright.store.database import Store
 
 _WORKER = Path(__file__).with_name("worker.py")
 _UNKNOWN = "custom"
+# As when it serves: a request of one row never pays for a team of threads, and sums come in one order.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 # Of the project's code a package takes the modules, which the scoring script may import, and these files.
 _SERVED_FILES = frozenset({LOCK, SAMPLE})
@@ -228,23 +232,30 @@ def _target(artifact: str, layout: Layout) -> str | None:
 def _describe(
     folder: Path, model_file: str, *, script: _Script, environment: BuiltEnvironment, model: str
 ) -> tuple[dict[str, object], str]:
-    """Run the scoring script on the sample; return what was seen of the model, or in one line why it failed."""
-    result = folder.with_name("described.json")
+    """Run the scoring script on the sample; return what was seen of the model, or in one line why it failed.
+
+    The model is taken apart, too: whether it is fused is then said in the package.
+    """
+    result, parts = folder.with_name("described.json"), folder.with_name("parts")
+    parts.mkdir()
+    form = form_of((folder / script.file).read_bytes())
+    taking_apart = [parts, form.key, form.model] if form else []
     # Scripts find the model's name as the last but one part of this path.
     links = folder.with_name(packages.LINKS) / model
     links.mkdir(parents=True, exist_ok=True)
     (links / "1").symlink_to(folder / MODEL_FOLDER, target_is_directory=True)
     done = processes.run(
-        [environment.python, _WORKER, script.folder, script.module, folder / SAMPLE, model_file, result],
+        [environment.python, _WORKER, script.folder, script.module, folder / SAMPLE, model_file, result, *taking_apart],
         folder=folder,
         environment=child_environment(
-            building.variables(environment, folder) | {"AZUREML_MODEL_DIR": str(links / "1")}
+            building.variables(environment, folder) | _ONE_THREAD | {"AZUREML_MODEL_DIR": str(links / "1")}
         ),
         timeout_seconds=600,
     )
-    if done.returncode != 0:
+    if done.returncode != 0 and not result.is_file():
         return {}, (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     described: dict[str, object] = json.loads(result.read_text(encoding="utf-8"))
+    fusing.fuse(folder, parts, form)
     return described, ""
 
 

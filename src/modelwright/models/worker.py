@@ -1,11 +1,15 @@
 """Describes a model package in the model's own environment. Standard library only; started by path.
 
-`python worker.py SOURCE MODULE SAMPLE MODEL_FILE RESULT` scores the sample with the package's own scoring script,
-imported as MODULE from the folder SOURCE, and writes what it saw of the model to RESULT as JSON. The model is what
-MODEL_FILE holds; when that is `-`, it is the fitted one that `init()` left in the script.
+`python worker.py SOURCE MODULE SAMPLE MODEL_FILE RESULT [PARTS KEY NAME]` scores the sample with the package's own
+scoring script, imported as MODULE from the folder SOURCE, and writes what it saw of the model to RESULT as JSON. The
+model is what MODEL_FILE holds; when that is `-`, it is the fitted one that `init()` left in the script.
+
+Then it takes the model NAME of the script apart into the folder PARTS, with the script's answers to requests that have
+their rows under KEY, or writes there why that cannot be done.
 """
 
 import importlib
+import importlib.util
 import inspect
 import json
 import pickle
@@ -27,6 +31,32 @@ def main() -> None:
     if model is None:
         model = _fitted(vars(script))
     result.write_text(json.dumps(_described(model) | {"sample_answer": answer}), encoding="utf-8")
+    if sys.argv[6:]:
+        folder, key, name = sys.argv[6:9]
+        _take_apart(Path(folder), script, name=name, sample=sample.read_text(encoding="utf-8"), key=key)
+
+
+def _take_apart(folder: Path, script: Any, *, name: str, sample: str, key: str) -> None:
+    try:
+        exporting, asking = _beside("exporting"), _beside("asking")
+        parts = exporting.parts_of(getattr(script, name))
+        parts.write(str(folder / "arrays.bin"))
+        answers = str(folder / "answers.jsonl")
+        asking.write_answers(answers, run=lambda body: _scored(script.run, body), parts=parts, sample=sample, key=key)
+    except Exception as error:  # noqa: BLE001 - a model need not be arrays, whatever the reason
+        told = str(error) if type(error).__name__ == "NotArraysError" else f"{type(error).__name__}: {error}"
+        (folder / "reason.txt").write_text(told, encoding="utf-8")
+
+
+def _beside(name: str) -> Any:
+    """Return a module of the folder of those that take models apart; ours must not hide one of the package's."""
+    place = Path(__file__).with_name("fusing") / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(f"_wright_{name}", str(place))
+    assert specification is not None and specification.loader is not None  # noqa: S101, PT018 - the file is ours
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    specification.loader.exec_module(module)
+    return module
 
 
 def _described(model: Any) -> "dict[str, Any]":

@@ -28,6 +28,7 @@ from modelwright.records.environments import (
 )
 from modelwright.records.explanations import Explanation
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
+from modelwright.records.fusing import FusedVerdict
 from modelwright.records.garbage import Collection, Garbage
 from modelwright.records.gates import GateRules, Outcome, Verdict
 from modelwright.records.ids import moment_of, new_id, new_request_id, now
@@ -131,6 +132,7 @@ __all__ = [
     "FrontSettings",
     "FrontStatus",
     "Function",
+    "FusedVerdict",
     "Gap",
     "Garbage",
     "GateRules",

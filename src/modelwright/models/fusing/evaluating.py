@@ -1,0 +1,144 @@
+"""Answers requests from a model's arrays, byte for byte as the model in its own environment would, or not at all.
+
+Only what is plainly a table of numbers is answered here. Everything else is for the model itself: a body that is no
+JSON, or is more than JSON; another shape; text, or numbers so large that types matter; a draw between labels. So
+nothing has to be said here of errors, and a request that was answered was answered as the model does.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from modelwright.errors import ArraysInvalid
+from modelwright.models.fusing import linear, trees
+from modelwright.models.fusing.arrays import Arrays
+
+Rows = list[Any]
+# What a row of wrong content or shape raises, wherever that is noticed.
+_UNUSUAL = (TypeError, ValueError, KeyError, IndexError, OverflowError, struct.error)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a model is asked: by which key rows stand in a request and values in an answer, and what rows may hold.
+
+    With `takes_null` a null among numbers is a missing value, with `takes_whole` there may be a table of whole numbers
+    only. Tables are `is_by_column` when pandas makes them.
+    """
+
+    key: str = "data"
+    answer_key: str = "result"
+    takes_null: bool = True
+    takes_whole: bool = True
+    is_by_column: bool = False
+
+
+class ArrayModel:
+    """A model that is nothing but arrays."""
+
+    def __init__(self, given: Arrays, manner: Manner) -> None:
+        """Prepare to evaluate. Raises ArraysInvalid when the arrays are no model, or numpy is needed and missing."""
+        self.name = str(given.header.get("model", ""))
+        self.manner = manner
+        self._key = manner.key
+        try:
+            self._prepare(given)
+        except (*_UNUSUAL, ImportError, AttributeError) as error:
+            raise ArraysInvalid(path=self.name, reason=str(error)) from error
+        self._head = f"{{{json.dumps(manner.answer_key)}: ["
+
+    def _prepare(self, given: Arrays) -> None:
+        answer = given.header["answer"]
+        labels = [json.dumps(each) for each in answer["labels"]] if answer["kind"] == "label" else None
+        # A linear model's rows depend on each other in their last bits: a request of it is not to be cut in pieces.
+        self.is_divisible = given.header["kind"] == "trees"
+        self._one: Callable[[Any], Any]
+        self._several: Callable[[Rows], list[Any] | None]
+        if self.is_divisible:
+            self._one = trees.tree_function(given, labels)
+            self._several = self._each
+        else:
+            self._one, self._several = linear.linear_functions(given, labels, is_by_column=self.manner.is_by_column)
+        self._has_labels = labels is not None
+
+    def answer(self, body: bytes) -> bytes | None:
+        """Return the answer to a request's body; None when the model itself is to be asked."""
+        rows = self.rows(body)
+        return None if rows is None else self.answer_rows(rows)
+
+    def rows(self, body: bytes) -> Rows | None:
+        """Return the rows in a body; None when there are none, as far as can be told without looking at them."""
+        try:
+            rows = orjson.loads(body)[self._key]
+        except orjson.JSONDecodeError:
+            rows = self._rows_with_nan(body)
+        except _UNUSUAL:
+            return None
+        if not rows or type(rows) is not list or not (self.manner.takes_whole or _has_fraction(rows)):
+            return None
+        return rows
+
+    def _rows_with_nan(self, body: bytes) -> Any:
+        """Return what is under the key of a body that is JSON but for the word NaN, which Python writes and reads."""
+        if not self.manner.takes_null or b"NaN" not in body:
+            return None
+        try:
+            return json.loads(body.decode())[self._key]
+        except (*_UNUSUAL, RecursionError):
+            return None
+
+    def answer_rows(self, rows: Rows) -> bytes | None:
+        """Return the answer to a request with these rows; None when the model itself is to be asked."""
+        if len(rows) > 1:
+            values = self.values(rows)
+            return None if values is None else self.answer_of(values)
+        try:
+            value = self._one(rows[0])
+        except _UNUSUAL:
+            values = self.values(rows)
+            return None if values is None else self.answer_of(values)
+        if value is None:
+            return None
+        return f"{self._head}{value if self._has_labels else repr(value)}]}}".encode()
+
+    def values(self, rows: Rows) -> list[Any] | None:
+        """Return a row's value each, for `answer_of`; None when the model itself is to be asked."""
+        try:
+            return self._several(rows)
+        except _UNUSUAL:
+            if not self.manner.takes_null:
+                return None
+        try:
+            return self._several([_without_null(row) for row in rows])
+        except _UNUSUAL:
+            return None
+
+    def answer_of(self, values: Sequence[Any]) -> bytes:
+        """Return the answer that gives `values`."""
+        if self._has_labels:
+            return f"{self._head}{', '.join(values)}]}}".encode()
+        text = orjson.dumps(values)
+        # It writes numbers as Python does, except for those with exponents and those just above 0.00001.
+        if b"e" in text or b"0.0000" in text:
+            return f"{self._head}{', '.join(map(repr, values))}]}}".encode()
+        return b"%b%b}" % (self._head[:-1].encode(), text.replace(b",", b", "))
+
+    def _each(self, rows: Rows) -> list[Any] | None:
+        one = self._one
+        values = [one(row) for row in rows]
+        return None if None in values else values
+
+
+def _without_null(row: Any) -> list[Any]:
+    if type(row) is not list or not all(each is None or type(each) in {int, float} for each in row):
+        raise TypeError
+    return [math.nan if each is None else each for each in row]
+
+
+def _has_fraction(rows: Rows) -> bool:
+    return any(type(each) is float for row in rows if type(row) is list for each in row)
