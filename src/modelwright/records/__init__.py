@@ -57,6 +57,7 @@ from modelwright.records.pipelines import PipelineVersion
 from modelwright.records.projects import GitState, Project
 from modelwright.records.proofs import Comparison, Proof
 from modelwright.records.reproductions import Reproduction, Sameness
+from modelwright.records.rollouts import Check, CheckResult, Rollout, RolloutLimits, RolloutPlan, RolloutStatus
 from modelwright.records.runs import Artifact, Kind, Point, Run, Status, StepRun
 from modelwright.records.schedules import Missed, Schedule, Tick, Trigger, TriggerKind
 from modelwright.records.serving import (
@@ -91,6 +92,8 @@ __all__ = [
     "CaptureRecord",
     "CaptureSettings",
     "Cell",
+    "Check",
+    "CheckResult",
     "Collection",
     "Comparison",
     "Condition",
@@ -154,6 +157,10 @@ __all__ = [
     "Report",
     "Reproduction",
     "Requirement",
+    "Rollout",
+    "RolloutLimits",
+    "RolloutPlan",
+    "RolloutStatus",
     "Run",
     "Sameness",
     "Sampler",

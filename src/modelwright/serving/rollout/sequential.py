@@ -17,8 +17,9 @@ from typing import Any
 ALPHA = 0.05
 # Logarithms of the odds ratios that are bet on: from 1.05 to 55.
 _TILTS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+STRENGTHS = len(_TILTS)
 # A block waits until it has this many requests of both. When it ends must not depend on their outcomes.
-_LEAST = 10
+LEAST = 10
 _NEGLIGIBLE = 1e-17
 # Shares of the capital that are put on the difference of two means, which lies between -1 and 1.
 _STAKES = (0.02, 0.05, 0.1, 0.25, 0.5, 0.9)
@@ -83,8 +84,8 @@ class Comparison:
     may change from block to block, and so may the traffic. In a bet on "more", hits that are rarer only lose.
     """
 
-    more: Bet = field(default_factory=lambda: Bet.fresh(len(_TILTS)))
-    fewer: Bet = field(default_factory=lambda: Bet.fresh(len(_TILTS)))
+    more: Bet = field(default_factory=lambda: Bet.fresh(STRENGTHS))
+    fewer: Bet = field(default_factory=lambda: Bet.fresh(STRENGTHS))
     first: Count = Count()
     second: Count = Count()
     _waiting: tuple[Count, Count] = (Count(), Count())
@@ -93,22 +94,19 @@ class Comparison:
         """Take what came since the last look."""
         self.first, self.second = self.first + first, self.second + second
         one, other = self._waiting[0] + first, self._waiting[1] + second
-        if min(one.total, other.total) < _LEAST:
+        if min(one.total, other.total) < LEAST:
             self._waiting = (one, other)
             return
         self._waiting = (Count(), Count())
-        self.more.win(_gains(one.total, other.total, one.hits + other.hits, other.hits))
-        self.fewer.win(_gains(other.total, one.total, one.hits + other.hits, one.hits))
+        self.more.win(gains(one, other))
+        self.fewer.win(gains(other, one))
 
     def verdict(self, alpha: float = ALPHA) -> int:
         """Return 1 when the second has more hits, -1 when it has fewer, 0 while that cannot be told.
 
         The probability that it is ever other than 0 without a difference is at most alpha.
         """
-        won = [bet for bet in (self.more, self.fewer) if bet.is_won(alpha / 2)]
-        if not won:
-            return 0
-        return 1 if max(won, key=lambda bet: bet.peak) is self.more else -1
+        return side(self.more, self.fewer, alpha=alpha)
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -148,10 +146,20 @@ class Means:
 
     def verdict(self, alpha: float = ALPHA) -> int:
         """Return 1 when the second mean is greater, -1 when it is less, 0 while that cannot be told."""
-        won = [bet for bet in (self.greater, self.less) if bet.is_won(alpha / 2)]
-        if not won:
-            return 0
-        return 1 if max(won, key=lambda bet: bet.peak) is self.greater else -1
+        return side(self.greater, self.less, alpha=alpha)
+
+
+def side(up: Bet, down: Bet, *, alpha: float = ALPHA) -> int:
+    """Return 1 when the bet `up` is won, -1 when `down` is, 0 while neither is; alpha is shared among them."""
+    won = [bet for bet in (up, down) if bet.is_won(alpha / 2)]
+    if not won:
+        return 0
+    return 1 if max(won, key=lambda bet: bet.peak) is up else -1
+
+
+def gains(first: Count, second: Count) -> tuple[float, ...]:
+    """Return, as logarithms, what each bet on more hits in the second pays for a block."""
+    return _gains(first.total, second.total, first.hits + second.hits, second.hits)
 
 
 def exceeds(count: Count, limit: float, *, alpha: float = ALPHA) -> bool:
@@ -209,7 +217,6 @@ def _log_capital(count: Count, limit: float) -> float:
 
 @lru_cache(maxsize=1 << 16)
 def _gains(first: int, second: int, hits: int, seconds: int) -> tuple[float, ...]:
-    """Return what each bet on "more" pays for a block in which `seconds` of the `hits` are the second's."""
     level = _log_total(first, second, hits, 0.0)
     return tuple(seconds * tilt - (_log_total(first, second, hits, tilt) - level) for tilt in _TILTS)
 
