@@ -57,7 +57,15 @@ from modelwright.records.pipelines import PipelineVersion
 from modelwright.records.projects import GitState, Project
 from modelwright.records.proofs import Comparison, Proof
 from modelwright.records.reproductions import Reproduction, Sameness
-from modelwright.records.rollouts import Check, CheckResult, Rollout, RolloutLimits, RolloutPlan, RolloutStatus
+from modelwright.records.rollouts import (
+    Check,
+    CheckResult,
+    Rollout,
+    RolloutLimits,
+    RolloutPlan,
+    RolloutProgress,
+    RolloutStatus,
+)
 from modelwright.records.runs import Artifact, Kind, Point, Run, Status, StepRun
 from modelwright.records.schedules import Missed, Schedule, Tick, Trigger, TriggerKind
 from modelwright.records.serving import (
@@ -160,6 +168,7 @@ __all__ = [
     "Rollout",
     "RolloutLimits",
     "RolloutPlan",
+    "RolloutProgress",
     "RolloutStatus",
     "Run",
     "Sameness",

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from modelwright.records.traffic import Traffic
+
 
 class RolloutStatus(StrEnum):
     """Where a rollout stands."""
@@ -70,12 +72,29 @@ class Check:
 
 
 @dataclass(frozen=True)
+class RolloutProgress:
+    """How far a rollout is. `step` counts from 0; -1 is before the first. `told` is what its watcher waits for.
+
+    `evidence` is what the checks go by, `seen` the counts of the last look, `step_seen` those of the step's begin;
+    `trail` is what was seen over time, thinned out as it grows.
+    """
+
+    step: int = -1
+    step_at: datetime | None = None
+    told: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
+    step_seen: dict[str, Any] = field(default_factory=dict)
+    checks: tuple[dict[str, Any], ...] = ()
+    trail: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class Rollout:
     """A version on its way to an endpoint's traffic.
 
     `deployment` and `present` are the names of the new deployment and of the one that it is compared with; `before` is
-    the traffic that a rollback brings back. `step` counts from 0; -1 is before the first. `state` is what a watcher
-    goes on from, `trail` what was seen over time.
+    the traffic that a rollback brings back.
     """
 
     id: str
@@ -84,12 +103,19 @@ class Rollout:
     deployment: str
     present: str
     plan: RolloutPlan
-    before: dict[str, Any]
+    before: Traffic
     status: RolloutStatus
     reason: str
-    step: int
-    step_at: datetime | None
     created_at: datetime
-    finished_at: datetime | None
-    state: dict[str, Any] = field(default_factory=dict)
-    trail: tuple[dict[str, Any], ...] = ()
+    finished_at: datetime | None = None
+    progress: RolloutProgress = field(default_factory=RolloutProgress)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it goes on, or waits to."""
+        return self.status in (RolloutStatus.RUNNING, RolloutStatus.PAUSED)
+
+    @property
+    def share(self) -> int:
+        """The percentage that the new version has by the plan at this step."""
+        return self.plan.steps[self.progress.step] if self.progress.step >= 0 else 0

@@ -24,8 +24,8 @@ _LEVELS = (0.5, 0.9, 0.99)
 class Slowness:
     """Whether the second of two versions takes longer than `ratio` times what the first takes.
 
-    `edges` are the upper ends of the histograms' buckets, ascending; a histogram has one bucket more than edges, for
-    what is above them all.
+    The ratio is rounded up to the edges, so with another than 1 only "slower" can be told. `edges` are the upper ends
+    of the histograms' buckets, ascending; a histogram has one bucket more than edges, for what is above them all.
     """
 
     edges: Sequence[float]
@@ -50,7 +50,8 @@ class Slowness:
 
     def verdict(self, alpha: float = ALPHA) -> int:
         """Return 1 when the second is slower, -1 when it is faster, 0 while that cannot be told."""
-        return sequential.side(self.slower, self.faster, alpha=alpha)
+        side = sequential.side(self.slower, self.faster, alpha=alpha)
+        return side if self.ratio == 1 else max(side, 0)
 
     def _above(self, first: Sequence[int], second: Sequence[int], level: float) -> tuple[Count, Count]:
         """Count what took longer than the first's quantile, and than `ratio` times that of the second."""
