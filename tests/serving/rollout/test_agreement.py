@@ -34,7 +34,7 @@ def is_alike(given: object, shadow: object, *, tolerance: float = 0.0) -> bool:
         ({"a": 1}, {"b": 1}, 1.0, False),
     ],
 )
-def test_answers_are_alike_within_a_tolerance(given: object, shadow: object, tolerance: float, expected: bool) -> None:  # noqa: FBT001
+def test_answers_are_alike_within_a_tolerance(given: object, shadow: object, tolerance: float, expected: bool) -> None:
     assert is_alike(given, shadow, tolerance=tolerance) is expected
 
 
