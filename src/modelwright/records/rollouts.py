@@ -75,6 +75,7 @@ class Check:
 class RolloutProgress:
     """How far a rollout is. `step` counts from 0; -1 is before the first. `told` is what its watcher waits for.
 
+    `asked` is the last step after which it waited to be approved.
     `evidence` is what the checks go by, `seen` the counts of the last look, `step_seen` those of the step's begin;
     `trail` is what was seen over time, thinned out as it grows.
     """
@@ -82,6 +83,7 @@ class RolloutProgress:
     step: int = -1
     step_at: datetime | None = None
     told: str = ""
+    asked: int = -1
     evidence: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, Any] = field(default_factory=dict)
     step_seen: dict[str, Any] = field(default_factory=dict)

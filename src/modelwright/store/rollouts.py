@@ -18,16 +18,22 @@ from modelwright.store.database import Store
 _OPEN = (RolloutStatus.RUNNING, RolloutStatus.PAUSED)
 
 
-def add_rollout(
-    change: Change, endpoint: Endpoint, *, version: str, present: str, plan: RolloutPlan, before: Traffic
-) -> Rollout:
-    """Record a rollout that begins. Raises RolloutOpen while the endpoint has one."""
+def refuse_open(change: Change, endpoint: Endpoint) -> None:
+    """Raise RolloutOpen while the endpoint has a rollout that has not ended."""
     table = schema.rollouts
     of_endpoint = (table.c.endpoint_id == endpoint.id) & table.c.status.in_(_OPEN)
     for row in change.rows(table.select().where(of_endpoint)):
         found = _to_rollout(row, endpoint.name)
         shown = f"{found.progress.step + 1} of {len(found.plan.steps)}"
         raise RolloutOpen(endpoint=endpoint.name, version=found.version, rollout_status=found.status, step=shown)
+
+
+def add_rollout(
+    change: Change, endpoint: Endpoint, *, version: str, present: str, plan: RolloutPlan, before: Traffic
+) -> Rollout:
+    """Record a rollout that begins. Raises RolloutOpen while the endpoint has one."""
+    refuse_open(change, endpoint)
+    table = schema.rollouts
     rollout = Rollout(
         id=records.new_id("rollout"),
         endpoint=endpoint.name,
@@ -104,6 +110,11 @@ def get_rollout(store: Store, endpoint: str) -> Rollout:
     if not found:
         raise RolloutMissing(endpoint=endpoint)
     return found[0]
+
+
+def find_rollout(store: Store, rollout_id: str) -> Rollout | None:
+    """Return the rollout with that id; None when its endpoint was deleted."""
+    return next((each for each in list_rollouts(store) if each.id == rollout_id), None)
 
 
 def list_rollouts(store: Store, *, endpoint: str | None = None, is_open: bool = False) -> list[Rollout]:

@@ -3,9 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from modelwright.records import Traffic, now
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _LOG = logging.getLogger(__name__)
 

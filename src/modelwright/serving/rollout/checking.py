@@ -19,7 +19,11 @@ _LEVELS = (0.5, 0.95)
 
 @dataclass(frozen=True)
 class Seen:
-    """What one version has done since its front counts: requests, errors, latencies, copies compared, some answers."""
+    """What one version has done since its front counts: requests, errors, latencies, copies compared, some answers.
+
+    `answers` says how many the sample was drawn from; `dropped` counts copies that it was too busy for, `examples`
+    names requests that it answered differently, `largest` is by how much numbers differed at most.
+    """
 
     requests: int = 0
     errors: int = 0
@@ -30,6 +34,9 @@ class Seen:
     answers: int = 0
     is_ready: bool = True
     restarts: int = 0
+    dropped: int = 0
+    examples: tuple[str, ...] = ()
+    largest: float = 0.0
 
     def since(self, before: "Seen") -> "Seen":
         """Return what was added; everything, where the front has begun to count anew."""
