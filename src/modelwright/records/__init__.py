@@ -60,6 +60,7 @@ from modelwright.records.reproductions import Reproduction, Sameness
 from modelwright.records.rollouts import (
     Check,
     CheckResult,
+    Contrast,
     Rollout,
     RolloutLimits,
     RolloutPlan,
@@ -105,6 +106,7 @@ __all__ = [
     "Collection",
     "Comparison",
     "Condition",
+    "Contrast",
     "Conversion",
     "DataKind",
     "Dataset",

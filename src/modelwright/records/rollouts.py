@@ -72,6 +72,23 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """What can be said of two deployments by one metric.
+
+    `side` is 1 when `deployment` has more of it than `control`, -1 when it has less, 0 while no difference can be told;
+    more errors, more latency, more right labels. `decided` is after how many requests that was clear.
+    """
+
+    metric: str
+    control: str
+    deployment: str
+    side: int
+    told: str
+    decided: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RolloutProgress:
     """How far a rollout is. `step` counts from 0; -1 is before the first. `told` is what its watcher waits for.
 

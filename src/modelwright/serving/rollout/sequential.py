@@ -49,20 +49,35 @@ class Count:
 
 @dataclass
 class Bet:
-    """One side of a test: the capital at each strength, and the most that all together ever were."""
+    """One side of a test: the capital at each strength, and the most that all together ever were.
+
+    `decided` is after how many requests that reached what decides a two-sided test at `ALPHA`; 0 while it has not.
+    """
 
     strengths: list[float]
     peak: float = 0.0
+    decided: int = 0
 
     @classmethod
     def fresh(cls, strengths: int) -> "Bet":
         """Return a bet that nothing has been put on yet."""
         return cls([0.0] * strengths)
 
-    def win(self, gains: Sequence[float]) -> None:
-        """Multiply each capital by what came of its stake; `gains` are logarithms."""
+    @classmethod
+    def restored(cls, state: Sequence[float]) -> "Bet":
+        """Return the bet as it was when `state` was taken."""
+        return cls(list(state[:-2]), state[-2], int(state[-1]))
+
+    def state(self) -> list[float]:
+        """Return everything as JSON values."""
+        return [*self.strengths, self.peak, self.decided]
+
+    def win(self, gains: Sequence[float], total: int) -> None:
+        """Multiply each capital by what came of its stake; `gains` are logarithms, `total` is all requests so far."""
         self.strengths = [capital + gain for capital, gain in zip(self.strengths, gains, strict=True)]
         self.peak = max(self.peak, _log_mean(self.strengths))
+        if not self.decided and self.is_won(ALPHA / 2):
+            self.decided = total
 
     def is_won(self, alpha: float) -> bool:
         """Whether the capital has ever reached 1/alpha."""
@@ -98,8 +113,9 @@ class Comparison:
             self._waiting = (one, other)
             return
         self._waiting = (Count(), Count())
-        self.more.win(gains(one, other))
-        self.fewer.win(gains(other, one))
+        total = self.first.total + self.second.total
+        self.more.win(gains(one, other), total)
+        self.fewer.win(gains(other, one), total)
 
     def verdict(self, alpha: float = ALPHA) -> int:
         """Return 1 when the second has more hits, -1 when it has fewer, 0 while that cannot be told.
@@ -112,13 +128,12 @@ class Comparison:
         """Return everything as JSON values."""
         waiting = [[each.total, each.hits] for each in self._waiting]
         totals = [[each.total, each.hits] for each in (self.first, self.second)]
-        bets = [[*each.strengths, each.peak] for each in (self.more, self.fewer)]
-        return {"bets": bets, "totals": totals, "waiting": waiting}
+        return {"bets": [self.more.state(), self.fewer.state()], "totals": totals, "waiting": waiting}
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "Comparison":
         """Return the comparison as it was when `state` was taken."""
-        more, fewer = (Bet(each[:-1], each[-1]) for each in state["bets"])
+        more, fewer = map(Bet.restored, state["bets"])
         first, second = (Count(*each) for each in state["totals"])
         one, other = (Count(*each) for each in state["waiting"])
         return cls(more, fewer, first, second, (one, other))
@@ -141,8 +156,8 @@ class Means:
         """Take a value of each, or the means of a block of each."""
         difference = second - first
         self.count += 1
-        self.greater.win([math.log1p(stake * difference) for stake in _STAKES])
-        self.less.win([math.log1p(-stake * difference) for stake in _STAKES])
+        self.greater.win([math.log1p(stake * difference) for stake in _STAKES], self.count)
+        self.less.win([math.log1p(-stake * difference) for stake in _STAKES], self.count)
 
     def verdict(self, alpha: float = ALPHA) -> int:
         """Return 1 when the second mean is greater, -1 when it is less, 0 while that cannot be told."""

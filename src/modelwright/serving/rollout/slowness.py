@@ -32,6 +32,7 @@ class Slowness:
     ratio: float = 1.0
     slower: Bet = field(default_factory=lambda: Bet.fresh(len(_LEVELS) * sequential.STRENGTHS))
     faster: Bet = field(default_factory=lambda: Bet.fresh(len(_LEVELS) * sequential.STRENGTHS))
+    count: int = 0
     _known: list[int] = field(default_factory=list)
     _waiting: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
 
@@ -44,8 +45,10 @@ class Slowness:
         self._waiting = ([], [])
         if self._known:
             blocks = [self._above(one, other, level) for level in _LEVELS]
-            self.slower.win([gain for block in blocks for gain in sequential.gains(*block)])
-            self.faster.win([gain for block in blocks for gain in sequential.gains(*reversed(block))])
+            total = self.count + sum(one) + sum(other)
+            self.slower.win([gain for block in blocks for gain in sequential.gains(*block)], total)
+            self.faster.win([gain for block in blocks for gain in sequential.gains(*reversed(block))], total)
+        self.count += sum(one) + sum(other)
         self._known = together(self._known, one)
 
     def verdict(self, alpha: float = ALPHA) -> int:
@@ -64,15 +67,15 @@ class Slowness:
 
     def state(self) -> dict[str, Any]:
         """Return everything but the edges and the ratio as JSON values."""
-        bets = [[*each.strengths, each.peak] for each in (self.slower, self.faster)]
-        return {"bets": bets, "known": self._known, "waiting": list(self._waiting)}
+        bets = [self.slower.state(), self.faster.state()]
+        return {"bets": bets, "count": self.count, "known": self._known, "waiting": list(self._waiting)}
 
     @classmethod
     def restored(cls, edges: Sequence[float], ratio: float, state: dict[str, Any]) -> "Slowness":
         """Return the test as it was when `state` was taken."""
-        slower, faster = (Bet(each[:-1], each[-1]) for each in state["bets"])
+        slower, faster = map(Bet.restored, state["bets"])
         one, other = state["waiting"]
-        return cls(edges, ratio, slower, faster, state["known"], (one, other))
+        return cls(edges, ratio, slower, faster, state["count"], state["known"], (one, other))
 
 
 def quantile(edges: Sequence[float], histogram: Sequence[int], level: float) -> float | None:
