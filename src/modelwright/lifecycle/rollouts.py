@@ -6,6 +6,7 @@ watcher does not confirm the step in time. Only the end of a rollout changes the
 """
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 
@@ -19,10 +20,21 @@ from modelwright.errors import (
     RolloutNotStarted,
 )
 from modelwright.lifecycle.sessions import Session
-from modelwright.records import Check, Deployment, DeploymentStatus, Rollout, RolloutPlan, RolloutStatus, Traffic
+from modelwright.records import (
+    Check,
+    Contrast,
+    Deployment,
+    DeploymentStatus,
+    Rollout,
+    RolloutLimits,
+    RolloutPlan,
+    RolloutStatus,
+    Traffic,
+)
 from modelwright.records.plain import plain
 from modelwright.serving import control, deployments
-from modelwright.serving.rollout import planning
+from modelwright.serving.rollout import planning, verdicts
+from modelwright.serving.rollout.checking import Evidence
 from modelwright.settings import runtime_folder
 from modelwright.store import claims, endpoints, models, rollouts
 from modelwright.store.database import Store
@@ -82,6 +94,11 @@ def watch(store: Store, rollout: Rollout) -> None:
     is_there = processes.detach(_WATCHER, arguments, log=log)
     if not is_there and not claims.is_claimed(store, claimed(rollout)):
         raise RolloutNotStarted(version=rollout.version, endpoint=rollout.endpoint, log=log)
+
+
+def is_watched(store: Store, rollout: Rollout) -> bool:
+    """Whether some process watches the rollout."""
+    return claims.is_claimed(store, claimed(rollout))
 
 
 def pause(session: Session, endpoint: str) -> Rollout:
@@ -151,6 +168,28 @@ def let_go(store: Store) -> list[Rollout]:
     return [each for each in rollouts.list_rollouts(store, is_open=True) if claims.end_holder(store, claimed(each))]
 
 
+def contrasts(store: Store, endpoint: str, *, metrics: Sequence[str]) -> list[Contrast]:
+    """Return what can be said of the endpoint's deployments, each against the one that they are compared with.
+
+    Raises EndpointMissing, EndpointNotRunning, NothingToCompare.
+    """
+    endpoints.get_endpoint(store, endpoint)
+    front = control.observe(endpoint, runtime_folder=runtime_folder(store.folder))
+    standing = front.contest["against"]
+    if not standing:
+        only = front.contest["control"]
+        raise NothingToCompare(endpoint=endpoint, found=f"only {only} serves" if only else "none serves")
+    limits = RolloutLimits()
+    return [
+        _SAID[metric](front.contest["control"], name, Evidence.restored(front.edges, limits, state))
+        for name, state in standing.items()
+        for metric in metrics
+    ]
+
+
+_SAID = {"errors": verdicts.of_errors, "latency": verdicts.of_latency}
+
+
 def deployment_of(store: Store, rollout: Rollout) -> Deployment:
     """Return the new version's deployment. Raises DeploymentMissing when it no longer serves."""
     found = endpoints.list_deployments(store, endpoint=rollout.endpoint, status=DeploymentStatus.HEALTHY)
@@ -178,6 +217,7 @@ def traffic_of(rollout: Rollout, step: int) -> Traffic:
         before,
         shares={**shares, rollout.deployment: float(share)},
         shadows={**before.shadows, **shadows},
+        tolerance=rollout.plan.tolerance,
         control=rollout.present,
     )
 

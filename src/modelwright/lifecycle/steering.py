@@ -35,6 +35,7 @@ from modelwright.store.database import Store, open_store
 _LOOK_SECONDS = 1.0
 # How often what was seen is written down when nothing is decided.
 _NOTE_SECONDS = 5.0
+_LEVELS = (0.5, 0.95)
 # Of a trail that has grown longer than this every second point is dropped.
 _LONGEST_TRAIL = 240
 
@@ -214,20 +215,16 @@ def _serving(rollout: Rollout) -> list[str]:
 
 
 def _point(sight: _Sight) -> dict[str, Any]:
-    """Return a point of the trail: the share of the new version, and what both have done by now."""
-    rollout, front = sight.rollout, sight.front
-    versions = {
-        name: {
-            "requests": each.requests,
-            "errors": each.errors,
-            "p50_ms": slowness.quantile(front.edges, each.latencies, 0.5),
-            "p95_ms": slowness.quantile(front.edges, each.latencies, 0.95),
+    """Return a point of the trail: the new version's share, what both have done by now, and how fast since the last."""
+    rollout, front, versions = sight.rollout, sight.front, {}
+    for name in (rollout.present, rollout.deployment):
+        seen = front.seen.get(name, Seen())
+        lately = seen.since(observing.read(rollout.progress.seen[name])) if name in rollout.progress.seen else seen
+        quantiles = {
+            f"p{level * 100:g}_ms": slowness.quantile(front.edges, lately.latencies, level) for level in _LEVELS
         }
-        for name, each in front.seen.items()
-        if name in (rollout.present, rollout.deployment)
-    }
-    point = {"at": sight.now, "step": sight.step, "share": rollout.share, "versions": versions}
-    told: dict[str, Any] = plain(point)
+        versions[name] = {"requests": seen.requests, "errors": seen.errors, **quantiles}
+    told: dict[str, Any] = plain({"at": sight.now, "share": rollout.share, "versions": versions})
     return told
 
 

@@ -47,7 +47,7 @@ class RolloutPlan:
 
     Each step lasts `hold_seconds` and until every version that has traffic has answered `min_requests`; what is still
     open then is waited for `patience_seconds` more. While its share is 0 the version gets copies of `shadow` percent of
-    the requests. With `asks` every step waits to be approved. The front goes back by itself when nobody has renewed the
+    the requests, whose numbers agree within `tolerance`. With `asks` every step waits to be approved. The front goes back by itself when nobody has renewed the
     step for `lease_seconds`.
     """
 
@@ -58,6 +58,7 @@ class RolloutPlan:
     shadow: int = 0
     asks: bool = False
     lease_seconds: float = 30.0
+    tolerance: float = 0.0
     limits: RolloutLimits = field(default_factory=RolloutLimits)
 
 
