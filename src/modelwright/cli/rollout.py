@@ -86,7 +86,7 @@ def rollout() -> None:
 @output.why_option
 @output.json_option
 def start(endpoint: str, reference: str, *, follow: bool, why: str, as_json: bool, **options: Any) -> None:
-    """Put MODEL:VERSION beside what serves at ENDPOINT and give it traffic step by step, as long as every check holds."""
+    """Put MODEL:VERSION beside what serves at ENDPOINT and give it traffic step by step, while every check holds."""
     from modelwright.lifecycle import recovery, rollouts
     from modelwright.records import RolloutLimits, RolloutPlan
     from modelwright.serving.rollout import planning

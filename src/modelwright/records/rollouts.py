@@ -47,8 +47,8 @@ class RolloutPlan:
 
     Each step lasts `hold_seconds` and until every version that has traffic has answered `min_requests`; what is still
     open then is waited for `patience_seconds` more. While its share is 0 the version gets copies of `shadow` percent of
-    the requests, whose numbers agree within `tolerance`. With `asks` every step waits to be approved. The front goes back by itself when nobody has renewed the
-    step for `lease_seconds`.
+    the requests, whose answers may differ by `tolerance` of a number. With `asks` every step waits to be approved. The
+    front goes back by itself when nobody has confirmed the step for `lease_seconds`.
     """
 
     steps: tuple[int, ...] = (5, 25, 50, 100)
