@@ -1329,6 +1329,60 @@ class EndpointRunning(ModelwrightError):
     remedy = "wright endpoint stop {endpoint}"
 
 
+class PlanInvalid(ModelwrightError):
+    """A plan of a rollout that cannot be followed."""
+
+    code = "plan-invalid"
+    status = 422
+    problem = 'the plan "{plan}" cannot be followed: {reason}'
+    remedy = "wright rollout start ENDPOINT MODEL:VERSION --steps 5,25,50,100 --hold 10m"
+
+
+class RolloutMissing(ModelwrightError):
+    """An endpoint that has had no rollout."""
+
+    code = "rollout-missing"
+    status = 404
+    problem = 'endpoint "{endpoint}" has no rollout'
+    remedy = "wright rollout start {endpoint} MODEL:VERSION"
+
+
+class RolloutNotOpen(ModelwrightError):
+    """A rollout that has ended, or is not where the command needs it."""
+
+    code = "rollout-not-open"
+    status = 409
+    problem = 'the rollout of {version} to endpoint "{endpoint}" is {rollout_status}: {reason}'
+    remedy = "wright rollout show {endpoint}"
+
+
+class RolloutOpen(ModelwrightError):
+    """An endpoint has one rollout at a time."""
+
+    code = "rollout-open"
+    status = 409
+    problem = 'endpoint "{endpoint}" has a rollout already: {version} is {rollout_status} at step {step}'
+    remedy = "wright rollout show {endpoint}; to end it: wright rollout abort {endpoint}"
+
+
+class RolloutNotStarted(ModelwrightError):
+    """The process that watches a rollout did not come up."""
+
+    code = "rollout-not-started"
+    status = 500
+    problem = 'nobody watches the rollout of {version} to endpoint "{endpoint}"; the watcher\'s log is "{log}"'
+    remedy = "wright rollout resume {endpoint}"
+
+
+class NothingToCompare(ModelwrightError):
+    """A verdict needs two deployments behind one endpoint."""
+
+    code = "nothing-to-compare"
+    status = 409
+    problem = 'endpoint "{endpoint}" has no two deployments to compare: {found}'
+    remedy = "wright rollout start {endpoint} MODEL:VERSION"
+
+
 # --- lineage ---------------------------------------------------------------------------------------------------------
 
 

@@ -71,6 +71,7 @@ class LazyGroup(click.Group):
         "impact": ("lineage", "Tell what depends on data, code, an environment, a run or a version."),
         "dataset": ("dataset", "Register data by name, read it back by version, see who used it."),
         "endpoint": ("endpoint", "Deploy, score, stop and look at endpoints."),
+        "rollout": ("rollout", "Let a version take over an endpoint step by step, watched, or not at all."),
         "audit": ("audit", "Who did what, when and why; whether the records are whole."),
         "at": ("travelling", "Ask a command what it would have said at some time before."),
         "settings": ("settings", "What the workspace asks of its users, such as reasons."),

@@ -67,6 +67,16 @@ from modelwright.records.pipelines import PipelineVersion
 from modelwright.records.projects import GitState, Project
 from modelwright.records.proofs import Comparison, Proof
 from modelwright.records.reproductions import Reproduction, Sameness
+from modelwright.records.rollouts import (
+    Check,
+    CheckResult,
+    Contrast,
+    Rollout,
+    RolloutLimits,
+    RolloutPlan,
+    RolloutProgress,
+    RolloutStatus,
+)
 from modelwright.records.runs import Artifact, Kind, Point, Run, Status, StepRun
 from modelwright.records.schedules import Missed, Schedule, Tick, Trigger, TriggerKind
 from modelwright.records.serving import (
@@ -105,9 +115,12 @@ __all__ = [
     "CaptureSummary",
     "Captured",
     "Cell",
+    "Check",
+    "CheckResult",
     "Collection",
     "Comparison",
     "Condition",
+    "Contrast",
     "Conversion",
     "DataKind",
     "Dataset",
@@ -170,6 +183,11 @@ __all__ = [
     "Report",
     "Reproduction",
     "Requirement",
+    "Rollout",
+    "RolloutLimits",
+    "RolloutPlan",
+    "RolloutProgress",
+    "RolloutStatus",
     "Run",
     "Sameness",
     "Sampler",

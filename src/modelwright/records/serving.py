@@ -130,7 +130,8 @@ class DeploymentState:
 class FrontStatus:
     """The process that serves an endpoint, as it tells of itself.
 
-    `version` is that of the default deployment, None before the first one.
+    `version` is that of the default deployment, None before the first one. Traffic on trial holds for `lease_seconds`
+    unless somebody confirms it; `lapsed_at` is when nobody had, and the front went back to the traffic from before.
     """
 
     endpoint: str
@@ -143,6 +144,8 @@ class FrontStatus:
     requests: int
     traffic: Traffic
     deployments: tuple[DeploymentState, ...]
+    lease_seconds: float | None = None
+    lapsed_at: datetime | None = None
 
     @property
     def url(self) -> str:

@@ -15,7 +15,7 @@ class Traffic:
 
     One deployment is the `control` that others are compared with. Copies of requests go to `shadows`, in percent of all
     of them; their answers are recorded and never given. With `sticky_header`, requests with the same value of that
-    header go to the same deployment.
+    header go to the same deployment. Numbers in a shadow's answer agree with those given within `tolerance` of them.
     """
 
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -23,6 +23,7 @@ class Traffic:
     control: str = ""
     shadows: Mapping[str, float] = field(default_factory=dict)
     sticky_header: str = ""
+    tolerance: float = 0.0
 
     def split(self) -> dict[str, float]:
         """Return the percentages that requests are really shared out by: they sum to 100 unless there is nobody."""

@@ -38,6 +38,8 @@ from modelwright.errors import (
 from modelwright.records import DeployAnswer, FrontSettings, FrontStatus, ScoringAnswer, Traffic, WorkerSpec
 from modelwright.records.decoding import decoded
 from modelwright.records.plain import plain
+from modelwright.serving.rollout import observing
+from modelwright.serving.rollout.observing import Observed
 
 _START_SECONDS = 30.0
 # A front answers in milliseconds, unless the machine or its disk stands still.
@@ -155,12 +157,32 @@ def deploy(
     return DeployAnswer(endpoint, worker.version, replaced=told["replaced"], answer=told["answer"])
 
 
-def share_out(endpoint: str, traffic: Traffic, *, runtime_folder: Path) -> None:
+def share_out(
+    endpoint: str,
+    traffic: Traffic,
+    *,
+    runtime_folder: Path,
+    fallback: Traffic | None = None,
+    lease_seconds: float = 0.0,
+) -> None:
     """Have the endpoint's requests shared out like that from now on.
 
-    Raises DeploymentMissing, EndpointNotRunning.
+    With `fallback` only for `lease_seconds`, unless `renew` is called in time: after that the front shares them out
+    like that by itself. Raises DeploymentMissing, EndpointNotRunning.
     """
-    _change(endpoint, {"command": "traffic", "traffic": _told(traffic)}, runtime_folder=runtime_folder)
+    command = {"command": "traffic", "traffic": _told(traffic), "lease_seconds": lease_seconds}
+    command |= {"fallback": _told(fallback) if fallback else None}
+    _change(endpoint, command, runtime_folder=runtime_folder)
+
+
+def renew(endpoint: str, seconds: float, *, runtime_folder: Path) -> bool:
+    """Confirm traffic on trial for so many seconds more; return whether there was any. Raises EndpointNotRunning."""
+    return bool(_change(endpoint, {"command": "renew", "seconds": seconds}, runtime_folder=runtime_folder)["held"])
+
+
+def observe(endpoint: str, *, runtime_folder: Path) -> Observed:
+    """Return what each deployment has done, side by side. Raises EndpointNotRunning."""
+    return observing.observed(_change(endpoint, {"command": "observe"}, runtime_folder=runtime_folder))
 
 
 def retire(endpoint: str, deployment: str, *, runtime_folder: Path) -> None:

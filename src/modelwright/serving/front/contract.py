@@ -35,7 +35,10 @@ _STARTING = "The model is being started again. Try again soon."
 _BUSY = "Too many requests are waiting. Try again soon."
 _UNRECORDED = "The request could not be recorded. Check the logs for more info."
 _JSON = "application/json"
+# What a shadow that hangs may keep of others' memory: so many copies, none of them longer than this.
 _SHADOWS_AT_ONCE = 100
+_LONGEST_COPY_BYTES = 1 << 20
+_OK = 200
 
 
 class Scoring:
@@ -122,7 +125,18 @@ class _Ids:
 class _Call:
     """A request to a model on its way: asked, recorded, answered."""
 
-    __slots__ = ("answer", "body", "ids", "received_at", "request", "respond", "scoring", "started", "version")
+    __slots__ = (
+        "answer",
+        "body",
+        "copies",
+        "ids",
+        "received_at",
+        "request",
+        "respond",
+        "scoring",
+        "started",
+        "version",
+    )
 
     def __init__(self, scoring: Scoring, request: Request, ids: _Ids, respond: Callable[[Answer], None]) -> None:
         self.scoring = scoring
@@ -134,6 +148,7 @@ class _Call:
         self.started = perf_counter()
         self.version: Version | None = None
         self.answer: Answer | None = None
+        self.copies: list[tuple[Version, Answer]] = []
 
     def start(self, route: Route) -> None:
         """Ask the version whose turn it is, and shadows beside it."""
@@ -175,8 +190,10 @@ class _Call:
         """Record the request, and only then answer it."""
         milliseconds = (perf_counter() - self.started) * 1000
         if self.version is not None:
-            self.version.tally.note(answer.status, milliseconds)
+            self._count(self.version, answer, milliseconds)
         self.answer = answer
+        for shadow, copied in self.copies:
+            self._compare(shadow, answer, copied)
         self.scoring.recorder.record(self._exchange(self.version, answer, milliseconds), self._recorded)
 
     def _recorded(self, may_answer: bool) -> None:  # noqa: FBT001 - what a recorder says
@@ -189,20 +206,34 @@ class _Call:
 
     def _ask_shadow(self, shadow: Version, route: Route) -> None:
         """Have a copy answered and recorded; the client never hears of it."""
-        if shadow.waiting >= _SHADOWS_AT_ONCE:
+        if shadow.waiting >= _SHADOWS_AT_ONCE or len(self.body) > _LONGEST_COPY_BYTES:
+            shadow.tally.shadows_dropped += 1
             return
         shadow.tally.shadow_requests += 1
 
         def done(scored: Scored) -> None:
             answer = _translate(scored, self.ids, timeout_ms=self.scoring.timeout_ms)
             milliseconds = (perf_counter() - self.started) * 1000
-            shadow.tally.note(answer.status, milliseconds)
+            self._count(shadow, answer, milliseconds)
+            if self.answer is None:
+                self.copies.append((shadow, answer))
+            else:
+                self._compare(shadow, self.answer, answer)
             exchange = self._exchange(shadow, answer, milliseconds)
             exchange.shadow_of = self.version.spec.deployment if self.version else ""
             self.scoring.recorder.record(exchange, lambda _may_answer: None)
 
         head = self._head() if self._needs_head(shadow, route) else b""
         shadow.score(route, self.body, head=head, request_id=self.ids.request, done=done)
+
+    def _count(self, version: Version, answer: Answer, milliseconds: float) -> None:
+        version.tally.note(answer.status, milliseconds)
+        if answer.status == _OK:
+            version.tally.predictions.offer(answer.body, self.started)
+
+    def _compare(self, shadow: Version, given: Answer, copied: Answer) -> None:
+        agreement = shadow.tally.agreement
+        agreement.take(self.ids.request, (given.status, given.body), (copied.status, copied.body))
 
     def _needs_head(self, version: Version, route: Route) -> bool:
         return version.takes_head or route is not Route.SCORE or self.request.method != "POST"

@@ -32,6 +32,8 @@ from modelwright.serving.front.service import Service
 _LOG = logging.getLogger(__name__)
 FORMAT_VERSION = 1
 _SWEEP_SECONDS = 0.25
+# How often deployments are compared while several serve.
+_LOOK_SECONDS = 1.0
 # Cleaners of temporary folders remove what has not been touched for days.
 _TOUCH_SECONDS = 3600.0
 # Those who look whether anybody lives hold the lock for a moment.
@@ -101,11 +103,14 @@ class Front:
     async def _sweep(self) -> None:
         """End connections whose time is up; notice that the workspace is gone; keep our files from being cleaned up."""
         loop = asyncio.get_running_loop()
-        touched = loop.time()
+        touched = looked = loop.time()
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             moment = loop.time()
             self._clients.sweep(moment)
+            if moment - looked > _LOOK_SECONDS:
+                looked = moment
+                self._service.standings.look()
             if not self._log.parent.is_dir() or not self._files[0].exists():
                 _LOG.error("the workspace or the runtime folder of endpoint %s is gone", self.endpoint)
                 self._stopping.set()
@@ -144,6 +149,8 @@ class Front:
         match command["command"]:
             case "status":
                 return self._status()
+            case "observe":
+                return {"started_at": self._started_at.isoformat(), **await self._service.obey(command)}
             case "stop":
                 self._grace_seconds = float(command["grace_seconds"])
                 return {}
@@ -165,6 +172,8 @@ class Front:
             requests=service.scoring.answered,
             traffic=service.router.traffic,
             deployments=tuple(each.state for each in service.router.versions.values()),
+            lease_seconds=service.standings.lease.left_seconds,
+            lapsed_at=service.standings.lease.lapsed_at,
         )
         told: dict[str, Any] = plain(asdict(status))
         return told

@@ -14,6 +14,7 @@ from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front.access import Guard
 from modelwright.serving.front.contract import Scoring
 from modelwright.serving.front.routing import Router
+from modelwright.serving.front.standings import Standings
 from modelwright.serving.front.versions import Version
 
 _LOG = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Service:
         """Begin with nothing deployed."""
         self.settings = settings
         self.router = Router()
+        self.standings = Standings(self.router)
         self.scoring = Scoring(
             router=self.router,
             recorder=recorder,
@@ -48,7 +50,11 @@ class Service:
                     is_replacing=bool(command["is_replacing"]),
                 )
             case "traffic":
-                told = self._share_out(decoded(Traffic, command["traffic"]))
+                told = self._share_out(command)
+            case "renew":
+                told = {"held": self.standings.lease.renew(float(command["seconds"]))}
+            case "observe":
+                told = self.standings.told()
             case "retire":
                 told = self._retire(command["deployment"])
             case "restart" | "scale":
@@ -93,18 +99,23 @@ class Service:
         if is_replacing:
             replaced += [each for name, each in router.versions.items() if name != spec.deployment]
             router.versions = {spec.deployment: version}
-            router.share_out(Traffic(default=spec.deployment, sticky_header=router.traffic.sticky_header))
+            self.standings.share_out(Traffic(default=spec.deployment, sticky_header=router.traffic.sticky_header))
+            self.standings.lease.hold(None, 0.0)
         for each in replaced:
             self._close(each)
         _LOG.info("%s serves; replaced: %s", spec.version, ", ".join(each.spec.version for each in replaced) or "none")
         was = before.spec.version if before is not None and before in replaced else None
         return {"replaced": was, "answer": answer}
 
-    def _share_out(self, traffic: Traffic) -> dict[str, Any]:
+    def _share_out(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Share out requests like that; when there is a fallback, only for as long as somebody confirms it."""
+        traffic = decoded(Traffic, command["traffic"])
+        fallback = decoded(Traffic, command["fallback"]) if command.get("fallback") else None
         unknown = (traffic.split().keys() | traffic.shadows.keys()) - self.router.versions.keys()
         if unknown:
             return {"unknown": sorted(unknown)}
-        self.router.share_out(traffic)
+        self.standings.share_out(traffic)
+        self.standings.lease.hold(fallback, float(command.get("lease_seconds", 0.0)))
         return {}
 
     def _retire(self, deployment: str) -> dict[str, Any]:

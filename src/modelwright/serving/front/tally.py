@@ -2,21 +2,43 @@
 
 from bisect import bisect_left
 
-# Upper bounds in milliseconds; a last bucket takes what is slower.
-LATENCY_BOUNDS_MS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0)
+from modelwright.serving.rollout.agreement import Agreement
+from modelwright.serving.rollout.predictions import Predictions
+
+_PER_DECADE = 20
+# Upper bounds in milliseconds, each an eighth above the one before, from 0.1 ms to 100 s; a last bucket takes what is
+# slower. Versions whose latencies differ by a quarter fall into different ones.
+LATENCY_BOUNDS_MS = tuple(round(10 ** (power / _PER_DECADE), 4) for power in range(-_PER_DECADE, 5 * _PER_DECADE + 1))
 _SERVER_ERRORS = 500
 
 
 class Tally:
-    """Counts of one deployment, from when the front knows it."""
+    """Counts of one deployment, from when the front knows it.
 
-    __slots__ = ("errors", "latency", "milliseconds", "requests", "shadow_requests", "statuses")
+    `agreement` is of its answers to copies with those that were given, `shadows_dropped` how many copies it was too
+    busy for; `predictions` are some of its answers since the traffic was changed last.
+    """
+
+    __slots__ = (
+        "agreement",
+        "errors",
+        "latency",
+        "milliseconds",
+        "predictions",
+        "requests",
+        "shadow_requests",
+        "shadows_dropped",
+        "statuses",
+    )
 
     def __init__(self) -> None:
         """Begin with nothing."""
         self.requests = 0
         self.errors = 0
         self.shadow_requests = 0
+        self.shadows_dropped = 0
+        self.agreement = Agreement()
+        self.predictions = Predictions()
         self.milliseconds = 0.0
         self.statuses: dict[int, int] = {}
         self.latency = [0] * (len(LATENCY_BOUNDS_MS) + 1)

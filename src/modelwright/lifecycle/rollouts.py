@@ -1,0 +1,253 @@
+"""Rollouts: a version takes over an endpoint step by step, or not at all.
+
+`start` puts it beside what serves and leaves the rest to a watcher, a process of its own (`steering`). The traffic of a
+step is a trial: the endpoint's record keeps the traffic from before, and the front itself goes back to that when the
+watcher does not confirm the step in time. Only the end of a rollout changes the record.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+
+from modelwright import processes
+from modelwright.errors import (
+    DeploymentMissing,
+    EndpointNotRunning,
+    EndpointUnresponsive,
+    NothingToCompare,
+    RolloutNotOpen,
+    RolloutNotStarted,
+)
+from modelwright.lifecycle.sessions import Session
+from modelwright.records import (
+    Check,
+    Contrast,
+    Deployment,
+    DeploymentStatus,
+    Rollout,
+    RolloutLimits,
+    RolloutPlan,
+    RolloutStatus,
+    Traffic,
+)
+from modelwright.records.plain import plain
+from modelwright.serving import control, deployments
+from modelwright.serving.rollout import planning, verdicts
+from modelwright.serving.rollout.checking import Evidence
+from modelwright.settings import runtime_folder
+from modelwright.store import claims, endpoints, models, rollouts
+from modelwright.store.database import Store
+
+_WATCHER = "modelwright.lifecycle.steering"
+LOG = "rollouts.log"
+_WHOLE = 100
+
+
+def claimed(rollout: Rollout) -> str:
+    """Return what the watcher of a rollout claims."""
+    return rollout.id
+
+
+def start(session: Session, endpoint: str, reference: str, *, plan: RolloutPlan) -> Rollout:
+    """Put a version beside the one that serves, without traffic, and let a watcher give it traffic by the plan.
+
+    Raises PlanInvalid, EndpointMissing, EndpointNotRunning, NothingToCompare, RolloutOpen, what deploying raises, and
+    RolloutNotStarted.
+    """
+    planning.check(plan)
+    store = session.store
+    reconcile(session)
+    place = endpoints.get_endpoint(store, endpoint)
+    running = deployments.status(store, endpoint)
+    if running is None:
+        raise EndpointNotRunning(endpoint=endpoint)
+    version = models.find_version(store, reference)
+    names = [each.name for each in running.deployments]
+    present = running.traffic.control or running.traffic.default
+    if not present or version.reference in names:
+        found = f"{version.reference} serves there already" if version.reference in names else "none serves there"
+        raise NothingToCompare(endpoint=endpoint, found=found)
+    with session.change() as opened:
+        rollouts.refuse_open(opened, place)
+    with session.stage("deploy", f"{version.reference} beside {present}") as stage:
+        with deployments.deploying(
+            store, version, endpoint=endpoint, port=None, actor=session.actor, why=session.why, is_replacing=False
+        ) as deployment:
+            answer = deployments.smoke_test(store, deployment)
+        stage.decided = f"it answers its sample with {answer.body}"
+    with session.change() as opened:
+        rollout = rollouts.add_rollout(
+            opened, place, version=version.reference, present=present, plan=plan, before=running.traffic
+        )
+    watch(store, rollout)
+    return rollout
+
+
+def watch(store: Store, rollout: Rollout) -> None:
+    """Start the rollout's watcher unless it has one. Raises RolloutNotStarted."""
+    if claims.is_claimed(store, claimed(rollout)):
+        return
+    log = store.folder / "logs" / LOG
+    log.parent.mkdir(exist_ok=True)
+    arguments = ["--workspace", store.folder.absolute(), "--rollout", rollout.id]
+    is_there = processes.detach(_WATCHER, arguments, log=log)
+    if not is_there and not claims.is_claimed(store, claimed(rollout)):
+        raise RolloutNotStarted(version=rollout.version, endpoint=rollout.endpoint, log=log)
+
+
+def is_watched(store: Store, rollout: Rollout) -> bool:
+    """Whether some process watches the rollout."""
+    return claims.is_claimed(store, claimed(rollout))
+
+
+def pause(session: Session, endpoint: str) -> Rollout:
+    """Let the rollout stay at its step, watched, until it is resumed. Raises RolloutMissing, RolloutNotOpen."""
+    rollout = _open(session, endpoint)
+    if rollout.status is RolloutStatus.RUNNING:
+        with session.change() as opened:
+            rollouts.set_status(opened, rollout, status=RolloutStatus.PAUSED, reason=session.why or "paused by hand")
+    return rollouts.get_rollout(session.store, endpoint)
+
+
+def resume(session: Session, endpoint: str) -> Rollout:
+    """Let the rollout go on; one that waits to be approved is. Raises RolloutMissing, RolloutNotOpen."""
+    rollout = _open(session, endpoint)
+    if rollout.status is RolloutStatus.PAUSED:
+        with session.change() as opened:
+            rollouts.set_status(opened, rollout, status=RolloutStatus.RUNNING, reason=session.why)
+    watch(session.store, rollout)
+    return rollouts.get_rollout(session.store, endpoint)
+
+
+def abort(session: Session, endpoint: str) -> Rollout:
+    """Go back to the traffic from before. Raises RolloutMissing, RolloutNotOpen."""
+    rollout = _open(session, endpoint)
+    claims.end_holder(session.store, claimed(rollout))
+    roll_back(session, rollout, reason=session.why or "aborted by hand")
+    return rollouts.get_rollout(session.store, endpoint)
+
+
+def promote(session: Session, endpoint: str) -> Rollout:
+    """Give the new version all of the traffic now, whatever the checks say. Raises RolloutMissing, RolloutNotOpen."""
+    rollout = _open(session, endpoint)
+    claims.end_holder(session.store, claimed(rollout))
+    succeed(session, rollout, reason=session.why or "promoted by hand")
+    return rollouts.get_rollout(session.store, endpoint)
+
+
+def reconcile(session: Session) -> list[Rollout]:
+    """Record what fronts did by themselves while nobody watched, and return those rollouts."""
+    gone_back = []
+    for rollout in rollouts.list_rollouts(session.store, is_open=True):
+        if claims.is_claimed(session.store, claimed(rollout)):
+            continue
+        with contextlib.suppress(EndpointNotRunning, EndpointUnresponsive):
+            front = control.observe(rollout.endpoint, runtime_folder=runtime_folder(session.store.folder))
+            if front.lapsed_at:
+                roll_back(session, rollout, reason=told_lapse(front.lapsed_at))
+                gone_back.append(rollouts.get_rollout(session.store, rollout.endpoint))
+    return gone_back
+
+
+def take_up(session: Session) -> list[Rollout]:
+    """Start the watchers of rollouts that have none, and return these rollouts."""
+    reconcile(session)
+    found = [
+        each
+        for each in rollouts.list_rollouts(session.store, is_open=True)
+        if not claims.is_claimed(session.store, claimed(each))
+    ]
+    for each in found:
+        watch(session.store, each)
+    return found
+
+
+def let_go(store: Store) -> list[Rollout]:
+    """End every watcher; `take_up` goes on where they were. Return the rollouts that had one."""
+    return [each for each in rollouts.list_rollouts(store, is_open=True) if claims.end_holder(store, claimed(each))]
+
+
+def contrasts(store: Store, endpoint: str, *, metrics: Sequence[str]) -> list[Contrast]:
+    """Return what can be said of the endpoint's deployments, each against the one that they are compared with.
+
+    Raises EndpointMissing, EndpointNotRunning, NothingToCompare.
+    """
+    endpoints.get_endpoint(store, endpoint)
+    front = control.observe(endpoint, runtime_folder=runtime_folder(store.folder))
+    standing = front.contest["against"]
+    if not standing:
+        only = front.contest["control"]
+        raise NothingToCompare(endpoint=endpoint, found=f"only {only} serves" if only else "none serves")
+    limits = RolloutLimits()
+    return [
+        _SAID[metric](front.contest["control"], name, Evidence.restored(front.edges, limits, state))
+        for name, state in standing.items()
+        for metric in metrics
+    ]
+
+
+_SAID = {"errors": verdicts.of_errors, "latency": verdicts.of_latency}
+
+
+def deployment_of(store: Store, rollout: Rollout) -> Deployment:
+    """Return the new version's deployment. Raises DeploymentMissing when it no longer serves."""
+    found = endpoints.list_deployments(store, endpoint=rollout.endpoint, status=DeploymentStatus.HEALTHY)
+    for each in found:
+        if each.version == rollout.version:
+            return each
+    raise DeploymentMissing(endpoint=rollout.endpoint, version=rollout.version)
+
+
+def told_lapse(lapsed_at: datetime) -> str:
+    """Return why a rollout ended whose front went back by itself."""
+    when = lapsed_at.isoformat(timespec="seconds")
+    return f"nobody confirmed its traffic in time; the front went back to the former traffic by itself at {when}"
+
+
+def traffic_of(rollout: Rollout, step: int) -> Traffic:
+    """Return the traffic of a step: the new version's share, and of what it leaves everybody's share of before."""
+    share, before = rollout.plan.steps[step], rollout.before
+    if share == _WHOLE:
+        return replace(before, shares={}, default=rollout.deployment, shadows={}, control="")
+    left = (_WHOLE - share) / _WHOLE
+    shares = {name: each * left for name, each in before.split().items() if name != before.default}
+    shadows = {rollout.deployment: float(rollout.plan.shadow)} if share == 0 and rollout.plan.shadow else {}
+    return replace(
+        before,
+        shares={**shares, rollout.deployment: float(share)},
+        shadows={**before.shadows, **shadows},
+        tolerance=rollout.plan.tolerance,
+        control=rollout.present,
+    )
+
+
+def roll_back(session: Session, rollout: Rollout, *, reason: str, checks: tuple[Check, ...] = ()) -> None:
+    """Give everybody the traffic from before, end the new version, and record by which numbers that was decided."""
+    folder, store = runtime_folder(session.store.folder), session.store
+    with contextlib.suppress(EndpointNotRunning):  # it comes back with the traffic on record, that from before
+        control.share_out(rollout.endpoint, rollout.before, runtime_folder=folder)
+    with session.change() as opened:
+        facts = {"share": rollout.share, "checks": [plain(asdict(each)) for each in checks]}
+        rollouts.set_status(opened, rollout, status=RolloutStatus.ROLLED_BACK, reason=reason, facts=facts)
+    deployments.withdraw(store, rollout.endpoint, rollout.deployment, actor=session.actor, why=reason)
+
+
+def succeed(session: Session, rollout: Rollout, *, reason: str) -> None:
+    """Give the new version all of the traffic for good, and end what it replaces."""
+    last = traffic_of(rollout, len(rollout.plan.steps) - 1)
+    deployments.set_traffic(session.store, rollout.endpoint, last, actor=session.actor, why=reason)
+    with session.change() as opened:
+        rollouts.set_status(opened, rollout, status=RolloutStatus.SUCCEEDED, reason=reason)
+    deployments.withdraw(session.store, rollout.endpoint, rollout.present, actor=session.actor, why=reason)
+
+
+def _open(session: Session, endpoint: str) -> Rollout:
+    reconcile(session)
+    endpoints.get_endpoint(session.store, endpoint)
+    rollout = rollouts.get_rollout(session.store, endpoint)
+    if not rollout.is_open:
+        raise RolloutNotOpen(
+            version=rollout.version, endpoint=endpoint, rollout_status=rollout.status, reason=rollout.reason
+        )
+    return rollout

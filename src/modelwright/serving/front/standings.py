@@ -1,0 +1,71 @@
+"""What the front tells of its deployments to those who decide about them, and how long its traffic holds."""
+
+from typing import Any
+
+from modelwright.records import Traffic
+from modelwright.serving.front.leases import Lease
+from modelwright.serving.front.routing import Router
+from modelwright.serving.front.tally import LATENCY_BOUNDS_MS
+from modelwright.serving.front.versions import Version
+from modelwright.serving.rollout import observing
+from modelwright.serving.rollout.agreement import Agreement
+from modelwright.serving.rollout.checking import Seen
+from modelwright.serving.rollout.contest import Contest
+
+
+class Standings:
+    """The deployments of a router side by side."""
+
+    def __init__(self, router: Router) -> None:
+        """Compare what `router` shares requests out to."""
+        self._router = router
+        self._contest = Contest(LATENCY_BOUNDS_MS)
+        self.lease = Lease(self.share_out)
+
+    def share_out(self, traffic: Traffic) -> None:
+        """Share out requests like that, and sample answers anew: those of before are of other requests."""
+        self._router.share_out(traffic)
+        for name, version in self._router.versions.items():
+            version.tally.predictions.restart()
+            if name in traffic.shadows and version.tally.agreement.tolerance != traffic.tolerance:
+                version.tally.agreement = Agreement(traffic.tolerance)
+
+    def look(self) -> None:
+        """Take what was done since the last look into the comparison. Nothing is compared while one serves alone."""
+        versions = self._router.versions
+        if len(versions) > 1:
+            self._contest.take(self._control, {name: _seen(each) for name, each in versions.items()})
+
+    def told(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        self.look()
+        lapsed_at = self.lease.lapsed_at
+        return {
+            "deployments": {name: observing.told(_seen(each)) for name, each in self._router.versions.items()},
+            "edges": list(LATENCY_BOUNDS_MS),
+            "contest": self._contest.told(),
+            "lease_seconds": self.lease.left_seconds,
+            "lapsed_at": lapsed_at.isoformat() if lapsed_at else None,
+        }
+
+    @property
+    def _control(self) -> str:
+        return self._router.traffic.control or self._router.traffic.default
+
+
+def _seen(version: Version) -> Seen:
+    tally, state = version.tally, version.state
+    return Seen(
+        requests=tally.requests,
+        errors=tally.errors,
+        latencies=tuple(tally.latency),
+        compared=tally.agreement.compared,
+        differing=tally.agreement.differing,
+        sample=tally.predictions.sample(),
+        answers=tally.predictions.answers,
+        is_ready=state.is_ready,
+        restarts=state.restarts,
+        dropped=tally.shadows_dropped,
+        examples=tuple(tally.agreement.examples),
+        largest=tally.agreement.largest,
+    )
