@@ -48,7 +48,7 @@ class Ground:
     def model(self, name: str) -> Path:
         """Return the folder of a model, trained when there is none yet."""
         folder = self.folder / "models"
-        if not (folder / "m3/answers-100.json").is_file():
+        if not (folder / "r3/answers-400.json").is_file():
             python = self.environment("science", SCIENCE) / "bin/python"
             quietly([python, HERE / "models.py", folder])
         return folder / name

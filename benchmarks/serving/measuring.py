@@ -45,11 +45,12 @@ def load(ground: Ground, server: Server, running: Running, *, model: str, cell: 
             options.append(expected)
         command: list[str | Path] = [ground.program(HERE / "load.c"), str(running.port), request, str(cell.connections)]
         _run([*command, str(_WARM_SECONDS), *options])
-        before, all_before = running.cpu_seconds(), _busy_seconds()
+        before, all_before, began = running.cpu_seconds(), _busy_seconds(), time.monotonic()
         told = _run([*command, str(seconds), *options])
+        wall = time.monotonic() - began
         used, all_used = running.cpu_seconds() - before, _busy_seconds() - all_before
     rate = told["good"] / told["seconds"] if told["seconds"] else 0.0
-    others = max(0.0, all_used - used) / seconds - told["busy"]
+    others = (all_used - used) / wall - told["busy"]
     return {
         **told,
         "rps": rate,

@@ -1,7 +1,8 @@
-"""Trains the three models, each written with its requests and right answers: `python models.py FOLDER`.
+"""Trains the models, each written with its requests and right answers: `python models.py FOLDER`.
 
-Runs in an environment of scikit-learn. `FOLDER/NAME/model.pkl` is what everybody serves; `rows-1.json` and
-`rows-100.json` are what is asked, `answers-1.json` and `answers-100.json` what `predict` itself says to it.
+Runs in an environment of scikit-learn. `FOLDER/NAME/model.pkl` is what everybody serves; `rows-1.json` and so on
+are what is asked, `answers-1.json` and so on what `predict` itself says to it. `m1` to `m3` are those that servers are
+compared with; `r1` to `r3` are versions of one model, each of which answers differently.
 """
 
 import json
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROWS = (1, 100)
+ROWS = (1, 100, 400)
 _SEED = 7
 
 
@@ -25,6 +26,7 @@ def train(folder: Path) -> None:
         "m1": Ridge(alpha=0.5),
         "m2": HistGradientBoostingRegressor(max_iter=100, random_state=_SEED),
         "m3": RandomForestRegressor(n_estimators=100, n_jobs=1, random_state=_SEED),
+        **{f"r{number}": Ridge(alpha=number / 10) for number in (1, 2, 3)},
     }
     for name, model in models.items():
         model.fit(columns, target)

@@ -46,10 +46,10 @@ def _median(values: Sequence[float]) -> float | None:
     return statistics.median(values) if values else None
 
 
-def _ratio(records: Records, one: str, other: str, *, cell: str, model: str = "m1") -> float | None:
+def _ratio(records: Records, one: str, other: str, *, cell: str, model: str = "m1", field: str = "rps") -> float | None:
     """Return the median of the ratios of rounds in which both were measured."""
     by_round = [
-        {each["round"]: each["rps"] for each in records if facts.items() <= each.items()}
+        {each["round"]: each[field] for each in records if facts.items() <= each.items()}
         for facts in ({"kind": "cell", "server": name, "cell": cell, "model": model} for name in (one, other))
     ]
     return _median([by_round[0][n] / by_round[1][n] for n in by_round[0] if by_round[1].get(n)])
@@ -98,6 +98,9 @@ def _targets(records: Records) -> str:
             else:
                 verdict = "met" if found >= wanted[number] else "**missed**"
                 row.append(f"{found:.2f} of {wanted[number]:g}, {verdict}")
+        # The other way round: what the other needs for a request, in terms of what this one needs.
+        work = [_ratio(records, other, one, cell=cell, field="cpu_us") for cell in ("c1", "c16", "c64")]
+        row.append(" / ".join(_shown(each, ".2f") or "-" for each in work))
         rows.append(row)
     memory = []
     for name in MAIN:
@@ -110,7 +113,12 @@ def _targets(records: Records) -> str:
         if memory
         else ""
     )
-    return "## Targets\n\n" + _table(("at least", "1 connection", "16", "64"), rows) + "\n" + (text if memory else "")
+    return (
+        "## Targets\n\n"
+        + _table(("at least", "1 connection", "16", "64", "in CPU a request"), rows)
+        + "\n"
+        + (text if memory else "")
+    )
 
 
 def _throughput(records: Records, servers: Mapping[str, Server], model: str) -> str:
