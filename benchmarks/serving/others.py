@@ -4,8 +4,7 @@ Versions are pinned to those that were measured. Every one gets the same numbers
 """
 
 import functools
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +31,21 @@ def environment(name: str, ground: Ground) -> Path:
     return ground.environment(name, (*SCIENCE, *_PACKAGES[name]))
 
 
-def _start(kind: str, command: Command, ground: Ground, model: str) -> Running:
+def _start(
+    kind: str, command: Command, ground: Ground, model: str, *, variables: Mapping[str, str] | None = None
+) -> Running:
     place, port = environment(kind, ground), free_port()
     scratch = ground.scratch(f"{kind}-{port}")
     program, *arguments = command(ground, ground.model(model), port, scratch)
-    variables = {
+    own = {
         "PATH": f"{place / 'bin'}:/usr/bin:/bin",
         "MODEL": str(ground.model(model) / "model.pkl"),
         "RESPONSE": str(_response(ground, model)),
     }
     log = ground.folder / "logs" / f"{kind}-{model}.log"
     log.parent.mkdir(exist_ok=True)
-    return launch([place / "bin" / program, *arguments], port=port, log=log, variables=variables, folder=scratch)
+    told = own | dict(variables or {})
+    return launch([place / "bin" / program, *arguments], port=port, log=log, variables=told, folder=scratch)
 
 
 def _response(ground: Ground, model: str) -> Path:
@@ -106,8 +108,10 @@ def _predictions(answer: Any) -> list[float]:
     return numbers
 
 
-def _peer(name: str, title: str, kind: str, command: Command, **facts: Any) -> Server:
-    start = functools.partial(_start, kind, command)
+def _peer(
+    name: str, title: str, kind: str, command: Command, *, variables: Mapping[str, str] | None = None, **facts: Any
+) -> Server:
+    start = functools.partial(_start, kind, command, variables=variables)
     return Server(name, title, start, functools.partial(environment, kind), **facts)
 
 
@@ -124,10 +128,19 @@ def _echo_in_c(ground: Ground, model: str) -> Running:
 _FAST = ("--loop", "uvloop", "--http", "httptools", "--no-access-log")
 NAIVE = _peer("naive", "FastAPI as first written", "fastapi", _uvicorn("naive"))
 TUNED = _peer("tuned", "FastAPI tuned by hand", "fastapi", _uvicorn("tuned", *_FAST))
+TUNED_BUT_PREDICT = _peer(
+    "tuned-predict",
+    "FastAPI tuned by hand, but for `predict`",
+    "fastapi",
+    _uvicorn("tuned", *_FAST),
+    variables={"PREDICT": "1"},
+    models=("m1",),
+)
 AZUREML = _peer("azureml", "azureml-inference-server-http, the same script", "azureml", _azureml)
 PEERS = (
     NAIVE,
     TUNED,
+    TUNED_BUT_PREDICT,
     AZUREML,
     _peer(
         "mlflow",
@@ -171,6 +184,3 @@ FLOOR_SERVERS = (
         models=("m1",),
     ),
 )
-
-if __name__ == "__main__":
-    sys.exit("python run.py runs everything")

@@ -1,6 +1,6 @@
 """The FastAPI app of somebody who measured: uvloop, httptools, orjson, no access log, no thread, no validation layer.
 
-A linear model is served as its own arithmetic, which spares what scikit-learn checks on every call.
+A linear model is served as its own arithmetic, which spares what scikit-learn checks on every call; not with PREDICT=1.
 """
 
 import os
@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request, Response
 
 
 def _predictor(model: Any) -> Callable[[Any], Any]:
-    if not hasattr(model, "coef_"):
+    if not hasattr(model, "coef_") or os.environ.get("PREDICT"):
         predict: Callable[[Any], Any] = model.predict
         return predict
     weights, offset = model.coef_, model.intercept_
