@@ -2,12 +2,13 @@
 
 import contextlib
 import functools
+import hashlib
 import json
 import resource
+import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ import psutil
 from ground import APPS, HERE, SCIENCE, SERVER_CORE, VARIABLES, Ground
 from servers import Running, Server, as_data
 
+from modelwright.records import Access, AccessKey, CaptureMode, CaptureSettings, FrontSettings
+from modelwright.serving import control
+from modelwright.settings import runtime_folder
+
 _WRIGHT = Path(sys.executable).with_name("wright")
 _REPOSITORY = HERE.parents[1]
 _WHY = "benchmark"
@@ -23,11 +28,11 @@ _WHY = "benchmark"
 
 @dataclass(frozen=True)
 class Way:
-    """One way to serve: with a script or without, how, and what is recorded."""
+    """One way to serve: with a script or without, with which options, and what is recorded."""
 
     has_script: bool
     options: tuple[str, ...] = ()
-    capture: str = "fast"
+    capture: CaptureMode = CaptureMode.FAST
 
 
 class Workspace:
@@ -75,15 +80,16 @@ def _start(way: Way, name: str, ground: Ground, model: str) -> Running:
     workspace.wright("endpoint", "deploy", reference, "--name", endpoint, "--why", _WHY, *way.options)
     spent = _children_cpu() - before
     told = workspace.wright("endpoint", "show", endpoint)["running"]
+    key = secrets.token_urlsafe(32)
+    keys = (AccessKey("primary", hashlib.sha256(key.encode()).hexdigest()),)
+    settings = FrontSettings(capture=CaptureSettings(mode=way.capture), access=Access(is_required=True, keys=keys))
+    control.configure(endpoint, settings, runtime_folder=runtime_folder(workspace.folder / ".wright"))
+    headers = {"Authorization": f"Bearer {key}"}
 
     def stop() -> None:
         workspace.wright("endpoint", "stop", endpoint, "--why", _WHY)
 
-    return Running(told["port"], [psutil.Process(told["pid"])], stop, began=began, spent=spent, headers=_headers())
-
-
-def _headers() -> Mapping[str, str]:
-    return {}
+    return Running(told["port"], [psutil.Process(told["pid"])], stop, began=began, spent=spent, headers=headers)
 
 
 def _children_cpu() -> float:
@@ -96,9 +102,19 @@ def installed(ground: Ground) -> Path:
     return ground.environment("modelwright", SCIENCE, f"modelwright @ {_REPOSITORY.as_uri()}")
 
 
-def _ours(name: str, title: str, way: Way) -> Server:
-    return Server(name, title, functools.partial(_start, way, name), installed)
+def _ours(name: str, title: str, way: Way, **facts: Any) -> Server:
+    return Server(name, title, functools.partial(_start, way, name), installed, **facts)
 
 
-SCRIPT = _ours("script", "**ours**, the script", Way(has_script=True))
-OURS = (SCRIPT,)
+def _ways(name: str, title: str, *, has_script: bool, options: tuple[str, ...] = ()) -> tuple[Server, ...]:
+    """Return a way to serve, and the same with other ways to record."""
+    return (
+        _ours(name, f"**ours**, {title}", Way(has_script, options)),
+        *(
+            _ours(f"{name}-{mode}", f"ours, {title}, capture {mode}", Way(has_script, options, mode), models=("m1",))
+            for mode in (CaptureMode.DURABLE, CaptureMode.OFF)
+        ),
+    )
+
+
+OURS = (*_ways("script", "the script", has_script=True),)

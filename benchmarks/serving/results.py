@@ -22,8 +22,10 @@ _RATIOS = (
     ("fused", "uvloop", "fused, share of a bare uvloop Protocol echo", (0.8, 0.6, 0.7)),
     ("fused-durable", "fused-off", "capture `durable`, share of none, fused", (0.9, 0.9, 0.9)),
     ("isolated-durable", "isolated-off", "capture `durable`, share of none, isolated", (0.9, 0.9, 0.9)),
+    ("script-durable", "script-off", "capture `durable`, share of none, script", (0.9, 0.9, 0.9)),
     ("fused", "fused-off", "capture `fast`, share of none, fused", ()),
     ("isolated", "isolated-off", "capture `fast`, share of none, isolated", ()),
+    ("script", "script-off", "capture `fast`, share of none, script", ()),
 )
 _MOST_MEMORY_MB = 1.1 * 91
 

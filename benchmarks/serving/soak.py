@@ -14,6 +14,7 @@ and nothing is that nobody sent; every failure lies in the time of a kill; memor
 import argparse
 import asyncio
 import contextlib
+import functools
 import random
 import sys
 import time
@@ -187,7 +188,7 @@ class Crowd:
         client = Client(f"s{number}", lambda: self.stage.place, self.record)
         names = [name for name in _WEIGHTS if name in self._right]
         ways: list[tuple[int, Callable[[], object]]] = [
-            (_WEIGHTS[name], lambda name=name: client.ask(name, self._right[name])) for name in names
+            (_WEIGHTS[name], functools.partial(client.ask, name, self._right[name])) for name in names
         ]
         row = self._right["row"]
         ways += [
