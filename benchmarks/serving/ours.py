@@ -1,0 +1,120 @@
+"""Our own server, as its users start it: by `wright`, in a workspace of its own, with all that it does switched on."""
+
+import contextlib
+import functools
+import hashlib
+import json
+import resource
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from ground import APPS, HERE, SCIENCE, SERVER_CORE, VARIABLES, Ground
+from servers import Running, Server, as_data
+
+from modelwright.records import Access, AccessKey, CaptureMode, CaptureSettings, FrontSettings
+from modelwright.serving import control
+from modelwright.settings import runtime_folder
+
+_WRIGHT = Path(sys.executable).with_name("wright")
+_REPOSITORY = HERE.parents[1]
+_WHY = "benchmark"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to serve: with a script or without, with which options, and what is recorded."""
+
+    has_script: bool
+    options: tuple[str, ...] = ()
+    capture: CaptureMode = CaptureMode.FAST
+
+
+class Workspace:
+    """A workspace with the models registered."""
+
+    def __init__(self, folder: Path) -> None:
+        """Work in `folder`."""
+        self.folder = folder
+
+    def wright(self, *arguments: str | Path) -> dict[str, Any]:
+        """Run a command on the servers' core and return its JSON."""
+        command = ["taskset", "-c", str(SERVER_CORE), str(_WRIGHT), *map(str, arguments), "--json"]
+        variables = {**VARIABLES, "WRIGHT_WORKSPACE": str(self.folder / ".wright"), "WRIGHT_ACTOR": "benchmark"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)  # noqa: S603 - ours
+        if done.returncode:
+            raise RuntimeError(f"wright {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}"[:4000])
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+
+    def reference(self, ground: Ground, model: str, *, has_script: bool) -> str:
+        """Return the version to deploy, registered now unless it was."""
+        name = model if has_script else f"{model}-plain"
+        with contextlib.suppress(RuntimeError):
+            self.wright("model", "show", f"{name}:1")
+            return f"{name}:1"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        requirements, sample = self.folder / "requirements.txt", self.folder / "sample.json"
+        if not requirements.exists():
+            requirements.write_text("\n".join(SCIENCE))
+            self.wright("environment", "add", "science", requirements)
+            self.wright("environment", "build", "science:1")
+        folder = ground.model(model)
+        sample.write_text(json.dumps(as_data(json.loads((folder / "rows-1.json").read_text()))))
+        script: list[str | Path] = ["--score", APPS / "score.py"] if has_script else []
+        options = ["--name", name, *script, "--sample", sample, "--environment", "science:1"]
+        self.wright("model", "register", folder / "model.pkl", *options)
+        return f"{name}:1"
+
+
+def _start(way: Way, name: str, ground: Ground, model: str) -> Running:
+    workspace = Workspace(ground.folder / "workspace")
+    reference = workspace.reference(ground, model, has_script=way.has_script)
+    endpoint = f"{name}-{model}"
+    began, before = time.monotonic(), _children_cpu()
+    workspace.wright("endpoint", "deploy", reference, "--name", endpoint, "--why", _WHY, *way.options)
+    spent = _children_cpu() - before
+    told = workspace.wright("endpoint", "show", endpoint)["running"]
+    key = secrets.token_urlsafe(32)
+    keys = (AccessKey("primary", hashlib.sha256(key.encode()).hexdigest()),)
+    settings = FrontSettings(capture=CaptureSettings(mode=way.capture), access=Access(is_required=True, keys=keys))
+    control.configure(endpoint, settings, runtime_folder=runtime_folder(workspace.folder / ".wright"))
+    headers = {"Authorization": f"Bearer {key}"}
+
+    def stop() -> None:
+        workspace.wright("endpoint", "stop", endpoint, "--why", _WHY)
+
+    return Running(told["port"], [psutil.Process(told["pid"])], stop, began=began, spent=spent, headers=headers)
+
+
+def _children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def installed(ground: Ground) -> Path:
+    """Return an environment with the package as users install it, and what the models need."""
+    return ground.environment("modelwright", SCIENCE, f"modelwright @ {_REPOSITORY.as_uri()}")
+
+
+def _ours(name: str, title: str, way: Way, **facts: Any) -> Server:
+    return Server(name, title, functools.partial(_start, way, name), installed, **facts)
+
+
+def _ways(name: str, title: str, *, has_script: bool, options: tuple[str, ...] = ()) -> tuple[Server, ...]:
+    """Return a way to serve, and the same with other ways to record."""
+    return (
+        _ours(name, f"**ours**, {title}", Way(has_script, options)),
+        *(
+            _ours(f"{name}-{mode}", f"ours, {title}, capture {mode}", Way(has_script, options, mode), models=("m1",))
+            for mode in (CaptureMode.DURABLE, CaptureMode.OFF)
+        ),
+    )
+
+
+OURS = (*_ways("script", "the script", has_script=True),)

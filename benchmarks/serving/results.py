@@ -1,0 +1,213 @@
+"""Writes what was measured as tables: throughput, targets, equal load, starts and sizes."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ground import MODELS
+from measuring import CELLS
+from servers import Server
+
+# Ours, from the fastest to the most general: what the other tables are about.
+MAIN = ("fused", "isolated", "script")
+_BASE = "naive"
+_SHARED = "cells"
+Records = Sequence[Mapping[str, Any]]
+
+# What was promised: this of ours, as a multiple of that, at one, 16 and 64 connections.
+_RATIOS = (
+    ("fused", "tuned", "fused, against the hand-tuned FastAPI app", (3.0, 15.0, 20.0)),
+    ("isolated", "tuned", "isolated version, against it", (2.2, 11.0, 16.0)),
+    ("script", "azureml", "opaque script, against azureml-inference-server-http", (3.0, 12.0, 12.0)),
+    ("fused", "uvloop", "fused, share of a bare uvloop Protocol echo", (0.8, 0.6, 0.7)),
+    ("fused-durable", "fused-off", "capture `durable`, share of none, fused", (0.9, 0.9, 0.9)),
+    ("isolated-durable", "isolated-off", "capture `durable`, share of none, isolated", (0.9, 0.9, 0.9)),
+    ("script-durable", "script-off", "capture `durable`, share of none, script", (0.9, 0.9, 0.9)),
+    ("fused", "fused-off", "capture `fast`, share of none, fused", ()),
+    ("isolated", "isolated-off", "capture `fast`, share of none, isolated", ()),
+    ("script", "script-off", "capture `fast`, share of none, script", ()),
+)
+_MOST_MEMORY_MB = 1.1 * 91
+
+
+def render(records: Records, servers: Mapping[str, Server]) -> str:
+    """Return the whole page."""
+    models = [each for each in MODELS if any(record.get("model") == each for record in records)]
+    parts = ["# The scoring server beside its peers and the floors\n", _conditions(records), _targets(records)]
+    parts += [_throughput(records, servers, model) for model in models]
+    parts += [_equal(records, servers, model) for model in models]
+    parts += [_starts(records, servers, models), _failures(records)]
+    return "\n".join(each for each in parts if each)
+
+
+def _of(records: Records, field: str, **facts: Any) -> list[Any]:
+    return [each[field] for each in records if facts.items() <= each.items() and each.get(field) is not None]
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def _ratio(records: Records, one: str, other: str, *, cell: str, model: str = "m1", field: str = "rps") -> float | None:
+    """Return the median of the ratios of rounds in which both were measured."""
+    by_round = [
+        {each["round"]: each[field] for each in records if facts.items() <= each.items()}
+        for facts in ({"kind": "cell", "server": name, "cell": cell, "model": model} for name in (one, other))
+    ]
+    return _median([by_round[0][n] / by_round[1][n] for n in by_round[0] if by_round[1].get(n)])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def _shown(value: float | None, form: str = ",.0f") -> str:
+    return "" if value is None else format(value, form)
+
+
+def _multiple(value: float) -> str:
+    return f"{value:.2f}x" if value < 10 else f"{value:.1f}x"  # noqa: PLR2004 - three digits
+
+
+def _conditions(records: Records) -> str:
+    cells = [each for each in records if each["kind"] in ("cell", "equal")]
+    if not cells:
+        return ""
+    others = sorted(each["others"] for each in cells)
+    errors = sum(sum(each["errors"].values()) for each in cells)
+    busiest = max(each["busy"] for each in cells)
+    rounds = 1 + max((each["round"] for each in cells if each["kind"] == "cell"), default=0)
+    return (
+        f"Measured {cells[0]['at']} to {cells[-1]['at']} on one machine of two cores, servers on one, the load "
+        f"generator on the other; {rounds} rounds, taking turns. Medians; ratios are of the same round. What else ran "
+        f"took {statistics.median(others):.0%} of a core (median of all cells; at most {others[-1]:.0%}). The load "
+        f"generator was busy for at most {busiest:.0%} of its core. {sum(each['answered'] for each in cells):,} "
+        f"answers, {errors:,} errors.\n"
+    )
+
+
+def _targets(records: Records) -> str:
+    rows = []
+    for one, other, title, wanted in _RATIOS:
+        row = [title]
+        for number, cell in enumerate(("c1", "c16", "c64")):
+            found = _ratio(records, one, other, cell=cell)
+            if found is None:
+                row.append("not measured")
+            elif not wanted:
+                row.append(f"{found:.2f}")
+            else:
+                verdict = "met" if found >= wanted[number] else "**missed**"
+                row.append(f"{found:.2f} of {wanted[number]:g}, {verdict}")
+        # The other way round: what the other needs for a request, in terms of what this one needs.
+        work = [_ratio(records, other, one, cell=cell, field="cpu_us") for cell in ("c1", "c16", "c64")]
+        row.append(" / ".join(_shown(each, ".2f") or "-" for each in work))
+        rows.append(row)
+    memory = []
+    for name in MAIN:
+        held = _median(_of(records, "pss_mb", kind="start", server=name, model="m1"))
+        if held is not None:
+            verdict = "met" if held <= _MOST_MEMORY_MB else "**missed**"
+            memory.append(f"{name} {held:.0f} MB, {verdict}")
+    text = (
+        f"Memory, at most {_MOST_MEMORY_MB:.0f} MB (1.1 times the prototype's): {'; '.join(memory)}.\n"
+        if memory
+        else ""
+    )
+    return (
+        "## Targets\n\n"
+        + _table(("at least", "1 connection", "16", "64", "in CPU a request"), rows)
+        + "\n"
+        + (text if memory else "")
+    )
+
+
+def _throughput(records: Records, servers: Mapping[str, Server], model: str) -> str:
+    names = [each for each in servers if _of(records, "rps", kind="cell", server=each, model=model)]
+    names.sort(key=lambda name: -(_median(_of(records, "rps", kind="cell", server=name, model=model, cell="c16")) or 0))
+    rows = []
+    for name in names:
+        row = [servers[name].title]
+        for cell in CELLS:
+            facts = {"kind": "cell", "server": name, "model": model, "cell": cell.name}
+            ratio = _ratio(records, name, _BASE, cell=cell.name, model=model)
+            row.append(_shown(_median(_of(records, "rps", **facts))) + (f" ({_multiple(ratio)})" if ratio else ""))
+            row.append(_shown(_median(_of(records, "cpu_us", **facts)), ",.1f"))
+            p50, p99 = (_median(_of(records, each, **facts)) for each in ("p50_us", "p99_us"))
+            row.append("" if p50 is None or p99 is None else f"{p50 / 1000:.2f}/{p99 / 1000:.2f}")
+        rows.append(row)
+    heads = [""]
+    for cell in CELLS:
+        what = f"{cell.connections} conn." + (f", {cell.rows} rows" if cell.rows > 1 else "")
+        heads += [f"{what}: a second", "CPU us", "p50/p99 ms"]
+    bare = [each for each in records if each["kind"] == "bare" and each["model"] == model]
+    text = ""
+    if bare:
+        text = (
+            f"The model alone, `predict` in process: {bare[-1]['rows_1_us']:,.0f} us of CPU for one row, "
+            f"{bare[-1]['rows_100_us']:,.0f} for 100.\n"
+        )
+    return f"## {model}: {MODELS[model]}\n\nRequests a second, and how many times the first FastAPI app's.\n\n" + (
+        _table(heads, rows) + "\n" + text
+    )
+
+
+def _equal(records: Records, servers: Mapping[str, Server], model: str) -> str:
+    rows = []
+    for peer in dict.fromkeys(_of(records, "peer", kind="equal", model=model)):
+        facts = {"kind": "equal", "peer": peer, "model": model}
+        its = _median(_of(records, "p99_us", server=peer, **facts))
+        if its is None:
+            continue
+        row = [servers[peer].title, _shown(_median(_of(records, "rate", **facts))), f"{its / 1000:.2f}"]
+        for name in MAIN:
+            ours = _median(_of(records, "p99_us", server=name, **facts))
+            verdict = "" if ours is None or ours < its else " **worse**"
+            row.append("" if ours is None else f"{ours / 1000:.2f}{verdict}")
+        rows.append(row)
+    if not rows:
+        return ""
+    heads = ("against", "requests a second", "its p99, ms", *(f"ours, {each}" for each in MAIN))
+    return (
+        f"## p99 at equal load, {MODELS[model]}\n\nHalf of what the peer takes at 16 connections, at fixed times; "
+        f"latency counts from when a request was due.\n\n" + _table(heads, rows)
+    )
+
+
+def _starts(records: Records, servers: Mapping[str, Server], models: Sequence[str]) -> str:
+    rows = []
+    for name, server in servers.items():
+        if not _of(records, "wall_s", kind="start", server=name):
+            continue
+        row = [server.title]
+        for model in models:
+            facts = {"kind": "start", "server": name, "model": model}
+            wall, cpu = _median(_of(records, "wall_s", **facts)), _median(_of(records, "cpu_s", **facts))
+            row.append("" if wall is None or cpu is None else f"{wall:.1f} ({cpu:.1f})")
+        facts = {"kind": "start", "server": name, "model": models[0]}
+        find: Callable[..., float | None] = lambda field, **which: _median(_of(records, field, **which))  # noqa: E731
+        row += [
+            _shown(find("pss_mb", **facts)),
+            _shown(find("processes", **facts)),
+            _shown(find("rest", **facts), ".0%"),
+        ]
+        row += [_shown(find(field, kind="installed", server=name)) for field in ("mb", "packages")]
+        rows.append(row)
+    if not rows:
+        return ""
+    heads = ["", *(f"{each}, s (CPU s)" for each in models), "memory, MB", "processes", "core at rest"]
+    return "## Start to the first right answer, memory, size installed\n\n" + _table(
+        [*heads, "installed, MB", "packages"], rows
+    )
+
+
+def _failures(records: Records) -> str:
+    found = {each["server"]: each["reason"] for each in records if each["kind"] == "failure"}
+    wrong = {
+        f"{each['server']}, {each['model']}, {each['cell']}": str(each["errors"])
+        for each in records
+        if each["kind"] == "cell" and each["errors"]
+    }
+    lines = [f"* {name}: {reason}" for name, reason in {**found, **wrong}.items()]
+    return "## What failed\n\n" + "\n".join(lines) + "\n" if lines else ""
