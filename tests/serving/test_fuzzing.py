@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving.fuzzing import LIMITS, check, hear
 
-from modelwright.serving.front.plain import plain_head
+from modelwright.serving.front.heads import plain_head
 
 NAMES = st.text("AZaz09!#$%&'*+.^_`|~-", min_size=1, max_size=12)
 VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=20)

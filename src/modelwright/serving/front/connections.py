@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import cast
 
 from modelwright.records import FrontLimits
+from modelwright.serving.front.heads import plain_head
 from modelwright.serving.front.messages import NO_HEAD, Answer, Head, Request, encode, error_answer
-from modelwright.serving.front.plain import plain_head
 from modelwright.serving.front.reading import Reader
 
 __all__ = ["Answer", "Clients", "Connection", "Head", "Request", "error_answer"]

@@ -10,8 +10,8 @@ from functools import lru_cache
 import httptools
 
 from modelwright.records import FrontLimits
+from modelwright.serving.front.heads import path_and_query, plain_head
 from modelwright.serving.front.messages import Answer, Head, error_answer
-from modelwright.serving.front.plain import path_and_query, plain_head
 
 # As gunicorn and nginx allow in all; one field alone may be as long.
 _MAX_HEAD_BYTES = 64 * 1024
