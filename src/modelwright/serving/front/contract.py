@@ -9,7 +9,9 @@ gets.
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from time import perf_counter, time
 from urllib.parse import parse_qsl
 
@@ -18,23 +20,25 @@ from modelwright.records import Exchange, new_request_id
 from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front.access import Guard
 from modelwright.serving.front.connections import Answer, Request, error_answer
-from modelwright.serving.front.routes import Route, find
+from modelwright.serving.front.routes import METHODS, OF_FRONT, SCORING, Route, find, model_asked
 from modelwright.serving.front.routing import Pinned, Router
 from modelwright.serving.front.versions import Version
 from modelwright.serving.front.workers import Outcome, Scored
+from modelwright.serving.guest.wordings import FAILED, INTERNAL, error_body
 
 _LOG = logging.getLogger(__name__)
 _MAX_ID_LENGTH = 100
-_SCORE_METHODS = ("GET", "POST", "OPTIONS")
 _RETRY = ("retry-after", "1")
 _SERVER = ("x-ms-server-version", f"modelwright/{__version__}")
-_SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
-_INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
 _NOBODY = "No model version is deployed here."
 _STARTING = "The model is being started again. Try again soon."
 _BUSY = "Too many requests are waiting. Try again soon."
 _UNRECORDED = "The request could not be recorded. Check the logs for more info."
 _JSON = "application/json"
+# Forms of an answer that a client must ask for.
+_BINARY = ("application/vnd.apache.arrow", "application/x-npy")
+_TEXT = "text/plain; charset=utf-8"
+_PAGE = Path(__file__).with_name("docs.html")
 # What a shadow that hangs may keep of others' memory: so many copies, none of them longer than this.
 _SHADOWS_AT_ONCE = 100
 _LONGEST_COPY_BYTES = 1 << 20
@@ -68,26 +72,34 @@ class Scoring:
         route = find(request.path)
         if ids.refusal is not None:
             answer = ids.refusal
-        elif route is Route.HEALTH:
-            answer = self._health(request.method)
         elif route is None:
             answer = error_answer(404, "The requested URL was not found on the server.")
-        elif request.method not in ("GET", "POST"):
-            answer = _answer_without_scoring(request.method)
+        elif request.method not in METHODS[route] or request.method == "OPTIONS":
+            answer = _answer_without_scoring(route, request.method)
+        elif route in OF_FRONT:
+            answer = self._answer_itself(route)
         else:
             refusal = self.guard.refusal(request)
             if refusal is None:
-                _Call(self, request, ids, respond).start(route)
+                _Call(self, request, ids, respond, route).start()
                 return
-            answer = refusal
+            answer = _in_words_of(route, refusal)
         respond(finish(answer, request, ids, None))
 
-    def _health(self, method: str) -> Answer:
-        if method not in ("GET", "HEAD"):
-            return error_answer(405, "The method is not allowed for the requested URL.", ("allow", "GET, HEAD"))
+    def _answer_itself(self, route: Route) -> Answer:
+        """Answer what is known here: how the endpoint is, by each dialect's name for it, and the page to try it on."""
+        if route is Route.DOCS:
+            return Answer(200, _PAGE.read_bytes(), content_type="text/html; charset=utf-8")
+        if route is Route.VERSION:
+            return Answer(200, _SERVER[1].encode(), content_type=_TEXT)
+        if route is Route.LIVE:
+            return Answer(200, b'{"live": true}')
+        if route is Route.READY:
+            told = json.dumps({"ready": self.is_healthy}).encode()
+            return Answer(200, told) if self.is_healthy else Answer(503, told, (_RETRY,))
         if self.is_healthy:
-            return Answer(200, b"Healthy", content_type="text/plain; charset=utf-8")
-        return Answer(503, b"Unhealthy", (_RETRY,), content_type="text/plain; charset=utf-8")
+            return Answer(200, b"Healthy" if route is Route.HEALTH else b"\n", content_type=_TEXT)
+        return Answer(503, b"Unhealthy", (_RETRY,), content_type=_TEXT)
 
 
 class _Ids:
@@ -133,65 +145,88 @@ class _Call:
         "received_at",
         "request",
         "respond",
+        "route",
         "scoring",
         "started",
         "version",
     )
 
-    def __init__(self, scoring: Scoring, request: Request, ids: _Ids, respond: Callable[[Answer], None]) -> None:
+    def __init__(
+        self, scoring: Scoring, request: Request, ids: _Ids, respond: Callable[[Answer], None], route: Route
+    ) -> None:
         self.scoring = scoring
         self.request = request
         self.body = request.body
         self.ids = ids
         self.respond = respond
+        self.route = route
         self.received_at = time()
         self.started = perf_counter()
         self.version: Version | None = None
         self.answer: Answer | None = None
         self.copies: list[tuple[Version, Answer]] = []
 
-    def start(self, route: Route) -> None:
+    def start(self) -> None:
         """Ask the version whose turn it is, and shadows beside it."""
-        request, router = self.request, self.scoring.router
+        request, route = self.request, self.route
         try:
-            if request.method == "GET":
+            if route is Route.SCORE and request.method == "GET":
                 self.body = _query_as_json(request.query).encode()
-            version = self.version = router.pick(request)
+            version = self.version = self._picked()
         except RecursionError:
-            self.settle(error_answer(400, "The query's values are nested too deeply."))
+            self.settle(self._error(400, "The query's values are nested too deeply."))
             return
         except Pinned as error:
-            self.settle(error_answer(404, f'No deployment "{error.name}" is here.'))
+            self.settle(self._error(404, f'No deployment "{error.name}" is here.'))
             return
         refusal = self.scoring_refusal(version)
         if version is None or refusal is not None:
-            self.settle(refusal or error_answer(503, _NOBODY, _RETRY))
+            self.settle(refusal or self._error(503, _NOBODY, _RETRY))
             return
-        head = self._head() if self._needs_head(version, route) else b""
-        for shadow in router.shadows(version):
-            self._ask_shadow(shadow, route)
+        head = self._head() if self._needs_head(version) else b""
+        if route in SCORING:
+            for shadow in self.scoring.router.shadows(version):
+                self._ask_shadow(shadow)
         version.score(route, self.body, head=head, request_id=self.ids.request, done=self.finish)
+
+    def _picked(self) -> Version | None:
+        """Return the version that is to answer: the one that the path names, if it does. Raises Pinned."""
+        router = self.scoring.router
+        asked = None if self.route is Route.SCORE else model_asked(self.request.path)
+        if asked is not None:
+            found = router.serving(asked.name, asked.version)
+            # Where all serve the model that is asked for, traffic decides.
+            if found and (asked.version is not None or len(found) < len(router.versions)):
+                return found[0]
+        return router.pick(self.request)
+
+    def _error(self, status: int, text: str, *headers: tuple[str, str], run_failed: bool = False) -> Answer:
+        """Return the answer that says what is wrong, where the client's dialect has it."""
+        return _in_words_of(self.route, error_answer(status, text, *headers, run_failed=run_failed))
 
     def scoring_refusal(self, version: Version | None) -> Answer | None:
         """Return the answer when nobody can be asked now."""
         if version is None:
-            return error_answer(503, _NOBODY, _RETRY)
+            return self._error(503, _NOBODY, _RETRY)
         if not version.is_ready:
-            return error_answer(503, _STARTING, _RETRY)
+            return self._error(503, _STARTING, _RETRY)
         if version.waiting >= self.scoring.max_waiting:
-            return error_answer(503, _BUSY, _RETRY)
+            return self._error(503, _BUSY, _RETRY)
         return None
 
     def finish(self, scored: Scored) -> None:
         """Answer with what came of it."""
-        self.settle(_translate(scored, self.ids, timeout_ms=self.scoring.timeout_ms))
+        self.settle(self._translate(scored))
 
     def settle(self, answer: Answer) -> None:
         """Record the request, and only then answer it."""
         milliseconds = (perf_counter() - self.started) * 1000
+        self.answer = answer
+        if self.route not in SCORING:
+            self._recorded(may_answer=True)
+            return
         if self.version is not None:
             self._count(self.version, answer, milliseconds)
-        self.answer = answer
         for shadow, copied in self.copies:
             self._compare(shadow, answer, copied)
         self.scoring.recorder.record(self._exchange(self.version, answer, milliseconds), self._recorded)
@@ -200,11 +235,11 @@ class _Call:
         answer = self.answer
         assert answer is not None  # noqa: S101 - settle() has set it
         if not may_answer:
-            answer = error_answer(503, _UNRECORDED, _RETRY)
+            answer = self._error(503, _UNRECORDED, _RETRY)
         self.scoring.answered += 1
         self.respond(finish(answer, self.request, self.ids, self.version))
 
-    def _ask_shadow(self, shadow: Version, route: Route) -> None:
+    def _ask_shadow(self, shadow: Version) -> None:
         """Have a copy answered and recorded; the client never hears of it."""
         if shadow.waiting >= _SHADOWS_AT_ONCE or len(self.body) > _LONGEST_COPY_BYTES:
             shadow.tally.shadows_dropped += 1
@@ -212,7 +247,7 @@ class _Call:
         shadow.tally.shadow_requests += 1
 
         def done(scored: Scored) -> None:
-            answer = _translate(scored, self.ids, timeout_ms=self.scoring.timeout_ms)
+            answer = self._translate(scored)
             milliseconds = (perf_counter() - self.started) * 1000
             self._count(shadow, answer, milliseconds)
             if self.answer is None:
@@ -223,8 +258,8 @@ class _Call:
             exchange.shadow_of = self.version.spec.deployment if self.version else ""
             self.scoring.recorder.record(exchange, lambda _may_answer: None)
 
-        head = self._head() if self._needs_head(shadow, route) else b""
-        shadow.score(route, self.body, head=head, request_id=self.ids.request, done=done)
+        head = self._head() if self._needs_head(shadow) else b""
+        shadow.score(self.route, self.body, head=head, request_id=self.ids.request, done=done)
 
     def _count(self, version: Version, answer: Answer, milliseconds: float) -> None:
         version.tally.note(answer.status, milliseconds)
@@ -235,8 +270,16 @@ class _Call:
         agreement = shadow.tally.agreement
         agreement.take(self.ids.request, (given.status, given.body), (copied.status, copied.body))
 
-    def _needs_head(self, version: Version, route: Route) -> bool:
-        return version.takes_head or route is not Route.SCORE or self.request.method != "POST"
+    def _needs_head(self, version: Version) -> bool:
+        """Return whether the version has to know more than that JSON was posted to be scored."""
+        if version.takes_head or self.route is not Route.SCORE or self.request.method != "POST":
+            return True
+        headers = self.request.headers
+        return (
+            headers.get("content-type", _JSON) != _JSON
+            or bool(self.request.query)
+            or headers.get("accept", _JSON).startswith(_BINARY)
+        )
 
     def _head(self) -> bytes:
         """Return what a worker is told of a request besides its body."""
@@ -247,6 +290,24 @@ class _Call:
         head: dict[str, object] = {"headers": headers, "method": request.method}
         head |= {"path": request.path, "query": request.query}
         return json.dumps(head, separators=(",", ":")).encode()
+
+    def _translate(self, scored: Scored) -> Answer:
+        """Return the answer to the client for what came of the request."""
+        match scored.outcome:
+            case Outcome.ANSWERED:
+                return _answered(scored)
+            case Outcome.RAISED:
+                return _answered(scored) if scored.body else self._error(500, FAILED, run_failed=True)
+            case Outcome.UNSERIALIZABLE:
+                return self._error(500, INTERNAL)
+            case Outcome.TIMED_OUT:
+                return self._error(504, f"Scoring timeout after {self.scoring.timeout_ms} ms", run_failed=True)
+            case Outcome.DIED:
+                _LOG.error("the process ended inside run()", extra={"request_id": self.ids.request})
+                text = "The model's process ended while it answered. Check the logs for more info."
+                return self._error(503, text, _RETRY, run_failed=True)
+            case Outcome.DROPPED:
+                return self._error(503, _STARTING, _RETRY)
 
     def _exchange(self, version: Version | None, answer: Answer, milliseconds: float) -> Exchange:
         request = self.request
@@ -265,27 +326,9 @@ class _Call:
         )
 
 
-def _translate(scored: Scored, ids: _Ids, *, timeout_ms: int) -> Answer:
-    """Return the answer to the client for what came of a request."""
-    match scored.outcome:
-        case Outcome.ANSWERED:
-            return _answered(scored)
-        case Outcome.RAISED:
-            return error_answer(500, _SCRIPT_FAILED, run_failed=True)
-        case Outcome.UNSERIALIZABLE:
-            return error_answer(500, _INTERNAL)
-        case Outcome.TIMED_OUT:
-            return error_answer(504, f"Scoring timeout after {timeout_ms} ms", run_failed=True)
-        case Outcome.DIED:
-            _LOG.error("the process ended inside run()", extra={"request_id": ids.request})
-            text = "The model's process ended while it answered. Check the logs for more info."
-            return error_answer(503, text, _RETRY, run_failed=True)
-        case Outcome.DROPPED:
-            return error_answer(503, _STARTING, _RETRY)
-
-
 def _answered(scored: Scored) -> Answer:
-    told = (("x-ms-run-function-failed", "False"), ("x-ms-run-fn-exec-ms", f"{scored.microseconds / 1000:.3f}"))
+    failed = str(scored.outcome is Outcome.RAISED)
+    told = (("x-ms-run-function-failed", failed), ("x-ms-run-fn-exec-ms", f"{scored.microseconds / 1000:.3f}"))
     if not scored.head:
         return Answer(scored.status, scored.body, told)
     head = json.loads(scored.head)
@@ -293,10 +336,20 @@ def _answered(scored: Scored) -> Answer:
     return Answer(scored.status, scored.body, told + given, head.get("type", _JSON))
 
 
-def _answer_without_scoring(method: str) -> Answer:
+def _in_words_of(route: Route, answer: Answer) -> Answer:
+    """Return an answer that says what is wrong, where the route's dialect has it."""
+    if route is Route.SCORE:
+        return answer
+    return replace(answer, body=error_body(route, answer.status, json.loads(answer.body)["message"]))
+
+
+def _answer_without_scoring(route: Route, method: str) -> Answer:
+    allow = ("allow", ", ".join(METHODS[route]))
+    if route is not Route.SCORE:
+        return _in_words_of(route, error_answer(405, "The method is not allowed for the requested URL.", allow))
     if method == "OPTIONS":
-        return Answer(200, b"", (("x-ms-run-function-failed", "False"), ("allow", ", ".join(_SCORE_METHODS))))
-    return error_answer(405, "Method not allowed", ("allow", ", ".join(_SCORE_METHODS)))
+        return Answer(200, b"", (("x-ms-run-function-failed", "False"), allow))
+    return error_answer(405, "Method not allowed", allow)
 
 
 def finish(answer: Answer, request: Request, ids: _Ids, version: Version | None) -> Answer:

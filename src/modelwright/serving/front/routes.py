@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from modelwright.serving.guest.codes import Route
 
-__all__ = ["METHODS", "OF_FRONT", "ModelAsked", "Route", "find", "model_asked"]
+__all__ = ["METHODS", "OF_FRONT", "SCORING", "ModelAsked", "Route", "find", "model_asked"]
 
 _READ = ("GET", "HEAD")
 _PLAIN: Mapping[str, Route] = MappingProxyType(
@@ -36,7 +36,9 @@ METHODS: Mapping[Route, tuple[str, ...]] = MappingProxyType(
     }
 )
 # What is known without asking a version.
-OF_FRONT = frozenset({Route.HEALTH, Route.PING, Route.VERSION, Route.LIVE, Route.READY})
+OF_FRONT = frozenset({Route.HEALTH, Route.DOCS, Route.PING, Route.VERSION, Route.LIVE, Route.READY})
+# What has rows and gets predictions; the others only tell something.
+SCORING = frozenset({Route.SCORE, Route.INVOCATIONS, Route.INFER})
 # How Kubernetes clusters of the cloud publish a service; a proxy that does not cut this off is understood too.
 _PUBLISHED = re.compile(r"^/api/v1/(?:service|endpoint)/[^/]+(?=/|$)")
 _MODEL = re.compile(r"^/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<verb>infer|ready))?$")
@@ -71,6 +73,5 @@ def model_asked(path: str) -> ModelAsked | None:
 
 
 def _plain(path: str) -> str:
-    """Return a path as the endpoint itself has it: without what a cluster puts before it, or a slash at its end."""
-    plain = _PUBLISHED.sub("", path)
-    return plain.rstrip("/") or "/"
+    """Return a path as the endpoint itself has it, without what a cluster puts before it."""
+    return _PUBLISHED.sub("", path) or "/"

@@ -89,6 +89,16 @@ class Router:
             None,
         )
 
+    def serving(self, model: str, version: str | None) -> list[Version]:
+        """Return the deployments that serve a model, in one version of it or in any, those that are ready first."""
+        wanted = None if version is None else f"{model}:{version}"
+        found = [
+            each
+            for each in self.versions.values()
+            if each.spec.version == wanted or (wanted is None and each.spec.version.rpartition(":")[0] == model)
+        ]
+        return sorted(found, key=lambda each: not each.is_ready)
+
     def _pinned(self, request: Request) -> Version | None:
         headers = request.headers
         for header in PINS:

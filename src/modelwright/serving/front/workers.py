@@ -235,8 +235,10 @@ def _command(spec: WorkerSpec) -> list[str | Path]:
     command += ["-X", "utf8", _WORKER, "--fd", "1", "--model-dir", spec.model_folder, "--version", spec.version]
     if spec.script:
         command += ["--script", spec.script]
+    else:
+        command += ["--framework", spec.framework]
     if spec.model_file:
-        command += ["--model-file", spec.model_file, "--framework", spec.framework]
+        command += ["--model-file", spec.model_file]
     if spec.package:
         command += ["--package", spec.package]
     return command

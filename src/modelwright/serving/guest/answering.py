@@ -21,7 +21,6 @@ from .results import encode, encode_strictly, plain
 from .scripts import Script, predictions_of
 from .wordings import FAILED, INTERNAL, error_body
 
-_PAGE = Path(__file__).with_name("docs.html")
 _OVERRIDE = "swagger.json"
 
 
@@ -41,7 +40,6 @@ class Answering:
             Route.MODEL_READY: self._model_ready,
             Route.SERVER: self._server,
             Route.SWAGGER: self._swagger,
-            Route.DOCS: self._docs,
         }
 
     @property
@@ -148,9 +146,6 @@ class Answering:
         else:
             schemas = openapi.of_signature(columns.described(self._package), columns.sample(self._package))
         return openapi.Described(self._name, self._version, *schemas)
-
-    def _docs(self, _call: Call) -> Reply:
-        return Reply(_PAGE.read_bytes(), content_type="text/html; charset=utf-8")
 
 
 def _gone_wrong(call: Call, outcome: Outcome, text: str) -> Reply:

@@ -23,8 +23,8 @@ class Route(IntEnum):
     MODEL_READY = 5  # GET /v2/models/NAME/ready
     SERVER = 6  # GET /v2
     SWAGGER = 7  # GET /swagger.json
-    DOCS = 8  # GET /docs
     # The front answers these itself, like HEALTH.
+    DOCS = 8  # GET /docs
     PING = 9  # GET /ping, as MLflow serves
     VERSION = 10  # GET /version, as MLflow serves
     LIVE = 11  # GET /v2/health/live

@@ -198,12 +198,12 @@ class TorchScript(Estimator):
         return (found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found).numpy()  # noqa: PLR2004
 
 
-def load(framework: str, folder: Path) -> Estimator:
-    """Return the model in a folder. Raises ScriptUnfit when it is not one that can be served by itself."""
+def load(framework: str, place: Path) -> Estimator:
+    """Return the model in a file or a folder. Raises ScriptUnfit when it is not one that can be served by itself."""
     known = _NAMES.get(framework.lower())
     if known is None:
         raise ScriptUnfit(_UNKNOWN.format(framework=framework, known=", ".join(sorted(set(_NAMES.values())))))
-    path = _model_file(known, folder)
+    path = place if place.is_file() else _model_file(known, place)
     if known == "onnx":
         return Onnx(path)
     if known == "torchscript":

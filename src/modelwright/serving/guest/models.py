@@ -31,11 +31,11 @@ class Model:
 
     takes_head = False
 
-    def __init__(self, framework: str, folder: Path, package: Path) -> None:
-        """Load the model in `folder`; the package may have a signature of it. Raises ScriptUnfit."""
+    def __init__(self, framework: str, place: Path, package: Path) -> None:
+        """Load the model from a file or a folder; the package may have a signature of it. Raises ScriptUnfit."""
         signature = columns.described(package)
         self.framework = framework
-        self._estimator = frameworks.load(framework, folder)
+        self._estimator = frameworks.load(framework, place)
         known = self._estimator
         self.columns: Columns = columns.of_signature(signature, names=known.names, count=known.count)
         self.sample = columns.sample(package)

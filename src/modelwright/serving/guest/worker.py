@@ -1,8 +1,9 @@
 """Runs one model version in its own environment and answers the front. Standard library only, Python 3.9 or later.
 
 Started as `python -I worker.py --fd N --model-dir …/azureml-models/NAME/VERSION --version REFERENCE`, with
-`--script SCRIPT` or `--framework FRAMEWORK`, where N is a connected stream socket and standard error is the endpoint's
-log. Messages are as `messages.py` says. Exit codes: 0 when the front closes the socket, 3 when it cannot serve.
+`--script SCRIPT` or with `--framework FRAMEWORK [--model-file FILE]`, where N is a connected stream socket and standard
+error is the endpoint's log. Messages are as `messages.py` says. Exit codes: 0 when the front closes the socket, 3 when
+it cannot serve.
 """
 
 import argparse
@@ -52,13 +53,13 @@ def prepare(options: argparse.Namespace) -> Any:
     """Load what is to be served and return what answers for it."""
     ours("shims").install()
     models = Path(options.model_dir)
-    package = package_of(models)
+    package = Path(options.package) if options.package else package_of(models)
     if options.script:
         module = ours("importing").import_script(options.script)
         served = ours("scripts").Script(module)
         module.init()
     else:
-        served = ours("models").Model(options.framework, models, package)
+        served = ours("models").Model(options.framework, Path(options.model_file or models), package)
     return ours("answering").Answering(served, reference=options.version, package=package)
 
 
@@ -108,9 +109,10 @@ def main(arguments: Optional["list[str]"] = None) -> None:
     """Load the version, run `init()`, and serve."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--script")
-    what.add_argument("--framework")
+    parser.add_argument("--script")
+    parser.add_argument("--framework", default="")
+    parser.add_argument("--model-file")
+    parser.add_argument("--package")
     parser.add_argument("--model-dir", required=True)
     parser.add_argument("--version", required=True)
     options = parser.parse_args(arguments)
