@@ -82,6 +82,23 @@ class CaptureSettings:
 
 
 @dataclass(frozen=True)
+class CaptureCounts:
+    """What became of the requests since the front started.
+
+    `kept` are as safe as their mode says; `skipped` were left out by it; `lost` were answered without a record, since
+    it could not be kept; `failed` were refused for that; `pending` wait. `failure` is the last thing that went wrong.
+    """
+
+    mode: CaptureMode
+    kept: int = 0
+    skipped: int = 0
+    lost: int = 0
+    failed: int = 0
+    pending: int = 0
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class AccessKey:
     """A key or token that an endpoint takes, known by its SHA-256 digest alone; only tokens expire."""
 
@@ -147,6 +164,7 @@ class FrontStatus:
     requests: int
     traffic: Traffic
     deployments: tuple[DeploymentState, ...]
+    capture: CaptureCounts
     lease_seconds: float | None = None
     lapsed_at: datetime | None = None
 
