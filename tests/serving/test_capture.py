@@ -1,8 +1,12 @@
 """What an endpoint is asked is on record before it is answered."""
 
+import csv
 import json
 import threading
 from typing import Any
+
+from modelwright.records import CaptureSettings, FrontSettings
+from modelwright.serving import control
 
 ECHO = """
 def init():
@@ -69,3 +73,38 @@ def test_what_cannot_be_recorded_is_not_answered(served: Any) -> None:
     (served.folder / "capture" / served.name).unlink()
     assert served.ask(body="x").status == 200
     assert [each.input for each in served.captured()] == ["x"]
+
+
+COLLECTING = """
+from azureml.monitoring import ModelDataCollector
+
+def init():
+    global inputs, predictions
+    inputs = ModelDataCollector("diabetes", designation="inputs", feature_names=["age"])
+    predictions = ModelDataCollector("diabetes", designation="predictions", feature_names=["y"])
+
+def run(raw_data):
+    correlations = inputs.collect([len(raw_data)])
+    predictions.collect(predictions.add_correlations([1], correlations))
+    return raw_data
+"""
+
+
+def test_a_script_collects_while_it_is_switched_on(served: Any) -> None:
+    served.start()
+    served.deploy(COLLECTING)
+    folder = served.folder / "modeldata" / "local" / "local" / served.folder.name / served.name
+
+    def collected(designation: str) -> list[list[str]]:
+        found = folder.glob(f"diabetes/default/{designation}/*/*/*/{designation}.csv")
+        return [row for file in found for row in csv.reader(file.read_text().splitlines())]
+
+    served.ask(body="xx")
+    settings = FrontSettings(capture=CaptureSettings(is_collecting=True))
+    control.configure(served.name, settings, runtime_folder=served.runtime_folder)
+    served.wait_for(lambda: served.ask(body="xxx").status == 200 and collected("inputs"), "a row is collected")
+    served.stop()
+    header, *inputs = collected("inputs")
+    assert {row[0] for row in inputs} == {"3"}
+    assert {row[header.index("$aml_request_id")] for row in inputs} <= {each.request_id for each in served.captured()}
+    assert len(collected("predictions")) == len(inputs) + 1

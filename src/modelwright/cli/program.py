@@ -72,6 +72,7 @@ class LazyGroup(click.Group):
         "dataset": ("dataset", "Register data by name, read it back by version, see who used it."),
         "endpoint": ("endpoint", "Deploy, score, stop and look at endpoints."),
         "rollout": ("rollout", "Let a version take over an endpoint step by step, watched, or not at all."),
+        "capture": ("capture", "See, keep, label and delete what endpoints were asked and answered."),
         "audit": ("audit", "Who did what, when and why; whether the records are whole."),
         "at": ("travelling", "Ask a command what it would have said at some time before."),
         "settings": ("settings", "What the workspace asks of its users, such as reasons."),

@@ -1,7 +1,6 @@
 """The nouns: frozen records that the rooms exchange, a file for each. No I/O."""
 
 from modelwright.records.capture import (
-    CaptureCounts,
     Captured,
     CaptureLimits,
     CaptureRecord,
@@ -82,6 +81,7 @@ from modelwright.records.schedules import Missed, Schedule, Tick, Trigger, Trigg
 from modelwright.records.serving import (
     Access,
     AccessKey,
+    CaptureCounts,
     CaptureMode,
     CaptureSettings,
     DeployAnswer,

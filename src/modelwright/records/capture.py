@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from modelwright.records.serving import CaptureMode
-
 
 @dataclass(frozen=True)
 class CaptureLimits:
@@ -15,23 +13,6 @@ class CaptureLimits:
     max_pending_bytes: int = 64 * 1024 * 1024
     segment_bytes: int = 64 * 1024 * 1024
     segment_seconds: float = 60.0
-
-
-@dataclass(frozen=True)
-class CaptureCounts:
-    """What became of the requests since the front started.
-
-    `kept` are as safe as their mode says; `skipped` were left out by it; `lost` were answered without a record, since
-    it could not be kept; `failed` were refused for that; `pending` wait. `failure` is the last thing that went wrong.
-    """
-
-    mode: CaptureMode
-    kept: int
-    skipped: int
-    lost: int
-    failed: int
-    pending: int
-    failure: str
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class WorkerSpec:
     `model_folder` ends in NAME/VERSION. A version without a scoring `script` is served from `model_file` as its
     `framework` says. `sample` is a request body that is scored before the version takes requests; its answer must equal
     `expected` when that is given. Byte code of the environment's packages is kept in the folder `bytecode`, by default
-    beside their sources.
+    beside their sources. What its script collects goes below `model_data`.
     """
 
     version: str
@@ -32,6 +32,7 @@ class WorkerSpec:
     framework: str = ""
     model_file: Path | None = None
     package: Path | None = None
+    model_data: Path | None = None
 
     @property
     def deployment(self) -> str:
@@ -66,7 +67,8 @@ class CaptureSettings:
 
     `rate` counts in mode `sample`. `is_refusing` says what becomes of requests that cannot be recorded: refused, or
     answered and counted. `headers` names those that are kept; columns in `hashed` and `left_out` never reach the disk
-    as they are. Partitions older than `keep_days` are deleted.
+    as they are. Partitions older than `keep_days` are deleted. `is_collecting` has the model data collector of
+    scripts, if they have one, write what it is given.
     """
 
     mode: CaptureMode = CaptureMode.DURABLE
@@ -76,6 +78,24 @@ class CaptureSettings:
     hashed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     keep_days: int | None = None
+    is_collecting: bool = False
+
+
+@dataclass(frozen=True)
+class CaptureCounts:
+    """What became of the requests since the front started.
+
+    `kept` are as safe as their mode says; `skipped` were left out by it; `lost` were answered without a record, since
+    it could not be kept; `failed` were refused for that; `pending` wait. `failure` is the last thing that went wrong.
+    """
+
+    mode: CaptureMode
+    kept: int = 0
+    skipped: int = 0
+    lost: int = 0
+    failed: int = 0
+    pending: int = 0
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,6 +164,7 @@ class FrontStatus:
     requests: int
     traffic: Traffic
     deployments: tuple[DeploymentState, ...]
+    capture: CaptureCounts
     lease_seconds: float | None = None
     lapsed_at: datetime | None = None
 

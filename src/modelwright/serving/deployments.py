@@ -13,15 +13,15 @@ from modelwright.records import (
     Deployment,
     DeploymentStatus,
     Endpoint,
-    FrontSettings,
     FrontStatus,
     ModelVersion,
     ScoringAnswer,
     WorkerSpec,
 )
-from modelwright.serving import control
+from modelwright.serving import configuring, control
+from modelwright.serving.capture import places
 from modelwright.serving.front.versions import agree
-from modelwright.settings import runtime_folder, scoring_timeout_ms
+from modelwright.settings import runtime_folder
 from modelwright.store import claims, endpoints, environments, models, reasons
 from modelwright.store.changes import change
 from modelwright.store.database import Store
@@ -199,7 +199,7 @@ def log_file(store: Store, endpoint: str) -> Path:
 
 def capture_folder(store: Store) -> Path:
     """Return the folder below which every endpoint's requests and answers are captured."""
-    return store.folder / "capture"
+    return places.root(store)
 
 
 def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str, why: str) -> None:
@@ -218,7 +218,7 @@ def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str
         capture_folder=capture_folder(store),
         host=place.host,
         port=port or place.port,
-        settings=FrontSettings(timeout_ms=scoring_timeout_ms()),
+        settings=configuring.settings_of(store, place.name),
     )
     if started.port != place.port:
         with change(store, actor=actor, why=why) as opened:

@@ -12,7 +12,7 @@ from typing import Any
 
 from modelwright.datasets import adding
 from modelwright.errors import CaptureEmpty, ModelMissing
-from modelwright.records import DatasetVersion, Exchange
+from modelwright.records import CaptureRecord, DatasetVersion, Exchange
 from modelwright.records.plain import plain
 from modelwright.serving.capture import labelling, partitions, reading, tabulating
 from modelwright.serving.capture.encoding import record_of
@@ -55,6 +55,19 @@ def exchanges(folder: Path, wanted: Wanted) -> Iterator[Exchange]:
     for each in reading.exchanges(folder, since=wanted.since, until=wanted.until):
         if wanted.version in {None, each.version}:
             yield each
+
+
+def newest(folder: Path, wanted: Wanted, *, limit: int, is_failed: bool = False) -> list[CaptureRecord]:
+    """Return the newest of what is wanted, oldest first; `is_failed` narrows it to what was not a success."""
+    begin = wanted.since.timestamp() if wanted.since else float("-inf")
+    end = wanted.until.timestamp() if wanted.until else float("inf")
+
+    def is_wanted(each: Exchange) -> bool:
+        is_of_version = wanted.version in {None, each.version}
+        is_of_kind = not is_failed or each.status != HTTPStatus.OK
+        return is_of_version and is_of_kind and begin <= each.received_at < end
+
+    return reading.newest(folder, limit=limit, is_wanted=is_wanted)
 
 
 @dataclass

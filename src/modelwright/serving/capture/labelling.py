@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from modelwright.errors import LabelsInvalid
 from modelwright.records import Exchange, LabelCount, new_id, now
 from modelwright.serving.capture import partitions
 from modelwright.serving.capture.journal import flush_folder
+from modelwright.store import capture
+from modelwright.store.changes import change
+from modelwright.store.database import Store
 
 FOLDER = "labels"
 BY_REQUEST = "request_id"
@@ -119,6 +122,21 @@ def keep(folder: Path, file: Path, columns: Columns) -> tuple[LabelCount, Path]:
         begun.unlink(missing_ok=True)
     flush_folder(place.parent)
     return LabelCount(**counted), place
+
+
+def tell(store: Store, folder: Path, file: Path, *, columns: Columns, actor: str, why: str = "") -> LabelCount:
+    """Keep the labels of a file, on the record; return how many were what. Raises LabelsInvalid, ReasonMissing."""
+    place: Path | None = None
+    try:
+        with change(store, actor=actor, why=why) as opened:
+            count, place = keep(folder, file, columns)
+            told = {"file": file.name, "by": columns.by, "labels": asdict(count)}
+            capture.record_labels(opened, folder.name, labels=told)
+    except BaseException:
+        if place is not None:
+            place.unlink(missing_ok=True)
+        raise
+    return count
 
 
 def _told(file: Path, columns: Columns, moment: str) -> Iterator[tuple[tuple[str, str, int | None], str, Any]]:

@@ -4,7 +4,8 @@ A segment may become Parquet while it is looked for. So the segments are listed 
 only that of a segment which is gone when it is to be opened is read in its place: nothing is missed or read twice.
 """
 
-from collections.abc import Callable, Iterator
+import heapq
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,6 +35,44 @@ def exchanges(folder: Path, *, since: datetime | None = None, until: datetime | 
             yield each
 
 
+def newest(folder: Path, *, limit: int, is_wanted: Callable[[Exchange], bool]) -> list[CaptureRecord]:
+    """Return the newest records of an endpoint's folder that are wanted, oldest first, reading no more than needed."""
+    found: list[tuple[float, int, Exchange]] = []
+    count = 0
+    for hour, given in _backwards(folder):
+        if len(found) == limit and hour is not None and hour.timestamp() < found[0][0]:
+            break
+        for each in given:
+            if is_wanted(each):
+                count += 1
+                (heapq.heappush if len(found) < limit else heapq.heappushpop)(found, (each.received_at, count, each))
+    return [record_of(each) for _, _, each in sorted(found, key=lambda one: one[:2])]
+
+
+def _backwards(folder: Path) -> Iterator[tuple[datetime | None, Iterable[Exchange]]]:
+    """Give what there is, the newest first as far as that is known, each with the end of its hour."""
+    ended = sorted(folder.glob(f"*{segments.SUFFIX}"))
+    names = {each.stem for each in ended}
+    for path in reversed(ended):
+        yield None, _of_segment(path)
+    for file in reversed(partitions.files(folder)):
+        if file.stem not in names:
+            hour = partitions.hour_of(file)
+            yield (hour + timedelta(hours=1) if hour else None), partitions.read(file)
+    for file in reversed(lines.files(folder)):
+        yield None, map(exchange_of, lines.read(file))
+
+
+def _of_segment(path: Path) -> Iterator[Exchange]:
+    """Give what is in a segment, which may have become Parquet meanwhile."""
+    content = _content(path)
+    if content is not None:
+        yield from map(decoded, segments.Scan(content).records())
+    else:
+        for file in partitions.of_segment(path):
+            yield from partitions.read(file)
+
+
 def _all(folder: Path, *, since: datetime | None, until: datetime | None) -> Iterator[Exchange]:
     ended = sorted(folder.glob(f"*{segments.SUFFIX}"))
     names = {each.stem for each in ended}
@@ -43,12 +82,7 @@ def _all(folder: Path, *, since: datetime | None, until: datetime | None) -> Ite
         if file.stem not in names:
             yield from partitions.read(file)
     for path in ended:
-        content = _content(path)
-        if content is not None:
-            yield from map(decoded, segments.Scan(content).records())
-        else:
-            for file in partitions.of_segment(path):
-                yield from partitions.read(file)
+        yield from _of_segment(path)
 
 
 def _content(path: Path) -> bytes | None:

@@ -17,6 +17,7 @@ from time import monotonic
 
 from modelwright.errors import CaptureNotWritten
 from modelwright.records import CaptureCounts, CaptureLimits, CaptureMode, CaptureSettings, Exchange
+from modelwright.serving.capture import collecting
 from modelwright.serving.capture.encoding import encoded
 from modelwright.serving.capture.journal import Journal
 from modelwright.serving.capture.redaction import Redaction, redaction, salt_of
@@ -36,7 +37,7 @@ class Recorder:
         self, folder: Path, settings: CaptureSettings | None = None, *, limits: CaptureLimits | None = None
     ) -> None:
         """Keep as `settings` say, by default every request durably."""
-        self._folder = folder
+        self.folder = folder
         self._limits = limits or CaptureLimits()
         self._journal = Journal(folder, self._limits)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,10 +60,11 @@ class Recorder:
         """Keep as these settings say from the next request on; what waits is kept as safely as the new ones say."""
         self._settings = settings
         self._redaction: Redaction | None = redaction(
-            settings.hashed, settings.left_out, salt=lambda: salt_of(self._folder.parent)
+            settings.hashed, settings.left_out, salt=lambda: salt_of(self.folder.parent)
         )
         self._headers = frozenset(each.lower() for each in settings.headers)
         self._sampled = settings.rate * _HASHES if settings.mode is CaptureMode.SAMPLE else _HASHES
+        collecting.switch(self.folder, is_on=settings.is_collecting)
         self._is_off = settings.mode is CaptureMode.OFF
         self._is_durable = settings.mode is CaptureMode.DURABLE
 

@@ -6,12 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from modelwright.records import CaptureSummary
-from modelwright.serving.capture import compaction, labelling, lines, partitions, segments
+from modelwright.serving.capture import collecting, compaction, labelling, lines, partitions, segments
 from modelwright.store import capture
 from modelwright.store.changes import change
 from modelwright.store.database import Store
-
-MODEL_DATA = "modeldata"
 
 
 def summary(store: Store, folder: Path) -> CaptureSummary:
@@ -37,7 +35,7 @@ def delete(store: Store, folder: Path, *, before: date, actor: str, why: str = "
     it, and what scripts collected. What is deleted is on record before it is gone; a second call deletes what a killed
     one left. Raises ReasonMissing.
     """
-    gone = [*_gone(folder, before), *_collected(store.folder / MODEL_DATA, folder.name, before)]
+    gone = [*_gone(folder, before), *_collected(store.folder / collecting.FOLDER, folder.name, before)]
     if not gone:
         return []
     names = [str(each.relative_to(folder if each.is_relative_to(folder) else store.folder)) for each in gone]

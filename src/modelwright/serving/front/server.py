@@ -174,6 +174,7 @@ class Front:
             deployments=tuple(each.state for each in service.router.versions.values()),
             lease_seconds=service.standings.lease.left_seconds,
             lapsed_at=service.standings.lease.lapsed_at,
+            capture=service.scoring.recorder.counts,
         )
         told: dict[str, Any] = plain(asdict(status))
         return told

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from modelwright.errors import ModelwrightError
 from modelwright.records import FrontSettings, Traffic, WorkerSpec
 from modelwright.records.decoding import decoded
+from modelwright.serving.capture import collecting
 from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front.access import Guard
 from modelwright.serving.front.contract import Scoring
@@ -83,6 +85,7 @@ class Service:
         if self._changing is not None:
             return {"busy": True}
         log_start = self._log.stat().st_size if self._log.exists() else 0
+        spec = replace(spec, model_data=collecting.folder_of(self.scoring.recorder.folder))
         self._changing = version = Version(spec, log=self._log, timeout_ms=self.settings.timeout_ms)
         try:
             answer = await version.open(timeout_seconds=timeout_seconds)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 from modelwright import processes, settings
 from modelwright.errors import WorkerFailed
 from modelwright.records import WorkerSpec
+from modelwright.serving.capture import collecting
 from modelwright.serving.front import frames
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Worker(asyncio.Protocol):
                 worker._process = processes.start(
                     _command(spec),
                     folder=spec.script.parent if spec.script else spec.model_folder,
-                    environment=settings.child_environment(),
+                    environment=settings.child_environment(_variables(spec)),
                     stdout=theirs.fileno(),
                     stderr=lines,
                 )
@@ -225,6 +226,11 @@ class Worker(asyncio.Protocol):
             # Only the first was inside run(); the others are known not to have been started.
             each.done(Scored(Outcome.DIED if was_running and index == 0 else Outcome.DROPPED))
         self._on_end(self)
+
+
+def _variables(spec: WorkerSpec) -> dict[str, str]:
+    """Return what the process finds in its environment beside what we find in ours."""
+    return {collecting.VARIABLE: str(spec.model_data)} if spec.model_data else {}
 
 
 def _command(spec: WorkerSpec) -> list[str | Path]:

@@ -19,6 +19,7 @@ _STAND_INS = {
     "azureml.core": "azure",
     "azureml.core.model": "azure",
     "azureml.exceptions": "azure",
+    "azureml.monitoring": "collector",
     "inference_schema": "",
     "inference_schema.schema_decorators": "schemas",
     "inference_schema.schema_util": "schemas",

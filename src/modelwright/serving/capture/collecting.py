@@ -1,0 +1,35 @@
+"""Where the model data collector of old scripts writes, and its switch, which takes no restart.
+
+The folder is `<workspace>/modeldata/local/local/<name>/<endpoint>`: in the cloud the first two were a subscription and
+a resource group. The collector itself is `serving/guest/collector.py`.
+"""
+
+import logging
+from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
+FOLDER = "modeldata"
+VARIABLE = "MODELWRIGHT_MODEL_DATA"
+_SWITCH = ".collecting"
+_NO_CLOUD = "local"
+
+
+def folder_of(capture_folder: Path) -> Path:
+    """Return the folder of the endpoint whose capture folder is given."""
+    workspace = capture_folder.parent.parent
+    name = workspace.parent.name if workspace.name.startswith(".") else workspace.name
+    return workspace / FOLDER / _NO_CLOUD / _NO_CLOUD / (name or "default") / capture_folder.name
+
+
+def switch(capture_folder: Path, *, is_on: bool) -> None:
+    """Have the endpoint's scripts collect, or no longer; they look within a second."""
+    path = folder_of(capture_folder) / _SWITCH
+    try:
+        if is_on:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        # As all that has to do with the collector, it must not keep an endpoint from answering.
+        _LOG.error("the model data collector cannot be switched: %s", error)
