@@ -101,8 +101,13 @@ def sticky(keys: int, *, rates: tuple[float, float]) -> Callable[[random.Random]
     return begin
 
 
-def latencies(law: Callable[[random.Random], float], *, factor: float = 1.0) -> Callable[[random.Random], Look]:
-    """Return tests of latencies, of which the second's are `factor` times as long."""
+def latencies(
+    law: Callable[[random.Random], float], *, factor: float = 1.0, stalls: float = 0.0
+) -> Callable[[random.Random], Look]:
+    """Return tests of latencies, of which the second's are `factor` times as long.
+
+    Of both, a share `stalls` of blocks of ten requests take 100 ms more, all ten of them.
+    """
 
     def begin(draws: random.Random) -> Look:
         ours, sums = Slowness(EDGES), (Sums(), Sums())
@@ -111,8 +116,9 @@ def latencies(law: Callable[[random.Random], float], *, factor: float = 1.0) -> 
             histograms = []
             for scale, total in zip((1.0, factor), sums, strict=True):
                 histogram = [0] * (len(EDGES) + 1)
+                more = 100.0 if draws.random() < stalls else 0.0
                 for _ in range(10):
-                    value = law(draws) * scale
+                    value = law(draws) * scale + more
                     histogram[bisect_left(EDGES, value)] += 1
                     total.add(value)
                 histograms.append(histogram)
@@ -195,6 +201,7 @@ def settings() -> Iterator[Setting]:
     yield Setting("errors 5 %, both rising, share growing", drifting(0.05, looks=100))
     yield Setting("latency, lognormal", latencies(lognormal))
     yield Setting("latency, Pareto 1.2 (no variance)", latencies(pareto))
+    yield Setting("latency, stalls hold up 3 % of blocks", latencies(lognormal, stalls=0.03), is_promised=False)
     yield Setting("labels on copies, 10 % discordant", pairs(0.05, 0.05))
     yield Setting("absolute error, capped", means(), 200)
     yield Setting("rate at its limit of 1 %", limits(0.01, 0.01))
@@ -204,6 +211,7 @@ def settings() -> Iterator[Setting]:
     yield Setting("errors 0.5 % and 5 %, 95:5", proportions(0.005, 0.05, block=few), 50, is_different=True)
     yield Setting("accuracy 80 % and 85 %", proportions(0.2, 0.15), 300, is_different=True)
     yield Setting("latency, lognormal, 1.3 times", latencies(lognormal, factor=1.3), is_different=True)
+    yield Setting("latency, lognormal, 2 times", latencies(lognormal, factor=2.0), is_different=True)
     yield Setting("latency, Pareto 1.2, 1.3 times", latencies(pareto, factor=1.3), is_different=True)
     yield Setting("labels on copies, 7 % gained, 3 % lost", pairs(0.07, 0.03), is_different=True)
     yield Setting("absolute error, 20 % less", means(gain=0.2), 1000, is_different=True)

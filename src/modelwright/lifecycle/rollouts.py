@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from modelwright import processes
 from modelwright.errors import (
@@ -38,6 +39,9 @@ from modelwright.serving.rollout.checking import Evidence
 from modelwright.settings import runtime_folder
 from modelwright.store import claims, endpoints, models, rollouts
 from modelwright.store.database import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _WATCHER = "modelwright.lifecycle.steering"
 LOG = "rollouts.log"
@@ -90,7 +94,7 @@ def watch(store: Store, rollout: Rollout) -> None:
         return
     log = store.folder / "logs" / LOG
     log.parent.mkdir(exist_ok=True)
-    arguments = ["--workspace", store.folder.absolute(), "--rollout", rollout.id]
+    arguments: list[str | Path] = ["--workspace", store.folder.absolute(), "--rollout", rollout.id]
     is_there = processes.detach(_WATCHER, arguments, log=log)
     if not is_there and not claims.is_claimed(store, claimed(rollout)):
         raise RolloutNotStarted(version=rollout.version, endpoint=rollout.endpoint, log=log)
@@ -224,13 +228,13 @@ def traffic_of(rollout: Rollout, step: int) -> Traffic:
 
 def roll_back(session: Session, rollout: Rollout, *, reason: str, checks: tuple[Check, ...] = ()) -> None:
     """Give everybody the traffic from before, end the new version, and record by which numbers that was decided."""
-    folder, store = runtime_folder(session.store.folder), session.store
+    store = session.store
     with contextlib.suppress(EndpointNotRunning):  # it comes back with the traffic on record, that from before
-        control.share_out(rollout.endpoint, rollout.before, runtime_folder=folder)
+        control.share_out(rollout.endpoint, rollout.before, runtime_folder=runtime_folder(store.folder))
     with session.change() as opened:
         facts = {"share": rollout.share, "checks": [plain(asdict(each)) for each in checks]}
         rollouts.set_status(opened, rollout, status=RolloutStatus.ROLLED_BACK, reason=reason, facts=facts)
-    deployments.withdraw(store, rollout.endpoint, rollout.deployment, actor=session.actor, why=reason)
+    _withdraw(session, rollout, rollout.version, status=DeploymentStatus.FAILED, why=f"rolled back: {reason}")
 
 
 def succeed(session: Session, rollout: Rollout, *, reason: str) -> None:
@@ -239,7 +243,14 @@ def succeed(session: Session, rollout: Rollout, *, reason: str) -> None:
     deployments.set_traffic(session.store, rollout.endpoint, last, actor=session.actor, why=reason)
     with session.change() as opened:
         rollouts.set_status(opened, rollout, status=RolloutStatus.SUCCEEDED, reason=reason)
-    deployments.withdraw(session.store, rollout.endpoint, rollout.present, actor=session.actor, why=reason)
+    _withdraw(session, rollout, rollout.present, status=DeploymentStatus.REPLACED, why="")
+
+
+def _withdraw(session: Session, rollout: Rollout, version: str, *, status: DeploymentStatus, why: str) -> None:
+    serving = endpoints.list_deployments(session.store, endpoint=rollout.endpoint, status=DeploymentStatus.HEALTHY)
+    for each in serving:
+        if each.version == version:
+            deployments.withdraw(session.store, each, status=status, actor=session.actor, why=why)
 
 
 def _open(session: Session, endpoint: str) -> Rollout:

@@ -2,12 +2,12 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
 from modelwright.environments import placing
-from modelwright.errors import DeploymentFailed, EndpointNotRunning, EndpointRunning
+from modelwright.errors import DeploymentFailed, DeploymentMissing, EndpointNotRunning, EndpointRunning
 from modelwright.models import packages
 from modelwright.records import (
     Deployment,
@@ -16,6 +16,7 @@ from modelwright.records import (
     FrontStatus,
     ModelVersion,
     ScoringAnswer,
+    Traffic,
     WorkerSpec,
 )
 from modelwright.serving import configuring, control
@@ -31,15 +32,23 @@ LOOPBACK = "127.0.0.1"
 
 @contextlib.contextmanager
 def deploying(
-    store: Store, version: ModelVersion, *, endpoint: str, port: int | None, actor: str, why: str = ""
+    store: Store,
+    version: ModelVersion,
+    *,
+    endpoint: str,
+    port: int | None,
+    actor: str,
+    why: str = "",
+    is_replacing: bool = True,
 ) -> Iterator[Deployment]:
     """Let `version` take the endpoint's requests; inside the block it is on trial, at its end it is `healthy`.
 
-    A version that was serving goes on until the new one has answered the package's sample with the answer that was
-    recorded at registration; then requests move over without one being refused. When the block, or anything before
-    it, raises, the deployment is `failed` and the endpoint serves what it served before. From its first record on a
-    deployment keeps its version. Raises DeploymentFailed; VersionIncomplete for a version that lacks what serving
-    takes, and ModelMissing for one that was deleted.
+    Unless it `is_replacing` it is put beside what serves, and gets no requests but those that name it. A version that
+    was serving goes on until the new one has answered the package's sample with the answer that was recorded at
+    registration; then requests move over without one being refused. When the block, or anything before it, raises, the
+    deployment is `failed` and the endpoint serves what it served before. From its first record on a deployment keeps
+    its version. Raises DeploymentFailed; VersionIncomplete for a version that lacks what serving takes, and
+    ModelMissing for one that was deleted.
     """
     packages.check_servable(version)
     with contextlib.ExitStack() as held:
@@ -52,7 +61,10 @@ def deploying(
             package = packages.restore(store, version)
             _ensure_front(store, place, port=port, actor=actor, why=why)
             control.deploy(
-                endpoint, runtime_folder=runtime_folder(store.folder), worker=_worker(store, version, package=package)
+                endpoint,
+                runtime_folder=runtime_folder(store.folder),
+                worker=_worker(store, version, package=package),
+                is_replacing=is_replacing,
             )
             yield deployment
         except BaseException as error:
@@ -63,19 +75,22 @@ def deploying(
             raise
         before = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
         with change(store, actor=actor, why=why) as opened:
-            for each in before:
-                endpoints.set_deployment_status(opened, each, status=DeploymentStatus.REPLACED)
+            if is_replacing:
+                for each in before:
+                    endpoints.set_deployment_status(opened, each, status=DeploymentStatus.REPLACED)
+                endpoints.set_traffic(opened, place, Traffic(default=version.reference))
             endpoints.set_deployment_status(opened, deployment, status=DeploymentStatus.HEALTHY)
 
 
 def smoke_test(store: Store, deployment: Deployment) -> ScoringAnswer:
-    """Score the package's sample through the endpoint's URL and return the answer.
+    """Have the deployment score its package's sample through the endpoint's URL, and return the answer.
 
     Raises DeploymentFailed when it is not the answer that was recorded at registration.
     """
     version = models.get_version(store, deployment.version_id)
     package = packages.restore(store, version)
-    answer = score(store, deployment.endpoint, body=sample_of(store, version).encode())
+    pinned = {"x-modelwright-deployment": deployment.version}
+    answer = score(store, deployment.endpoint, body=sample_of(store, version).encode(), headers=pinned)
     expected = json.loads((package / packages.EXPECTED).read_text(encoding="utf-8"))
     if answer.status != HTTPStatus.OK or not agree(json.loads(answer.body), expected):
         raise DeploymentFailed(
@@ -92,12 +107,28 @@ def sample_of(store: Store, version: ModelVersion) -> str:
     return (packages.restore(store, version) / packages.SAMPLE).read_text(encoding="utf-8").strip()
 
 
-def score(store: Store, endpoint: str, *, body: bytes) -> ScoringAnswer:
+def score(store: Store, endpoint: str, *, body: bytes, headers: Mapping[str, str] | None = None) -> ScoringAnswer:
     """Send `body` to the endpoint and return its answer. Raises EndpointMissing, EndpointNotRunning."""
     place = endpoints.get_endpoint(store, endpoint)
     if place.url is None or status(store, endpoint) is None:
         raise EndpointNotRunning(endpoint=endpoint)
-    return control.score(place.url, body)
+    return control.score(place.url, body, headers=headers)
+
+
+def set_traffic(store: Store, endpoint: str, traffic: Traffic, *, actor: str, why: str = "") -> None:
+    """Share the endpoint's requests out like that, for good. Raises EndpointMissing, DeploymentMissing."""
+    place = endpoints.get_endpoint(store, endpoint)
+    control.share_out(endpoint, traffic.check(), runtime_folder=runtime_folder(store.folder))
+    with change(store, actor=actor, why=why) as opened:
+        endpoints.set_traffic(opened, place, traffic)
+
+
+def withdraw(store: Store, deployment: Deployment, *, status: DeploymentStatus, actor: str, why: str) -> None:
+    """Let a deployment that gets no requests any more finish those it has, and end it."""
+    with contextlib.suppress(EndpointNotRunning, DeploymentMissing):
+        control.retire(deployment.endpoint, deployment.version, runtime_folder=runtime_folder(store.folder))
+    with change(store, actor=actor, why=why) as opened:
+        endpoints.set_deployment_status(opened, deployment, status=status, reason=why)
 
 
 def check_port(store: Store, endpoint: str, *, port: int | None) -> None:
@@ -226,16 +257,26 @@ def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str
 
 
 def _serve_what_is_healthy(store: Store, endpoint: str) -> None:
-    """Make the front serve the endpoint's healthy deployment, or end when there is none."""
+    """Make the front serve the endpoint's healthy deployments by the traffic on record, or end when there are none."""
     folder = runtime_folder(store.folder)
     healthy = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
     running = control.status(endpoint, runtime_folder=folder)
     if not healthy:
         control.stop(endpoint, runtime_folder=folder)
-    elif running and running.version != healthy[0].version:
-        version = models.get_version(store, healthy[0].version_id)
+        return
+    serving = {each.name for each in running.deployments} if running else set()
+    wanted = {each.version: each for each in healthy}
+    if running is None or serving == wanted.keys():
+        return
+    for name in wanted.keys() - serving:
+        version = models.get_version(store, wanted[name].version_id)
         worker = _worker(store, version, package=packages.restore(store, version))
-        control.deploy(endpoint, runtime_folder=folder, worker=worker)
+        control.deploy(endpoint, runtime_folder=folder, worker=worker, is_replacing=False)
+    traffic = endpoints.get_traffic(store, endpoint)
+    known = traffic if traffic.default in wanted else Traffic(default=healthy[0].version)
+    control.share_out(endpoint, known, runtime_folder=folder)
+    for name in serving - wanted.keys():
+        control.retire(endpoint, name, runtime_folder=folder)
 
 
 def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec:

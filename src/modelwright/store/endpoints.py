@@ -1,13 +1,15 @@
 """Endpoints and their deployments."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 
 from modelwright import records
 from modelwright.errors import DeletedMeanwhile, DeploymentMissing, EndpointMissing, InUse
-from modelwright.records import Deployment, DeploymentStatus, Endpoint, ModelVersion, Use
+from modelwright.records import Deployment, DeploymentStatus, Endpoint, ModelVersion, Traffic, Use
+from modelwright.records.decoding import decoded
 from modelwright.records.plain import plain
 from modelwright.store import models, schema
 from modelwright.store.changes import Change
@@ -39,6 +41,16 @@ def set_port(change: Change, endpoint: Endpoint, *, port: int) -> None:
     table = schema.endpoints
     change.update(table, table.c.id == endpoint.id, port=port)
     change.record("endpoint.moved", f"endpoints/{endpoint.name}", before={"port": endpoint.port}, after={"port": port})
+
+
+def set_traffic(change: Change, endpoint: Endpoint, traffic: Traffic) -> None:
+    """Record how the endpoint's requests are shared out, unless that is known already."""
+    table = schema.endpoints
+    (row,) = change.rows(table.select().where(table.c.id == endpoint.id))
+    told = asdict(traffic)
+    if row.traffic != told:
+        change.update(table, table.c.id == endpoint.id, traffic=told)
+        change.record("traffic.changed", f"endpoints/{endpoint.name}", before=row.traffic, after=told)
 
 
 def add_deployment(change: Change, endpoint: Endpoint, *, version: ModelVersion) -> Deployment:
@@ -160,6 +172,17 @@ def get_endpoint(store: Store, name: str) -> Endpoint:
     if row is None:
         raise EndpointMissing(endpoint=name)
     return _to_endpoint(row)
+
+
+def get_traffic(store: Store, name: str) -> Traffic:
+    """Return how the endpoint's requests are shared out by the record. Raises EndpointMissing."""
+    table = schema.endpoints
+    with store.reader.connect() as connection:
+        found = connection.execute(sa.select(table.c.traffic).where(table.c.name == name)).scalar_one_or_none()
+    if found is None:
+        raise EndpointMissing(endpoint=name)
+    traffic: Traffic = decoded(Traffic, found)
+    return traffic
 
 
 def list_endpoints(store: Store) -> list[Endpoint]:

@@ -98,7 +98,7 @@ class Evidence:
         return {
             "errors": self.errors.state(),
             "slower": self.slower.state(),
-            "shift": [shift.tests, shift.size, shift.is_significant]
+            "shift": [shift.tests, shift.size, shift.tested, shift.is_significant]
             + ([shift.found.effect, shift.found.p_value] if shift.found else []),
             "latencies": list(self.latencies),
             "copies": [self.copies.total, self.copies.hits],
@@ -109,10 +109,10 @@ class Evidence:
         """Return the evidence as it was when `state` was taken; fresh when it is empty."""
         evidence = cls(edges, limits)
         if state:
-            tests, size, is_significant, *found = state["shift"]
+            tests, size, tested, is_significant, *found = state["shift"]
             evidence.errors = Comparison.restored(state["errors"])
             evidence.slower = Slowness.restored(edges, limits.latency_ratio or 1.0, state["slower"])
-            evidence.shift = Watch(tests, size, Shift(*found) if found else None, is_significant)
+            evidence.shift = Watch(tests, size, tested, Shift(*found) if found else None, is_significant)
             one, other = state["latencies"]
             evidence.latencies = (one, other)
             evidence.copies = Count(*state["copies"])

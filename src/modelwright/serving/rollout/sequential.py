@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 ALPHA = 0.05
 # Logarithms of the odds ratios that are bet on: from 1.05 to 55.
@@ -22,7 +22,7 @@ STRENGTHS = len(_TILTS)
 LEAST = 10
 _NEGLIGIBLE = 1e-17
 # Shares of the capital that are put on the difference of two means, which lies between -1 and 1.
-_STAKES = (0.02, 0.05, 0.1, 0.25, 0.5, 0.9)
+STAKES = (0.02, 0.05, 0.1, 0.25, 0.5, 0.9)
 _HALVINGS = 60
 
 
@@ -45,6 +45,17 @@ class Count:
     def rate(self) -> float | None:
         """The share of hits; None when there is nothing to take it of."""
         return self.hits / self.total if self.total else None
+
+
+class Winnable(Protocol):
+    """What can be won at a probability of winning by chance."""
+
+    @property
+    def p_value(self) -> float:
+        """A bound of the probability of so much without a difference."""
+
+    def is_won(self, alpha: float) -> bool:
+        """Whether it is won at `alpha`."""
 
 
 @dataclass
@@ -148,28 +159,31 @@ class Means:
     can be greater than 1 must be capped before; what is compared then are the means of the capped values.
     """
 
-    greater: Bet = field(default_factory=lambda: Bet.fresh(len(_STAKES)))
-    less: Bet = field(default_factory=lambda: Bet.fresh(len(_STAKES)))
+    greater: Bet = field(default_factory=lambda: Bet.fresh(len(STAKES)))
+    less: Bet = field(default_factory=lambda: Bet.fresh(len(STAKES)))
     count: int = 0
 
     def add(self, first: float, second: float) -> None:
         """Take a value of each, or the means of a block of each."""
         difference = second - first
         self.count += 1
-        self.greater.win([math.log1p(stake * difference) for stake in _STAKES], self.count)
-        self.less.win([math.log1p(-stake * difference) for stake in _STAKES], self.count)
+        self.greater.win(staked(difference), self.count)
+        self.less.win(staked(-difference), self.count)
 
     def verdict(self, alpha: float = ALPHA) -> int:
         """Return 1 when the second mean is greater, -1 when it is less, 0 while that cannot be told."""
         return side(self.greater, self.less, alpha=alpha)
 
 
-def side(up: Bet, down: Bet, *, alpha: float = ALPHA) -> int:
+def staked(difference: float) -> list[float]:
+    """Return, as logarithms, what each stake on a difference above 0 pays; it lies between -1 and 1."""
+    return [math.log1p(stake * difference) for stake in STAKES]
+
+
+def side(up: "Winnable", down: "Winnable", *, alpha: float = ALPHA) -> int:
     """Return 1 when the bet `up` is won, -1 when `down` is, 0 while neither is; alpha is shared among them."""
     won = [bet for bet in (up, down) if bet.is_won(alpha / 2)]
-    if not won:
-        return 0
-    return 1 if max(won, key=lambda bet: bet.peak) is up else -1
+    return 0 if not won else 1 if min(won, key=lambda bet: bet.p_value) is up else -1
 
 
 def gains(first: Count, second: Count) -> tuple[float, ...]:

@@ -64,23 +64,27 @@ class Watch:
     """Looks at the shift between two growing samples, with alpha shared among all looks there will ever be.
 
     The n-th test gets alpha · 6 / (pi² n²), which add up to alpha; there is a test whenever the smaller sample has
-    grown by half.
+    grown by half since the last, whose size was `tested`.
     """
 
     tests: int = 0
-    size: float = 0.0
+    size: int = 0
+    tested: int = 0
     found: Shift | None = None
     is_significant: bool = False
 
     def look(self, first: Sample, second: Sample, *, size: int, alpha: float = ALPHA) -> None:
         """Take samples of `size` answers or more, if there are enough new ones; `found` is then what was found."""
-        if size < self.size * _GROWTH:
+        if size < self.size:  # the sample was begun anew
+            self.tested = 0
+        self.size = size
+        if size < self.tested * _GROWTH:
             return
         shift = between(first, second)
         if shift is None:
             return
         self.tests += 1
-        self.size = size
+        self.tested = size
         self.found = shift
         self.is_significant = shift.p_value < alpha * 6 / (math.pi * self.tests) ** 2
 

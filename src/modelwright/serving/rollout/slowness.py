@@ -4,6 +4,10 @@ Latencies have heavy tails: one answer of a minute moves a mean of milliseconds,
 bound of latencies. So the question is another: which share of requests takes longer than a limit. "Not slower" means
 that for every limit the second version's share above it is at most the first's. The limits are quantiles of what the
 first took up to now, so they are known before the requests that they judge, as `sequential.Comparison` needs it.
+
+Slow requests come in heaps: a machine that stands still for a moment holds up all that wait. A heap is one misfortune
+and not a hundred, so that a version is slower must show in two ways: in the requests, and steadily, from look to look.
+The second can only take back what the first claims, so the first's bound of false claims holds for both.
 """
 
 import bisect
@@ -21,6 +25,42 @@ _LEVELS = (0.5, 0.9, 0.99)
 
 
 @dataclass
+class Tendency:
+    """Two bets on the same side that must both be won: one on requests, one on looks."""
+
+    requests: Bet = field(default_factory=lambda: Bet.fresh(len(_LEVELS) * sequential.STRENGTHS))
+    looks: Bet = field(default_factory=lambda: Bet.fresh(len(_LEVELS) * len(sequential.STAKES)))
+
+    def win(self, blocks: Sequence[tuple[Count, Count]], total: int) -> None:
+        """Take how many of both were slow by each limit, the side that is bet on last."""
+        self.requests.win([gain for block in blocks for gain in sequential.gains(*block)], total)
+        self.looks.win([gain for block in blocks for gain in sequential.staked(_sign(*block))], total)
+
+    def is_won(self, alpha: float) -> bool:
+        """Whether both capitals have reached 1/alpha."""
+        return self.requests.is_won(alpha) and self.looks.is_won(alpha)
+
+    @property
+    def p_value(self) -> float:
+        """A bound of the probability of so much without a difference."""
+        return max(self.requests.p_value, self.looks.p_value)
+
+    @property
+    def decided(self) -> int:
+        """After how many requests a two-sided test was decided; 0 while it is not."""
+        return max(self.requests.decided, self.looks.decided) if self.requests.decided and self.looks.decided else 0
+
+    def state(self) -> list[list[float]]:
+        """Return everything as JSON values."""
+        return [self.requests.state(), self.looks.state()]
+
+    @classmethod
+    def restored(cls, state: Sequence[Sequence[float]]) -> "Tendency":
+        """Return the tendency as it was when `state` was taken."""
+        return cls(*map(Bet.restored, state))
+
+
+@dataclass
 class Slowness:
     """Whether the second of two versions takes longer than `ratio` times what the first takes.
 
@@ -30,8 +70,8 @@ class Slowness:
 
     edges: Sequence[float]
     ratio: float = 1.0
-    slower: Bet = field(default_factory=lambda: Bet.fresh(len(_LEVELS) * sequential.STRENGTHS))
-    faster: Bet = field(default_factory=lambda: Bet.fresh(len(_LEVELS) * sequential.STRENGTHS))
+    slower: Tendency = field(default_factory=Tendency)
+    faster: Tendency = field(default_factory=Tendency)
     count: int = 0
     _known: list[int] = field(default_factory=list)
     _waiting: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
@@ -46,8 +86,8 @@ class Slowness:
         if self._known:
             blocks = [self._above(one, other, level) for level in _LEVELS]
             total = self.count + sum(one) + sum(other)
-            self.slower.win([gain for block in blocks for gain in sequential.gains(*block)], total)
-            self.faster.win([gain for block in blocks for gain in sequential.gains(*reversed(block))], total)
+            self.slower.win(blocks, total)
+            self.faster.win([(other, one) for one, other in blocks], total)
         self.count += sum(one) + sum(other)
         self._known = together(self._known, one)
 
@@ -73,7 +113,7 @@ class Slowness:
     @classmethod
     def restored(cls, edges: Sequence[float], ratio: float, state: dict[str, Any]) -> "Slowness":
         """Return the test as it was when `state` was taken."""
-        slower, faster = map(Bet.restored, state["bets"])
+        slower, faster = map(Tendency.restored, state["bets"])
         one, other = state["waiting"]
         return cls(edges, ratio, slower, faster, state["count"], state["known"], (one, other))
 
@@ -104,6 +144,12 @@ def quantile_interval(
             high = edge
             break
     return low, high
+
+
+def _sign(first: Count, second: Count) -> int:
+    """Return 1 when the second's share is greater, -1 when it is less."""
+    one, other = first.hits * second.total, second.hits * first.total
+    return (other > one) - (other < one)
 
 
 def _bucket(histogram: Sequence[int], level: float) -> int:

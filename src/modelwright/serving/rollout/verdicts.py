@@ -7,7 +7,8 @@ from typing import Any
 from modelwright.records import Contrast
 from modelwright.serving.rollout import sequential, slowness
 from modelwright.serving.rollout.checking import Evidence
-from modelwright.serving.rollout.sequential import ALPHA, Bet, Count
+from modelwright.serving.rollout.sequential import ALPHA, Bet, Count, Winnable
+from modelwright.serving.rollout.slowness import Tendency
 
 _UNDECIDED = "no difference can be told yet"
 _LEVELS = (0.5, 0.95)
@@ -73,11 +74,11 @@ def of_labels(control: str, deployment: str, blocks: Sequence[tuple[Count, Count
     return Contrast("label", control, deployment, side, told, _decided(side, test.more, test.fewer), facts)
 
 
-def _decided(side: int, up: Bet, down: Bet) -> int:
+def _decided(side: int, up: Bet | Tendency, down: Bet | Tendency) -> int:
     return {1: up.decided, -1: down.decided, 0: 0}[side]
 
 
-def _p_values(up: Bet, down: Bet) -> dict[str, Any]:
+def _p_values(up: Winnable, down: Winnable) -> dict[str, Any]:
     return {"p_value": min(1.0, 2 * min(up.p_value, down.p_value)), "alpha": ALPHA}
 
 
