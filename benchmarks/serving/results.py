@@ -199,8 +199,8 @@ def _starts(records: Records, servers: Mapping[str, Server], models: Sequence[st
     heads = ["", *(f"{each}, s (CPU s)" for each in models), "memory, MB", "processes", "core at rest"]
     text = (
         "Wall time and CPU from the command that starts it to the first right answer; ours is `wright endpoint "
-        "deploy`, which also scores the sample twice and records the deployment. Memory (PSS) and CPU at rest are of all "
-        "processes."
+        "deploy`, which also scores the sample twice and records the deployment. Memory (PSS) and CPU at rest are of "
+        "all processes."
     )
     if all(each["number"] is None for each in records if each["kind"] == "start"):
         text += " Others ran meanwhile, so that libraries of one environment count in part."
