@@ -23,7 +23,7 @@ import others
 import ours
 import results
 from ground import MODELS, Ground, default_folder
-from measuring import CELLS, Cell
+from measuring import CELLS, CROWD, Cell
 from servers import Running, Server, Unfit
 
 _RESTLESS = 0.02  # of a core, with nothing to do: it is made to stand still while others are measured
@@ -103,14 +103,20 @@ class Bench:
                     say(f"{server.name} is left out: {error}")
                     self.records.add(kind="failure", server=server.name, model=model, reason=str(error)[:500])
             for number in range(plan.rounds):
-                for cell in CELLS:
+                for cell in (*CELLS, CROWD):
                     for server, started in running.items():
+                        if cell not in _cells(server, model):
+                            continue
                         self._cell(server, started, model=model, cell=cell, number=number, seconds=plan.seconds)
             self._equal_load(running, model, plan)
 
     def _misses(self, server: Server, model: str, plan: Plan) -> bool:
         facts = {"kind": "cell", "server": server.name, "model": model}
-        cells = [self.records.has(**facts, cell=each.name, round=n) for each in CELLS for n in range(plan.rounds)]
+        cells = [
+            self.records.has(**facts, cell=each.name, round=n)
+            for each in _cells(server, model)
+            for n in range(plan.rounds)
+        ]
         return not all(cells)
 
     @contextmanager
@@ -186,6 +192,10 @@ class Bench:
             if not self.records.has(kind="bare", model=model):
                 told = measuring.bare(python, self.ground.model(model))
                 self.records.add(kind="bare", server="bare", model=model, **told)
+
+
+def _cells(server: Server, model: str) -> tuple[Cell, ...]:
+    return (*CELLS, CROWD) if server.is_ours and model == "m1" else CELLS
 
 
 def say(text: str) -> None:
