@@ -13,8 +13,8 @@ import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ import others
 import ours
 import results
 from ground import MODELS, Ground, default_folder
-from measuring import CELLS, Cell
+from measuring import CELLS, CROWD, Cell
 from servers import Running, Server, Unfit
 
 _RESTLESS = 0.02  # of a core, with nothing to do: it is made to stand still while others are measured
+_FAILURES = (Unfit, RuntimeError, OSError)
 _EQUAL_SHARE = 0.5
 _EQUAL_CONNECTIONS = 16
 SERVERS = (*ours.OURS, *others.PEERS, *others.FLOOR_SERVERS)
@@ -34,14 +35,14 @@ SERVERS = (*ours.OURS, *others.PEERS, *others.FLOOR_SERVERS)
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured of a model."""
+    """How much is measured of a model: rounds of cells of so many seconds, and starts of each server alone."""
 
     rounds: int
     seconds: float
     starts: int
 
 
-QUICK = {"m1": Plan(rounds=2, seconds=1.0, starts=1)}
+QUICK = {"m1": Plan(rounds=2, seconds=1.0, starts=0)}
 FULL = {
     "m1": Plan(rounds=5, seconds=3.0, starts=3),
     "m2": Plan(rounds=2, seconds=2.0, starts=1),
@@ -87,34 +88,40 @@ class Bench:
 
     def measure(self, model: str, servers: Sequence[Server], plan: Plan) -> None:
         """Measure every server with one model."""
-        for number in range(1, plan.starts):
+        for number in range(plan.starts):
             for server in servers:
                 if not self.records.has(kind="start", server=server.name, model=model, number=number):
-                    with self._running(server, model, number):
+                    with suppress(*_FAILURES), self._running(server, model, number=number):
                         pass
         missing = [each for each in servers if self._misses(each, model, plan)]
         with ExitStack() as held:
             running = {}
             for server in missing:
                 try:
-                    running[server] = held.enter_context(self._running(server, model, 0))
-                except (Unfit, RuntimeError, OSError) as error:
+                    running[server] = held.enter_context(self._running(server, model))
+                except _FAILURES as error:
                     say(f"{server.name} is left out: {error}")
                     self.records.add(kind="failure", server=server.name, model=model, reason=str(error)[:500])
             for number in range(plan.rounds):
-                for cell in CELLS:
+                for cell in (*CELLS, CROWD):
                     for server, started in running.items():
+                        if cell not in _cells(server, model):
+                            continue
                         self._cell(server, started, model=model, cell=cell, number=number, seconds=plan.seconds)
             self._equal_load(running, model, plan)
 
     def _misses(self, server: Server, model: str, plan: Plan) -> bool:
         facts = {"kind": "cell", "server": server.name, "model": model}
-        cells = [self.records.has(**facts, cell=each.name, round=n) for each in CELLS for n in range(plan.rounds)]
+        cells = [
+            self.records.has(**facts, cell=each.name, round=n)
+            for each in _cells(server, model)
+            for n in range(plan.rounds)
+        ]
         return not all(cells)
 
     @contextmanager
-    def _running(self, server: Server, model: str, number: int) -> Iterator[Running]:
-        """Let a server run, and keep what its start took."""
+    def _running(self, server: Server, model: str, *, number: int | None = None) -> Iterator[Running]:
+        """Let a server run, and keep what its start took; `number` counts those that were alone."""
         if server.environment is not None:
             folder = server.environment(self.ground)
             if not self.records.has(kind="installed", server=server.name):
@@ -187,6 +194,10 @@ class Bench:
                 self.records.add(kind="bare", server="bare", model=model, **told)
 
 
+def _cells(server: Server, model: str) -> tuple[Cell, ...]:
+    return (*CELLS, CROWD) if server.is_ours and model == "m1" else CELLS
+
+
 def say(text: str) -> None:
     """Print progress."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
@@ -202,6 +213,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results.md"), help="where the table goes")
     parser.add_argument("--again", action="store_true", help="forget what was measured before")
     parser.add_argument("--report", action="store_true", help="write the table from what was measured before")
+    parser.add_argument("--rounds", type=int, help="other than planned")
+    parser.add_argument("--seconds", type=float, help="of a cell, other than planned")
     options = parser.parse_args()
     ground = Ground(options.ground.absolute())
     ground.folder.mkdir(parents=True, exist_ok=True)
@@ -210,7 +223,12 @@ def main() -> None:
         records.forget(options.only)
     if not options.report:
         bench = Bench(ground, records)
-        plans = {name: plan for name, plan in (QUICK if options.quick else FULL).items() if name in options.models}
+        given = {name: getattr(options, name) for name in ("rounds", "seconds") if getattr(options, name)}
+        plans = {
+            name: replace(plan, **given)
+            for name, plan in (QUICK if options.quick else FULL).items()
+            if name in options.models
+        }
         records.add(kind="machine", load=os.getloadavg()[0])
         bench.floors(list(plans))
         for model, plan in plans.items():

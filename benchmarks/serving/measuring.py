@@ -32,6 +32,8 @@ class Cell:
 
 
 CELLS = (Cell(1), Cell(16), Cell(64), Cell(16, rows=100))
+# Of ours only: as many as it takes until a flush of the disk has no part in how fast it is.
+CROWD = Cell(256)
 
 
 def load(ground: Ground, server: Server, running: Running, *, model: str, cell: Cell, seconds: float) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def installed(ground: Ground) -> Path:
 
 
 def _ours(name: str, title: str, way: Way, **facts: Any) -> Server:
-    return Server(name, title, functools.partial(_start, way, name), installed, **facts)
+    return Server(name, title, functools.partial(_start, way, name), installed, is_ours=True, **facts)
 
 
 def _ways(name: str, title: str, *, has_script: bool, options: tuple[str, ...] = ()) -> tuple[Server, ...]:

@@ -103,6 +103,7 @@ class Server:
     ask: Callable[[Rows], object] = as_data
     told: Callable[[Any], list[float]] = from_result
     is_steady: bool = True  # the same bytes are answered to the same request
+    is_ours: bool = False
     is_floor: bool = False  # answers what it was given, whatever is asked
     models: tuple[str, ...] = ("m1", "m2", "m3")
 
