@@ -24,7 +24,7 @@ def _content(path: Path) -> Any:
         loaded = np.load(path, allow_pickle=True)
         return dict(loaded) if kind == ".npz" else loaded
     if kind in {".pt", ".pth"}:
-        import torch  # type: ignore[import-not-found]  # the notebook brings it
+        import torch  # the notebook brings it
 
         return torch.load(path, weights_only=False)
     return path.read_text(encoding="utf-8") if kind in _TEXTS else repr(path.read_bytes())
