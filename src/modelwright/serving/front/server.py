@@ -40,6 +40,7 @@ _TOUCH_SECONDS = 3600.0
 _LOCK_SECONDS = 1.0
 _FAREWELL_SECONDS = 2.0
 _BACKLOG = 1024
+_HIGHEST_PORT = 65_535
 
 
 class Front:
@@ -66,9 +67,13 @@ class Front:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        if not 0 <= self._port <= _HIGHEST_PORT:
+            # uvloop would take the lower half of the number.
+            report.failed("port", f"ports go from 0 to {_HIGHEST_PORT}")
+            return 1
         try:
             listener = await loop.create_server(self._clients.connect, self._host, self._port, backlog=_BACKLOG)
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             report.failed("port", str(error))
             return 1
         self._port = listener.sockets[0].getsockname()[1]
