@@ -8,9 +8,8 @@ gets.
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from time import perf_counter, time
 from urllib.parse import parse_qsl
@@ -19,24 +18,22 @@ from modelwright import __version__
 from modelwright.records import Exchange, new_request_id
 from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front.access import Guard
+from modelwright.serving.front.asking import JSON, Asked, asked
 from modelwright.serving.front.connections import Answer, Request, error_answer
-from modelwright.serving.front.routes import METHODS, OF_FRONT, SCORING, Route, find, model_asked
+from modelwright.serving.front.routes import METHODS, OF_FRONT, SCORING, Route, model_asked
 from modelwright.serving.front.routing import Pinned, Router
 from modelwright.serving.front.versions import Version
 from modelwright.serving.front.workers import Outcome, Scored
 from modelwright.serving.guest.wordings import FAILED, INTERNAL, error_body
 
 _LOG = logging.getLogger(__name__)
-_MAX_ID_LENGTH = 100
 _RETRY = ("retry-after", "1")
-_SERVER = ("x-ms-server-version", f"modelwright/{__version__}")
+_SERVER_VERSION = f"modelwright/{__version__}"
+_SERVER = f"x-ms-server-version: {_SERVER_VERSION}\r\n"
 _NOBODY = "No model version is deployed here."
 _STARTING = "The model is being started again. Try again soon."
 _BUSY = "Too many requests are waiting. Try again soon."
 _UNRECORDED = "The request could not be recorded. Check the logs for more info."
-_JSON = "application/json"
-# Forms of an answer that a client must ask for.
-_BINARY = ("application/vnd.apache.arrow", "application/x-npy")
 _TEXT = "text/plain; charset=utf-8"
 _PAGE = Path(__file__).with_name("docs.html")
 # What a shadow that hangs may keep of others' memory: so many copies, none of them longer than this.
@@ -68,10 +65,10 @@ class Scoring:
 
     def handle(self, request: Request, respond: Callable[[Answer], None]) -> None:
         """Answer one request, at once or later."""
-        ids = _Ids(request.headers)
-        route = find(request.path)
-        if ids.refusal is not None:
-            answer = ids.refusal
+        told = asked(request)
+        route = told.route
+        if told.refusal is not None:
+            answer = told.refusal
         elif route is None:
             answer = error_answer(404, "The requested URL was not found on the server.")
         elif request.method not in METHODS[route] or request.method == "OPTIONS":
@@ -81,17 +78,18 @@ class Scoring:
         else:
             refusal = self.guard.refusal(request)
             if refusal is None:
-                _Call(self, request, ids, respond, route).start()
+                _Call(self, request, told, respond, route).start()
                 return
             answer = _in_words_of(route, refusal)
-        respond(finish(answer, request, ids, None))
+        number = told.request_id or ("" if told.refusal else new_request_id())
+        respond(_finish(answer, told, number, None))
 
     def _answer_itself(self, route: Route) -> Answer:
         """Answer what is known here: how the endpoint is, by each dialect's name for it, and the page to try it on."""
         if route is Route.DOCS:
             return Answer(200, _PAGE.read_bytes(), content_type="text/html; charset=utf-8")
         if route is Route.VERSION:
-            return Answer(200, _SERVER[1].encode(), content_type=_TEXT)
+            return Answer(200, _SERVER_VERSION.encode(), content_type=_TEXT)
         if route is Route.LIVE:
             return Answer(200, b'{"live": true}')
         if route is Route.READY:
@@ -102,48 +100,17 @@ class Scoring:
         return Answer(503, b"Unhealthy", (_RETRY,), content_type=_TEXT)
 
 
-class _Ids:
-    """The ids by which a request is found again: ours, the one of old clients, the client's own."""
-
-    __slots__ = ("client", "legacy", "refusal", "request")
-
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        self.refusal: Answer | None = None
-        self.request = headers.get("x-request-id") or new_request_id()
-        self.client = headers.get("x-ms-client-request-id", "")
-        self.legacy = headers.get("x-ms-request-id", "")
-        if self.legacy:
-            self.client = self.client or self.legacy
-        else:
-            self.legacy = self.client or self.request
-        if len(self.request) > _MAX_ID_LENGTH:
-            self.refusal = error_answer(431, f"x-request-id must not exceed {_MAX_ID_LENGTH} characters")
-            self.request = self.legacy = self.client = ""
-        elif len(self.legacy) > _MAX_ID_LENGTH or len(self.client) > _MAX_ID_LENGTH:
-            text = f"x-ms-request-id and x-ms-client-request-id must not exceed {_MAX_ID_LENGTH} characters"
-            self.refusal = error_answer(431, text)
-            self.legacy = self.client = ""
-
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return the headers that echo the ids; an id that was not given, or was too long, is left out."""
-        named = (
-            ("x-request-id", self.request),
-            ("x-ms-request-id", self.legacy),
-            ("x-ms-client-request-id", self.client),
-        )
-        return tuple((name, value) for name, value in named if value)
-
-
 class _Call:
     """A request to a model on its way: asked, recorded, answered."""
 
     __slots__ = (
         "answer",
+        "asked",
         "body",
         "copies",
-        "ids",
         "received_at",
         "request",
+        "request_id",
         "respond",
         "route",
         "scoring",
@@ -152,12 +119,13 @@ class _Call:
     )
 
     def __init__(
-        self, scoring: Scoring, request: Request, ids: _Ids, respond: Callable[[Answer], None], route: Route
+        self, scoring: Scoring, request: Request, told: Asked, respond: Callable[[Answer], None], route: Route
     ) -> None:
         self.scoring = scoring
         self.request = request
         self.body = request.body
-        self.ids = ids
+        self.asked = told
+        self.request_id = told.request_id or new_request_id()
         self.respond = respond
         self.route = route
         self.received_at = time()
@@ -179,40 +147,35 @@ class _Call:
         except Pinned as error:
             self.settle(self._error(404, f'No deployment "{error.name}" is here.'))
             return
-        refusal = self.scoring_refusal(version)
-        if version is None or refusal is not None:
-            self.settle(refusal or self._error(503, _NOBODY, _RETRY))
+        if version is None:
+            self.settle(self._error(503, _NOBODY, _RETRY))
+            return
+        if not version.is_ready:
+            self.settle(self._error(503, _STARTING, _RETRY))
+            return
+        if version.waiting >= self.scoring.max_waiting:
+            self.settle(self._error(503, _BUSY, _RETRY))
             return
         head = self._head() if self._needs_head(version) else b""
-        if route in SCORING:
+        if self.scoring.router.has_shadows and route in SCORING:
             for shadow in self.scoring.router.shadows(version):
                 self._ask_shadow(shadow)
-        version.score(route, self.body, head=head, request_id=self.ids.request, done=self.finish)
+        version.score(route, self.body, head=head, request_id=self.request_id, done=self.finish)
 
     def _picked(self) -> Version | None:
         """Return the version that is to answer: the one that the path names, if it does. Raises Pinned."""
         router = self.scoring.router
-        asked = None if self.route is Route.SCORE else model_asked(self.request.path)
-        if asked is not None:
-            found = router.serving(asked.name, asked.version)
+        named = None if self.route is Route.SCORE else model_asked(self.request.path)
+        if named is not None:
+            found = router.serving(named.name, named.version)
             # Where all serve the model that is asked for, traffic decides.
-            if found and (asked.version is not None or len(found) < len(router.versions)):
+            if found and (named.version is not None or len(found) < len(router.versions)):
                 return found[0]
         return router.pick(self.request)
 
     def _error(self, status: int, text: str, *headers: tuple[str, str], run_failed: bool = False) -> Answer:
         """Return the answer that says what is wrong, where the client's dialect has it."""
         return _in_words_of(self.route, error_answer(status, text, *headers, run_failed=run_failed))
-
-    def scoring_refusal(self, version: Version | None) -> Answer | None:
-        """Return the answer when nobody can be asked now."""
-        if version is None:
-            return self._error(503, _NOBODY, _RETRY)
-        if not version.is_ready:
-            return self._error(503, _STARTING, _RETRY)
-        if version.waiting >= self.scoring.max_waiting:
-            return self._error(503, _BUSY, _RETRY)
-        return None
 
     def finish(self, scored: Scored) -> None:
         """Answer with what came of it."""
@@ -237,7 +200,7 @@ class _Call:
         if not may_answer:
             answer = self._error(503, _UNRECORDED, _RETRY)
         self.scoring.answered += 1
-        self.respond(finish(answer, self.request, self.ids, self.version))
+        self.respond(_finish(answer, self.asked, self.request_id, self.version))
 
     def _ask_shadow(self, shadow: Version) -> None:
         """Have a copy answered and recorded; the client never hears of it."""
@@ -259,7 +222,7 @@ class _Call:
             self.scoring.recorder.record(exchange, lambda _may_answer: None)
 
         head = self._head() if self._needs_head(shadow) else b""
-        shadow.score(self.route, self.body, head=head, request_id=self.ids.request, done=done)
+        shadow.score(self.route, self.body, head=head, request_id=self.request_id, done=done)
 
     def _count(self, version: Version, answer: Answer, milliseconds: float) -> None:
         version.tally.note(answer.status, milliseconds)
@@ -268,28 +231,14 @@ class _Call:
 
     def _compare(self, shadow: Version, given: Answer, copied: Answer) -> None:
         agreement = shadow.tally.agreement
-        agreement.take(self.ids.request, (given.status, given.body), (copied.status, copied.body))
+        agreement.take(self.request_id, (given.status, given.body), (copied.status, copied.body))
 
     def _needs_head(self, version: Version) -> bool:
         """Return whether the version has to know more than that JSON was posted to be scored."""
-        if version.takes_head or self.route is not Route.SCORE or self.request.method != "POST":
-            return True
-        headers = self.request.headers
-        return (
-            headers.get("content-type", _JSON) != _JSON
-            or bool(self.request.query)
-            or headers.get("accept", _JSON).startswith(_BINARY)
-        )
+        return version.takes_head or self.route is not Route.SCORE or not self.asked.is_plain
 
     def _head(self) -> bytes:
-        """Return what a worker is told of a request besides its body."""
-        request = self.request
-        headers = {_title(name): value for name, value in request.headers.items()}
-        # The cloud's front end used to add this one; scripts log their requests by it.
-        headers.setdefault("X-Ms-Request-Id", self.ids.legacy)
-        head: dict[str, object] = {"headers": headers, "method": request.method}
-        head |= {"path": request.path, "query": request.query}
-        return json.dumps(head, separators=(",", ":")).encode()
+        return self.asked.head(self.request, self.asked.legacy_id or self.request_id)
 
     def _translate(self, scored: Scored) -> Answer:
         """Return the answer to the client for what came of the request."""
@@ -303,7 +252,7 @@ class _Call:
             case Outcome.TIMED_OUT:
                 return self._error(504, f"Scoring timeout after {self.scoring.timeout_ms} ms", run_failed=True)
             case Outcome.DIED:
-                _LOG.error("the process ended inside run()", extra={"request_id": self.ids.request})
+                _LOG.error("the process ended inside run()", extra={"request_id": self.request_id})
                 text = "The model's process ended while it answered. Check the logs for more info."
                 return self._error(503, text, _RETRY, run_failed=True)
             case Outcome.DROPPED:
@@ -312,7 +261,7 @@ class _Call:
     def _exchange(self, version: Version | None, answer: Answer, milliseconds: float) -> Exchange:
         request = self.request
         return Exchange(
-            request_id=self.ids.request,
+            request_id=self.request_id,
             received_at=self.received_at,
             version=version.spec.version if version else "",
             deployment=version.spec.deployment if version else "",
@@ -327,13 +276,13 @@ class _Call:
 
 
 def _answered(scored: Scored) -> Answer:
-    failed = str(scored.outcome is Outcome.RAISED)
-    told = (("x-ms-run-function-failed", failed), ("x-ms-run-fn-exec-ms", f"{scored.microseconds / 1000:.3f}"))
+    has_failed = scored.outcome is Outcome.RAISED
+    lines = f"x-ms-run-function-failed: {has_failed}\r\nx-ms-run-fn-exec-ms: {scored.microseconds / 1000:.3f}\r\n"
     if not scored.head:
-        return Answer(scored.status, scored.body, told)
+        return Answer(scored.status, scored.body, lines=lines)
     head = json.loads(scored.head)
     given = tuple((str(name), str(value)) for name, value in head.get("headers", ()))
-    return Answer(scored.status, scored.body, told + given, head.get("type", _JSON))
+    return Answer(scored.status, scored.body, given, head.get("type", JSON), lines)
 
 
 def _in_words_of(route: Route, answer: Answer) -> Answer:
@@ -352,22 +301,18 @@ def _answer_without_scoring(route: Route, method: str) -> Answer:
     return error_answer(405, "Method not allowed", allow)
 
 
-def finish(answer: Answer, request: Request, ids: _Ids, version: Version | None) -> Answer:
+def _finish(answer: Answer, told: Asked, request_id: str, version: Version | None) -> Answer:
     """Return the answer with the headers that every answer has."""
-    headers = [*answer.headers, *ids.headers(), _SERVER]
-    trace = request.headers.get("traceid")
-    if trace is not None:
-        headers.append(("TraceId", trace))
+    lines = f"{answer.lines}{_SERVER}{told.echo}"
+    if request_id:
+        lines += f"x-request-id: {request_id}\r\n"
+        if told.refusal is None:
+            lines += f"x-ms-request-id: {told.legacy_id or request_id}\r\n"
     if version is not None:
-        headers.append(("x-modelwright-version", version.spec.version))
+        lines += f"x-modelwright-version: {version.spec.version}\r\n"
         if version.spec.name:
-            headers.append(("x-modelwright-deployment", version.spec.name))
-    return Answer(answer.status, answer.body, tuple(headers), answer.content_type)
-
-
-@lru_cache(maxsize=1024)
-def _title(name: str) -> str:
-    return name.title()
+            lines += f"x-modelwright-deployment: {version.spec.name}\r\n"
+    return Answer(answer.status, answer.body, answer.headers, answer.content_type, lines)
 
 
 def _query_as_json(query: str) -> str:

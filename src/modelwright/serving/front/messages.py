@@ -17,8 +17,8 @@ class Head:
     """What a request said before its body.
 
     Requests with the same plain head share one object, so that what was found out about a head once can be kept under
-    it. Names of headers are lower case; repeated ones are joined by a comma. `length` is what it says of its body,
-    `data` its own bytes if it is plain. It is current if it is HTTP/1.1.
+    it, as its `meaning`. Names of headers are lower case; repeated ones are joined by a comma. `length` is what it says
+    of its body, `data` its own bytes if it is plain. It is current if it is HTTP/1.1.
     """
 
     method: str
@@ -29,6 +29,7 @@ class Head:
     data: bytes = b""
     keeps_connection: bool = True
     is_current: bool = True
+    meaning: object = None
 
 
 # Of a request that was made, not read.

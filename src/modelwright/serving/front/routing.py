@@ -71,6 +71,11 @@ class Router:
                 return fallback
         return chosen
 
+    @property
+    def has_shadows(self) -> bool:
+        """Whether any deployment gets copies."""
+        return bool(self._shadows)
+
     def shadows(self, chosen: Version | None) -> Iterator[Version]:
         """Give the deployments that get a copy of a request which `chosen` answers."""
         for name, share in self._shadows:

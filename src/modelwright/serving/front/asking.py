@@ -1,0 +1,89 @@
+"""What a request asks for, as far as its head tells; requests with the same plain head ask for the same."""
+
+import json
+from functools import lru_cache
+
+from modelwright.serving.front.messages import Answer, Request, error_answer
+from modelwright.serving.front.routes import find
+
+JSON = "application/json"
+_MAX_ID_LENGTH = 100
+# Forms of an answer that a client must ask for.
+_BINARY = ("application/vnd.apache.arrow", "application/x-npy")
+_NAME = "X-Ms-Request-Id"
+
+
+class Asked:
+    """A head's route, the ids in it, what of it is echoed, and what a worker is told of it.
+
+    `refusal` answers those that are not to be taken. Ids that were not given are empty: each request gets its own.
+    """
+
+    __slots__ = ("_begun_head", "echo", "is_plain", "legacy_id", "refusal", "request_id", "route")
+
+    def __init__(self, request: Request) -> None:
+        """Find it out."""
+        headers = request.headers
+        self.route = find(request.path)
+        self.refusal: Answer | None = None
+        self.request_id = headers.get("x-request-id", "")
+        client = headers.get("x-ms-client-request-id", "")
+        self.legacy_id = headers.get("x-ms-request-id", "") or client
+        client = client or self.legacy_id
+        if len(self.request_id) > _MAX_ID_LENGTH:
+            self.refusal = error_answer(431, f"x-request-id must not exceed {_MAX_ID_LENGTH} characters")
+            self.request_id = self.legacy_id = client = ""
+        elif len(self.legacy_id) > _MAX_ID_LENGTH or len(client) > _MAX_ID_LENGTH:
+            text = f"x-ms-request-id and x-ms-client-request-id must not exceed {_MAX_ID_LENGTH} characters"
+            self.refusal = error_answer(431, text)
+            self.legacy_id = client = ""
+        self.echo = _lines(("x-ms-client-request-id", client), ("TraceId", headers.get("traceid", "")))
+        self.is_plain = _is_plain(request)
+        self._begun_head = b""
+
+    def head(self, request: Request, legacy_id: str) -> bytes:
+        """Return what a worker is told of the request besides its body, as JSON that ends in the id it goes by."""
+        if not self._begun_head:
+            self._begun_head = _begun_head(request)
+        return self._begun_head + json.dumps(legacy_id).encode() + b"}}"
+
+
+def asked(request: Request) -> Asked:
+    """Return what the request asks for; for a plain head that is found out once."""
+    head = request.head
+    found = head.meaning
+    if isinstance(found, Asked):
+        return found
+    found = Asked(request)
+    if head.data:
+        head.meaning = found
+    return found
+
+
+def _is_plain(request: Request) -> bool:
+    """Return whether it is JSON, posted to be scored, answered as JSON: nothing that a worker need be told."""
+    headers = request.headers
+    return (
+        request.method == "POST"
+        and not request.query
+        and headers.get("content-type", JSON) == JSON
+        and not headers.get("accept", JSON).startswith(_BINARY)
+    )
+
+
+def _begun_head(request: Request) -> bytes:
+    headers = {_title(name): value for name, value in request.headers.items()}
+    # The cloud's front end used to add this one where it was missing; scripts log their requests by it.
+    headers.pop(_NAME, None)
+    told = {"method": request.method, "path": request.path, "query": request.query, "headers": headers}
+    text = json.dumps(told, separators=(",", ":"))[:-2]
+    return f'{text}{"," if headers else ""}"{_NAME}":'.encode()
+
+
+def _lines(*headers: tuple[str, str]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers if value])
+
+
+@lru_cache(maxsize=1024)
+def _title(name: str) -> str:
+    return name.title()
