@@ -277,6 +277,7 @@ class _Call:
         headers = self.request.headers
         return (
             headers.get("content-type", _JSON) != _JSON
+            or "content-encoding" in headers
             or bool(self.request.query)
             or headers.get("accept", _JSON).startswith(_BINARY)
         )
