@@ -125,7 +125,7 @@ def test_what_is_said_of_a_version_is_shown(folder: Path, model: Path, wright: W
     assert (shown["tags"], shown["properties"]) == ({"area": "eu"}, {"built": "ci"})
     assert [(each["role"], each["dataset"]) for each in shown["data"]] == [("training data", "sales:1")]
     assert (shown["parent"], shown["run"], shown["deployments"]) == ("churn:1", None, [])
-    assert shown["lacks"] == ["a scoring script", "a sample request", "an environment"]
+    assert shown["lacks"] == ["an environment"]  # a graph is served by itself
     assert wright("show", "churn:1", "--json")["derived"] == ["churn:2"]
     assert wright("history", "churn", "--json")[-1]["why"] == "asked for"
     assert "churn:1" in wright("show", "churn:2")

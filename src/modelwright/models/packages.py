@@ -26,6 +26,10 @@ EXPECTED = "expected.json"
 SIGNATURE = "signature.json"
 LOCK = "requirements.lock"
 LINKS = "azureml-models"
+# What is served without a scoring script, by the names that registries give it. `serving/guest/frameworks.py` loads it.
+SERVED_BY_ITSELF = frozenset(
+    {"sklearn", "scikit-learn", "scikitlearn", "xgboost", "lightgbm", "onnx", "torchscript", "torch", "pytorch"}
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -128,9 +132,10 @@ def model_folder(package: Path, version: ModelVersion) -> Path:
     return package / LINKS / version.model / str(version.version)
 
 
-def scoring_script(package: Path) -> Path:
-    """Return the scoring script of a package that has one."""
-    return package / str(_manifest(package).get("scoring_script", _SCORING_SCRIPT))
+def scoring_script(package: Path) -> Path | None:
+    """Return the scoring script of a package; None when it has none."""
+    named = _manifest(package).get("scoring_script", _SCORING_SCRIPT)
+    return package / str(named) if named else None
 
 
 def model_files(version: ModelVersion) -> list[PackageFile]:
@@ -140,8 +145,10 @@ def model_files(version: ModelVersion) -> list[PackageFile]:
 
 def lacks(version: ModelVersion) -> list[str]:
     """Return what a version would need besides what it has, to be served."""
+    if is_served_by_itself(version):
+        return [] if version.environment_digest else ["an environment"]
     paths = {each.path for each in version.files}
-    has_script = any(path.endswith(".py") and not path.startswith(f"{MODEL_FOLDER}/") for path in paths)
+    has_script = _has_script(version)
     missing = {
         "a scoring script": not has_script,
         "a sample request": SAMPLE not in paths,
@@ -151,19 +158,31 @@ def lacks(version: ModelVersion) -> list[str]:
     return found or ([] if EXPECTED in paths else ["an answer to its sample"])
 
 
+def is_served_by_itself(version: ModelVersion) -> bool:
+    """Return whether a version has no scoring script and needs none."""
+    return version.framework.lower() in SERVED_BY_ITSELF and not _has_script(version)
+
+
 def check_servable(version: ModelVersion) -> None:
     """Raise VersionIncomplete when a version lacks what serving it takes."""
     missing = lacks(version)
     if missing:
         together = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
+        script = f"--framework {version.framework}" if is_served_by_itself(version) else "--score score.py"
+        sample = "" if is_served_by_itself(version) else " --sample sample.json"
         raise VersionIncomplete(
             version=version.reference,
             reason=f"cannot be served: it was registered without {together}",
             next=(
                 f"wright model register FILES --name {version.model} --parent {version.reference} "
-                "--score score.py --sample sample.json --environment NAME:VERSION"
+                f"{script}{sample} --environment NAME:VERSION"
             ),
         )
+
+
+def _has_script(version: ModelVersion) -> bool:
+    outside = (each.path for each in version.files if not each.path.startswith(f"{MODEL_FOLDER}/"))
+    return any(path.endswith(".py") for path in outside)
 
 
 def _write(store: Store, version: ModelVersion, file: PackageFile, target: Path) -> None:

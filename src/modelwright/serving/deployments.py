@@ -7,7 +7,13 @@ from http import HTTPStatus
 from pathlib import Path
 
 from modelwright.environments import placing
-from modelwright.errors import DeploymentFailed, DeploymentMissing, EndpointNotRunning, EndpointRunning
+from modelwright.errors import (
+    DeploymentFailed,
+    DeploymentMissing,
+    EndpointNotRunning,
+    EndpointRunning,
+    VersionIncomplete,
+)
 from modelwright.models import packages
 from modelwright.records import (
     Deployment,
@@ -83,15 +89,17 @@ def deploying(
 
 
 def smoke_test(store: Store, deployment: Deployment) -> ScoringAnswer:
-    """Have the deployment score its package's sample through the endpoint's URL, and return the answer.
+    """Have the deployment score its package's sample through the endpoint's URL; without one the answer is empty.
 
     Raises DeploymentFailed when it is not the answer that was recorded at registration.
     """
     version = models.get_version(store, deployment.version_id)
     package = packages.restore(store, version)
+    if not (package / packages.SAMPLE).is_file():
+        return ScoringAnswer(status=HTTPStatus.OK, body="", request_id="", version=deployment.version)
     pinned = {"x-modelwright-deployment": deployment.version}
     answer = score(store, deployment.endpoint, body=sample_of(store, version).encode(), headers=pinned)
-    expected = json.loads((package / packages.EXPECTED).read_text(encoding="utf-8"))
+    expected = json.loads(_text(package / packages.EXPECTED) or answer.body)
     if answer.status != HTTPStatus.OK or not agree(json.loads(answer.body), expected):
         raise DeploymentFailed(
             version=deployment.version,
@@ -104,7 +112,14 @@ def smoke_test(store: Store, deployment: Deployment) -> ScoringAnswer:
 def sample_of(store: Store, version: ModelVersion) -> str:
     """Return the sample request in the version's package. Raises VersionIncomplete when it has none."""
     packages.check_servable(version)
-    return (packages.restore(store, version) / packages.SAMPLE).read_text(encoding="utf-8").strip()
+    sample = _text(packages.restore(store, version) / packages.SAMPLE)
+    if sample is None:
+        raise VersionIncomplete(
+            version=version.reference,
+            reason="has no sample request: it was registered without --sample",
+            next=f"wright endpoint score ENDPOINT with a request of your own, of {version.reference}'s columns",
+        )
+    return sample.strip()
 
 
 def score(store: Store, endpoint: str, *, body: bytes, headers: Mapping[str, str] | None = None) -> ScoringAnswer:
@@ -287,7 +302,13 @@ def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec
         python=environment.python,
         bytecode=environment.bytecode,
         script=packages.scoring_script(package),
+        framework=version.framework,
+        package=package,
         model_folder=packages.model_folder(package, version),
-        sample=(package / packages.SAMPLE).read_text(encoding="utf-8"),
-        expected=(package / packages.EXPECTED).read_text(encoding="utf-8"),
+        sample=_text(package / packages.SAMPLE),
+        expected=_text(package / packages.EXPECTED),
     )
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None

@@ -111,7 +111,7 @@ def ask(
     folder = packages.restore(store, version)
     request, result, values = (scratch / f"{name}.json" for name in ("request", "result", "values"))
     asked = {
-        "source": str(packages.scoring_script(folder).parent),
+        "source": str((packages.scoring_script(folder) or folder / packages.MANIFEST).parent),
         "model_files": sorted(str(each) for each in (folder / packages.MODEL_FOLDER).rglob("*") if each.is_file()),
         "values_reader": worker.__file__,
         "values": _values(store, run, scratch) if run else [],

@@ -67,6 +67,7 @@ def _is_plain(request: Request) -> bool:
         request.method == "POST"
         and not request.query
         and headers.get("content-type", JSON) == JSON
+        and "content-encoding" not in headers
         and not headers.get("accept", JSON).startswith(_BINARY)
     )
 

@@ -22,6 +22,7 @@ from .scripts import Script, predictions_of
 from .wordings import FAILED, INTERNAL, error_body
 
 _OVERRIDE = "swagger.json"
+_PACKED = b'"Content-Encoding"'
 
 
 class Answering:
@@ -57,6 +58,8 @@ class Answering:
         LogStream.request_id = call.id
         started = perf_counter_ns()
         try:
+            if _PACKED in call.head:
+                call = bodies.unpacked(call)
             reply = self._ways[Route(call.route)](call)
         except Refused as refused:
             reply = Reply(error_body(call.route, refused.status, refused.text), status=refused.status)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zlib
 from http import HTTPStatus
 from typing import Any
 
-from .messages import Reply
+from .messages import Call, Reply
 from .refusals import NotSerializable, Refused
 from .results import encode_strictly, plain
 from .tables import Table, of_array, of_columns, of_json, of_rows
@@ -18,6 +19,9 @@ CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
 NUMPY = "application/x-npy"
 _TYPES = (JSON, CSV, ARROW, NUMPY)
+_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # what zlib calls them
+# A body may be packed ten-thousandfold; unpacked it is held to what a front takes by default.
+_LONGEST_BYTES = 100 * 1024 * 1024
 _NEEDS = "{kind} needs {package} in the version's environment, which does not have it"
 
 
@@ -28,6 +32,27 @@ def kind_of(content_type: str) -> str:
         text = f'Content-Type "{kind}" is not served here. Send one of: {", ".join(_TYPES)}'
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text)
     return kind
+
+
+def unpacked(call: Call) -> Call:
+    """Return a request with its body as it was before the client packed it. Raises Refused."""
+    encoding = call.told().headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return call
+    if encoding not in _WINDOWS:
+        text = f'Content-Encoding "{encoding}" is not served here. Send one of: gzip, deflate, identity'
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text)
+    inflating = zlib.decompressobj(_WINDOWS[encoding])
+    try:
+        body = inflating.decompress(call.body, _LONGEST_BYTES)
+    except zlib.error as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The body is not {encoding}: {error}") from error
+    if inflating.unconsumed_tail:
+        text = f"The body is longer than {_LONGEST_BYTES} bytes when it is unpacked"
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+    if not inflating.eof:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The body ends before its {encoding} does")
+    return call._replace(body=body)
 
 
 def decode(kind: str, body: bytes, *, has_names: bool = False) -> tuple[Table, dict[str, Any]]:
