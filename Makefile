@@ -5,13 +5,14 @@
 #   make test    the whole suite           make quick   the same without the slow ones
 #   make integrity   100,000 operations with kills, and what dangles after them; half an hour
 #   make fuzz    a million streams of bytes that are nearly HTTP; a quarter of an hour
+#   make kills   200 kills of an endpoint under load, and what it answered and did not keep; ten minutes
 #   make check   what must be green before a change is merged
 #   make clean   remove all that was made here
 
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick integrity fuzz check lint package format clean
+.PHONY: help demo test quick integrity kills fuzz check lint package format clean
 
 # A virtual environment that happens to be active, or a path to somebody's packages, must not steer ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -62,6 +63,9 @@ test: $(READY)
 
 quick: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not slow"
+
+kills: $(READY)
+	PYTHONPATH=tests $(BIN)/python tests/integrity/capture_kills.py 200
 
 integrity: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/integrity/machine.py 100000

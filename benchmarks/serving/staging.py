@@ -152,9 +152,9 @@ class Stage:
 
     def captured(self) -> Iterator[tuple[str, int, str]]:
         """Give id, status and version of every request that was recorded."""
-        from modelwright.serving.capture import lines
+        from modelwright.serving.capture import reading
 
-        for record in lines.read(self.folder / "capture" / ENDPOINT):
+        for record in reading.read(self.folder / "capture" / ENDPOINT):
             yield record.request_id, record.status, record.version or ""
 
     def _state(self, name: str) -> DeploymentState:

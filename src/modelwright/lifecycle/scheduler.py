@@ -1,8 +1,9 @@
 """The process that runs a workspace's schedules in the background, from `wright up` to `wright down`.
 
 `python -m modelwright.lifecycle.scheduler --workspace FOLDER` detaches itself, tells through a pipe that it is there,
-and takes what comes due. Every run is a process of its own under a guard, so that nothing is left running when the
-scheduler ends, by kill -9 too. It ends by itself when its workspace is gone.
+and takes what comes due; what endpoints capture becomes Parquet meanwhile. Every run is a process of its own under a
+guard, so that nothing is left running when the scheduler ends, by kill -9 too. It ends by itself when its workspace is
+gone.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from modelwright import processes, records, settings
 from modelwright.errors import Busy, SchedulerNotStarted
-from modelwright.lifecycle import ticking
+from modelwright.lifecycle import compacting, ticking
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Tick
 from modelwright.store import claims, schedules
@@ -44,10 +45,13 @@ def is_running(store: Store) -> bool:
 
 
 def start(store: Store) -> bool:
-    """Start the workspace's scheduler if it has schedules; return whether it runs. Raises SchedulerNotStarted."""
+    """Start the workspace's scheduler if it has schedules or captured requests; return whether it runs.
+
+    Raises SchedulerNotStarted.
+    """
     if is_running(store):
         return True
-    if not schedules.list_schedules(store):
+    if not schedules.list_schedules(store) and not compacting.is_wanted(store):
         return False
     log = store.folder / _LOG
     is_there = processes.detach(_MODULE, ["--workspace", store.folder.absolute()], log=log)
@@ -75,12 +79,14 @@ class _Scheduler:
     """The ticks at work and those that wait for a processor."""
 
     session: Session
+    compacting: compacting.Compacting
     working: list[_Work] = field(default_factory=list)
     waiting: deque[_Work] = field(default_factory=deque)
 
     def look(self, now: datetime) -> None:
         """Take what is due, start what waits, and see to what has ended."""
         self._reap()
+        self.compacting.look(now)
         ticking.clear_killed(self.session)
         busy = {work.tick.schedule for work in (*self.working, *self.waiting)}
         for schedule in schedules.list_schedules(self.session.store):
@@ -100,6 +106,7 @@ class _Scheduler:
 
     def end(self) -> None:
         """End every run; each records that it was interrupted."""
+        self.compacting.close()
         for work in self.working:
             if work.process:
                 processes.end(work.process)
@@ -141,7 +148,8 @@ def serve(folder: Path, *, report: int) -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stopped.set())
-    scheduler = _Scheduler(Session(store, settings.actor()))
+    session = Session(store, settings.actor())
+    scheduler = _Scheduler(session, compacting.Compacting(store, folder / _LOG))
     with contextlib.suppress(Busy), claims.claim(store, _CLAIM):
         os.write(report, b"running")
         os.close(report)

@@ -11,7 +11,6 @@ from modelwright.errors import CaptureDamaged
 from modelwright.records import Captured, CaptureRecord, new_request_id
 from modelwright.serving.capture import lines, reading
 
-FORMATS = Path(__file__).parents[2] / "formats" / "capture"
 FIELDS = ("request_id", "received_at", "version", "status", "duration_ms", "input", "is_base64", "output")
 
 

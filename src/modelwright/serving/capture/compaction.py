@@ -58,6 +58,12 @@ def _size(path: Path) -> int:
         return 0
 
 
+def has_ended(path: Path) -> bool:
+    """Whether nobody writes to a segment any more."""
+    with locked(path) as is_ours:
+        return is_ours
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[bool]:
     """Give whether nobody writes to a segment and nobody else compacts it; as long as the block runs, nobody will."""
