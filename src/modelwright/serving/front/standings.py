@@ -33,7 +33,7 @@ class Standings:
     def look(self) -> None:
         """Take what was done since the last look into the comparison. Nothing is compared while one serves alone."""
         versions = self._router.versions
-        if len(versions) > 1:
+        if len(versions) > 1 or not self._contest.is_over:
             self._contest.take(self._control, {name: _seen(each) for name, each in versions.items()})
 
     def told(self) -> dict[str, Any]:

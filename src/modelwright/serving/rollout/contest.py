@@ -24,6 +24,11 @@ class Contest:
         self._before: dict[str, Seen] = {}
         self._evidence: dict[str, Evidence] = {}
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody is compared."""
+        return not self._evidence
+
     def take(self, control: str, seen: Mapping[str, Seen]) -> None:
         """Take what each deployment has done by now."""
         if control != self._control:
