@@ -44,6 +44,11 @@ class Contest:
                     evidence.take(seen[control].since(before[control]), seen[name].since(before[name]))
         self._before = dict(seen)
 
+    def forget(self, name: str) -> None:
+        """Begin anew with a deployment that another version has taken the place of."""
+        self._before.pop(name, None)
+        self._evidence = {} if name == self._control else {n: e for n, e in self._evidence.items() if n != name}
+
     def told(self) -> dict[str, Any]:
         """Return everything as JSON values."""
         return {"control": self._control, "against": {name: each.state() for name, each in self._evidence.items()}}
