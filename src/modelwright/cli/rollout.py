@@ -213,7 +213,7 @@ def promote(endpoint: str, *, why: str, as_json: bool) -> None:
 
 @rollout.command()
 @click.argument("endpoint")
-@click.option("--metric", type=click.Choice(["errors", "latency"]), multiple=True, help="By default all.")
+@click.option("--metric", type=click.Choice(["errors", "latency", "label"]), multiple=True, help="By default all.")
 @output.json_option
 def verdict(endpoint: str, *, metric: tuple[str, ...], as_json: bool) -> None:
     """Say which of an endpoint's deployments is better, from what they did side by side since both serve.
@@ -224,7 +224,7 @@ def verdict(endpoint: str, *, metric: tuple[str, ...], as_json: bool) -> None:
     from modelwright.lifecycle import rollouts
 
     with output.opened_store() as store:
-        found = rollouts.contrasts(store, endpoint, metrics=metric or ("errors", "latency"))
+        found = rollouts.contrasts(store, endpoint, metrics=metric or rollouts.METRICS)
     if as_json:
         output.show_json(found)
         return

@@ -18,7 +18,7 @@ def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
     """
     from modelwright.api import server
     from modelwright.errors import ApiNotInstalled
-    from modelwright.lifecycle import recovery, scheduler
+    from modelwright.lifecycle import recovery, rollouts, scheduler
     from modelwright.serving import deployments
     from modelwright.store import pipelines, tokens
 
@@ -26,6 +26,7 @@ def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
     with output.session(why=why) as session:
         recovery.recover(session)
         started = deployments.up(session.store, actor=session.actor, why=why)
+        watched = rollouts.take_up(session)
         has_scheduler = scheduler.start(session.store)
         url, missing = None, ""
         try:
@@ -37,10 +38,13 @@ def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
             with session.change() as opened:
                 token = tokens.add_token(opened, session.actor, role=tokens.OWNER)
     if as_json:
-        output.show_json({"endpoints": started, "scheduler": has_scheduler, "api": url, "token": token})
+        found = {"endpoints": started, "rollouts": [each.id for each in watched], "scheduler": has_scheduler}
+        output.show_json({**found, "api": url, "token": token})
         return
-    for each in started:
-        click.echo(f'endpoint "{each.name}" answers at {each.url}')
+    lines = [f'endpoint "{each.name}" answers at {each.url}' for each in started]
+    lines += [f'the rollout of {each.version} to "{each.endpoint}" goes on' for each in watched]
+    for line in lines:
+        click.echo(line)
     if has_scheduler:
         click.echo("schedules run")
     if url:
@@ -49,7 +53,7 @@ def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
         click.echo(missing, err=True)
     if token:
         click.echo(f"its token, shown this once: {token}")
-    if not (started or has_scheduler or url or token):
+    if not (started or watched or has_scheduler or url or token):
         click.echo("nothing to start")
 
 
@@ -59,10 +63,11 @@ def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
 def down(*, why: str, as_json: bool) -> None:
     """Stop the workspace's background services; `wright up` brings them back."""
     from modelwright.api import server
-    from modelwright.lifecycle import scheduler
+    from modelwright.lifecycle import rollouts, scheduler
     from modelwright.serving import deployments
 
     with output.session(is_silent=True, why=why) as session:
+        rollouts.let_go(session.store)
         stopped = deployments.down(session.store, actor=session.actor, why=why)
         had_api = server.stop(session.store)
         had_scheduler = scheduler.stop(session.store)

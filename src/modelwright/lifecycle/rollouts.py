@@ -20,6 +20,7 @@ from modelwright.errors import (
     RolloutNotOpen,
     RolloutNotStarted,
 )
+from modelwright.lifecycle import labelled
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import (
     Check,
@@ -34,6 +35,7 @@ from modelwright.records import (
 )
 from modelwright.records.plain import plain
 from modelwright.serving import control, deployments
+from modelwright.serving.capture import places
 from modelwright.serving.rollout import planning, verdicts
 from modelwright.serving.rollout.checking import Evidence
 from modelwright.settings import runtime_folder
@@ -183,15 +185,18 @@ def contrasts(store: Store, endpoint: str, *, metrics: Sequence[str]) -> list[Co
     if not standing:
         only = front.contest["control"]
         raise NothingToCompare(endpoint=endpoint, found=f"only {only} serves" if only else "none serves")
-    limits = RolloutLimits()
-    return [
-        _SAID[metric](front.contest["control"], name, Evidence.restored(front.edges, limits, state))
-        for name, state in standing.items()
-        for metric in metrics
-    ]
+    control_name, found = front.contest["control"], []
+    for name, state in standing.items():
+        evidence = Evidence.restored(front.edges, RolloutLimits(), state)
+        found += [_SAID[metric](control_name, name, evidence) for metric in metrics if metric in _SAID]
+        if "label" in metrics:
+            labelled_rows = labelled.rows(places.folder_of(store, endpoint), (control_name, name))
+            found.append(labelled.contrast(control_name, name, labelled_rows))
+    return found
 
 
 _SAID = {"errors": verdicts.of_errors, "latency": verdicts.of_latency}
+METRICS = (*_SAID, "label")
 
 
 def deployment_of(store: Store, rollout: Rollout) -> Deployment:

@@ -67,11 +67,11 @@ class _Sight:
 class Watcher:
     """One rollout and all that was seen of it."""
 
-    def __init__(self, session: Session, rollout: Rollout) -> None:
+    def __init__(self, store: Store, rollout: Rollout) -> None:
         """Go on from the rollout's progress."""
-        self._session = session
+        self._session = Session(store, f"rollout:{rollout.id}")
         self._id = rollout.id
-        self._folder = runtime_folder(session.store.folder)
+        self._folder = runtime_folder(store.folder)
         self._evidence: Evidence | None = None
         self._before: Mapping[str, Seen] = {}
         # When the front began that this watcher gave the step's traffic to; None when it is to be given.
@@ -177,7 +177,12 @@ class Watcher:
         """Add what was done since the last look to the evidence, and return what the checks say."""
         rollout, seen = sight.rollout, sight.front.seen
         if self._evidence is None:
-            self._evidence = Evidence.restored(sight.front.edges, rollout.plan.limits, rollout.progress.evidence)
+            self._evidence = Evidence.restored(
+                sight.front.edges,
+                rollout.plan.limits,
+                rollout.progress.evidence,
+                by_key=bool(rollout.before.sticky_header),
+            )
             self._before = {name: observing.read(each) for name, each in rollout.progress.seen.items()}
         present, new = (
             seen.get(name, Seen(is_ready=False)).since(self._before.get(name, Seen()))
@@ -248,7 +253,7 @@ def serve(folder: Path, rollout_id: str, *, report: int) -> None:
 
 
 def _watch(store: Store, rollout: Rollout, stopped: threading.Event) -> None:
-    watcher = Watcher(Session(store, f"rollout:{rollout.id}"), rollout)
+    watcher = Watcher(store, rollout)
     while not stopped.is_set() and (store.folder / "modelwright.db").exists():
         try:
             if not watcher.look(records.now()):

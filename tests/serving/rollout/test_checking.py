@@ -65,6 +65,19 @@ def test_more_errors_than_the_present_version_fail_without_any_limit() -> None:
     assert failed(results(Version(2, errors=0.1), limits=RolloutLimits())) == {"errors"}
 
 
+def test_where_requests_are_shared_out_by_key_a_comparison_holds_up_and_a_limit_goes_back() -> None:
+    present, new = Version(1), Version(2, errors=0.1, factor=2.0)
+    found = {}
+    for name, limits in (("compared", RolloutLimits(latency_ratio=1.3)), ("limited", RolloutLimits(error_rate=0.02))):
+        evidence = Evidence(EDGES, limits, by_key=True)
+        for _ in range(60):
+            evidence.take(present.serve(20), new.serve(20))
+        found[name] = {check.name: check for check in evidence.checks()}
+    assert found["compared"]["errors"].result is found["compared"]["latency"].result is CheckResult.OPEN
+    assert found["compared"]["errors"].told.endswith("requests are shared out by key, so it may be the keys")
+    assert found["limited"]["errors"].result is CheckResult.FAILED
+
+
 def test_what_nobody_asked_for_is_not_checked() -> None:
     assert set(results(Version(2), limits=RolloutLimits())) == {"readiness", "errors"}
 

@@ -20,6 +20,7 @@ class Standings:
         """Compare what `router` shares requests out to."""
         self._router = router
         self._contest = Contest(LATENCY_BOUNDS_MS)
+        self._known: dict[str, Version] = {}
         self.lease = Lease(self.share_out)
 
     def share_out(self, traffic: Traffic) -> None:
@@ -32,8 +33,12 @@ class Standings:
 
     def look(self) -> None:
         """Take what was done since the last look into the comparison. Nothing is compared while one serves alone."""
-        versions = self._router.versions
-        if len(versions) > 1:
+        versions = dict(self._router.versions)
+        for name in versions.keys() & self._known.keys():
+            if versions[name] is not self._known[name]:
+                self._contest.forget(name)
+        self._known = versions
+        if len(versions) > 1 or not self._contest.is_over:
             self._contest.take(self._control, {name: _seen(each) for name, each in versions.items()})
 
     def told(self) -> dict[str, Any]:

@@ -54,10 +54,15 @@ class Seen:
 
 @dataclass
 class Evidence:
-    """Everything that the checks go by, from the rollout's begin to now."""
+    """Everything that the checks go by, from the rollout's begin to now.
+
+    When traffic is shared out `by_key`, requests of a key stay together, and keys differ: comparisons that count
+    requests as if each had been drawn are then too sure of themselves, and hold up where else they would go back.
+    """
 
     edges: Sequence[float]
     limits: RolloutLimits
+    by_key: bool = False
     errors: Comparison = field(default_factory=Comparison)
     slower: Slowness = field(init=False)
     shift: Watch = field(default_factory=Watch)
@@ -105,9 +110,11 @@ class Evidence:
         }
 
     @classmethod
-    def restored(cls, edges: Sequence[float], limits: RolloutLimits, state: Mapping[str, Any]) -> "Evidence":
+    def restored(
+        cls, edges: Sequence[float], limits: RolloutLimits, state: Mapping[str, Any], *, by_key: bool = False
+    ) -> "Evidence":
         """Return the evidence as it was when `state` was taken; fresh when it is empty."""
-        evidence = cls(edges, limits)
+        evidence = cls(edges, limits, by_key)
         if state:
             tests, size, tested, is_significant, *found = state["shift"]
             evidence.errors = Comparison.restored(state["errors"])
@@ -144,7 +151,7 @@ class Evidence:
             return Check("errors", CheckResult.FAILED, f"{told}: above {limit:.2%}", facts)
         is_notable = present.rate is not None and new.rate - present.rate > _NOTABLE
         if is_notable and self.errors.more.is_won(alpha / 2):
-            return Check("errors", CheckResult.FAILED, f"{told}: more, p={facts['p_value']:.2g}", facts)
+            return self._compared("errors", f"{told}: more, p={facts['p_value']:.2g}", facts)
         if limit is not None and new.rate > limit:
             return Check("errors", CheckResult.OPEN, f"{told}: above {limit:.2%}, which may be chance", facts)
         return Check("errors", CheckResult.PASSED, told, facts)
@@ -159,10 +166,18 @@ class Evidence:
             return Check("latency", CheckResult.OPEN, "not enough requests of both yet", facts)
         told = f"latency {ratios[0]:.2f} times the present one at the median, {ratios[1]:.2f} times at 95 %"
         if self.slower.slower.is_won(alpha):
-            return Check("latency", CheckResult.FAILED, f"{told}: above {limit:g}, p={p_value:.2g}", facts)
+            return self._compared("latency", f"{told}: above {limit:g}, p={p_value:.2g}", facts)
         if max(ratios) > limit:
             return Check("latency", CheckResult.OPEN, f"{told}: above {limit:g}, which may be chance", facts)
         return Check("latency", CheckResult.PASSED, told, facts)
+
+    def _compared(self, name: str, told: str, facts: dict[str, Any]) -> Check:
+        """Return the check that a comparison decided."""
+        if self.by_key:
+            return Check(
+                name, CheckResult.OPEN, f"{told}; requests are shared out by key, so it may be the keys", facts
+            )
+        return Check(name, CheckResult.FAILED, told, facts)
 
     def _disagreement(self, limit: float) -> Check:
         copies, alpha = self.copies, _shared(self.limits)

@@ -24,6 +24,11 @@ class Contest:
         self._before: dict[str, Seen] = {}
         self._evidence: dict[str, Evidence] = {}
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody is compared."""
+        return not self._evidence
+
     def take(self, control: str, seen: Mapping[str, Seen]) -> None:
         """Take what each deployment has done by now."""
         if control != self._control:
@@ -38,6 +43,11 @@ class Contest:
                 if name in before and control in before:
                     evidence.take(seen[control].since(before[control]), seen[name].since(before[name]))
         self._before = dict(seen)
+
+    def forget(self, name: str) -> None:
+        """Begin anew with a deployment that another version has taken the place of."""
+        self._before.pop(name, None)
+        self._evidence = {} if name == self._control else {n: e for n, e in self._evidence.items() if n != name}
 
     def told(self) -> dict[str, Any]:
         """Return everything as JSON values."""

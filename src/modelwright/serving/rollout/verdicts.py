@@ -7,7 +7,7 @@ from typing import Any
 from modelwright.records import Contrast
 from modelwright.serving.rollout import sequential, slowness
 from modelwright.serving.rollout.checking import Evidence
-from modelwright.serving.rollout.sequential import ALPHA, Bet, Count, Winnable
+from modelwright.serving.rollout.sequential import ALPHA, Bet, Count, Means, Winnable
 from modelwright.serving.rollout.slowness import Tendency
 
 _UNDECIDED = "no difference can be told yet"
@@ -72,6 +72,20 @@ def of_labels(control: str, deployment: str, blocks: Sequence[tuple[Count, Count
     told = f"{words[side]}: {_rate(test.second)} against {_rate(test.first)}"
     facts = {"control": _told(test.first), "deployment": _told(test.second), **_p_values(test.more, test.fewer)}
     return Contrast("label", control, deployment, side, told, _decided(side, test.more, test.fewer), facts)
+
+
+def of_distances(control: str, deployment: str, test: Means, *, bound: float, totals: Sequence[float]) -> Contrast:
+    """Return what can be said of how far numbers are from their labels; an error above `bound` counts as that.
+
+    `totals` are the sums of what was compared, in bounds, and the numbers of rows: each of the control's first.
+    """
+    side = -test.verdict()
+    words = {1: f"{deployment} is nearer the labels", -1: f"{deployment} is farther from the labels", 0: _UNDECIDED}
+    one, other = (bound * totals[place] / totals[place + 2] if totals[place + 2] else math.nan for place in (0, 1))
+    rows = int(totals[2] + totals[3])
+    told = f"{words[side]}: off by {other:.4g} against {one:.4g} on the average, of {rows:,} rows"
+    facts = {"control": one, "deployment": other, "rows": rows, "bound": bound, **_p_values(test.greater, test.less)}
+    return Contrast("label", control, deployment, side, told, facts=facts)
 
 
 def _decided(side: int, up: Bet | Tendency, down: Bet | Tendency) -> int:
