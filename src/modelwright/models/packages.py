@@ -26,6 +26,10 @@ EXPECTED = "expected.json"
 SIGNATURE = "signature.json"
 LOCK = "requirements.lock"
 LINKS = "azureml-models"
+# Frameworks whose models are served without a scoring script, as `serving.guest.frameworks` knows them.
+SERVED_ALONE = frozenset(
+    {"sklearn", "scikit-learn", "scikitlearn", "xgboost", "lightgbm", "onnx", "torchscript", "torch", "pytorch"}
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -138,14 +142,21 @@ def model_files(version: ModelVersion) -> list[PackageFile]:
     return [each for each in version.files if each.path.startswith(f"{MODEL_FOLDER}/")]
 
 
+def has_script(version: ModelVersion) -> bool:
+    """Whether a version has a scoring script; what lies in its model's folder is none."""
+    return any(each.path.endswith(".py") and not each.path.startswith(f"{MODEL_FOLDER}/") for each in version.files)
+
+
 def lacks(version: ModelVersion) -> list[str]:
     """Return what a version would need besides what it has, to be served."""
     paths = {each.path for each in version.files}
-    has_script = any(path.endswith(".py") and not path.startswith(f"{MODEL_FOLDER}/") for path in paths)
+    has_environment = version.environment_digest is not None
+    if not has_script(version) and version.framework.lower() in SERVED_ALONE:
+        return [] if has_environment else ["an environment"]
     missing = {
-        "a scoring script": not has_script,
+        "a scoring script": not has_script(version),
         "a sample request": SAMPLE not in paths,
-        "an environment": version.environment_digest is None,
+        "an environment": not has_environment,
     }
     found = [name for name, is_missing in missing.items() if is_missing]
     return found or ([] if EXPECTED in paths else ["an answer to its sample"])
