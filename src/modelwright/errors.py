@@ -1339,6 +1339,15 @@ class DeploymentHasTraffic(ModelwrightError):
     remedy = "{next}"
 
 
+class WorkingCopyMissing(ModelwrightError):
+    """The scoring script that a version was made from is not known, or is gone."""
+
+    code = "working-copy-missing"
+    status = 404
+    problem = "the scoring script of {version} that you work on is not known: {reason}"
+    remedy = "wright endpoint reload {endpoint} --script FILE"
+
+
 class NothingToRollBack(ModelwrightError):
     """An endpoint's traffic has not been changed since it began."""
 

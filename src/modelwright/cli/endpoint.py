@@ -25,7 +25,9 @@ def endpoint() -> None:
 @click.argument("reference", metavar="MODEL:VERSION")
 @click.option("--name", help="The endpoint's name; by default the model's.")
 @click.option("--as", "deployment", default="", metavar="DEPLOYMENT", help="What traffic calls it; else MODEL:VERSION.")
-@click.option("--traffic", "share", type=click.FloatRange(0, 100), help="Beside what serves there, with so many percent.")
+@click.option(
+    "--traffic", "share", type=click.FloatRange(0, 100), help="Beside what serves there, with so many percent."
+)
 @click.option("--shadow", type=click.FloatRange(0, 100), help="Beside it, with copies of so many percent only.")
 @click.option("--control", "is_control", is_flag=True, help="It is the one that others are compared with.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes answer.")
@@ -82,10 +84,7 @@ def list_(*, as_json: bool) -> None:
         return
     output.show_table(
         ("endpoint", "serves", "state", "url"),
-        [
-            (each.place.name, endpoint_tables.shares(each.serving), each.state.name, each.place.url)
-            for each in found
-        ],
+        [(each.place.name, endpoint_tables.shares(each.serving), each.state.name, each.place.url) for each in found],
         empty="no endpoints yet; make one: wright endpoint deploy MODEL:VERSION",
     )
 
@@ -197,9 +196,7 @@ def undeploy(name: str, deployment: str, *, force: bool, why: str, as_json: bool
     from modelwright.serving import deployments
 
     with output.session(is_silent=True, why=why) as session:
-        forgotten = deployments.undeploy(
-            session.store, name, deployment, actor=session.actor, why=why, is_forced=force
-        )
+        forgotten = deployments.undeploy(session.store, name, deployment, actor=session.actor, why=why, is_forced=force)
     if as_json:
         output.show_json({"forgotten": forgotten})
     else:
@@ -235,7 +232,8 @@ class _Seen:
     def told(self) -> dict[str, Any]:
         """Return it as JSON."""
         facts = {"serves": self.serving.version, "state": self.state.name, "reason": self.state.reason}
-        return plain(self.place) | {"running": plain(self.front), **facts, "split": self.serving.traffic.split()}
+        told: dict[str, Any] = plain(self.place)
+        return told | {"running": plain(self.front), **facts, "split": self.serving.traffic.split()}
 
 
 def _seen(store: "Store", place: "Endpoint") -> _Seen:

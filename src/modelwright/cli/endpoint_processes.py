@@ -40,7 +40,7 @@ def update(name: str, deployment: str, reference: str, *, why: str, as_json: boo
 @output.why_option
 @output.json_option
 def restart(name: str, deployment: str | None, *, why: str, as_json: bool) -> None:
-    """Replace the processes of a deployment, or of all of them, one after the other; no request is refused meanwhile."""
+    """Replace the processes of a deployment, or of all, one after the other; no request is refused meanwhile."""
     from modelwright.serving import deployments
 
     with output.session(is_silent=as_json, why=why) as session, session.stage("restart", f'endpoint "{name}"') as stage:

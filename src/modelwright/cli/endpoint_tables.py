@@ -47,10 +47,12 @@ def change(record: Mapping[str, Any]) -> str:
     before, after = record["before"] or {}, record["after"] or {}
     if record["action"] == "traffic.changed":
         return f"{_split(before)} -> {_split(after)}"
+    if record["action"] == "deployment.deleted":
+        return ", ".join(f"{each['version']} ({each['status']})" for each in before.get("deployments", []))
     name, version = after.get("name", ""), after.get("version", "")
     told = [version if name in ("", version) else f"{name} ({version})" if version else name]
     told += [f"{before['workers']} -> {after['workers']} workers"] if "workers" in before else []
-    told += [str(after[each]) for each in ("script", "reason") if after.get(each)]
+    told += [after["script"]] if after.get("script") else []
     told += [f"{after['host']}:{after['port']}"] if after.get("port") else []
     return " ".join(filter(None, told))
 
@@ -63,10 +65,8 @@ def _named(serving: "Serving", name: str) -> str:
 
 def _split(told: Mapping[str, Any]) -> str:
     versions = {name: each["version"] for name, each in told.get("deployments", {}).items()}
-    parts = [
-        f"{name if versions.get(name, name) == name else f'{name} ({versions[name]})'} {share:g} %"
-        for name, share in told.get("split", {}).items()
-        if share
-    ]
+    called = {name: name if name == version else f"{name} ({version})" for name, version in versions.items()}
+    parts = [f"{called.get(name, name)} {share:g} %" for name, share in told.get("split", {}).items() if share]
     shadows = told.get("traffic", {}).get("shadows", {})
-    return ", ".join([*parts, *(f"{name} shadows {share:g} %" for name, share in shadows.items())]) or "nothing"
+    parts += [f"{called.get(name, name)} shadows {share:g} %" for name, share in shadows.items()]
+    return ", ".join(parts) or "nothing"

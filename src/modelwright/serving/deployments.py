@@ -373,7 +373,8 @@ def _check_leaving(endpoint: str, present: Serving, name: str, *, is_forced: boo
         reason, following = "is all that serves there", f"wright endpoint stop {endpoint}"
     elif name == present.traffic.default:
         reason = "is the default one: what the others leave of the requests goes to it"
-        following = f"wright endpoint traffic {endpoint} --default {others[0]}"
+        heir = present.traffic.among(others).default
+        following = f"wright endpoint traffic {endpoint} --default {heir}"
     elif share and not is_forced:
         reason = f"has {share:g} % of the requests"
         following = f"wright endpoint traffic {endpoint} {name}=0; or with --force its share goes to the default one"

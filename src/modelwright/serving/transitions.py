@@ -153,5 +153,7 @@ def _moves(present: Serving, transition: Transition) -> bool:
     """Whether requests get other answers, or are shared out otherwise."""
     if present.traffic != transition.traffic:
         return True
-    answering = {name for name, share in transition.traffic.split().items() if share}
+    answering = {
+        name for name, share in transition.traffic.split().items() if share
+    } | transition.traffic.shadows.keys()
     return any(placement.name in answering for _, placement in transition.newcomers)
