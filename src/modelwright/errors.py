@@ -1304,12 +1304,57 @@ class EndpointMissing(ModelwrightError):
 
 
 class DeploymentMissing(ModelwrightError):
-    """A version was never deployed to an endpoint."""
+    """An endpoint has no deployment of that name or version."""
 
     code = "deployment-missing"
     status = 404
-    problem = 'endpoint "{endpoint}" has no deployment of "{version}"'
+    problem = 'endpoint "{endpoint}" has no deployment "{version}"'
     remedy = "wright endpoint show {endpoint}"
+
+
+class DeploymentUnschedulable(ModelwrightError):
+    """A deployment asks for more than the machine has; it is on record as that, and what served before still does."""
+
+    code = "deployment-unschedulable"
+    status = 409
+    problem = 'model version "{version}" cannot be placed behind endpoint "{endpoint}": {reason}'
+    remedy = "ask for less with --workers and --memory; wright endpoint show {endpoint}"
+
+
+class DeploymentExists(ModelwrightError):
+    """A deployment of that name serves already."""
+
+    code = "deployment-exists"
+    status = 409
+    problem = 'endpoint "{endpoint}" has a deployment "{name}" already: it serves {version}'
+    remedy = "wright endpoint update {endpoint} {name} MODEL:VERSION, or another name with --as"
+
+
+class DeploymentHasTraffic(ModelwrightError):
+    """A deployment that others' requests go to may not be taken away."""
+
+    code = "deployment-has-traffic"
+    status = 409
+    problem = 'deployment "{name}" of endpoint "{endpoint}" {reason}'
+    remedy = "{next}"
+
+
+class WorkingCopyMissing(ModelwrightError):
+    """The scoring script that a version was made from is not known, or is gone."""
+
+    code = "working-copy-missing"
+    status = 404
+    problem = "the scoring script of {version} that you work on is not known: {reason}"
+    remedy = "wright endpoint reload {endpoint} --script FILE"
+
+
+class NothingToRollBack(ModelwrightError):
+    """An endpoint's traffic has not been changed since it began."""
+
+    code = "nothing-to-roll-back"
+    status = 409
+    problem = 'endpoint "{endpoint}" has nothing to go back to: {reason}'
+    remedy = "wright endpoint history {endpoint}"
 
 
 class TrafficInvalid(ModelwrightError):

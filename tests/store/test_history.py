@@ -25,8 +25,10 @@ from modelwright.records import (
     PackageFile,
     Point,
     Run,
+    Serving,
     Status,
     StepRun,
+    Traffic,
 )
 from modelwright.store import datasets, endpoints, models, runs, schema
 from modelwright.store.changes import Change, change
@@ -182,9 +184,15 @@ class _History:
         endpoint = endpoints.ensure_endpoint(opened, self.draw.choice(NAMES), host="127.0.0.1")
         endpoints.add_deployment(opened, endpoint, version=self._some_version())
 
-    def do_set_port(self, opened: Change) -> None:
+    def do_set_address(self, opened: Change) -> None:
         endpoint = self.draw.choice(endpoints.list_endpoints(self.store))
-        endpoints.set_port(opened, endpoint, port=self.draw.randrange(1000, 2000))
+        endpoints.set_address(opened, endpoint, host="127.0.0.1", port=self.draw.randrange(1000, 2000))
+
+    def do_share_out(self, opened: Change) -> None:
+        endpoint = self.draw.choice(endpoints.list_endpoints(self.store))
+        before = endpoints.serving(self.store, endpoint)
+        shared = Traffic({"a": float(self.draw.randrange(100))}, default=self.draw.choice("xyz"))
+        endpoints.set_traffic(opened, endpoint, before=before, after=Serving(before.deployments, shared))
 
     def do_change_deployment(self, opened: Change) -> None:
         deployment = self.draw.choice(endpoints.list_deployments(self.store))

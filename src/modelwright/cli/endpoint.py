@@ -1,16 +1,19 @@
-"""`wright endpoint`: deploy, list, show, score, logs, stop, undeploy, delete."""
+"""`wright endpoint`: deploy, list, show, score, logs, stop, undeploy, delete; its other commands lie beside."""
 
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelwright.cli import output
+from modelwright.cli import endpoint_processes, endpoint_tables, endpoint_traffic, output
 from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
-    from modelwright.records import FrontStatus
+    from modelwright.records import Deployment, Endpoint, FrontStatus, Serving
+    from modelwright.serving.states import State
+    from modelwright.store.database import Store
 
 
 @click.group()
@@ -21,12 +24,25 @@ def endpoint() -> None:
 @endpoint.command()
 @click.argument("reference", metavar="MODEL:VERSION")
 @click.option("--name", help="The endpoint's name; by default the model's.")
+@click.option("--as", "deployment", default="", metavar="DEPLOYMENT", help="What traffic calls it; else MODEL:VERSION.")
+@click.option(
+    "--traffic", "share", type=click.FloatRange(0, 100), help="Beside what serves there, with so many percent."
+)
+@click.option("--shadow", type=click.FloatRange(0, 100), help="Beside it, with copies of so many percent only.")
+@click.option("--control", "is_control", is_flag=True, help="It is the one that others are compared with.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes answer.")
+@click.option("--memory", "memory_gb", type=click.FloatRange(0, min_open=True), help="What each may need, in GB.")
 @click.option("--port", type=click.IntRange(1, 65535), help="By default the endpoint's last one, else any free one.")
+@click.option("--host", help="Where it listens; by default as before, else this machine alone: 127.0.0.1.")
 @output.why_option
 @output.json_option
-def deploy(reference: str, name: str | None, port: int | None, *, why: str, as_json: bool) -> None:
-    """Put a model version behind an endpoint; the version before serves until this one has proven itself."""
+def deploy(reference: str, name: str | None, deployment: str, *, why: str, as_json: bool, **placed: Any) -> None:
+    """Put a model version behind an endpoint; the version before serves until this one has proven itself.
+
+    Without --traffic and --shadow it then takes all requests, and what served before ends.
+    """
     from modelwright.lifecycle import recovery
+    from modelwright.records import Placement
     from modelwright.serving import deployments
     from modelwright.store import endpoints, models
 
@@ -35,44 +51,40 @@ def deploy(reference: str, name: str | None, port: int | None, *, why: str, as_j
         recovery.recover(session)
         version = models.find_version(store, reference)
         with deployments.deploying(
-            store, version, endpoint=name or version.model, port=port, actor=session.actor, why=why
-        ) as deployment:
-            deployments.smoke_test(store, deployment)
-        place = endpoints.get_endpoint(store, deployment.endpoint)
+            store,
+            version,
+            endpoint=name or version.model,
+            actor=session.actor,
+            why=why,
+            placement=Placement(name=deployment, **placed),
+        ) as started:
+            deployments.smoke_test(store, started)
+        place = endpoints.get_endpoint(store, started.endpoint)
+        serving = endpoints.serving(store, place)
     if as_json:
-        output.show_json({"endpoint": place, "version": version.reference})
-    else:
-        click.echo(f"{version.reference} answers at {place.url}")
-        click.echo(f"  next: wright endpoint score {place.name} --file REQUEST.json")
+        told = serving.told()
+        output.show_json({"endpoint": place, "version": version.reference, "deployment": started.name, **told})
+        return
+    click.echo(f"{version.reference} answers at {place.url}")
+    if len(serving.deployments) > 1:
+        click.echo(f"  requests go to {endpoint_tables.shares(serving)}")
+    click.echo(f"  next: wright endpoint score {place.name} --file REQUEST.json")
 
 
 @endpoint.command("list")
 @output.json_option
 def list_(*, as_json: bool) -> None:
     """List the endpoints: what they serve, and whether they run."""
-    from modelwright.serving import deployments
     from modelwright.store import endpoints
 
     with output.opened_store() as store:
-        found = [(each, deployments.status(store, each.name)) for each in endpoints.list_endpoints(store)]
-        then = endpoints.served(store) if store.moment else {}
-    serving = {each.name: front.version if front else then.get(each.name) for each, front in found}
+        found = [_seen(store, each) for each in endpoints.list_endpoints(store)]
     if as_json:
-        output.show_json(
-            [plain(each) | {"running": plain(front), "serves": serving[each.name]} for each, front in found]
-        )
+        output.show_json([each.told() for each in found])
         return
     output.show_table(
         ("endpoint", "serves", "state", "url"),
-        [
-            (
-                each.name,
-                serving[each.name],
-                _state(front) if front else "answered" if each.name in then else "not running",
-                each.url,
-            )
-            for each, front in found
-        ],
+        [(each.place.name, endpoint_tables.shares(each.serving), each.state.name, each.place.url) for each in found],
         empty="no endpoints yet; make one: wright endpoint deploy MODEL:VERSION",
     )
 
@@ -81,36 +93,35 @@ def list_(*, as_json: bool) -> None:
 @click.argument("name")
 @output.json_option
 def show(name: str, *, as_json: bool) -> None:
-    """Show an endpoint and everything that was deployed to it."""
+    """Show an endpoint: its addresses and state, how requests are shared out, and all that was deployed to it."""
     from modelwright.serving import deployments
     from modelwright.store import endpoints
 
     with output.opened_store() as store:
-        place = endpoints.get_endpoint(store, name)
-        front = deployments.status(store, name)
-        served = endpoints.list_deployments(store, endpoint=name)
+        seen = _seen(store, endpoints.get_endpoint(store, name))
+        deployed = endpoints.list_deployments(store, endpoint=name)
         captured = deployments.capture_folder(store) / name
-        then = endpoints.served(store) if store.moment else None
-    serving = front.version if front else (then or {}).get(name)
     if as_json:
-        output.show_json(plain(place) | {"running": plain(front), "serves": serving, "deployments": plain(served)})
+        output.show_json(seen.told() | {"deployments": plain(deployed)})
         return
-    state = _state(front) if front else "not running; wright up starts it"
-    if then is not None:
-        state = f"served {serving}" if serving else "served nothing"
+    place, front = seen.place, seen.front
     output.show_fields(
         [
             ("endpoint", place.name),
             ("url", place.url),
-            ("state", state),
+            ("swagger", place.swagger_uri),
+            ("as on AKS", place.service_uri),
+            ("state", str(seen.state)),
             *([("requests", front.requests), ("process", front.pid)] if front else []),
             ("capture", captured),
             *(
-                ("deployment", f"{each.version} {each.status} {output.moment(each.created_at)} {each.reason}".strip())
-                for each in served
+                ("deployment", f"{_called(each)} {each.status} {output.moment(each.created_at)} {each.reason}".strip())
+                for each in deployed
             ),
         ]
     )
+    if seen.serving.deployments:
+        endpoint_tables.show_serving(seen.serving, front)
 
 
 @endpoint.command()
@@ -173,20 +184,24 @@ def stop(name: str, *, why: str, as_json: bool) -> None:
 
 @endpoint.command()
 @click.argument("name")
-@click.argument("reference", metavar="MODEL:VERSION")
+@click.argument("deployment")
+@click.option("--force", is_flag=True, help="Though it has a share of the requests: the default one gets it.")
 @output.why_option
 @output.json_option
-def undeploy(name: str, reference: str, *, why: str, as_json: bool) -> None:
-    """Forget that a version was deployed to an endpoint where it no longer serves, so that it can be deleted."""
+def undeploy(name: str, deployment: str, *, force: bool, why: str, as_json: bool) -> None:
+    """End a deployment, given by name or version, and forget it, so that its version can be deleted.
+
+    One that has a share of the requests is refused without --force, and the default one while others are there.
+    """
     from modelwright.serving import deployments
 
     with output.session(is_silent=True, why=why) as session:
-        forgotten = deployments.undeploy(session.store, name, reference, actor=session.actor, why=why)
+        forgotten = deployments.undeploy(session.store, name, deployment, actor=session.actor, why=why, is_forced=force)
     if as_json:
         output.show_json({"forgotten": forgotten})
     else:
         count = len(forgotten)
-        click.echo(f'{count} deployment{"" if count == 1 else "s"} of {reference} to "{name}" forgotten')
+        click.echo(f'{count} deployment{"" if count == 1 else "s"} of {deployment} to "{name}" forgotten')
 
 
 @endpoint.command()
@@ -205,5 +220,41 @@ def delete(name: str, *, why: str, as_json: bool) -> None:
         click.echo(f'endpoint "{name}" is deleted')
 
 
-def _state(front: "FrontStatus") -> str:
-    return "healthy" if front.is_healthy else "unhealthy"
+@dataclass(frozen=True)
+class _Seen:
+    """An endpoint as its record and its front tell of it."""
+
+    place: "Endpoint"
+    serving: "Serving"
+    front: "FrontStatus | None"
+    state: "State"
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        facts = {"serves": self.serving.version, "state": self.state.name, "reason": self.state.reason}
+        told: dict[str, Any] = plain(self.place)
+        return told | {"running": plain(self.front), **facts, "split": self.serving.traffic.split()}
+
+
+def _seen(store: "Store", place: "Endpoint") -> _Seen:
+    """Return what there is to see of an endpoint now, or, as of a moment, by the record of then."""
+    from modelwright.serving import deployments, states
+    from modelwright.store import endpoints
+
+    front, serving = deployments.status(store, place.name), endpoints.serving(store, place)
+    if not store.moment:
+        deployed = endpoints.list_deployments(store, endpoint=place.name)
+        return _Seen(place, serving, front, states.state_of(deployed, serving, front))
+    then = endpoints.served(store).get(place.name)
+    if then is None:
+        return _Seen(place, replace(serving, deployments=()), None, states.State("served nothing"))
+    return _Seen(place, then, None, states.State(f"served {endpoint_tables.shares(then)}"))
+
+
+def _called(deployment: "Deployment") -> str:
+    name, version = deployment.name, deployment.version
+    return version if name == version else f"{version} as {name}"
+
+
+for each in (*endpoint_traffic.COMMANDS, *endpoint_processes.COMMANDS):
+    endpoint.add_command(each)

@@ -31,6 +31,6 @@ def recover(session: Session) -> Recovered:
         with change(store, actor=session.actor, why=reason) as opened:
             runs.finish_run(opened, run.id, status=Status.FAILED, reason=reason)
         active.discard_values(store, run.id)
+    undone = deployments.reconcile(store, actor=session.actor)  # goes by the claims of who was killed
     claims.clear(store)
-    undone = deployments.reconcile(store, actor=session.actor)
     return Recovered(killed, undone, store.blobs.clear_unfinished())

@@ -27,6 +27,7 @@ from modelwright.records import (
     Contrast,
     Deployment,
     DeploymentStatus,
+    Placement,
     Rollout,
     RolloutLimits,
     RolloutPlan,
@@ -78,7 +79,7 @@ def start(session: Session, endpoint: str, reference: str, *, plan: RolloutPlan)
         rollouts.refuse_open(opened, place)
     with session.stage("deploy", f"{version.reference} beside {present}") as stage:
         with deployments.deploying(
-            store, version, endpoint=endpoint, port=None, actor=session.actor, why=session.why, is_replacing=False
+            store, version, endpoint=endpoint, actor=session.actor, why=session.why, placement=Placement(share=0.0)
         ) as deployment:
             answer = deployments.smoke_test(store, deployment)
         stage.decided = f"it answers its sample with {answer.body}"

@@ -33,6 +33,7 @@ from modelwright.records import (
     Endpoint,
     Finding,
     ModelVersion,
+    Placement,
     Proof,
     ScoringAnswer,
     Wishes,
@@ -298,11 +299,16 @@ def _served(
         with session.stage("deploy", f"starting {version.reference}") as stage:
             deployment = trial.enter_context(
                 deployments.deploying(
-                    store, version, endpoint=version.model, port=port, actor=session.actor, why=session.why
+                    store,
+                    version,
+                    endpoint=version.model,
+                    actor=session.actor,
+                    why=session.why,
+                    placement=Placement(port=port),
                 )
             )
             endpoint = endpoints.get_endpoint(store, version.model)
-            stage.decided = f"{version.reference} takes the requests of endpoint {endpoint.name}"
+            stage.decided = f"{version.reference} is on trial at endpoint {endpoint.name}"
             stage.recorded = deployment.id
         with session.stage("smoke-test", str(endpoint.url)) as stage:
             answer = deployments.smoke_test(store, deployment)

@@ -143,14 +143,18 @@ def model_files(version: ModelVersion) -> list[PackageFile]:
     return [each for each in version.files if each.path.startswith(f"{MODEL_FOLDER}/")]
 
 
+def has_script(version: ModelVersion) -> bool:
+    """Whether a version has a scoring script; what lies in its model's folder is none."""
+    return any(each.path.endswith(".py") and not each.path.startswith(f"{MODEL_FOLDER}/") for each in version.files)
+
+
 def lacks(version: ModelVersion) -> list[str]:
     """Return what a version would need besides what it has, to be served."""
     if is_served_by_itself(version):
         return [] if version.environment_digest else ["an environment"]
     paths = {each.path for each in version.files}
-    has_script = _has_script(version)
     missing = {
-        "a scoring script": not has_script,
+        "a scoring script": not has_script(version),
         "a sample request": SAMPLE not in paths,
         "an environment": version.environment_digest is None,
     }
@@ -160,7 +164,7 @@ def lacks(version: ModelVersion) -> list[str]:
 
 def is_served_by_itself(version: ModelVersion) -> bool:
     """Return whether a version has no scoring script and needs none."""
-    return version.framework.lower() in SERVED_BY_ITSELF and not _has_script(version)
+    return version.framework.lower() in SERVED_BY_ITSELF and not has_script(version)
 
 
 def check_servable(version: ModelVersion) -> None:
@@ -178,11 +182,6 @@ def check_servable(version: ModelVersion) -> None:
                 f"{script}{sample} --environment NAME:VERSION"
             ),
         )
-
-
-def _has_script(version: ModelVersion) -> bool:
-    outside = (each.path for each in version.files if not each.path.startswith(f"{MODEL_FOLDER}/"))
-    return any(path.endswith(".py") for path in outside)
 
 
 def _write(store: Store, version: ModelVersion, file: PackageFile, target: Path) -> None:

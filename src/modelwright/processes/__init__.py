@@ -58,6 +58,18 @@ def start(
     )
 
 
+def start_attached(
+    command: Sequence[str | Path], *, folder: Path, environment: Mapping[str, str], passed: int
+) -> subprocess.Popen[bytes]:
+    """Start `command` in the terminal that we have, for people to talk to, with one more descriptor of ours.
+
+    It is no child under a guard: it has to notice by `passed` that we have ended.
+    """
+    return subprocess.Popen(  # noqa: S603 - an argument list, no shell; callers pass our own programs
+        list(command), cwd=folder, env=dict(environment), pass_fds=(passed,)
+    )
+
+
 def detach(module: str, arguments: Sequence[str | Path], *, log: Path, patience_seconds: float = 60.0) -> bytes | None:
     """Start a module of ours that detaches itself and serves, and return what it reports when it does.
 

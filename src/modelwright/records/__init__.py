@@ -9,7 +9,7 @@ from modelwright.records.capture import (
     LabelCount,
 )
 from modelwright.records.datasets import DataKind, Dataset, DatasetFile, DatasetUser, DatasetVersion, Storage
-from modelwright.records.endpoints import Deployment, DeploymentStatus, Endpoint
+from modelwright.records.endpoints import Deployment, DeploymentStatus, Endpoint, Placement, Serving
 from modelwright.records.environments import (
     BuiltEnvironment,
     EnvironmentDifference,
@@ -173,6 +173,7 @@ __all__ = [
     "Pin",
     "PipelineVersion",
     "Place",
+    "Placement",
     "Plan",
     "Plot",
     "Point",
@@ -193,6 +194,7 @@ __all__ = [
     "Sampler",
     "Schedule",
     "ScoringAnswer",
+    "Serving",
     "Shown",
     "Specification",
     "SpecificationFinding",

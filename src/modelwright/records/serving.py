@@ -17,7 +17,8 @@ class WorkerSpec:
     `model_folder` ends in NAME/VERSION. A version without a scoring `script` is served from `model_file` as its
     `framework` says. `sample` is a request body that is scored before the version takes requests; its answer must equal
     `expected` when that is given. Byte code of the environment's packages is kept in the folder `bytecode`, by default
-    beside their sources. What its script collects goes below `model_data`.
+    beside their sources. What its script collects goes below `model_data`. `id` is the deployment's on record;
+    `is_local` says that `script` is not the registered one, `is_attached` that the process has our terminal.
     """
 
     version: str
@@ -33,6 +34,9 @@ class WorkerSpec:
     model_file: Path | None = None
     package: Path | None = None
     model_data: Path | None = None
+    id: str = ""
+    is_local: bool = False
+    is_attached: bool = False
 
     @property
     def deployment(self) -> str:
@@ -129,7 +133,8 @@ class FrontSettings:
 class DeploymentState:
     """A deployment in the front: its processes, and what came of its requests since the front knows it.
 
-    `latency` counts answers by the buckets of `front.tally`; `mean_ms` is over all of them.
+    `latency` counts answers by the buckets of `front.tally`; `mean_ms` is over all of them. `id` is the deployment's on
+    record; `script` is one that was read again for debugging, instead of the version's own.
     """
 
     name: str
@@ -144,6 +149,8 @@ class DeploymentState:
     mean_ms: float
     latency: tuple[int, ...]
     reason: str = ""
+    id: str = ""
+    script: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How the requests of an endpoint are shared out among its deployments."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from modelwright.errors import TrafficInvalid
 
@@ -31,6 +31,24 @@ class Traffic:
         if self.default:
             given[self.default] = given.get(self.default, 0.0) + WHOLE - sum(given.values())
         return given
+
+    def among(self, names: Collection[str]) -> "Traffic":
+        """Return what is left of it when only deployments of these names are there.
+
+        What others had goes to the default one; when that is not there, the one with the greatest share becomes it.
+        """
+        default = self.default if self.default in names else self._heir(names)
+        return replace(
+            self,
+            shares={name: share for name, share in self.shares.items() if name in names and share},
+            default=default,
+            control=self.control if self.control in names else "",
+            shadows={name: share for name, share in self.shadows.items() if name in names and name != default},
+        )
+
+    def _heir(self, names: Collection[str]) -> str:
+        able = [name for name in names if name not in self.shadows] or list(names)
+        return max(able, key=lambda name: self.shares.get(name, 0.0), default="")
 
     def check(self) -> "Traffic":
         """Return this. Raises TrafficInvalid for percentages that cannot be."""

@@ -1,39 +1,49 @@
-"""Puts model versions behind endpoints, and keeps the record and the processes in agreement."""
+"""Puts model versions behind endpoints and takes them away, and shares out requests among them.
+
+Every change is checked, told to the endpoint's front, and recorded, in this order; `transitions` makes them.
+"""
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
-from modelwright.environments import placing
 from modelwright.errors import (
+    Busy,
+    DeploymentExists,
     DeploymentFailed,
-    DeploymentMissing,
+    DeploymentHasTraffic,
     EndpointNotRunning,
     EndpointRunning,
-    VersionIncomplete,
+    ModelwrightError,
 )
-from modelwright.models import packages
+from modelwright.models import packages, registry
 from modelwright.records import (
     Deployment,
     DeploymentStatus,
     Endpoint,
-    FrontStatus,
     ModelVersion,
+    Placement,
     ScoringAnswer,
+    Serving,
     Traffic,
-    WorkerSpec,
 )
-from modelwright.serving import configuring, control
-from modelwright.serving.capture import places
+from modelwright.serving import capacity, control, fronts, reconciling, sharing, specs
 from modelwright.serving.front.versions import agree
+from modelwright.serving.fronts import capture_folder, log_file, status
+from modelwright.serving.reconciling import changing, reconcile
+from modelwright.serving.sharing import Shift
+from modelwright.serving.transitions import LOOPBACK, Author, Transition, before, carry_out
 from modelwright.settings import runtime_folder
-from modelwright.store import claims, endpoints, environments, models, reasons
+from modelwright.store import endpoints, models, reasons
 from modelwright.store.changes import change
 from modelwright.store.database import Store
 
-LOOPBACK = "127.0.0.1"
+__all__ = ["capture_folder", "log_file", "reconcile", "status"]
+
+PIN = "x-modelwright-deployment"
 
 
 @contextlib.contextmanager
@@ -42,69 +52,193 @@ def deploying(
     version: ModelVersion,
     *,
     endpoint: str,
-    port: int | None,
     actor: str,
     why: str = "",
-    is_replacing: bool = True,
+    placement: Placement = Placement(),  # noqa: B008 - frozen
 ) -> Iterator[Deployment]:
-    """Let `version` take the endpoint's requests; inside the block it is on trial, at its end it is `healthy`.
+    """Let `version` serve at the endpoint; inside the block it is on trial, at its end it is `healthy`.
 
-    Unless it `is_replacing` it is put beside what serves, and gets no requests but those that name it. A version that
-    was serving goes on until the new one has answered the package's sample with the answer that was recorded at
-    registration; then requests move over without one being refused. When the block, or anything before it, raises, the
-    deployment is `failed` and the endpoint serves what it served before. From its first record on a deployment keeps
-    its version. Raises DeploymentFailed; VersionIncomplete for a version that lacks what serving takes, and
-    ModelMissing for one that was deleted.
+    With a share in `placement` it comes beside what serves there, else it takes all requests, and what served goes on
+    until the new one has answered the package's sample with the answer that was recorded at registration. When the
+    block, or anything before it, raises, the deployment is `failed` and the endpoint serves what it served before. From
+    its first record on a deployment keeps its version. Raises DeploymentFailed; DeploymentUnschedulable; Busy;
+    TrafficInvalid and DeploymentExists; VersionIncomplete for a version that lacks what serving takes, and ModelMissing
+    for one that was deleted.
     """
     packages.check_servable(version)
-    with contextlib.ExitStack() as held:
-        with change(store, actor=actor, why=why) as opened:
-            place = endpoints.ensure_endpoint(opened, endpoint, host=LOOPBACK)
-            deployment = endpoints.add_deployment(opened, place, version=version)
-            # Before anybody can see it: a deployment that starts and is not claimed counts as killed.
-            held.enter_context(claims.claim(store, deployment.id))
-        try:
-            package = packages.restore(store, version)
-            _ensure_front(store, place, port=port, actor=actor, why=why)
-            control.deploy(
-                endpoint,
-                runtime_folder=runtime_folder(store.folder),
-                worker=_worker(store, version, package=package),
-                is_replacing=is_replacing,
-            )
+    registry.check_name(endpoint, noun="endpoint", way="with --name")
+    placed = replace(placement, name=sharing.check_name(placement.name or version.reference, version=version.reference))
+    with changing(store, endpoint, actor=actor):
+        present = before(store, endpoint)
+        staying = set[str]()
+        if placed.share is None and placed.shadow is None:
+            traffic = sharing.with_only(present, placed.name, placed)
+        else:
+            if placed.name in present.names:
+                found = present.names[placed.name]
+                raise DeploymentExists(endpoint=endpoint, name=found.name, version=found.version)
+            staying = set(present.names)
+            traffic = sharing.with_newcomer(present, placed.name, placed)
+        transition = Transition(endpoint, traffic, frozenset(staying), ((version, placed),))
+        with carry_out(store, transition, Author(actor, why)) as (deployment,):
             yield deployment
-        except BaseException as error:
-            reason = str(error) or type(error).__name__
-            with change(store, actor=actor, why=reason) as opened:
-                endpoints.set_deployment_status(opened, deployment, status=DeploymentStatus.FAILED, reason=reason)
-            _serve_what_is_healthy(store, endpoint)
-            raise
-        before = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
+
+
+def update(store: Store, endpoint: str, name: str, version: ModelVersion, *, actor: str, why: str = "") -> Deployment:
+    """Let a deployment serve another version, with the same share and workers; return it as it is on trial no more.
+
+    One that is called as its version is called as the new one from now on. Raises what `deploying` raises, and
+    DeploymentMissing.
+    """
+    packages.check_servable(version)
+    with changing(store, endpoint, actor=actor):
+        endpoints.get_endpoint(store, endpoint)
+        present = before(store, endpoint)
+        sharing.of_serving(present, name, endpoint=endpoint)
+        old = present.names[name]
+        new_name = version.reference if old.name == old.version else old.name
+        if new_name != old.name and new_name in present.names:
+            raise DeploymentExists(endpoint=endpoint, name=new_name, version=version.reference)
+        transition = Transition(
+            endpoint,
+            sharing.renamed(present.traffic, old.name, new_name),
+            frozenset(present.names) - {old.name},
+            ((version, Placement(name=new_name, workers=old.workers)),),
+        )
+        with carry_out(store, transition, Author(actor, why)) as (deployment,):
+            smoke_test(store, deployment)
+    return deployment
+
+
+def shift_traffic(store: Store, endpoint: str, shift: Shift, *, actor: str, why: str = "") -> Traffic:
+    """Change how requests are shared out, at once and without losing one; return how they are now.
+
+    An endpoint that is down does so when it is up again. Raises EndpointMissing, TrafficInvalid, Busy.
+    """
+    with changing(store, endpoint, actor=actor):
+        present = _present(store, endpoint)
+        traffic = sharing.shifted(present.traffic, shift, names=list(present.names))
+        return _share_out(store, endpoint, present, traffic, Author(actor, why))
+
+
+def set_traffic(store: Store, endpoint: str, traffic: Traffic, *, actor: str, why: str = "") -> Traffic:
+    """Share out requests like that. Raises EndpointMissing, TrafficInvalid, Busy."""
+    with changing(store, endpoint, actor=actor):
+        present = _present(store, endpoint)
+        shift = Shift(default=traffic.default, control=traffic.control, shares=traffic.shares, shadows=traffic.shadows)
+        checked = sharing.shifted(replace(traffic, shares={}, shadows={}), shift, names=list(present.names))
+        return _share_out(store, endpoint, present, checked, Author(actor, why))
+
+
+def withdraw(store: Store, deployment: Deployment, *, status: DeploymentStatus, actor: str, why: str) -> None:
+    """End a deployment that serves, and record what it is then; a share that it has goes to the default one."""
+    with changing(store, deployment.endpoint, actor=actor):
+        present = before(store, deployment.endpoint)
+        if deployment.id in {each.id for each in present.deployments}:
+            _take_away(store, deployment.endpoint, present, {deployment.name}, Author(actor, why), status=status)
+
+
+def undeploy(
+    store: Store, endpoint: str, called: str, *, actor: str, why: str = "", is_forced: bool = False
+) -> list[Deployment]:
+    """End the deployment of that name, or those of that version, and forget them; return what was forgotten.
+
+    One that has a share of the requests is ended when that `is_forced`: its share goes to the default one. Raises
+    EndpointMissing, DeploymentMissing, DeploymentHasTraffic, and InUse while one is starting.
+    """
+    with changing(store, endpoint, actor=actor):
+        place = endpoints.get_endpoint(store, endpoint)
+        present = endpoints.serving(store, place)
+        reasons.require(store, "deployment.deleted", f"endpoints/{endpoint}", why=why)
+        leaving = {each.name for each in present.deployments if called in (each.name, each.version)}
+        for name in leaving:
+            _check_leaving(endpoint, present, name, is_forced=is_forced)
+        if leaving:
+            _take_away(store, endpoint, present, leaving, Author(actor, why))
         with change(store, actor=actor, why=why) as opened:
-            if is_replacing:
-                for each in before:
-                    endpoints.set_deployment_status(opened, each, status=DeploymentStatus.REPLACED)
-                endpoints.set_traffic(opened, place, Traffic(default=version.reference))
-            endpoints.set_deployment_status(opened, deployment, status=DeploymentStatus.HEALTHY)
+            return endpoints.forget_deployments(opened, place, called=called)
+
+
+def restart(store: Store, endpoint: str, name: str | None = None, *, actor: str, why: str = "") -> list[Deployment]:
+    """Replace the processes of a deployment, or of all, one after the other; no request is refused meanwhile.
+
+    One whose script was read again for debugging serves the registered one again. Raises DeploymentMissing,
+    DeploymentFailed, EndpointNotRunning, Busy.
+    """
+    folder = runtime_folder(store.folder)
+    with changing(store, endpoint, actor=actor):
+        present, front = _present(store, endpoint), status(store, endpoint)
+        if front is None:
+            raise EndpointNotRunning(endpoint=endpoint)
+        if name is not None:
+            sharing.of_serving(present, name, endpoint=endpoint)
+        local = {each.name for each in front.deployments if each.script}
+        restarted = [each for each in present.deployments if name in (None, each.name)]
+        for each in restarted:
+            if each.name in local:
+                worker = specs.worker_of(store, each)
+                control.deploy(endpoint, runtime_folder=folder, worker=worker, is_replacing=False)
+            else:
+                control.restart(endpoint, each.name, runtime_folder=folder)
+            with change(store, actor=actor, why=why) as opened:
+                endpoints.note_restart(opened, each)
+    return restarted
+
+
+def reload(store: Store, endpoint: str, name: str | None, script: Path, *, actor: str, why: str = "") -> Deployment:
+    """Let a deployment, by default the default one, serve with `script` as it is on disk now: for debugging, here only.
+
+    The version stays as it is registered, and `restart` goes back to it. Raises what `restart` raises.
+    """
+    with changing(store, endpoint, actor=actor):
+        present = _present(store, endpoint)
+        name = name or present.traffic.default
+        sharing.of_serving(present, name, endpoint=endpoint)
+        deployment = present.names[name]
+        worker = replace(
+            specs.worker_of(store, deployment), script=script.absolute(), is_local=True, sample=None, expected=None
+        )
+        control.deploy(endpoint, runtime_folder=runtime_folder(store.folder), worker=worker, is_replacing=False)
+        with change(store, actor=actor, why=why) as opened:
+            endpoints.note_restart(opened, deployment, script=str(script))
+    return deployment
+
+
+def scale(store: Store, endpoint: str, name: str | None, workers: int, *, actor: str, why: str = "") -> Deployment:
+    """Have a deployment, by default the default one, served by so many processes; no request is refused meanwhile.
+
+    Raises DeploymentMissing, DeploymentUnschedulable, DeploymentFailed, EndpointNotRunning, Busy.
+    """
+    with changing(store, endpoint, actor=actor):
+        present = _present(store, endpoint)
+        name = name or present.traffic.default
+        sharing.of_serving(present, name, endpoint=endpoint)
+        deployment = present.names[name]
+        capacity.check(deployment.version, endpoint=endpoint, workers=workers)
+        if workers != deployment.workers:
+            control.scale(endpoint, name, workers, runtime_folder=runtime_folder(store.folder))
+            with change(store, actor=actor, why=why) as opened:
+                endpoints.set_workers(opened, deployment, workers=workers)
+    return replace(deployment, workers=workers)
 
 
 def smoke_test(store: Store, deployment: Deployment) -> ScoringAnswer:
-    """Have the deployment score its package's sample through the endpoint's URL; without one the answer is empty.
+    """Score the package's sample at the endpoint's URL by this very deployment, and return the answer.
 
-    Raises DeploymentFailed when it is not the answer that was recorded at registration.
+    A package without a sample is not asked. Raises DeploymentFailed when it is not the answer that was recorded at
+    registration.
     """
     version = models.get_version(store, deployment.version_id)
-    package = packages.restore(store, version)
-    if not (package / packages.SAMPLE).is_file():
-        return ScoringAnswer(status=HTTPStatus.OK, body="", request_id="", version=deployment.version)
-    pinned = {"x-modelwright-deployment": deployment.version}
-    answer = score(store, deployment.endpoint, body=sample_of(store, version).encode(), headers=pinned)
-    expected = json.loads(_text(package / packages.EXPECTED) or answer.body)
-    if answer.status != HTTPStatus.OK or not agree(json.loads(answer.body), expected):
+    worker = specs.worker_of(store, deployment)
+    if worker.sample is None:
+        return ScoringAnswer(HTTPStatus.OK, "", "", version.reference)
+    answer = score(store, deployment.endpoint, body=worker.sample.encode(), headers={PIN: deployment.name})
+    is_expected = worker.expected is None or agree(json.loads(answer.body), json.loads(worker.expected))
+    if answer.status != HTTPStatus.OK or not is_expected:
         raise DeploymentFailed(
             version=deployment.version,
             endpoint=deployment.endpoint,
-            reason=f"it answers the sample with {answer.body} where {json.dumps(expected)} was recorded",
+            reason=f"it answers the sample with {answer.body} where {worker.expected} was recorded",
         )
     return answer
 
@@ -112,38 +246,15 @@ def smoke_test(store: Store, deployment: Deployment) -> ScoringAnswer:
 def sample_of(store: Store, version: ModelVersion) -> str:
     """Return the sample request in the version's package. Raises VersionIncomplete when it has none."""
     packages.check_servable(version)
-    sample = _text(packages.restore(store, version) / packages.SAMPLE)
-    if sample is None:
-        raise VersionIncomplete(
-            version=version.reference,
-            reason="has no sample request: it was registered without --sample",
-            next=f"wright endpoint score ENDPOINT with a request of your own, of {version.reference}'s columns",
-        )
-    return sample.strip()
+    return (packages.restore(store, version) / packages.SAMPLE).read_text(encoding="utf-8").strip()
 
 
-def score(store: Store, endpoint: str, *, body: bytes, headers: Mapping[str, str] | None = None) -> ScoringAnswer:
+def score(store: Store, endpoint: str, *, body: bytes, headers: dict[str, str] | None = None) -> ScoringAnswer:
     """Send `body` to the endpoint and return its answer. Raises EndpointMissing, EndpointNotRunning."""
     place = endpoints.get_endpoint(store, endpoint)
     if place.url is None or status(store, endpoint) is None:
         raise EndpointNotRunning(endpoint=endpoint)
     return control.score(place.url, body, headers=headers)
-
-
-def set_traffic(store: Store, endpoint: str, traffic: Traffic, *, actor: str, why: str = "") -> None:
-    """Share the endpoint's requests out like that, for good. Raises EndpointMissing, DeploymentMissing."""
-    place = endpoints.get_endpoint(store, endpoint)
-    control.share_out(endpoint, traffic.check(), runtime_folder=runtime_folder(store.folder))
-    with change(store, actor=actor, why=why) as opened:
-        endpoints.set_traffic(opened, place, traffic)
-
-
-def withdraw(store: Store, deployment: Deployment, *, status: DeploymentStatus, actor: str, why: str) -> None:
-    """Let a deployment that gets no requests any more finish those it has, and end it."""
-    with contextlib.suppress(EndpointNotRunning, DeploymentMissing):
-        control.retire(deployment.endpoint, deployment.version, runtime_folder=runtime_folder(store.folder))
-    with change(store, actor=actor, why=why) as opened:
-        endpoints.set_deployment_status(opened, deployment, status=status, reason=why)
 
 
 def check_port(store: Store, endpoint: str, *, port: int | None) -> None:
@@ -152,62 +263,67 @@ def check_port(store: Store, endpoint: str, *, port: int | None) -> None:
     running = status(store, endpoint) if known else None
     wanted = port or (known.port if known else None)
     if wanted and not (running and running.port == wanted):
-        control.check_port(wanted, host=LOOPBACK)
-
-
-def status(store: Store, endpoint: str) -> FrontStatus | None:
-    """Return what the endpoint's front says of itself; None when it is not running, or may have been then."""
-    if store.moment:
-        return None
-    return control.status(endpoint, runtime_folder=runtime_folder(store.folder))
+        control.check_port(wanted, host=known.host if known else LOOPBACK)
 
 
 def stop(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
-    """Stop an endpoint: requests in flight are answered, then its processes end. Raises EndpointMissing."""
+    """Stop an endpoint: requests in flight are answered, then its processes end. Raises EndpointMissing, Busy."""
     place = endpoints.get_endpoint(store, endpoint)
-    if endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY):
-        reasons.require(store, "deployment.stopped", f"endpoints/{endpoint}", why=why)
-    control.stop(place.name, runtime_folder=runtime_folder(store.folder))
-    with change(store, actor=actor, why=why) as opened:
-        for each in endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY):
-            endpoints.set_deployment_status(opened, each, status=DeploymentStatus.STOPPED)
+    with changing(store, endpoint, actor=actor, is_agreeing=False):
+        healthy = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
+        if healthy:
+            reasons.require(store, "deployment.stopped", f"endpoints/{endpoint}", why=why)
+        control.stop(place.name, runtime_folder=runtime_folder(store.folder))
+        with change(store, actor=actor, why=why) as opened:
+            for each in healthy:
+                endpoints.set_deployment_status(opened, each, status=DeploymentStatus.STOPPED)
 
 
 def delete(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
-    """Delete a stopped endpoint. Raises EndpointMissing, EndpointRunning, and InUse while one is being deployed."""
-    reconcile(store, actor=actor)
-    place = endpoints.get_endpoint(store, endpoint)
-    if status(store, endpoint):
-        raise EndpointRunning(endpoint=endpoint)
-    with change(store, actor=actor, why=why) as opened:
-        endpoints.delete_endpoint(opened, place)
-
-
-def undeploy(store: Store, endpoint: str, reference: str, *, actor: str, why: str = "") -> list[Deployment]:
-    """Forget that a version was deployed to an endpoint where it no longer serves; return what was forgotten.
-
-    Raises EndpointMissing, ModelMissing, DeploymentMissing, and InUse while it is healthy or starting.
-    """
-    reconcile(store, actor=actor)
-    place = endpoints.get_endpoint(store, endpoint)
-    version = models.find_version(store, reference)
-    with change(store, actor=actor, why=why) as opened:
-        return endpoints.forget_deployments(opened, place, version=version)
+    """Delete a stopped endpoint. Raises EndpointMissing, EndpointRunning, and Busy while one is being deployed."""
+    with changing(store, endpoint, actor=actor, is_agreeing=False):
+        place = endpoints.get_endpoint(store, endpoint)
+        if status(store, endpoint):
+            raise EndpointRunning(endpoint=endpoint)
+        with change(store, actor=actor, why=why) as opened:
+            endpoints.delete_endpoint(opened, place)
 
 
 def up(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:
-    """Start every endpoint that has a healthy deployment and is not running; return those that were started."""
-    started = []
+    """Start every endpoint that has healthy deployments and is not running; return those that were started.
+
+    All are tried before the first failure is raised.
+    """
+    started, failures = [], list[ModelwrightError]()
     for place in endpoints.list_endpoints(store):
-        healthy = endpoints.list_deployments(store, endpoint=place.name, status=DeploymentStatus.HEALTHY)
-        if not healthy or status(store, place.name):
+        try:
+            if revive(store, place.name, actor=actor, why=why):
+                started.append(endpoints.get_endpoint(store, place.name))
+        except Busy:
             continue
-        _ensure_front(store, place, port=place.port, actor=actor, why=why)
-        _serve_what_is_healthy(store, place.name)
+        except ModelwrightError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return started
+
+
+def revive(store: Store, endpoint: str, *, actor: str, why: str = "") -> bool:
+    """Start the endpoint where it was, with all that was healthy and its traffic; return whether that was needed.
+
+    Raises what `deploying` raises of a deployment that does not start again; the others serve.
+    """
+    with changing(store, endpoint, actor=actor, is_agreeing=False):
+        place = endpoints.get_endpoint(store, endpoint)
+        if not endpoints.serving(store, place).deployments or status(store, endpoint):
+            return False
+        fronts.ensure(store, place, actor=actor, why=why)
+        failures = reconciling.agree(store, place)
         with change(store, actor=actor, why=why) as opened:
             endpoints.note_running(opened, place, is_running=True)
-        started.append(endpoints.get_endpoint(store, place.name))
-    return started
+    if failures:
+        raise failures[0]
+    return True
 
 
 def down(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:
@@ -223,92 +339,45 @@ def down(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:
     return stopped
 
 
-def reconcile(store: Store, *, actor: str) -> list[Deployment]:
-    """Fail the deployments whose deploying process was killed, and serve what was served before; return them."""
-    killed = [
-        each
-        for each in endpoints.list_deployments(store, status=DeploymentStatus.STARTING)
-        if not claims.is_claimed(store, each.id)
-    ]
-    for each in killed:
-        reason = "the process that deployed it was killed"
-        with change(store, actor=actor, why=reason) as opened:
-            endpoints.set_deployment_status(opened, each, status=DeploymentStatus.FAILED, reason=reason)
-        _serve_what_is_healthy(store, each.endpoint)
-    return killed
+def _present(store: Store, endpoint: str) -> Serving:
+    return endpoints.serving(store, endpoints.get_endpoint(store, endpoint))
 
 
-def log_file(store: Store, endpoint: str) -> Path:
-    """Return the file that the endpoint's front and scoring scripts log to."""
-    return store.folder / "logs" / f"{endpoint}.log"
+def _share_out(store: Store, endpoint: str, present: Serving, traffic: Traffic, author: Author) -> Traffic:
+    if traffic != present.traffic:
+        with carry_out(store, Transition(endpoint, traffic, frozenset(present.names)), author):
+            pass
+    return traffic
 
 
-def capture_folder(store: Store) -> Path:
-    """Return the folder below which every endpoint's requests and answers are captured."""
-    return places.root(store)
+def _take_away(
+    store: Store,
+    endpoint: str,
+    present: Serving,
+    leaving: set[str],
+    author: Author,
+    *,
+    status: DeploymentStatus = DeploymentStatus.REPLACED,
+) -> None:
+    staying = frozenset(present.names) - leaving
+    left = present.traffic.among(sorted(staying))
+    with carry_out(store, Transition(endpoint, left, staying, leaving=status), author):
+        pass
 
 
-def _ensure_front(store: Store, place: Endpoint, *, port: int | None, actor: str, why: str) -> None:
-    folder = runtime_folder(store.folder)
-    running = control.status(place.name, runtime_folder=folder)
-    if running and port in {None, running.port}:
+def _check_leaving(endpoint: str, present: Serving, name: str, *, is_forced: bool) -> None:
+    """Raise DeploymentHasTraffic unless the deployment may be taken away."""
+    share = present.traffic.split().get(name, 0.0)
+    others = [each for each in present.names if each != name]
+    if not others:
+        reason, following = "is all that serves there", f"wright endpoint stop {endpoint}"
+    elif name == present.traffic.default:
+        reason = "is the default one: what the others leave of the requests goes to it"
+        heir = present.traffic.among(others).default
+        following = f"wright endpoint traffic {endpoint} --default {heir}"
+    elif share and not is_forced:
+        reason = f"has {share:g} % of the requests"
+        following = f"wright endpoint traffic {endpoint} {name}=0; or with --force its share goes to the default one"
+    else:
         return
-    if running:
-        control.stop(place.name, runtime_folder=folder)
-    log = log_file(store, place.name)
-    log.parent.mkdir(exist_ok=True)
-    started = control.start(
-        place.name,
-        runtime_folder=folder,
-        log=log,
-        capture_folder=capture_folder(store),
-        host=place.host,
-        port=port or place.port,
-        settings=configuring.settings_of(store, place.name),
-    )
-    if started.port != place.port:
-        with change(store, actor=actor, why=why) as opened:
-            endpoints.set_port(opened, place, port=started.port)
-
-
-def _serve_what_is_healthy(store: Store, endpoint: str) -> None:
-    """Make the front serve the endpoint's healthy deployments by the traffic on record, or end when there are none."""
-    folder = runtime_folder(store.folder)
-    healthy = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
-    running = control.status(endpoint, runtime_folder=folder)
-    if not healthy:
-        control.stop(endpoint, runtime_folder=folder)
-        return
-    serving = {each.name for each in running.deployments} if running else set()
-    wanted = {each.version: each for each in healthy}
-    if running is None or serving == wanted.keys():
-        return
-    for name in wanted.keys() - serving:
-        version = models.get_version(store, wanted[name].version_id)
-        worker = _worker(store, version, package=packages.restore(store, version))
-        control.deploy(endpoint, runtime_folder=folder, worker=worker, is_replacing=False)
-    traffic = endpoints.get_traffic(store, endpoint)
-    known = traffic if traffic.default in wanted else Traffic(default=healthy[0].version)
-    control.share_out(endpoint, known, runtime_folder=folder)
-    for name in serving - wanted.keys():
-        control.retire(endpoint, name, runtime_folder=folder)
-
-
-def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec:
-    packages.check_servable(version)
-    environment = placing.build_in(store, environments.get_environment(store, str(version.environment_digest)))
-    return WorkerSpec(
-        version=version.reference,
-        python=environment.python,
-        bytecode=environment.bytecode,
-        script=packages.scoring_script(package),
-        framework=version.framework,
-        package=package,
-        model_folder=packages.model_folder(package, version),
-        sample=_text(package / packages.SAMPLE),
-        expected=_text(package / packages.EXPECTED),
-    )
-
-
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    raise DeploymentHasTraffic(endpoint=endpoint, name=name, reason=reason, next=following)

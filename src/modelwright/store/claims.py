@@ -52,6 +52,16 @@ def is_claimed(store: Store, subject: str) -> bool:
     return False
 
 
+def is_abandoned(store: Store, subject: str) -> bool:
+    """Whether the process that held the claim on `subject` was killed, and nobody has cleared the claim away."""
+    try:
+        with (store.folder / "claims" / subject).open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (FileNotFoundError, BlockingIOError):
+        return False
+    return True
+
+
 def holder(store: Store, subject: str) -> int | None:
     """Return the id of the process that holds the claim on `subject`; None when nobody does."""
     try:

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from modelwright import records
 from modelwright.errors import DeletedMeanwhile, DeploymentMissing, EndpointMissing, InUse
-from modelwright.records import Deployment, DeploymentStatus, Endpoint, ModelVersion, Traffic, Use
+from modelwright.records import Deployment, DeploymentStatus, Endpoint, ModelVersion, Serving, Traffic, Use
 from modelwright.records.decoding import decoded
 from modelwright.records.plain import plain
-from modelwright.store import models, schema
+from modelwright.store import models, schema, usage
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 
@@ -36,24 +36,24 @@ def ensure_endpoint(change: Change, name: str, *, host: str) -> Endpoint:
     return endpoint
 
 
-def set_port(change: Change, endpoint: Endpoint, *, port: int) -> None:
-    """Remember the port that the endpoint answers on, so that its URL stays the same."""
+def set_address(change: Change, endpoint: Endpoint, *, host: str, port: int) -> None:
+    """Remember where the endpoint answers, so that its URL stays the same."""
     table = schema.endpoints
-    change.update(table, table.c.id == endpoint.id, port=port)
-    change.record("endpoint.moved", f"endpoints/{endpoint.name}", before={"port": endpoint.port}, after={"port": port})
+    change.update(table, table.c.id == endpoint.id, host=host, port=port)
+    before = {"host": endpoint.host, "port": endpoint.port}
+    change.record("endpoint.moved", f"endpoints/{endpoint.name}", before=before, after={"host": host, "port": port})
 
 
-def set_traffic(change: Change, endpoint: Endpoint, traffic: Traffic) -> None:
-    """Record how the endpoint's requests are shared out, unless that is known already."""
+def set_traffic(change: Change, endpoint: Endpoint, *, before: Serving, after: Serving) -> None:
+    """Record how requests are shared out from now on, and among which versions."""
     table = schema.endpoints
-    (row,) = change.rows(table.select().where(table.c.id == endpoint.id))
-    told = asdict(traffic)
-    if row.traffic != told:
-        change.update(table, table.c.id == endpoint.id, traffic=told)
-        change.record("traffic.changed", f"endpoints/{endpoint.name}", before=row.traffic, after=told)
+    change.update(table, table.c.id == endpoint.id, traffic=plain(asdict(after.traffic)))
+    change.record("traffic.changed", f"endpoints/{endpoint.name}", before=before.told(), after=after.told())
 
 
-def add_deployment(change: Change, endpoint: Endpoint, *, version: ModelVersion) -> Deployment:
+def add_deployment(
+    change: Change, endpoint: Endpoint, *, version: ModelVersion, name: str = "", workers: int = 1
+) -> Deployment:
     """Record a deployment that begins; from now on its version cannot be deleted. Raises ModelMissing."""
     models.ensure_there(change, version)
     deployment = Deployment(
@@ -65,6 +65,8 @@ def add_deployment(change: Change, endpoint: Endpoint, *, version: ModelVersion)
         reason="",
         created_at=change.at,
         finished_at=None,
+        name=name or version.reference,
+        workers=workers,
     )
     change.insert(
         schema.deployments,
@@ -72,12 +74,20 @@ def add_deployment(change: Change, endpoint: Endpoint, *, version: ModelVersion)
             "id": deployment.id,
             "endpoint_id": endpoint.id,
             "version_id": version.id,
+            "name": "" if name == version.reference else name,
+            "workers": workers,
             "status": deployment.status,
             "reason": "",
             "created_at": deployment.created_at,
         },
     )
-    after = {"deployment": deployment.id, "version": version.reference, "status": deployment.status}
+    after = {
+        "deployment": deployment.id,
+        "name": deployment.name,
+        "version": version.reference,
+        "workers": workers,
+        "status": deployment.status,
+    }
     change.record("deployment.started", f"endpoints/{endpoint.name}", after=after)
     return deployment
 
@@ -103,8 +113,33 @@ def set_deployment_status(
         f"deployment.{status}",
         f"endpoints/{deployment.endpoint}",
         before={"status": deployment.status},
-        after={"deployment": deployment.id, "version": deployment.version, "status": status, "reason": reason},
+        after={
+            "deployment": deployment.id,
+            "name": deployment.name,
+            "version": deployment.version,
+            "status": status,
+            "reason": reason,
+        },
     )
+
+
+def set_workers(change: Change, deployment: Deployment, *, workers: int) -> None:
+    """Record how many processes answer for a deployment."""
+    table = schema.deployments
+    change.update(table, table.c.id == deployment.id, workers=workers)
+    change.record(
+        "deployment.scaled",
+        f"endpoints/{deployment.endpoint}",
+        before={"workers": deployment.workers},
+        after={"deployment": deployment.id, "name": deployment.name, "workers": workers},
+    )
+
+
+def note_restart(change: Change, deployment: Deployment, *, script: str = "") -> None:
+    """Record that a deployment's processes were replaced; by such of another `script`, for debugging, or the same."""
+    action = "deployment.reloaded" if script else "deployment.restarted"
+    after = {"deployment": deployment.id, "name": deployment.name, "version": deployment.version}
+    change.record(action, f"endpoints/{deployment.endpoint}", after=after | ({"script": script} if script else {}))
 
 
 def note_running(change: Change, endpoint: Endpoint, *, is_running: bool) -> None:
@@ -129,29 +164,30 @@ def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
         thing=f'endpoint "{endpoint.name}"',
         command=f"wright endpoint delete {endpoint.name}",
     )
-    change.delete(deployments, deployments.c.endpoint_id == endpoint.id)
+    for link in usage.parts(schema.endpoints):
+        change.delete(link.table, link == endpoint.id)
     change.delete(schema.endpoints, schema.endpoints.c.id == endpoint.id)
     before = {"host": endpoint.host, "port": endpoint.port, "deployments": plain(served)}
     change.record("endpoint.deleted", f"endpoints/{endpoint.name}", before=before)
 
 
-def forget_deployments(change: Change, endpoint: Endpoint, *, version: ModelVersion) -> list[Deployment]:
-    """Forget that a version was deployed to an endpoint where it no longer serves; return what was forgotten.
+def forget_deployments(change: Change, endpoint: Endpoint, *, called: str) -> list[Deployment]:
+    """Forget the deployments of that name, or of that version, which no longer serve; return what was forgotten.
 
-    Raises DeploymentMissing, and InUse while one of these deployments is healthy or starting.
+    Raises DeploymentMissing, and InUse while one of them is healthy or starting.
     """
     table = schema.deployments
-    found = _deployments(change.connection, table.c.endpoint_id == endpoint.id, table.c.version_id == version.id)
+    deployed = _deployments(change.connection, table.c.endpoint_id == endpoint.id)
+    found = [each for each in deployed if called in (each.name, each.version)]
     if not found:
-        raise DeploymentMissing(endpoint=endpoint.name, version=version.reference)
+        raise DeploymentMissing(endpoint=endpoint.name, version=called)
     _refuse_serving(
         [each for each in found if each.status in _ENDED],
-        thing=f'the deployment of {version.reference} to endpoint "{endpoint.name}"',
-        command=f"wright endpoint undeploy {endpoint.name} {version.reference}",
+        thing=f'the deployment of {called} to endpoint "{endpoint.name}"',
+        command=f"wright endpoint undeploy {endpoint.name} {called}",
     )
     change.delete(table, table.c.id.in_([each.id for each in found]))
-    before = {"version": version.reference, "digest": version.digest, "deployments": plain(found)}
-    change.record("deployment.deleted", f"endpoints/{endpoint.name}", before=before)
+    change.record("deployment.deleted", f"endpoints/{endpoint.name}", before={"deployments": plain(found)})
     return found
 
 
@@ -172,17 +208,6 @@ def get_endpoint(store: Store, name: str) -> Endpoint:
     if row is None:
         raise EndpointMissing(endpoint=name)
     return _to_endpoint(row)
-
-
-def get_traffic(store: Store, name: str) -> Traffic:
-    """Return how the endpoint's requests are shared out by the record. Raises EndpointMissing."""
-    table = schema.endpoints
-    with store.reader.connect() as connection:
-        found = connection.execute(sa.select(table.c.traffic).where(table.c.name == name)).scalar_one_or_none()
-    if found is None:
-        raise EndpointMissing(endpoint=name)
-    traffic: Traffic = decoded(Traffic, found)
-    return traffic
 
 
 def list_endpoints(store: Store) -> list[Endpoint]:
@@ -208,6 +233,19 @@ def list_deployments(
         return _deployments(connection, *wanted)
 
 
+def serving(store: Store, endpoint: Endpoint) -> Serving:
+    """Return what the endpoint serves by the record."""
+    return _serving(endpoint, list_deployments(store, endpoint=endpoint.name, status=DeploymentStatus.HEALTHY))
+
+
+def _serving(endpoint: Endpoint, healthy: Sequence[Deployment]) -> Serving:
+    """Return the healthy deployments with what is left of the endpoint's traffic; the newest comes first."""
+    traffic = endpoint.traffic
+    if healthy and not traffic.default:  # of before there was a record of traffic
+        traffic = Traffic(default=healthy[0].name)
+    return Serving(tuple(healthy), traffic.among([each.name for each in healthy]))
+
+
 def _deployments(connection: sa.Connection, *wanted: sa.ColumnElement[bool]) -> list[Deployment]:
     table, endpoints, versions = schema.deployments, schema.endpoints, schema.model_versions
     query = (
@@ -227,13 +265,15 @@ def _deployments(connection: sa.Connection, *wanted: sa.ColumnElement[bool]) -> 
             reason=row.reason,
             created_at=row.created_at,
             finished_at=row.finished_at,
+            name=row.name or f"{row.model}:{row.version}",
+            workers=row.workers,
         )
         for row in connection.execute(query)
     ]
 
 
-def served(store: Store) -> dict[str, str]:
-    """Return what each endpoint serves by the record: the version of its healthy deployment, unless it is down."""
+def served(store: Store) -> dict[str, Serving]:
+    """Return what each endpoint serves by the record, unless it is down."""
     table = schema.audit_records
     of_endpoints = (table.c.subject > "endpoints/") & (table.c.subject < "endpoints0")  # a range, as 0 comes after /
     running = table.c.action.in_(["endpoint.down", "endpoint.up", "deployment.healthy"])
@@ -241,9 +281,22 @@ def served(store: Store) -> dict[str, str]:
     down = sa.select(table.c.subject).where(table.c.sequence.in_(newest), table.c.action == "endpoint.down")
     with store.reader.connect() as connection:
         is_down = set(connection.execute(down).scalars())
-    healthy = list_deployments(store, status=DeploymentStatus.HEALTHY)
-    return {each.endpoint: each.version for each in healthy if f"endpoints/{each.endpoint}" not in is_down}
+    healthy: dict[str, list[Deployment]] = {}
+    for each in list_deployments(store, status=DeploymentStatus.HEALTHY):
+        healthy.setdefault(each.endpoint, []).append(each)
+    return {
+        place.name: _serving(place, healthy[place.name])
+        for place in list_endpoints(store)
+        if place.name in healthy and f"endpoints/{place.name}" not in is_down
+    }
 
 
 def _to_endpoint(row: sa.Row[Any]) -> Endpoint:
-    return Endpoint(id=row.id, name=row.name, host=row.host, port=row.port, created_at=row.created_at)
+    return Endpoint(
+        id=row.id,
+        name=row.name,
+        host=row.host,
+        port=row.port,
+        created_at=row.created_at,
+        traffic=decoded(Traffic, row.traffic),
+    )

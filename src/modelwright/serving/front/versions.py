@@ -65,6 +65,8 @@ class Version:
             mean_ms=tally.milliseconds / tally.requests if tally.requests else 0.0,
             latency=tuple(tally.latency),
             reason=next((each.reason for each in self._places if each.reason), ""),
+            id=self.spec.id,
+            script=str(self.spec.script) if self.spec.is_local else "",
         )
 
     async def open(self, *, timeout_seconds: float) -> str | None:

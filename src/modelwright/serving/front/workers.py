@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from modelwright import processes, settings
 from modelwright.errors import WorkerFailed
@@ -90,13 +90,7 @@ class Worker(asyncio.Protocol):
         ours, theirs = socket.socketpair()
         try:
             with theirs, log.open("ab") as lines:
-                worker._process = processes.start(
-                    _command(spec),
-                    folder=spec.script.parent if spec.script else spec.model_folder,
-                    environment=settings.child_environment(_variables(spec)),
-                    stdout=theirs.fileno(),
-                    stderr=lines,
-                )
+                worker._process = _start(spec, theirs, lines)
             await worker._loop.create_unix_connection(lambda: worker, sock=ours)
         except BaseException:
             ours.close()
@@ -228,17 +222,30 @@ class Worker(asyncio.Protocol):
         self._on_end(self)
 
 
+def _start(spec: WorkerSpec, connection: socket.socket, lines: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Start the process at the other end of `connection`, with the terminal that we have if it is to have it."""
+    folder = spec.script.parent if spec.script else spec.model_folder
+    environment = settings.child_environment(_variables(spec))
+    if not spec.is_attached:
+        # The guard hands on standard streams only, so the socket goes as standard output; the worker moves it.
+        command = [*_command(spec), "--fd", "1"]
+        return processes.start(
+            command, folder=folder, environment=environment, stdout=connection.fileno(), stderr=lines
+        )
+    command = [*_command(spec), "--fd", str(connection.fileno()), "--attached"]
+    return processes.start_attached(command, folder=folder, environment=environment, passed=connection.fileno())
+
+
 def _variables(spec: WorkerSpec) -> dict[str, str]:
     """Return what the process finds in its environment beside what we find in ours."""
     return {collecting.VARIABLE: str(spec.model_data)} if spec.model_data else {}
 
 
 def _command(spec: WorkerSpec) -> list[str | Path]:
-    # The guard hands on standard streams only, so the socket goes as standard output; the worker moves it.
     command: list[str | Path] = [spec.python, "-I"]
     if spec.bytecode:
         command += ["-X", f"pycache_prefix={spec.bytecode}"]
-    command += ["-X", "utf8", _WORKER, "--fd", "1", "--model-dir", spec.model_folder, "--version", spec.version]
+    command += ["-X", "utf8", _WORKER, "--model-dir", spec.model_folder, "--version", spec.version]
     if spec.script:
         command += ["--script", spec.script]
     else:
