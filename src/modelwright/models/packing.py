@@ -239,7 +239,7 @@ def _describe(
     result, parts = folder.with_name("described.json"), folder.with_name("parts")
     parts.mkdir()
     form = form_of((folder / script.file).read_bytes())
-    taking_apart = [parts, form.key, form.model] if form else []
+    taking_apart: list[str | Path] = [parts, form.key, form.model] if form else []
     # Scripts find the model's name as the last but one part of this path.
     links = folder.with_name(packages.LINKS) / model
     links.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,8 @@ class WorkerSpec:
     `model_folder` ends in NAME/VERSION. A version without a scoring `script` is served from `model_file` as its
     `framework` says. `sample` is a request body that is scored before the version takes requests; its answer must equal
     `expected` when that is given. Byte code of the environment's packages is kept in the folder `bytecode`, by default
-    beside their sources. What its script collects goes below `model_data`.
+    beside their sources. What its script collects goes below `model_data`. `fused` is the package's folder when the front
+    itself evaluates the model's arrays in it.
     """
 
     version: str
@@ -33,6 +34,7 @@ class WorkerSpec:
     model_file: Path | None = None
     package: Path | None = None
     model_data: Path | None = None
+    fused: Path | None = None
 
     @property
     def deployment(self) -> str:
@@ -144,6 +146,7 @@ class DeploymentState:
     mean_ms: float
     latency: tuple[int, ...]
     reason: str = ""
+    is_fused: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from modelwright.environments import placing
 from modelwright.errors import DeploymentFailed, DeploymentMissing, EndpointNotRunning, EndpointRunning
 from modelwright.models import packages
+from modelwright.models.fusing import fusing
 from modelwright.records import (
     Deployment,
     DeploymentStatus,
@@ -290,4 +291,5 @@ def _worker(store: Store, version: ModelVersion, *, package: Path) -> WorkerSpec
         model_folder=packages.model_folder(package, version),
         sample=(package / packages.SAMPLE).read_text(encoding="utf-8"),
         expected=(package / packages.EXPECTED).read_text(encoding="utf-8"),
+        fused=package if fusing.is_fused(package) else None,
     )

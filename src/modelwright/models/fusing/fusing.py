@@ -9,7 +9,9 @@ from modelwright.models.fusing import checking
 from modelwright.models.fusing.arrays import read_arrays
 from modelwright.models.fusing.evaluating import ArrayModel, Manner
 from modelwright.models.fusing.scripts import Form
-from modelwright.records import FusedVerdict
+from modelwright.records import FusedVerdict, ModelVersion
+from modelwright.store import claims
+from modelwright.store.database import Store
 
 VERDICT = "fused.json"
 FOLDER = "fused"
@@ -38,10 +40,25 @@ def fuse(package: Path, parts: Path, form: Form | None) -> FusedVerdict:
     return verdict
 
 
+def verdict_of(store: Store, version: ModelVersion) -> FusedVerdict | None:
+    """Return what was found at registration; None for a version that was not tried then."""
+    digest = next((each.digest for each in version.files if each.path == VERDICT), None)
+    if digest is None:
+        return None
+    with claims.scratch_folder(store) as folder:
+        store.blobs.export(digest, folder / VERDICT)
+        return read_verdict(folder / VERDICT)
+
+
 def read_verdict(path: Path) -> FusedVerdict:
     """Return the verdict in a file."""
     told = json.loads(path.read_text(encoding="utf-8"))
     return FusedVerdict(**{name: told[name] for name in FusedVerdict.__dataclass_fields__})
+
+
+def is_fused(package: Path) -> bool:
+    """Whether a package says that its model is its arrays."""
+    return (package / VERDICT).is_file() and read_verdict(package / VERDICT).is_fused
 
 
 def load(package: Path) -> ArrayModel:
