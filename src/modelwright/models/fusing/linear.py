@@ -50,7 +50,8 @@ def linear_functions(
             raise TypeError
         if made.size > MOST_NUMBERS:
             return None
-        return decide(prepare(np.asfortranarray(made) if is_by_column else made))
+        with np.errstate(all="ignore"):  # what overflows is not decided here
+            return decide(prepare(np.asfortranarray(made) if is_by_column else made))
 
     def alone(row: list[Any]) -> Any:
         found = several([row])
@@ -105,12 +106,12 @@ def _sum(coefficients: "np.ndarray[Any, Any]", intercept: float) -> "Callable[[S
     view = np.empty(len(coefficients))
     buffer = view.data.cast("B")
     pack = struct.Struct(f"={len(coefficients)}d").pack_into
-    dot, intercept = view.dot, float(intercept)
+    dot, intercept = np.vdot, float(intercept)  # the sum of np.dot, without its warnings
 
     def one(row: Sequence[float]) -> float | None:
         # Packing is what checks the row, too: its length, and that it is of numbers.
         pack(buffer, 0, *row)
-        value: float = dot(coefficients).item() + intercept
+        value: float = dot(view, coefficients).item() + intercept
         return value if value - value == 0.0 else None  # neither infinite nor NaN
 
     return one
