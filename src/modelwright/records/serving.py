@@ -17,8 +17,8 @@ class WorkerSpec:
     `model_folder` ends in NAME/VERSION. A version without a scoring `script` is served from `model_file` as its
     `framework` says. `sample` is a request body that is scored before the version takes requests; its answer must equal
     `expected` when that is given. Byte code of the environment's packages is kept in the folder `bytecode`, by default
-    beside their sources. What its script collects goes below `model_data`. `fused` is the package's folder when the front
-    itself evaluates the model's arrays in it.
+    beside their sources. What its script collects goes below `model_data`. `fused` is the package's folder when the
+    front itself evaluates the model's arrays in it.
     """
 
     version: str
