@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,19 @@ def _answers(model: Any, folder: Path, *, is_frame: bool = False) -> list[checki
     parts = exporting.parts_of(model)
     columns = parts.header["columns"]
     sample = json.dumps({"data": [[0.25] * columns, [1.5] * columns]})
-    asking.write_answers(str(folder / "answers.jsonl"), run=run, parts=parts, sample=sample, key="data")
+    asking.write_answers(
+        str(folder / "answers.jsonl"), answer=asking.answering(run), parts=parts, sample=sample, key="data"
+    )
     return checking.read_answers(folder / "answers.jsonl")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in one order, as in a registration, and no team of threads for ten rows."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture
@@ -339,3 +350,20 @@ def test_a_version_with_a_script_of_its_own_says_why_it_is_not_fused(
     wright(*REGISTER, "--environment", "serving:1")
     assert f"fused        no: {fusing.OPAQUE}" in wright("show", "m:1")
     assert not fusing.is_fused(packages.restore(workspace, models.find_version(workspace, "m:1")))
+
+
+def test_a_model_without_a_script_is_fused_as_the_server_answers_for_it(
+    fusable: Path, workspace: Store, wright: Wright
+) -> None:
+    wright("register", "model.pkl", "--name", "bare", "--framework", "sklearn", "--environment", "serving:1")
+    package = packages.restore(workspace, models.find_version(workspace, "bare:1"))
+    verdict = fusing.read_verdict(package / fusing.VERDICT)
+    assert (verdict.is_fused, verdict.reason) == (True, "")
+    model = fusing.load(package)
+    assert model.manner.is_alone
+    answer = {"result": _load(fusable / "model.pkl").predict([[0.5] * 10]).tolist()}
+    assert model.answer(json.dumps({"data": [[0.5] * 10]}).encode()) == json.dumps(answer).encode()
+
+
+def _load(path: Path) -> Any:
+    return pickle.loads(path.read_bytes())

@@ -60,7 +60,9 @@ def fused(served: Served, model: Any, *, version: int = 1) -> WorkerSpec:
     parts.write(str(parts_folder / "arrays.bin"))
     run = lambda body: names["run"](body, {})  # noqa: E731
     names["model"] = model
-    asking.write_answers(str(parts_folder / "answers.jsonl"), run=run, parts=parts, sample=SAMPLE, key="data")
+    asking.write_answers(
+        str(parts_folder / "answers.jsonl"), answer=asking.answering(run), parts=parts, sample=SAMPLE, key="data"
+    )
     verdict = fusing.fuse(package, parts_folder, scripts.form_of(SCRIPT.encode()))
     assert verdict.is_fused, verdict.reason
     return replace(spec, fused=package)

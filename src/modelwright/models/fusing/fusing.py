@@ -20,15 +20,15 @@ _FORMAT = {"format": "modelwright-fused", "format_version": 1}
 OPAQUE = "its scoring script does more than pass rows to a model and give back what that predicts"
 
 
-def fuse(package: Path, parts: Path, form: Form | None) -> FusedVerdict:
+def fuse(package: Path, parts: Path, form: Form | None, *, is_alone: bool = False) -> FusedVerdict:
     """Compare what was taken apart into the folder `parts` with the model, and add the verdict to the package.
 
     The arrays, and the answers that they were compared with, go with it when they agree. `form` is how the scoring
-    script passes rows on.
+    script passes rows on, and nothing may stand beside them in a request when they are to be `is_alone`.
     """
     manner = None
     try:
-        verdict, manner = _judged(parts, form)
+        verdict, manner = _judged(parts, form, is_alone=is_alone)
     except ArraysInvalid as error:
         verdict = FusedVerdict(is_fused=False, reason=str(error.facts["reason"]))
     if manner is not None:
@@ -78,7 +78,7 @@ def load(package: Path) -> ArrayModel:
     return model
 
 
-def _judged(parts: Path, form: Form | None) -> tuple[FusedVerdict, Manner | None]:
+def _judged(parts: Path, form: Form | None, *, is_alone: bool) -> tuple[FusedVerdict, Manner | None]:
     if form is None:
         return FusedVerdict(is_fused=False, reason=OPAQUE), None
     if (parts / _REASON).is_file():
@@ -86,7 +86,8 @@ def _judged(parts: Path, form: Form | None) -> tuple[FusedVerdict, Manner | None
     if not (parts / _ANSWERS).is_file():
         return FusedVerdict(is_fused=False, reason="the process that takes it apart ended before it was done"), None
     answers = checking.read_answers(parts / _ANSWERS)
-    model, found = checking.proven(read_arrays(parts / _ARRAYS), answers, Manner(form.key, form.answer_key))
+    manner = Manner(form.key, form.answer_key, is_alone=is_alone)
+    model, found = checking.proven(read_arrays(parts / _ARRAYS), answers, manner)
     told = FusedVerdict(
         is_fused=model is not None,
         reason=found.difference,
