@@ -30,9 +30,12 @@ EXPLAINING = {
         "shuffling",
     )
 }
+FUSING = {PACKAGE / "models" / "fusing" / f"{each}.py" for each in ("asking", "exporting")}
 SERVING = {each for each in MODULES if each.parent == PACKAGE / "serving" / "guest"}
 KERNEL_GUESTS = [
-    each for each in MODULES if each.name == "worker.py" or each in TRACER | JUDGES | EXPLAINING | SERVING | {RECORDING}
+    each
+    for each in MODULES
+    if each.name == "worker.py" or each in TRACER | JUDGES | EXPLAINING | FUSING | SERVING | {RECORDING}
 ]
 GUESTS = [*KERNEL_GUESTS, PACKAGE / "processes" / "guard.py"]
 LONGEST_LINES = 500

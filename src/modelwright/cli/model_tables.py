@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from modelwright.lifecycle.registering import Registered
     from modelwright.lifecycle.version_reports import Placed, VersionReport
     from modelwright.models.packages import Fault
-    from modelwright.records import ModelVersion, PackageFile
+    from modelwright.records import FusedVerdict, ModelVersion, PackageFile
 
 
 def show_registered(registered: "Registered") -> None:
@@ -73,6 +73,7 @@ def as_json(report: "VersionReport") -> dict[str, Any]:
         "parent": report.parent,
         "derived": report.derived,
         "lacks": report.lacks,
+        "fused": report.fused,
         **verdicts.as_json(report.verdict),
         "deployments": [plain(each.deployment) | {"is_healthy": each.is_healthy} for each in report.placed],
     }
@@ -101,6 +102,7 @@ def show_report(report: "VersionReport") -> None:
             ("environment", " ".join([found.environment_digest or "none", *report.environments])),
             *(("data", f"{each.version.reference} {each.version.digest} ({each.role})") for each in report.data),
             ("signature", f"{_columns(found.signature)}"),
+            *([("fused", _fused(report.fused))] if report.fused else []),
             *([("parent", report.parent)] if report.parent else []),
             *(("derived", each) for each in report.derived),
             *(("metric", f"{name} = {value!r}") for name, value in found.metrics.items()),
@@ -112,6 +114,13 @@ def show_report(report: "VersionReport") -> None:
             *(("deployed", _placed(each)) for each in report.placed),
         ]
     )
+
+
+def _fused(verdict: "FusedVerdict") -> str:
+    """Return whether an endpoint's front answers for the version itself, and what proved that it may."""
+    if not verdict.is_fused:
+        return f"no: {verdict.reason}"
+    return f"yes: {verdict.rows:,} rows of {verdict.requests:,} requests byte for byte as by its {verdict.model}"
 
 
 def show_labels(found: Mapping[str, str], *, noun: str, as_json: bool) -> None:

@@ -10,12 +10,14 @@ from modelwright.errors import NameInvalid, SourceMissing
 from modelwright.lifecycle import training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import mlflow_folders, registry, sources
+from modelwright.models.fusing import fusing
 from modelwright.models.mlflow_folders import MLflowModel
 from modelwright.models.packing import Trial
 from modelwright.models.registry import Found, Labels
 from modelwright.models.sources import Source
 from modelwright.projects.manifest import MANIFEST_FILE
 from modelwright.records import ModelVersion, Run
+from modelwright.serving import guest
 from modelwright.store import claims, environments, runs
 
 _RUN = "run_"
@@ -102,8 +104,9 @@ def _added(
         lock = environment_lock(store, order.environment)
     elif run is not None and run.environment_digest:
         lock = environments.get_environment(store, run.environment_digest)
-    trial = Trial(order.score, order.sample, lock)
-    if lock is not None and trial.is_complete:
+    framework = order.labels.framework or found.framework
+    trial = Trial(order.score, order.sample, lock, guest=Path(guest.__file__).parent, framework=framework)
+    if lock is not None and (trial.is_complete or trial.is_of_arrays):
         with session.stage("environment", f"building {lock.digest[:12]}") as stage:
             trial = replace(trial, environment=placing.build_in(store, lock))
             stage.decided = f"{lock.digest[:12]} with Python {lock.python_version}"
@@ -119,6 +122,9 @@ def _added(
             changing=session.change,
         )
         tried = "its sample is answered" if trial.is_complete else "not tried"
+        verdict = fusing.verdict_of(store, version)
+        if verdict is not None and verdict.is_fused:
+            tried += f", fused: {verdict.rows:,} rows byte for byte"
         stage.decided = f"{len(source.files)} file{'s' * (len(source.files) != 1)}, {tried}"
         stage.recorded = version.reference
     return version

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelwright.models import packages
+from modelwright.models.fusing import fusing
 from modelwright.records import (
     DatasetVersion,
     Deployment,
     DeploymentStatus,
     Explanation,
+    FusedVerdict,
     ModelVersion,
     Proof,
     Run,
@@ -39,7 +41,7 @@ class Data:
 class VersionReport:
     """A version and everything around it; `lacks` is what it would need to be served, `explanation` the newest one.
 
-    `verdict` is the gate's on its run.
+    `verdict` is the gate's on its run, `fused` that of registration on whether it is arrays.
     """
 
     version: ModelVersion
@@ -53,6 +55,7 @@ class VersionReport:
     lacks: tuple[str, ...]
     explanation: Explanation | None
     verdict: Verdict | None
+    fused: FusedVerdict | None
 
 
 def describe_version(store: Store, reference: str) -> VersionReport:
@@ -74,6 +77,7 @@ def describe_version(store: Store, reference: str) -> VersionReport:
         lacks=tuple(packages.lacks(version)),
         explanation=explanations.latest_explanation(store, version),
         verdict=gates.find_verdict(store, version.run_id) if version.run_id else None,
+        fused=fusing.verdict_of(store, version),
     )
 
 

@@ -1,5 +1,6 @@
 """Makes model packages: of what a run made, or of files from anywhere, tried in the model's own environment."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,10 +10,10 @@ from pathlib import Path
 
 from modelwright import processes
 from modelwright.environments import building
-from modelwright.errors import FileBusy, FileNotReadable, RunNotRegistrable, VersionNotRegistrable
+from modelwright.errors import CommandTimedOut, FileBusy, FileNotReadable, RunNotRegistrable, VersionNotRegistrable
 from modelwright.models import packages, signature
 from modelwright.models.fusing import fusing
-from modelwright.models.fusing.scripts import form_of
+from modelwright.models.fusing.scripts import Form, form_of
 from modelwright.models.packages import EXPECTED, LOCK, MANIFEST, MODEL_FOLDER, SAMPLE, SIGNATURE
 from modelwright.models.sources import OUTPUTS, Source, chosen
 from modelwright.notebooks.layouts import Layout
@@ -24,7 +25,10 @@ from modelwright.store.blobs import digest_of
 from modelwright.store.database import Store
 
 _WORKER = Path(__file__).with_name("worker.py")
+_APART = Path(__file__).parent / "fusing" / "worker.py"
 _UNKNOWN = "custom"
+# Frameworks whose models may be arrays.
+_TAKEN_APART = frozenset({"sklearn", "scikit-learn", "scikitlearn"})
 # As when it serves: a request of one row never pays for a team of threads, and sums come in one order.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -48,18 +52,26 @@ class Package:
 class Trial:
     """What a model from elsewhere is served and tried with: a scoring script, a request, an environment.
 
-    With all three the request is scored and its answer kept; with fewer there is nothing to try.
+    With all three the request is scored and its answer kept; with fewer there is nothing to try. A model that is served
+    without a script may still be fused, with the help of what serves it, the modules in the folder `guest`.
     """
 
     score: Path | None = None
     sample: Path | None = None
     lock: Lock | None = None
     environment: BuiltEnvironment | None = None  # the lock's, built only where it is needed
+    guest: Path | None = None
+    framework: str = ""
 
     @property
     def is_complete(self) -> bool:
         """Whether the model can be tried."""
         return self.score is not None and self.sample is not None and self.lock is not None
+
+    @property
+    def is_of_arrays(self) -> bool:
+        """Whether the model may turn out to be arrays, though it has no scoring script."""
+        return self.score is None and self.lock is not None and self.framework.lower() in _TAKEN_APART
 
 
 @dataclass(frozen=True)
@@ -151,7 +163,36 @@ def assembled(
                 )
             version = trial.environment.lock.python_version
             made = _Made(described, signature.infer(described, sample), made.script, version, empty)
+        elif trial.is_of_arrays and trial.environment and trial.guest:
+            _take_apart(folder, trial, given=given)
         yield _sealed(folder, made)
+
+
+def _take_apart(folder: Path, trial: Trial, *, given: Mapping[str, object]) -> None:
+    """Find out whether a model without a scoring script is arrays, and put the verdict into its package."""
+    assert trial.environment is not None  # noqa: S101 - the caller has one
+    parts = folder.with_name("parts")
+    parts.mkdir()
+    if given:
+        _write_json(folder / SIGNATURE, given)
+    sample = [folder / SAMPLE] if (folder / SAMPLE).is_file() else []
+    with contextlib.suppress(CommandTimedOut):
+        processes.run(
+            [
+                trial.environment.python,
+                _APART,
+                str(trial.guest),
+                trial.framework,
+                folder / MODEL_FOLDER,
+                folder,
+                parts,
+                *sample,
+            ],
+            folder=folder,
+            environment=child_environment(building.variables(trial.environment, folder) | _ONE_THREAD),
+            timeout_seconds=600,
+        )
+    fusing.fuse(folder, parts, Form("data", "result", ""), is_alone=True)
 
 
 def _sealed(folder: Path, made: _Made) -> Package:
@@ -239,7 +280,7 @@ def _describe(
     result, parts = folder.with_name("described.json"), folder.with_name("parts")
     parts.mkdir()
     form = form_of((folder / script.file).read_bytes())
-    taking_apart = [parts, form.key, form.model] if form else []
+    taking_apart: list[str | Path] = [parts, form.key, form.model] if form else []
     # Scripts find the model's name as the last but one part of this path.
     links = folder.with_name(packages.LINKS) / model
     links.mkdir(parents=True, exist_ok=True)

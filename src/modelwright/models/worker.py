@@ -42,7 +42,8 @@ def _take_apart(folder: Path, script: Any, *, name: str, sample: str, key: str) 
         parts = exporting.parts_of(getattr(script, name))
         parts.write(str(folder / "arrays.bin"))
         answers = str(folder / "answers.jsonl")
-        asking.write_answers(answers, run=lambda body: _scored(script.run, body), parts=parts, sample=sample, key=key)
+        answer = asking.answering(lambda body: _scored(script.run, body))
+        asking.write_answers(answers, answer=answer, parts=parts, sample=sample, key=key)
     except Exception as error:  # noqa: BLE001 - a model need not be arrays, whatever the reason
         told = str(error) if type(error).__name__ == "NotArraysError" else f"{type(error).__name__}: {error}"
         (folder / "reason.txt").write_text(told, encoding="utf-8")

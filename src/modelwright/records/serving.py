@@ -17,8 +17,9 @@ class WorkerSpec:
     `model_folder` ends in NAME/VERSION. A version without a scoring `script` is served from `model_file` as its
     `framework` says. `sample` is a request body that is scored before the version takes requests; its answer must equal
     `expected` when that is given. Byte code of the environment's packages is kept in the folder `bytecode`, by default
-    beside their sources. What its script collects goes below `model_data`. `id` is the deployment's on record;
-    `is_local` says that `script` is not the registered one, `is_attached` that the process has our terminal.
+    beside their sources. What its script collects goes below `model_data`. `fused` is the package's folder when the
+    front itself evaluates the model's arrays in it. `id` is the deployment's on record; `is_local` says that `script`
+    is not the registered one, `is_attached` that the process has our terminal.
     """
 
     version: str
@@ -37,6 +38,7 @@ class WorkerSpec:
     id: str = ""
     is_local: bool = False
     is_attached: bool = False
+    fused: Path | None = None
 
     @property
     def deployment(self) -> str:
@@ -151,6 +153,7 @@ class DeploymentState:
     reason: str = ""
     id: str = ""
     script: str = ""
+    is_fused: bool = False
 
 
 @dataclass(frozen=True)

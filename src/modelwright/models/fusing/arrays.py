@@ -13,6 +13,7 @@ from modelwright.errors import ArraysInvalid
 
 MAGIC = b"WRFUSED1"
 _LENGTH = struct.Struct("<I")
+_SHORT = "it is cut short"
 _KINDS = {"d": 8, "i": 4, "b": 1}
 
 
@@ -49,7 +50,7 @@ def _arrays(listed: list[tuple[str, str, int]], rest: memoryview) -> "dict[str, 
         values = array(kind)
         values.frombytes(rest[at:end])
         if len(values) != count:
-            raise ValueError("it is cut short")
+            raise ValueError(_SHORT)
         if sys.byteorder == "big":
             values.byteswap()
         found[name] = values

@@ -20,33 +20,40 @@ _MOST_NUMBERS = 9000  # in one request; beyond, linear algebra may use threads, 
 _ALL_NUMBERS = 120_000
 _SECONDS = 4.0  # for a slow model's answers, but for these:
 _FEWEST = 200
+_MOST_SECONDS = 20.0  # more, even for these
 _EXTREMES = (0.0, -0.0, 1.0, -1.0, 5e-324, -1e-300, 1e-7, 1 / 3, 123456789.123, -1e6, 1e12)
 
 _Row = list[Any]
 
 
-def write_answers(path: str, *, run: Callable[[str], Any], parts: Any, sample: str, key: str) -> None:
+def write_answers(path: str, *, answer: Callable[[str], str | None], parts: Any, sample: str, key: str) -> None:
     """Write a line for each request to a file: its body, and the answer's, or null when there was an error.
 
-    `run` answers a body; `key` is where rows stand in one.
+    `answer` gives the latter for the former, and `key` is where rows stand in one.
     """
     rows = _Rows(parts, _rows_of(sample, key))
     whole = rows.row()
-    rows.has_nulls = _answer(run, json.dumps({key: [[None, *whole[1:]]]})) is not None
+    rows.has_nulls = answer(json.dumps({key: [[None, *whole[1:]]]})) is not None
     end = time.monotonic() + _SECONDS
     with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
         for number, body in enumerate(_bodies(rows, sample, key)):
-            if time.monotonic() > end and number > _FEWEST:
+            late = time.monotonic() - end
+            if late > _MOST_SECONDS or (late > 0 and number > _FEWEST):
                 return
-            file.write(json.dumps([body, _answer(run, body)]) + "\n")
+            file.write(json.dumps([body, answer(body)]) + "\n")
 
 
-def _answer(run: Callable[[str], Any], body: str) -> str | None:
-    try:
-        result = run(body)
-        return json.dumps({} if result is None else result)
-    except Exception:  # noqa: BLE001 - whatever a model raises: the server says 500 then
-        return None
+def answering(run: Callable[[str], Any]) -> Callable[[str], str | None]:
+    """Return the function that gives what `run` returns as the server sends it; None where it raises."""
+
+    def answer(body: str) -> str | None:
+        try:
+            result = run(body)
+            return json.dumps({} if result is None else result)
+        except Exception:  # noqa: BLE001 - whatever a model raises: the server says 500 then
+            return None
+
+    return answer
 
 
 def _bodies(rows: _Rows, sample: str, key: str) -> Iterator[str]:
@@ -67,43 +74,41 @@ def _odd(rows: list[_Row], key: str) -> Iterator[str]:
     row = rows[0]
     whole = [round(each) if abs(each) < 1e15 else 1 for each in row]  # noqa: PLR2004
     name = json.dumps(key)
-    yield from (
-        json.dumps({key: value})
-        for value in (
-            [],
-            [[]],
-            row,
-            row[0],
-            None,
-            "text",
-            {"a": row},
-            [row, row[:-1]],
-            [row[:-1]],
-            [[*row, 1.0]],
-            [[row]],
-            [[str(each) for each in row]],
-            [[*row[:-1], "1"]],
-            [["a", *row[1:]]],
-            [[*row[:-1], None]],
-            [[None, *row[1:]], row],
-            [[None] * len(row)],
-            [[True, *row[1:]]],
-            [[True] * len(row)],
-            [whole],
-            [whole, row],
-            [whole, [each + 1 for each in whole]],
-            [[2**53 + 1, *whole[1:]]],
-            [[2**62 + 1, *whole[1:]]],
-            [[2**63, *whole[1:]]],
-            [[2**64, *whole[1:]]],
-            [[-(2**70), *row[1:]]],
-            [[1e300, *row[1:]]],
-            [[-1e308] * len(row)],
-            [[3.5e38, *row[1:]]],
-            [[[each] for each in row]],
-            [{str(number): each for number, each in enumerate(row)}],
-        )
-    )
+    values: list[Any] = [
+        [],
+        [[]],
+        row,
+        row[0],
+        None,
+        "text",
+        {"a": row},
+        [row, row[:-1]],
+        [row[:-1]],
+        [[*row, 1.0]],
+        [[row]],
+        [[str(each) for each in row]],
+        [[*row[:-1], "1"]],
+        [["a", *row[1:]]],
+        [[*row[:-1], None]],
+        [[None, *row[1:]], row],
+        [[None] * len(row)],
+        [[True, *row[1:]]],
+        [[True] * len(row)],
+        [whole],
+        [whole, row],
+        [whole, [each + 1 for each in whole]],
+        [[2**53 + 1, *whole[1:]]],
+        [[2**62 + 1, *whole[1:]]],
+        [[2**63, *whole[1:]]],
+        [[2**64, *whole[1:]]],
+        [[-(2**70), *row[1:]]],
+        [[1e300, *row[1:]]],
+        [[-1e308] * len(row)],
+        [[3.5e38, *row[1:]]],
+        [[[each] for each in row]],
+        [{str(number): each for number, each in enumerate(row)}],
+    ]
+    yield from (json.dumps({key: value}) for value in values)
     text = json.dumps(rows)
     yield from (
         "",

@@ -28,7 +28,8 @@ class Manner:
     """How a model is asked: by which key rows stand in a request and values in an answer, and what rows may hold.
 
     With `takes_null` a null among numbers is a missing value, with `takes_whole` there may be a table of whole numbers
-    only. Tables are `is_by_column` when pandas makes them.
+    only. Tables are `is_by_column` when pandas makes them. The rows must stand `is_alone` in a request where other keys
+    would change the answer.
     """
 
     key: str = "data"
@@ -36,6 +37,7 @@ class Manner:
     takes_null: bool = True
     takes_whole: bool = True
     is_by_column: bool = False
+    is_alone: bool = False
 
 
 class ArrayModel:
@@ -74,7 +76,10 @@ class ArrayModel:
     def rows(self, body: bytes) -> Rows | None:
         """Return the rows in a body; None when there are none, as far as can be told without looking at them."""
         try:
-            rows = orjson.loads(body)[self._key]
+            told = orjson.loads(body)
+            rows = told[self._key]
+            if self.manner.is_alone and len(told) > 1:
+                return None
         except orjson.JSONDecodeError:
             rows = self._rows_with_nan(body)
         except _UNUSUAL:

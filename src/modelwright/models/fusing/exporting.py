@@ -15,6 +15,18 @@ from typing import Any
 MAGIC = b"WRFUSED1"
 MOST_NODES = 2_000_000  # 48 MB of arrays
 
+_OTHER = "it is of the class {kind}"
+_OTHER_STEP = "its step is of the class {kind}"
+_OTHER_MISSING = "its SimpleImputer takes {value!r} for missing"
+_OTHER_COLUMNS = "its SimpleImputer adds or drops columns"
+_OTHER_START = "another model starts its sum"
+_OTHER_LABELS = "its labels are not plain values, one for each sum"
+_NO_NUMBER = "its SimpleImputer fills in what is no number"
+_SEVERAL = "it predicts several numbers for a row, or its coefficients are sparse"
+_CATEGORIES = "it has categorical columns"
+_LINK = "its loss {loss!r} has a link function"
+_TOO_MANY = "its trees have more than {count:,} nodes"
+
 _LINEAR = {
     "ARDRegression",
     "BayesianRidge",
@@ -97,7 +109,7 @@ def parts_of(model: Any) -> Parts:
         name = _name(model)
     take = next((take for names, take in _TAKERS if name in names), None)
     if take is None:
-        raise NotArraysError(f"it is of the class {type(model).__qualname__}")
+        raise NotArraysError(_OTHER.format(kind=type(model).__qualname__))
     parts.header.update(model=name, columns=int(model.n_features_in_))
     take(parts, model)
     return parts
@@ -131,7 +143,7 @@ def _take_step(parts: Parts, step: Any) -> None:
     elif name == "SimpleImputer":
         operations = [("fill", _fillings(step))]
     else:
-        raise NotArraysError(f"its step is of the class {type(step).__qualname__}")
+        raise NotArraysError(_OTHER_STEP.format(kind=type(step).__qualname__))
     for operation, values in operations:
         if values is not None:
             at = parts.add(f"step{len(parts.header['steps'])}", "d", [float(each) for each in values])
@@ -142,20 +154,20 @@ def _fillings(step: Any) -> list[float]:
     """Return what fills each column of an imputer that fills numbers only, and all columns."""
     missing = step.missing_values
     if not (isinstance(missing, float) and missing != missing):  # noqa: PLR0124 - true of NaN alone
-        raise NotArraysError(f"its SimpleImputer takes {missing!r} for missing")
+        raise NotArraysError(_OTHER_MISSING.format(value=missing))
     try:
         values = [float(each) for each in step.statistics_]
     except (TypeError, ValueError):
-        raise NotArraysError("its SimpleImputer fills in what is no number") from None
+        raise NotArraysError(_NO_NUMBER) from None
     if step.add_indicator or any(each != each for each in values):  # noqa: PLR0124
-        raise NotArraysError("its SimpleImputer adds or drops columns")
+        raise NotArraysError(_OTHER_COLUMNS)
     return values
 
 
 def _take_linear(parts: Parts, model: Any) -> None:
     coefficients = model.coef_
     if getattr(coefficients, "ndim", 0) != 1:
-        raise NotArraysError("it predicts several numbers for a row, or its coefficients are sparse")
+        raise NotArraysError(_SEVERAL)
     parts.header.update(kind="linear", outputs=1, answer={"kind": "number"})
     parts.add("coefficients", "d", coefficients.tolist())
     parts.add("intercepts", "d", [float(model.intercept_)])
@@ -164,7 +176,7 @@ def _take_linear(parts: Parts, model: Any) -> None:
 def _take_linear_classifier(parts: Parts, model: Any) -> None:
     coefficients = model.coef_
     if hasattr(coefficients, "toarray"):
-        raise NotArraysError("its coefficients are sparse")
+        raise NotArraysError(_SEVERAL)
     rows = coefficients.reshape(-1, coefficients.shape[-1])
     intercepts = [float(each) for each in _flat(model.intercept_)]
     if len(intercepts) == 1:
@@ -187,7 +199,7 @@ def _take_forest(parts: Parts, model: Any) -> None:
 def _take_average(parts: Parts, model: Any, trees: list[Any], *, divide_by: int | None) -> None:
     """Add trees whose leaves' values are added up, and divided by their number if there are several."""
     if model.n_outputs_ != 1:
-        raise NotArraysError("it predicts several numbers for a row")
+        raise NotArraysError(_SEVERAL)
     is_classifier = hasattr(model, "classes_")
     width = len(model.classes_) if is_classifier else 1
     nodes = _Nodes(parts, outputs=width, width=width, start=[0.0] * width)
@@ -218,7 +230,7 @@ def _take_boosted(parts: Parts, model: Any) -> None:
     rows[1] = 1.0
     start = np.asarray(model._raw_predict_init(rows), dtype=np.float64)  # noqa: SLF001 - where the sum starts
     if not (start[0] == start[1]).all():
-        raise NotArraysError("another model starts its sum")
+        raise NotArraysError(_OTHER_START)
     outputs = start.shape[1]
     nodes = _Nodes(parts, outputs=outputs, width=1, start=start[0].tolist())
     for stage in model.estimators_:
@@ -236,9 +248,9 @@ def _take_binned(parts: Parts, model: Any) -> None:
     is_classifier = hasattr(model, "classes_")
     categorical = getattr(model, "is_categorical_", None)
     if categorical is not None and any(categorical):
-        raise NotArraysError("it has categorical columns")
+        raise NotArraysError(_CATEGORIES)
     if not is_classifier and str(model.loss) not in _IDENTITIES:
-        raise NotArraysError(f"its loss {model.loss!r} has a link function")
+        raise NotArraysError(_LINK.format(loss=model.loss))
     start = [float(each) for each in _flat(model._baseline_prediction)]  # noqa: SLF001 - where the sum starts
     nodes = _Nodes(parts, outputs=len(start), width=1, start=start)
     for stage in model._predictors:  # noqa: SLF001 - the trees
@@ -295,7 +307,7 @@ class _Nodes:
 
     def _begin(self, count: int, adds_to: int) -> None:
         if len(self._columns["feature"]) + count > MOST_NODES:
-            raise NotArraysError(f"its trees have more than {MOST_NODES:,} nodes")
+            raise NotArraysError(_TOO_MANY.format(count=MOST_NODES))
         self._columns["roots"].append(len(self._columns["feature"]))
         self._columns["adds_to"].append(adds_to)
 
@@ -304,8 +316,11 @@ class _Nodes:
         for name, values in columns.items():
             if name in {"left", "right"}:
                 # A leaf points nowhere.
-                values = [start + each if feature >= 0 else 0 for each, feature in zip(values, columns["feature"])]
-            self._columns[name].extend(values)
+                self._columns[name] += [
+                    start + each if feature >= 0 else 0 for each, feature in zip(values, columns["feature"])
+                ]
+            else:
+                self._columns[name] += values
 
 
 def _classes(model: Any, outputs: int, *, margin: float, is_exact: bool = False) -> dict[str, Any]:
@@ -315,10 +330,10 @@ def _classes(model: Any, outputs: int, *, margin: float, is_exact: bool = False)
     """
     labels = model.classes_.tolist()
     if not all(isinstance(each, (bool, int, float, str)) for each in labels):
-        raise NotArraysError("its labels are no plain values")
+        raise NotArraysError(_OTHER_LABELS)
     rule = "sign" if outputs == 1 and not is_exact else "largest"
     if len(labels) != (2 if rule == "sign" else outputs):
-        raise NotArraysError("it has another number of labels than of sums")
+        raise NotArraysError(_OTHER_LABELS)
     return {"kind": "label", "labels": labels, "rule": rule, "margin": margin}
 
 

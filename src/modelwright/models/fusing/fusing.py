@@ -9,7 +9,9 @@ from modelwright.models.fusing import checking
 from modelwright.models.fusing.arrays import read_arrays
 from modelwright.models.fusing.evaluating import ArrayModel, Manner
 from modelwright.models.fusing.scripts import Form
-from modelwright.records import FusedVerdict
+from modelwright.records import FusedVerdict, ModelVersion
+from modelwright.store import claims
+from modelwright.store.database import Store
 
 VERDICT = "fused.json"
 FOLDER = "fused"
@@ -18,15 +20,15 @@ _FORMAT = {"format": "modelwright-fused", "format_version": 1}
 OPAQUE = "its scoring script does more than pass rows to a model and give back what that predicts"
 
 
-def fuse(package: Path, parts: Path, form: Form | None) -> FusedVerdict:
+def fuse(package: Path, parts: Path, form: Form | None, *, is_alone: bool = False) -> FusedVerdict:
     """Compare what was taken apart into the folder `parts` with the model, and add the verdict to the package.
 
     The arrays, and the answers that they were compared with, go with it when they agree. `form` is how the scoring
-    script passes rows on.
+    script passes rows on, and nothing may stand beside them in a request when they are to be `is_alone`.
     """
     manner = None
     try:
-        verdict, manner = _judged(parts, form)
+        verdict, manner = _judged(parts, form, is_alone=is_alone)
     except ArraysInvalid as error:
         verdict = FusedVerdict(is_fused=False, reason=str(error.facts["reason"]))
     if manner is not None:
@@ -38,10 +40,25 @@ def fuse(package: Path, parts: Path, form: Form | None) -> FusedVerdict:
     return verdict
 
 
+def verdict_of(store: Store, version: ModelVersion) -> FusedVerdict | None:
+    """Return what was found at registration; None for a version that was not tried then."""
+    digest = next((each.digest for each in version.files if each.path == VERDICT), None)
+    if digest is None:
+        return None
+    with claims.scratch_folder(store) as folder:
+        store.blobs.export(digest, folder / VERDICT)
+        return read_verdict(folder / VERDICT)
+
+
 def read_verdict(path: Path) -> FusedVerdict:
     """Return the verdict in a file."""
     told = json.loads(path.read_text(encoding="utf-8"))
     return FusedVerdict(**{name: told[name] for name in FusedVerdict.__dataclass_fields__})
+
+
+def is_fused(package: Path) -> bool:
+    """Whether a package says that its model is its arrays."""
+    return (package / VERDICT).is_file() and read_verdict(package / VERDICT).is_fused
 
 
 def load(package: Path) -> ArrayModel:
@@ -61,7 +78,7 @@ def load(package: Path) -> ArrayModel:
     return model
 
 
-def _judged(parts: Path, form: Form | None) -> tuple[FusedVerdict, Manner | None]:
+def _judged(parts: Path, form: Form | None, *, is_alone: bool) -> tuple[FusedVerdict, Manner | None]:
     if form is None:
         return FusedVerdict(is_fused=False, reason=OPAQUE), None
     if (parts / _REASON).is_file():
@@ -69,7 +86,8 @@ def _judged(parts: Path, form: Form | None) -> tuple[FusedVerdict, Manner | None
     if not (parts / _ANSWERS).is_file():
         return FusedVerdict(is_fused=False, reason="the process that takes it apart ended before it was done"), None
     answers = checking.read_answers(parts / _ANSWERS)
-    model, found = checking.proven(read_arrays(parts / _ARRAYS), answers, Manner(form.key, form.answer_key))
+    manner = Manner(form.key, form.answer_key, is_alone=is_alone)
+    model, found = checking.proven(read_arrays(parts / _ARRAYS), answers, manner)
     told = FusedVerdict(
         is_fused=model is not None,
         reason=found.difference,

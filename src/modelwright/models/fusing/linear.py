@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _EPSILON = 2.0**-52
 # Of one request; beyond, a library may use threads, and sum in yet another order.
 MOST_NUMBERS = 9000
+_UNFIT = "its coefficients and intercepts do not fit"
 _MOST_SUMMED = 200  # products that are added up faster here than numpy is called
 _NUMBERS = "fi"  # the kinds of numpy's types that are a row's numbers
 
@@ -39,7 +40,7 @@ def linear_functions(
     coefficients = np.array(given.arrays["coefficients"]).reshape(outputs, columns)
     intercepts = np.array(given.arrays["intercepts"])
     if len(intercepts) != outputs or (labels is None and outputs != 1):
-        raise ValueError("its coefficients and intercepts do not fit")
+        raise ValueError(_UNFIT)
     prepare = _table_preparation(given)
     decide = _decision_of_table(coefficients, intercepts, labels) if labels else _sums(coefficients[0], intercepts[0])
 
@@ -49,7 +50,8 @@ def linear_functions(
             raise TypeError
         if made.size > MOST_NUMBERS:
             return None
-        return decide(prepare(np.asfortranarray(made) if is_by_column else made))
+        with np.errstate(all="ignore"):  # what overflows is not decided here
+            return decide(prepare(np.asfortranarray(made) if is_by_column else made))
 
     def alone(row: list[Any]) -> Any:
         found = several([row])
@@ -104,12 +106,12 @@ def _sum(coefficients: "np.ndarray[Any, Any]", intercept: float) -> "Callable[[S
     view = np.empty(len(coefficients))
     buffer = view.data.cast("B")
     pack = struct.Struct(f"={len(coefficients)}d").pack_into
-    dot, intercept = view.dot, float(intercept)
+    dot, intercept = np.vdot, float(intercept)  # the sum of np.dot, without its warnings
 
     def one(row: Sequence[float]) -> float | None:
         # Packing is what checks the row, too: its length, and that it is of numbers.
         pack(buffer, 0, *row)
-        value: float = dot(coefficients).item() + intercept
+        value: float = dot(view, coefficients).item() + intercept
         return value if value - value == 0.0 else None  # neither infinite nor NaN
 
     return one
@@ -149,7 +151,9 @@ def _decision_of_row(
         if len(scores) == 1:
             return labels[1] if scores[0] > errors[0] else labels[0] if -scores[0] > errors[0] else None
         chosen = scores.index(max(scores))
-        reach = max(score + error for index, (score, error) in enumerate(zip(scores, errors)) if index != chosen)
+        reach = max(
+            score + error for index, (score, error) in enumerate(zip(scores, errors, strict=True)) if index != chosen
+        )
         return labels[chosen] if scores[chosen] - errors[chosen] > reach else None
 
     return one
@@ -160,8 +164,8 @@ def _decision_of_table(
 ) -> "Callable[[np.ndarray[Any, Any]], list[Any] | None]":
     """Return the function of a table that gives labels, or None when one of them might be another.
 
-    The error of a sum of n products is at most about n rounding errors of the sum of their sizes, in whatever order they
-    are added (Higham, Accuracy and Stability of Numerical Algorithms, 3.1); the model's own has it as well as ours.
+    The error of a sum of n products is at most about n rounding errors of the sum of their sizes, in whatever order
+    they are added (Higham, Accuracy and Stability of Numerical Algorithms, 3.1); the model's has it as well as ours.
     """
     import numpy as np
 

@@ -10,6 +10,23 @@ from dataclasses import dataclass, field
 
 _MODULES = frozenset({"json", "os", "os.path", "pathlib", "pickle", "joblib", "numpy", "pandas", "typing"})
 _LOADERS = frozenset({"joblib.load", "pickle.load"})
+_FUNCTIONS = frozenset({"getattr", "hasattr"})
+# How scripts say where the files of their model are, as `ast.unparse` writes it.
+_FOLDERS = frozenset(
+    {
+        "model_folder()",
+        "os.environ['AZUREML_MODEL_DIR']",
+        "os.environ.get('AZUREML_MODEL_DIR')",
+        "os.getenv('AZUREML_MODEL_DIR')",
+    }
+)
+_MODEL_FOLDER = "return os.environ.get('AZUREML_MODEL_DIR', os.path.join(PROJECT, 'outputs'))"
+_PROJECTS = frozenset(
+    {
+        "os.path.dirname(os.path.abspath(__file__))",
+        *(f"{path}(__file__).resolve().parents[{depth}]" for path in ("pathlib.Path", "Path") for depth in range(4)),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +88,7 @@ def _modules(module: ast.Module) -> dict[str, str]:
 
 
 def _check_top(module: ast.Module) -> None:
-    """Allow imports of what is needed, constants, declared names and functions without decorators."""
+    """Allow imports of what is needed, declared names, where the project is, and functions without decorators."""
     for each in module.body:
         match each:
             case ast.Import(names=names) if all(alias.name in _MODULES for alias in names):
@@ -80,9 +97,13 @@ def _check_top(module: ast.Module) -> None:
                 pass
             case ast.Expr(value=ast.Constant()) | ast.AnnAssign(value=None, target=ast.Name()):
                 pass
-            case ast.FunctionDef(name="init" | "run" | "model_folder", decorator_list=[]):
+            case ast.FunctionDef(name="init" | "run", decorator_list=[]):
                 pass
-            case ast.Assign(targets=[ast.Name(id=name)]) if name.isupper():
+            case ast.FunctionDef(name="model_folder", decorator_list=[], body=[*_, ast.Return() as last]) if (
+                ast.unparse(last) == _MODEL_FOLDER and all(_is_docstring(line) for line in each.body[:-1])
+            ):
+                pass
+            case ast.Assign(targets=[ast.Name(id="PROJECT")], value=value) if ast.unparse(value) in _PROJECTS:
                 pass
             case ast.If(test=ast.Compare(left=ast.Name(id="__name__"), comparators=[ast.Constant(value="__main__")])):
                 pass
@@ -95,25 +116,40 @@ def _model_of(init: ast.FunctionDef, modules: Mapping[str, str]) -> str:
     body = [each for each in init.body if not _is_docstring(each)]
     match body:
         case [ast.Global(names=[model]), *rest]:
-            pass
+            known: dict[str, bool] = {}
         case _:
             raise _OpaqueError
     for each in rest:
         match each:
-            case ast.Assign(targets=[ast.Name(id="path")]):
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name != model and _is_place(value, known):
+                known[name] = True
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[given], keywords=[]) as call) if (
+                name == model and _called(call.func, modules) in _LOADERS and _is_place(given, known)
+            ):
                 pass
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call) if name == model:
-                _check_loader(call, modules)
-            case ast.With(body=[ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call)]) if name == model:
-                _check_loader(call, modules)
+            case ast.With(
+                items=[
+                    ast.withitem(
+                        context_expr=ast.Call(func=ast.Name(id="open"), args=[given, ast.Constant(value="rb")]),
+                        optional_vars=ast.Name(id=file),
+                    )
+                ],
+                body=[ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[ast.Name(id=read)]) as call)],
+            ) if name == model and file == read and _called(call.func, modules) in _LOADERS and _is_place(given, known):
+                pass
             case _:
                 raise _OpaqueError
     return model
 
 
-def _check_loader(call: ast.Call, modules: Mapping[str, str]) -> None:
-    if _called(call.func, modules) not in _LOADERS:
-        raise _OpaqueError
+def _is_place(node: ast.expr, known: Mapping[str, bool]) -> bool:
+    """Whether an expression is the path of a file in the model's folder."""
+    match node:
+        case ast.Name(id=name):
+            return name in known
+        case ast.Call(args=[folder, ast.Constant(value=str())], keywords=[]):
+            return ast.unparse(node.func) == "os.path.join" and ast.unparse(folder) in _FOLDERS
+    return False
 
 
 def _followed(run: ast.FunctionDef, modules: Mapping[str, str], model: str) -> Form:
@@ -121,14 +157,15 @@ def _followed(run: ast.FunctionDef, modules: Mapping[str, str], model: str) -> F
     if arguments.vararg or arguments.kwarg or arguments.posonlyargs or arguments.kwonlyargs or arguments.defaults:
         raise _OpaqueError
     inputs = [each.arg for each in arguments.args if each.arg != "request_headers"]
-    if len(inputs) != 1:
+    taken = {model, *inputs, *modules, *_FUNCTIONS}
+    if len(inputs) != 1 or inputs[0] in modules or modules.get("os", "os") != "os":
         raise _OpaqueError
     known = _Run(modules, inputs[0], model)
     for each in run.body:
         if _is_docstring(each):
             continue
         match each:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in {model, inputs[0], *modules}:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name not in taken:
                 known.values[name] = _value(value, known)
             case ast.Return(value=ast.Dict(keys=[ast.Constant(value=str(key))], values=[value])):
                 found = _value(value, known)
@@ -142,29 +179,28 @@ def _followed(run: ast.FunctionDef, modules: Mapping[str, str], model: str) -> F
 
 def _value(node: ast.expr, known: _Run) -> _Value:
     """Return what an expression is, if it is a step on the way from the request to the answer."""
+    found = _Value("unknown")
     match node:
-        case ast.Name(id=name) if name == known.body:
-            return _Value("text")
-        case ast.Name(id=name) if name in known.values:
-            return known.values[name]
+        case ast.Name(id=name):
+            found = _Value("text") if name == known.body else known.values.get(name, found)
         case ast.Subscript(value=of, slice=ast.Constant(value=str(key))):
             _expect(_value(of, known), "object")
-            return _Value("rows", key)
+            found = _Value("rows", key)
         case ast.IfExp(body=body, orelse=other, test=ast.Call(func=ast.Name(id="hasattr"), args=[asked, _])):
-            # An array has tolist(), and only that it is one can be said of what a model predicts.
-            same = _value(other, known) == _value(asked, known)
-            found = _value(body, known)
-            if same and found.kind == "list":
-                return found
+            # What a model predicts is an array, which has tolist().
+            if _value(other, known) == _expect(_value(asked, known), "predictions"):
+                found = _expect(_value(body, known), "list")
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="predict"), args=[given], keywords=[]) if (
             name == known.model
         ):
-            return _Value("predictions", _expect(_value(given, known), "table").key)
+            found = _Value("predictions", _expect(_value(given, known), "table").key)
         case ast.Call(func=ast.Attribute(value=of, attr="tolist"), args=[], keywords=[]):
-            return _Value("list", _expect(_value(of, known), "predictions").key)
+            found = _Value("list", _expect(_value(of, known), "predictions").key)
         case ast.Call():
-            return _call(node, known)
-    raise _OpaqueError
+            found = _call(node, known)
+    if found.kind == "unknown":
+        raise _OpaqueError
+    return found
 
 
 def _call(node: ast.Call, known: _Run) -> _Value:

@@ -1,10 +1,11 @@
 """Makes functions of trees: Python code of nested comparisons, or for large ones a walk over their tables.
 
 Compiled, a step down a tree is one comparison of CPython's with a constant: 100 trees cost 9 µs for a row where walking
-the tables costs 53 µs and scikit-learn 2,600 µs. But compiling takes 7 µs and 200 bytes for a node, so only up to a limit.
+the tables costs 53 µs and scikit-learn 700 µs. But compiling takes 7 µs a node, so it is done up to a limit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from modelwright.models.fusing import row_reading
 from modelwright.models.fusing.arrays import Arrays
@@ -12,7 +13,10 @@ from modelwright.models.fusing.arrays import Arrays
 # What the sum of a row's trees is: a number, the text of a label, or None when this is not to be decided here.
 Outcome = float | str | None
 
+_COLUMNS = ("feature", "threshold", "left", "right", "missing_left", "value")
+_NO_TREES = "its tables are no trees"
 _MOST_COMPILED_NODES = 100_000
+_PORTION_NODES = 2000
 _MOST_COMPILED_DEPTH = 60  # Python's parser takes 200 parentheses inside each other
 
 
@@ -22,55 +26,86 @@ def tree_function(given: Arrays, labels: Sequence[str] | None) -> Callable[[Sequ
     It raises TypeError or ValueError for a row that is not one of numbers, as many as there are columns.
     """
     depth = _checked_depth(given)
-    is_small = len(given.arrays["feature"]) <= _MOST_COMPILED_NODES and depth <= _MOST_COMPILED_DEPTH
-    lines = [
-        *row_reading.lines(given, is_single=bool(given.header["is_single"])),
-        *(_compiled(given) if is_small else _walking(given)),
-        *_ending(given, labels),
-    ]
+    names: dict[str, Any] = {"labels": labels}
+    if len(given.arrays["feature"]) <= _MOST_COMPILED_NODES and depth <= _MOST_COMPILED_DEPTH:
+        adding, parts = _compiled(given)
+        names |= parts
+    else:
+        adding = _walking(given)
+        names |= {name: given.arrays[name] for name in _COLUMNS}
+        names |= {name: list(given.arrays[name]) for name in ("roots", "adds_to")}
+    lines = [*row_reading.lines(given, is_single=bool(given.header["is_single"])), *adding, *_ending(given, labels)]
     source = "def evaluate(row):\n" + "".join(f" {line}\n" for line in lines)
-    names = {name: given.arrays[name] for name in ("feature", "threshold", "left", "right", "missing_left", "value")}
-    pairs = {name: list(given.arrays[name]) for name in ("roots", "adds_to")}
-    function: Callable[[Sequence[float]], Outcome] = row_reading.function(source, **names, **pairs, labels=labels)
+    function: Callable[[Sequence[float]], Outcome] = row_reading.function(source, **names)
     return function
 
 
 def _checked_depth(given: Arrays) -> int:
-    """Return how deep the trees are, if they are trees: then each node comes before its children."""
+    """Return how deep the trees are, if they are trees: each node comes before its children, and has one parent."""
     columns, outputs, width = (int(given.header[name]) for name in ("columns", "outputs", "width"))
     feature, left, right = (given.arrays[name] for name in ("feature", "left", "right"))
-    count, roots, adds_to = len(feature), given.arrays["roots"], given.arrays["adds_to"]
-    same = {len(given.arrays[name]) for name in ("threshold", "left", "right", "missing_left")}
-    depth = [0] * count
-    is_sound = same == {count} and len(given.arrays["value"]) == count * width and len(roots) == len(adds_to)
-    is_sound = is_sound and columns > 0 and len(given.arrays["start"]) == outputs and width in {1, outputs}
-    is_sound = is_sound and all(0 <= each < count for each in roots)
+    count, roots, adds_to = len(feature), given.arrays["roots"].tolist(), given.arrays["adds_to"]
+    sizes = {name: len(given.arrays[name]) for name in (*_COLUMNS, "start", "roots", "adds_to")}
+    wanted = dict.fromkeys(_COLUMNS, count) | {"value": count * width, "start": outputs}
+    is_sound = sizes == wanted | dict.fromkeys(("roots", "adds_to"), len(roots)) and columns > 0
+    is_sound = is_sound and width in {1, outputs} and roots == sorted(set(roots)) and roots[:1] == [0]
     is_sound = is_sound and all(each == -1 if width > 1 else -1 <= each < outputs for each in adds_to)
-    if is_sound:
-        for node, column in enumerate(feature):
-            if column < 0:
-                continue
-            if column >= columns or not (node < left[node] < count and node < right[node] < count):
-                is_sound = False
-                break
-            depth[left[node]] = depth[right[node]] = depth[node] + 1
-    if not is_sound:
-        raise ValueError("its tables are no trees")
-    return max(depth, default=0)
+    depth = [0] * count
+    is_root = bytearray(count)
+    for each in roots if is_sound and roots[-1] < count else ():
+        is_root[each] = 1
+    for node, column in enumerate(feature if any(is_root) else ()):
+        if column >= columns or not (is_root[node] or depth[node]):
+            break
+        if column >= 0:
+            for child in (left[node], right[node]):
+                if not node < child < count or depth[child] or is_root[child]:
+                    raise ValueError(_NO_TREES)
+                depth[child] = depth[node] + 1
+    else:
+        if any(is_root):
+            return max(depth)
+    raise ValueError(_NO_TREES)
 
 
-def _compiled(given: Arrays) -> list[str]:
-    """Return the lines that add up the trees, each tree an expression of comparisons."""
+def _compiled(given: Arrays) -> tuple[list[str], dict[str, Any]]:
+    """Return the lines that add up the trees, and the functions that they call: one for each portion of trees.
+
+    Compiling holds up all threads, so it is done in small portions.
+    """
+    outputs, columns = int(given.header["outputs"]), int(given.header["columns"])
+    totals = ", ".join(f"t{each}" for each in range(outputs))
+    inputs = ", ".join(f"x{each}" for each in range(columns))
     lines = [f"t{output} = {value!r}" for output, value in enumerate(given.arrays["start"])]
-    width = given.header["width"]
-    for root, output in zip(given.arrays["roots"], given.arrays["adds_to"], strict=True):
-        expression = _expression(given, root, width)
-        if width == 1:
-            lines.append(f"t{max(output, 0)} += {expression}")
-        else:
-            lines.append(f"{', '.join(f'v{each}' for each in range(width))}, = {expression}")
-            lines += [f"t{each} += v{each}" for each in range(width)]
-    return lines
+    parts: dict[str, Any] = {}
+    for portion in _portions(given):
+        name = f"add{len(parts)}"
+        text = "".join(f" {line}\n" for tree in portion for line in _adding(given, tree))
+        source = f"def evaluate({totals}, {inputs}):\n{text} return {totals}\n"
+        parts[name] = row_reading.function(source)
+        lines.append(f"{totals} = {name}({totals}, {inputs})")
+    return lines, parts
+
+
+def _portions(given: Arrays) -> Iterator[list[int]]:
+    """Give the trees in portions of about so many nodes."""
+    roots = [*given.arrays["roots"], len(given.arrays["feature"])]
+    portion: list[int] = []
+    for tree, root in enumerate(roots[:-1]):
+        portion.append(tree)
+        if roots[tree + 1] - roots[portion[0]] >= _PORTION_NODES or root == roots[-2]:
+            yield portion
+            portion = []
+
+
+def _adding(given: Arrays, tree: int) -> list[str]:
+    """Return the lines that add one tree's value, an expression of comparisons, to the sums."""
+    root, output, width = given.arrays["roots"][tree], given.arrays["adds_to"][tree], int(given.header["width"])
+    expression = _expression(given, root, width)
+    if width == 1:
+        return [f"t{max(output, 0)} += {expression}"]
+    values = [f"v{each}" for each in range(width)]
+    return [f"{', '.join(values)}, = {expression}", *(f"t{each} += v{each}" for each in range(width))]
 
 
 def _expression(given: Arrays, node: int, width: int) -> str:
@@ -112,7 +147,7 @@ def _walking(given: Arrays) -> list[str]:
 
 
 def _ending(given: Arrays, labels: Sequence[str] | None) -> list[str]:
-    """Return the lines that make the answer of the sums t0, t1, …"""
+    """Return the lines that make the answer of the sums."""
     outputs, divide_by, answer = given.header["outputs"], given.header["divide_by"], given.header["answer"]
     totals = [f"t{each}" for each in range(outputs)]
     lines = [f"{each} /= {int(divide_by)}" for each in totals if divide_by is not None]

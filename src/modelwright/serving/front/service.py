@@ -15,6 +15,7 @@ from modelwright.serving.capture import collecting
 from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front.access import Guard
 from modelwright.serving.front.contract import Scoring
+from modelwright.serving.front.fused import Fused
 from modelwright.serving.front.routing import Router
 from modelwright.serving.front.standings import Standings
 from modelwright.serving.front.versions import Version
@@ -86,7 +87,8 @@ class Service:
             return {"busy": True}
         log_start = self._log.stat().st_size if self._log.exists() else 0
         spec = replace(spec, model_data=collecting.folder_of(self.scoring.recorder.folder))
-        self._changing = version = Version(spec, log=self._log, timeout_ms=self.settings.timeout_ms)
+        kind = Fused if spec.fused else Version
+        self._changing = version = kind(spec, log=self._log, timeout_ms=self.settings.timeout_ms)
         try:
             answer = await version.open(timeout_seconds=timeout_seconds)
         except (ModelwrightError, OSError) as error:

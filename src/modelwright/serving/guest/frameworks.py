@@ -67,7 +67,7 @@ class Fitted(Estimator):
 
     def __init__(self, model: Any) -> None:
         """Serve `model`."""
-        self._model = model
+        self.model = model
         self.names = tuple(str(name) for name in getattr(model, "feature_names_in_", ()))
         count = getattr(model, "n_features_in_", None)
         self.count = None if count is None else int(count)
@@ -76,13 +76,13 @@ class Fitted(Estimator):
 
     def predict(self, rows: Any) -> Any:
         """Return a prediction for each row."""
-        return self._model.predict(self._framed(rows))
+        return self.model.predict(self._framed(rows))
 
     def probabilities(self, rows: Any) -> Any:
         """Return the probability of each class for each row."""
-        if not hasattr(self._model, "predict_proba"):
+        if not hasattr(self.model, "predict_proba"):
             raise NotImplementedError
-        return self._model.predict_proba(self._framed(rows))
+        return self.model.predict_proba(self._framed(rows))
 
     def _framed(self, rows: Any) -> Any:
         """Return rows as the kind of table that the model was fitted on."""

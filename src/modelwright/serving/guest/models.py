@@ -46,6 +46,11 @@ class Model:
         """What a classifier tells apart; None for any other model."""
         return self._estimator.classes
 
+    @property
+    def fitted(self) -> Any:
+        """The model itself, where it is one with the interface of scikit-learn; else None."""
+        return getattr(self._estimator, "model", None)
+
     def predict(self, table: Table, *, with_probabilities: bool = False) -> Any:
         """Return an array of a prediction, or the probabilities, for each row. Raises Refused."""
         return self._predicted(columns.arrange(table, self.columns), with_probabilities=with_probabilities)
