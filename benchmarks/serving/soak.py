@@ -80,6 +80,7 @@ class Operator:
         often = {
             "traffic": (max(30, min(1100, int(minutes * 18.5))), 0.0, 1.0),
             "capture": (max(3, int(minutes / 2)), 0.0, 1.0),
+            "compact": (max(2, int(minutes / 4)), 0.1, 1.0),
             "update": (max(2, int(minutes / 3)), 0.0, 0.65),
             "environment": (max(1, int(minutes / 6)), 0.0, 0.65),
             "restart": (max(1, int(minutes / 4)), 0.0, 0.65),
@@ -128,6 +129,8 @@ class Operator:
                     mode = chance.choice((CaptureMode.DURABLE, CaptureMode.FAST, CaptureMode.DURABLE, CaptureMode.OFF))
                     self.stage.capture(mode)
                 self.happened.modes.append((time.time(), mode))
+            case "compact":
+                self.stage.compact()
             case "update":
                 self._version = 3 - self._version
                 self.stage.deploy(MAIN, self._version)

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import psutil
 from dialects import Material
-from ground import APPS, SCIENCE, Ground
+from ground import APPS, SCIENCE, VARIABLES, Ground
 
 from modelwright.records import (
     CaptureMode,
@@ -23,11 +25,13 @@ from modelwright.records import (
     WorkerSpec,
 )
 from modelwright.serving import control
+from modelwright.store.database import open_store
 
 ENDPOINT = "soak"
 MODEL = "ridge"
 MAIN, CANARY = "main", "canary"
 VERSIONS = (1, 2, 3)
+_WRIGHT = Path(sys.executable).with_name("wright")
 _BACK_SECONDS = 60.0
 _PAUSE_SECONDS = 0.02
 # The same packages but one: what "the environment was changed" means.
@@ -45,7 +49,9 @@ class Stage:
             ground.environment("other-science", _OTHER_SCIENCE) / "bin/python",
         ]
         self._runtime = Path(tempfile.mkdtemp(prefix="stage-"))  # a socket's path must be short
-        self.log = folder / "logs" / "endpoint.log"
+        self._workspace = folder / ".wright"
+        open_store(self._workspace).close()
+        self.log = self._workspace / "logs" / "endpoint.log"
         folders = {f"{MODEL}:{number}": ground.model(f"r{number}") for number in VERSIONS}
         self.material = Material.of(folders, endpoint=ENDPOINT, model=MODEL)
         self._specs: dict[str, WorkerSpec] = {}
@@ -69,7 +75,7 @@ class Stage:
             ENDPOINT,
             runtime_folder=self._runtime,
             log=self.log,
-            capture_folder=self.folder / "capture",
+            capture_folder=self._workspace / "capture",
             port=self._port,
             settings=self.settings,
         )
@@ -113,6 +119,14 @@ class Stage:
         control.configure(ENDPOINT, settings, runtime_folder=self._runtime)
         self.settings = settings
 
+    def compact(self) -> None:
+        """Have what was recorded so far written as Parquet."""
+        variables = {**VARIABLES, "WRIGHT_WORKSPACE": str(self._workspace), "WRIGHT_ACTOR": "benchmark"}
+        command = ["nice", str(_WRIGHT), "capture", "compact", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)  # noqa: S603 - ours
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+
     def status(self) -> FrontStatus | None:
         """Return what the endpoint says of itself."""
         return control.status(ENDPOINT, runtime_folder=self._runtime)
@@ -154,7 +168,11 @@ class Stage:
         """Give id, status and version of every request that was recorded."""
         from modelwright.serving.capture import reading
 
+<<<<<<< HEAD
         for record in reading.read(self.folder / "capture" / ENDPOINT):
+=======
+        for record in reading.read(self._workspace / "capture" / ENDPOINT):
+>>>>>>> w-bench
             yield record.request_id, record.status, record.version or ""
 
     def _state(self, name: str) -> DeploymentState:
