@@ -168,11 +168,7 @@ class Stage:
         """Give id, status and version of every request that was recorded."""
         from modelwright.serving.capture import reading
 
-<<<<<<< HEAD
-        for record in reading.read(self.folder / "capture" / ENDPOINT):
-=======
         for record in reading.read(self._workspace / "capture" / ENDPOINT):
->>>>>>> w-bench
             yield record.request_id, record.status, record.version or ""
 
     def _state(self, name: str) -> DeploymentState:
