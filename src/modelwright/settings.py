@@ -103,6 +103,11 @@ def scoring_timeout_ms() -> int:
     return int(text)
 
 
+def endpoint_key() -> str | None:
+    """Return the key that endpoints are asked with, as `WRIGHT_ENDPOINT_KEY` says, so that no history keeps it."""
+    return os.environ.get("WRIGHT_ENDPOINT_KEY") or None
+
+
 def uv_command() -> Path:
     """Return the uv program: beside our Python, else on the path. Raises CommandMissing."""
     beside = Path(sys.executable).parent / "uv"

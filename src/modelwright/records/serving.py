@@ -48,10 +48,17 @@ class WorkerSpec:
 
 @dataclass(frozen=True)
 class FrontLimits:
-    """What an endpoint accepts before it refuses."""
+    """What an endpoint accepts before it refuses.
+
+    `max_waiting` is of one deployment, `max_concurrent` of all; a request that its version has not begun within
+    `max_wait_ms` is refused. 0 is no limit. JSON may be nested `max_depth` deep.
+    """
 
     max_body_bytes: int = 100 * 1024 * 1024
+    max_depth: int = 500
     max_waiting: int = 1000
+    max_wait_ms: int = 0
+    max_concurrent: int = 0
     max_connections: int = 10_000
     header_seconds: float = 10.0
     body_seconds: float = 30.0  # without one more byte
@@ -111,6 +118,16 @@ class AccessKey:
     kind: str  # primary, secondary or token
     digest: str
     expires_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class EndpointToken:
+    """A token of an endpoint, told this once; after `refresh_after` its holder should get the next one."""
+
+    token: str
+    expires_at: datetime
+    refresh_after: datetime
 
 
 @dataclass(frozen=True)

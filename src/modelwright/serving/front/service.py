@@ -64,6 +64,9 @@ class Service:
                 told = await self._change(command)
             case "configure":
                 told = self._configure(decoded(FrontSettings, command["settings"]))
+            case "admit":
+                self.scoring.guard.admit(command["digest"], seconds=float(command["seconds"]))
+                told = {}
             case other:
                 told = {"refused": f"unknown command {other!r}"}
         return told
@@ -150,7 +153,7 @@ class Service:
 
     def _configure(self, settings: FrontSettings) -> dict[str, Any]:
         self.settings = settings
-        self.scoring.guard = Guard(settings.access)
+        self.scoring.guard.configure(settings.access)
         self.scoring.timeout_ms = settings.timeout_ms
         self.scoring.max_waiting = settings.limits.max_waiting
         self.scoring.recorder.configure(settings.capture)
