@@ -108,6 +108,11 @@ def endpoint_key() -> str | None:
     return os.environ.get("WRIGHT_ENDPOINT_KEY") or None
 
 
+def is_tracing() -> bool:
+    """Whether traces are sent: `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` says where to."""
+    return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+
+
 def uv_command() -> Path:
     """Return the uv program: beside our Python, else on the path. Raises CommandMissing."""
     beside = Path(sys.executable).parent / "uv"

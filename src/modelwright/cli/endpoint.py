@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelwright import settings
-from modelwright.cli import endpoint_access, endpoint_processes, endpoint_tables, endpoint_traffic, output
+from modelwright.cli import (
+    endpoint_access,
+    endpoint_logs,
+    endpoint_processes,
+    endpoint_tables,
+    endpoint_top,
+    endpoint_traffic,
+    output,
+)
 from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
@@ -156,25 +164,6 @@ def score(name: str, data: str | None, path: Path | None, key: str | None, *, as
 
 @endpoint.command()
 @click.argument("name")
-@click.option("--lines", type=click.IntRange(1), default=100, show_default=True, help="How many, from the end.")
-@output.json_option
-def logs(name: str, lines: int, *, as_json: bool) -> None:
-    """Print the end of an endpoint's log: its server's lines and what the scoring script printed."""
-    from modelwright.serving import deployments
-    from modelwright.store import endpoints
-
-    with output.opened_store() as store:
-        endpoints.get_endpoint(store, name)
-        path = deployments.log_file(store, name)
-    last = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.exists() else []
-    if as_json:
-        output.show_json({"file": path, "lines": last})
-    else:
-        click.echo("\n".join(last))
-
-
-@endpoint.command()
-@click.argument("name")
 @output.why_option
 @output.json_option
 def stop(name: str, *, why: str, as_json: bool) -> None:
@@ -263,5 +252,11 @@ def _called(deployment: "Deployment") -> str:
     return version if name == version else f"{version} as {name}"
 
 
-for each in (*endpoint_traffic.COMMANDS, *endpoint_processes.COMMANDS, *endpoint_access.COMMANDS):
+for each in (
+    *endpoint_traffic.COMMANDS,
+    *endpoint_processes.COMMANDS,
+    *endpoint_access.COMMANDS,
+    *endpoint_logs.COMMANDS,
+    *endpoint_top.COMMANDS,
+):
     endpoint.add_command(each)

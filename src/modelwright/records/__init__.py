@@ -91,6 +91,7 @@ from modelwright.records.serving import (
     FrontLimits,
     FrontSettings,
     FrontStatus,
+    LogLine,
     ScoringAnswer,
     WorkerSpec,
 )
@@ -159,6 +160,7 @@ __all__ = [
     "Lineage",
     "Lock",
     "LockSource",
+    "LogLine",
     "Metric",
     "Missed",
     "ModelVersion",

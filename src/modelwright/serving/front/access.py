@@ -15,7 +15,7 @@ from modelwright.serving.front.messages import Answer, Request, error_answer
 _SCHEME = "bearer "
 _NEVER = math.inf
 # Headers that carry a key: scripts, which log what they get, are not given them.
-KEY_HEADERS = ("authorization", "x-api-key")
+KEY_HEADERS = ("Authorization", "X-Api-Key")
 
 
 class Guard:
@@ -55,7 +55,7 @@ class Guard:
         until = self._known.get(given)
         if until is None:
             until = self._good_until(given)
-        if time.time() < until:
+        if until == _NEVER or time.time() < until:
             return None
         self.refused += 1
         return error_answer(401, "A valid key is needed: Authorization: Bearer KEY.", ("www-authenticate", "Bearer"))
