@@ -1365,6 +1365,15 @@ class TrafficInvalid(ModelwrightError):
     remedy = "wright endpoint traffic NAME DEPLOYMENT=PERCENT …"
 
 
+class KeyUnfit(ModelwrightError):
+    """What somebody wants for an endpoint's key cannot be one. The text never repeats it."""
+
+    code = "key-unfit"
+    status = 422
+    problem = "that cannot be a key of an endpoint: {reason}; the rule is that {rule}"
+    remedy = "wright endpoint keys NAME --regenerate KIND, and one is made"
+
+
 class EndpointRunning(ModelwrightError):
     """An endpoint that takes requests may not be deleted."""
 

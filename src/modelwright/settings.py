@@ -103,6 +103,16 @@ def scoring_timeout_ms() -> int:
     return int(text)
 
 
+def endpoint_key() -> str | None:
+    """Return the key that endpoints are asked with, as `WRIGHT_ENDPOINT_KEY` says, so that no history keeps it."""
+    return os.environ.get("WRIGHT_ENDPOINT_KEY") or None
+
+
+def is_tracing() -> bool:
+    """Whether traces are sent: `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` says where to."""
+    return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+
+
 def uv_command() -> Path:
     """Return the uv program: beside our Python, else on the path. Raises CommandMissing."""
     beside = Path(sys.executable).parent / "uv"

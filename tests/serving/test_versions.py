@@ -213,7 +213,7 @@ def test_a_hung_request_is_ended_and_its_worker_replaced(served: Any) -> None:
     served.wait_for(lambda: not served.is_alive(hung), "the hung worker is gone")
     served.wait_for(lambda: served.status().is_healthy, "another took its place")
     assert served.ask(body="x").body == '"fine"'
-    assert " hung front run() took longer than 500 ms" in served.log.read_text()
+    assert " hung front error run() took longer than 500 ms" in served.log.read_text()
 
 
 def test_requests_behind_many_quick_ones_do_not_time_out(served: Any) -> None:

@@ -98,7 +98,7 @@ def test_what_a_script_prints_is_logged_with_the_id_of_the_request(served: Any) 
     assert served.ask(body="y", headers={"x-request-id": "two"}).body == '"answer"'
     lines = served.log.read_text().splitlines()
     told = [line.split(" ", 1)[1] for line in lines if "diabetes:1 " in line and " front " not in line]
-    assert told[0] == "- diabetes:1 in init"
+    assert told[0] == "- diabetes:1 info in init"
     by_request = {name: [line for line in told if line.startswith(f"{name} ")] for name in ("one", "two")}
     for name, body in (("one", "x"), ("two", "y")):
         words = [line.removeprefix(f"{name} diabetes:1 ") for line in by_request[name]]

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelwright.cli import endpoint_processes, endpoint_tables, endpoint_traffic, output
+from modelwright import settings
+from modelwright.cli import (
+    endpoint_access,
+    endpoint_logs,
+    endpoint_processes,
+    endpoint_tables,
+    endpoint_top,
+    endpoint_traffic,
+    output,
+)
 from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
@@ -43,7 +52,7 @@ def deploy(reference: str, name: str | None, deployment: str, *, why: str, as_js
     """
     from modelwright.lifecycle import recovery
     from modelwright.records import Placement
-    from modelwright.serving import deployments
+    from modelwright.serving import access, deployments
     from modelwright.store import endpoints, models
 
     with output.session(why=why) as session:
@@ -61,13 +70,15 @@ def deploy(reference: str, name: str | None, deployment: str, *, why: str, as_js
             deployments.smoke_test(store, started)
         place = endpoints.get_endpoint(store, started.endpoint)
         serving = endpoints.serving(store, place)
+        made = access.make_missing_keys(store, place.name, actor=session.actor, why=why)
     if as_json:
-        told = serving.told()
+        told = serving.told() | ({"made_keys": made} if made else {})
         output.show_json({"endpoint": place, "version": version.reference, "deployment": started.name, **told})
         return
     click.echo(f"{version.reference} answers at {place.url}")
     if len(serving.deployments) > 1:
         click.echo(f"  requests go to {endpoint_tables.shares(serving)}")
+    endpoint_access.show_made_keys(made)
     click.echo(f"  next: wright endpoint score {place.name} --file REQUEST.json")
 
 
@@ -128,42 +139,27 @@ def show(name: str, *, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--data", help="The request's body.")
 @click.option("--file", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with it.")
+@click.option("--key", help="A key or token; else that of WRIGHT_ENDPOINT_KEY.")
 @output.json_option
-def score(name: str, data: str | None, path: Path | None, *, as_json: bool) -> None:
+def score(name: str, data: str | None, path: Path | None, key: str | None, *, as_json: bool) -> None:
     """Send a request to an endpoint and print its answer; without --data and --file the body is read from stdin."""
     if data is not None and path is not None:
         raise click.BadParameter("give one of them, not both", param_hint="--data, --file")  # noqa: TRY003, EM101 - click's way
-    from modelwright.serving import deployments
+    from modelwright.serving import access, deployments
 
+    key = key or settings.endpoint_key()
     given = path.read_bytes() if path else data.encode() if data is not None else None
     body = sys.stdin.buffer.read() if given is None else given
     with output.opened_store() as store:
-        answer = deployments.score(store, name, body=body)
+        answer = deployments.score(store, name, body=body, headers=access.key_header(key) if key else None)
     if as_json:
         output.show_json(answer)
     else:
         click.echo(answer.body)
     if answer.status >= 400:  # noqa: PLR2004 - HTTP's border between answers and errors
+        if answer.status == 401 and not as_json:  # noqa: PLR2004 - HTTP's word for a missing key
+            click.echo(f"  next: wright endpoint token {name}, and give it with --key", err=True)
         raise click.exceptions.Exit(1)
-
-
-@endpoint.command()
-@click.argument("name")
-@click.option("--lines", type=click.IntRange(1), default=100, show_default=True, help="How many, from the end.")
-@output.json_option
-def logs(name: str, lines: int, *, as_json: bool) -> None:
-    """Print the end of an endpoint's log: its server's lines and what the scoring script printed."""
-    from modelwright.serving import deployments
-    from modelwright.store import endpoints
-
-    with output.opened_store() as store:
-        endpoints.get_endpoint(store, name)
-        path = deployments.log_file(store, name)
-    last = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] if path.exists() else []
-    if as_json:
-        output.show_json({"file": path, "lines": last})
-    else:
-        click.echo("\n".join(last))
 
 
 @endpoint.command()
@@ -256,5 +252,11 @@ def _called(deployment: "Deployment") -> str:
     return version if name == version else f"{version} as {name}"
 
 
-for each in (*endpoint_traffic.COMMANDS, *endpoint_processes.COMMANDS):
+for each in (
+    *endpoint_traffic.COMMANDS,
+    *endpoint_processes.COMMANDS,
+    *endpoint_access.COMMANDS,
+    *endpoint_logs.COMMANDS,
+    *endpoint_top.COMMANDS,
+):
     endpoint.add_command(each)

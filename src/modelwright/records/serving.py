@@ -48,11 +48,19 @@ class WorkerSpec:
 
 @dataclass(frozen=True)
 class FrontLimits:
-    """What an endpoint accepts before it refuses."""
+    """What an endpoint accepts before it refuses.
+
+    `max_waiting` is of one deployment, `max_concurrent` of all; a request that its version has not begun within
+    `max_wait_ms` is refused. 0 is no limit. JSON may be nested `max_depth` deep. A log of `max_log_bytes` is put aside.
+    """
 
     max_body_bytes: int = 100 * 1024 * 1024
+    max_depth: int = 500
     max_waiting: int = 1000
+    max_wait_ms: int = 0
+    max_concurrent: int = 0
     max_connections: int = 10_000
+    max_log_bytes: int = 16 * 1024 * 1024
     header_seconds: float = 10.0
     body_seconds: float = 30.0  # without one more byte
     idle_seconds: float = 75.0
@@ -111,6 +119,16 @@ class AccessKey:
     kind: str  # primary, secondary or token
     digest: str
     expires_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class EndpointToken:
+    """A token of an endpoint, told this once; after `refresh_after` its holder should get the next one."""
+
+    token: str
+    expires_at: datetime
+    refresh_after: datetime
 
 
 @dataclass(frozen=True)
@@ -239,3 +257,17 @@ class Exchange:
     def trace(self) -> str:
         """The request's W3C trace context."""
         return self.headers.get("traceparent", "")
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of an endpoint's log.
+
+    `version` is who wrote it, `front` for the server. A line that was written past Python has neither time nor version.
+    """
+
+    time: str
+    request_id: str
+    version: str
+    level: str
+    text: str

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -84,11 +84,15 @@ def start(
         log.absolute(),
     ]
     arguments += ["--capture-folder", capture_folder.absolute(), "--host", host, "--port", str(port or 0)]
-    arguments += ["--settings", json.dumps(_told(settings or FrontSettings()))]
+    wanted = settings or FrontSettings()
+    # Everybody on the machine can read a command line. Until it is told its keys the front lets nobody in.
+    arguments += ["--settings", json.dumps(_told(replace(wanted, access=replace(wanted.access, keys=()))))]
     told = _report(
         processes.detach("modelwright.serving.front.server", arguments, log=log, patience_seconds=_START_SECONDS)
     )
     if "status" in told:
+        if wanted.access.keys:
+            configure(endpoint, wanted, runtime_folder=runtime_folder)
         return _as_status(told["status"])
     if told.get("failed") == "port":
         raise NoFreePort(port=port, host=host, reason=_port_reason(port, told["reason"]))
@@ -215,6 +219,11 @@ def scale(
 def configure(endpoint: str, settings: FrontSettings, *, runtime_folder: Path) -> None:
     """Have the endpoint go on with other limits, capture and keys. Raises EndpointNotRunning."""
     _change(endpoint, {"command": "configure", "settings": _told(settings)}, runtime_folder=runtime_folder)
+
+
+def admit(endpoint: str, digest: str, *, seconds: float, runtime_folder: Path) -> None:
+    """Have the endpoint let in, for so long, who has the key of that digest. Raises EndpointNotRunning."""
+    _change(endpoint, {"command": "admit", "digest": digest, "seconds": seconds}, runtime_folder=runtime_folder)
 
 
 def stop(endpoint: str, *, runtime_folder: Path, timeout_seconds: float = 10.0) -> bool:

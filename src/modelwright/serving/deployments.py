@@ -30,7 +30,7 @@ from modelwright.records import (
     Serving,
     Traffic,
 )
-from modelwright.serving import capacity, control, fronts, reconciling, sharing, specs
+from modelwright.serving import access, capacity, control, fronts, reconciling, sharing, specs
 from modelwright.serving.front.versions import agree
 from modelwright.serving.fronts import capture_folder, log_file, status
 from modelwright.serving.reconciling import changing, reconcile
@@ -232,7 +232,8 @@ def smoke_test(store: Store, deployment: Deployment) -> ScoringAnswer:
     worker = specs.worker_of(store, deployment)
     if worker.sample is None:
         return ScoringAnswer(HTTPStatus.OK, "", "", version.reference)
-    answer = score(store, deployment.endpoint, body=worker.sample.encode(), headers={PIN: deployment.name})
+    ours = {PIN: deployment.name, **access.pass_headers(store, deployment.endpoint)}
+    answer = score(store, deployment.endpoint, body=worker.sample.encode(), headers=ours)
     is_expected = worker.expected is None or agree(json.loads(answer.body), json.loads(worker.expected))
     if answer.status != HTTPStatus.OK or not is_expected:
         raise DeploymentFailed(

@@ -1,6 +1,5 @@
 """What can be changed of an endpoint while it serves, section by section: what is not set is as usual."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,13 +20,13 @@ def get_settings(store: Store, endpoint: str) -> dict[str, Any]:
     return dict(row.settings)
 
 
-def set_section(change: Change, endpoint: str, section: str, value: Mapping[str, Any]) -> None:
+def set_section(change: Change, endpoint: str, section: str, value: object) -> None:
     """Set a section of an endpoint's settings. Raises EndpointMissing."""
     table = schema.endpoints
     found = change.rows(sa.select(table.c.id, table.c.settings).where(table.c.name == endpoint))
     if not found:
         raise EndpointMissing(endpoint=endpoint)
-    before, after = dict(found[0].settings), {**found[0].settings, section: dict(value)}
+    before, after = dict(found[0].settings), {**found[0].settings, section: value}
     change.update(table, table.c.id == found[0].id, settings=after)
     change.record(
         "endpoint.configured",

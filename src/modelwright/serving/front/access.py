@@ -1,13 +1,21 @@
-"""Who may ask: keys and tokens of an endpoint, compared by their digests in constant time."""
+"""Who may ask: keys and tokens of an endpoint, compared by their digests in constant time.
+
+A key comes as `Authorization: Bearer KEY`, or as `x-api-key: KEY` where a gateway needs the other header for itself.
+Missing, wrong and expired ones get the same answer.
+"""
 
 import hashlib
 import hmac
+import math
 import time
 
 from modelwright.records import Access
-from modelwright.serving.front.connections import Answer, Request, error_answer
+from modelwright.serving.front.messages import Answer, Request, error_answer
 
-_BEARER = "Bearer "
+_SCHEME = "bearer "
+_NEVER = math.inf
+# Headers that carry a key: scripts, which log what they get, are not given them.
+KEY_HEADERS = ("Authorization", "X-Api-Key")
 
 
 class Guard:
@@ -15,25 +23,51 @@ class Guard:
 
     def __init__(self, access: Access) -> None:
         """Let in who has one of the keys of `access`."""
-        self._is_required = access.is_required
+        self.refused = 0
+        self._passes: dict[bytes, float] = {}
+        self.configure(access)
+
+    def configure(self, access: Access) -> None:
+        """Let in who has one of these keys, and nobody else."""
+        self.is_required = access.is_required
         self._keys = [
-            (each.digest.encode(), each.expires_at.timestamp() if each.expires_at else None) for each in access.keys
+            (each.digest.encode(), each.expires_at.timestamp() if each.expires_at else _NEVER) for each in access.keys
         ]
+        # What was found good, and until when. Looking it up tells a stranger nothing: Python's hashes of text are keyed
+        # by a secret of this process, and only what has the same hash is compared.
+        self._known: dict[str, float] = {}
+
+    def admit(self, digest: str, *, seconds: float) -> None:
+        """Let in who has the key of that digest for so long: a request of our own, for which no key is on record."""
+        moment = time.time()
+        self._passes = {known: until for known, until in self._passes.items() if until > moment}
+        self._passes[digest.encode()] = moment + seconds
 
     def refusal(self, request: Request) -> Answer | None:
         """Return the answer that turns the request away; None when it may pass."""
-        if not self._is_required:
+        if not self.is_required:
             return None
-        given = request.headers.get("authorization", "")
-        if given.startswith(_BEARER) and self._is_good(given[len(_BEARER) :].strip()):
+        headers = request.headers
+        given = headers.get("x-api-key")
+        if given is None:
+            given = headers.get("authorization", "")
+            given = given[len(_SCHEME) :].strip() if given[: len(_SCHEME)].lower() == _SCHEME else ""
+        until = self._known.get(given)
+        if until is None:
+            until = self._good_until(given)
+        if until == _NEVER or time.time() < until:
             return None
+        self.refused += 1
         return error_answer(401, "A valid key is needed: Authorization: Bearer KEY.", ("www-authenticate", "Bearer"))
 
-    def _is_good(self, key: str) -> bool:
+    def _good_until(self, key: str) -> float:
+        """Return until when a key is good, which for most is long ago."""
         digest = hashlib.sha256(key.encode()).hexdigest().encode()
-        moment = time.time()
-        is_good = False
-        for known, expires_at in self._keys:
+        good_until = 0.0
+        for known, until in (*self._keys, *self._passes.items()):
             # Every key is compared, whichever fits: how long this takes tells nothing.
-            is_good |= hmac.compare_digest(digest, known) and (expires_at is None or moment < expires_at)
-        return is_good
+            if hmac.compare_digest(digest, known):
+                good_until = max(good_until, until)
+        if good_until:
+            self._known[key] = good_until
+        return good_until

@@ -3,6 +3,7 @@
 import json
 from functools import lru_cache
 
+from modelwright.serving.front.access import KEY_HEADERS
 from modelwright.serving.front.messages import Answer, Request, error_answer
 from modelwright.serving.front.routes import find
 
@@ -10,7 +11,7 @@ JSON = "application/json"
 _MAX_ID_LENGTH = 100
 # Forms of an answer that a client must ask for.
 _BINARY = ("application/vnd.apache.arrow", "application/x-npy")
-_NAME = "X-Ms-Request-Id"
+_NAME, _TRACE = "X-Ms-Request-Id", "Traceparent"
 
 
 class Asked:
@@ -19,7 +20,7 @@ class Asked:
     `refusal` answers those that are not to be taken. Ids that were not given are empty: each request gets its own.
     """
 
-    __slots__ = ("_begun_head", "echo", "is_plain", "legacy_id", "refusal", "request_id", "route")
+    __slots__ = ("_begun_heads", "echo", "is_plain", "legacy_id", "refusal", "request_id", "route", "traceparent")
 
     def __init__(self, request: Request) -> None:
         """Find it out."""
@@ -39,13 +40,18 @@ class Asked:
             self.legacy_id = client = ""
         self.echo = _lines(("x-ms-client-request-id", client), ("TraceId", headers.get("traceid", "")))
         self.is_plain = _is_plain(request)
-        self._begun_head = b""
+        self.traceparent = headers.get("traceparent", "")
+        self._begun_heads: dict[bool, str] = {}
 
-    def head(self, request: Request, legacy_id: str) -> bytes:
-        """Return what a worker is told of the request besides its body, as JSON that ends in the id it goes by."""
-        if not self._begun_head:
-            self._begun_head = _begun_head(request)
-        return self._begun_head + json.dumps(legacy_id).encode() + b"}}"
+    def head(self, request: Request, legacy_id: str, *, trace: str, hides_keys: bool) -> bytes:
+        """Return what a worker is told of the request besides its body, as JSON that ends in what is its own.
+
+        That is the id it goes by and its place in a trace. Scripts log what they get: keys are hidden from them.
+        """
+        begun = self._begun_heads.get(hides_keys)
+        if begun is None:
+            begun = self._begun_heads[hides_keys] = _begun_head(request, hides_keys=hides_keys)
+        return f'{begun}"{_NAME}":{json.dumps(legacy_id)},"{_TRACE}":"{trace}"}}}}'.encode()
 
 
 def asked(request: Request) -> Asked:
@@ -72,13 +78,14 @@ def _is_plain(request: Request) -> bool:
     )
 
 
-def _begun_head(request: Request) -> bytes:
+def _begun_head(request: Request, *, hides_keys: bool) -> str:
     headers = {_title(name): value for name, value in request.headers.items()}
-    # The cloud's front end used to add this one where it was missing; scripts log their requests by it.
-    headers.pop(_NAME, None)
+    # The cloud's front end used to add the first where it was missing; scripts log their requests by it.
+    for name in (_NAME, _TRACE, *(KEY_HEADERS if hides_keys else ())):
+        headers.pop(name, None)
     told = {"method": request.method, "path": request.path, "query": request.query, "headers": headers}
     text = json.dumps(told, separators=(",", ":"))[:-2]
-    return f'{text}{"," if headers else ""}"{_NAME}":'.encode()
+    return f"{text}," if headers else text
 
 
 def _lines(*headers: tuple[str, str]) -> str:

@@ -15,13 +15,16 @@ from time import perf_counter, time
 from urllib.parse import parse_qsl
 
 from modelwright import __version__
-from modelwright.records import Exchange, new_request_id
+from modelwright.records import Exchange, FrontSettings, new_request_id
 from modelwright.serving.capture.recorder import Recorder
+from modelwright.serving.front import tracing
 from modelwright.serving.front.access import Guard
 from modelwright.serving.front.asking import JSON, Asked, asked
 from modelwright.serving.front.connections import Answer, Request, error_answer
+from modelwright.serving.front.depth import is_too_deep
 from modelwright.serving.front.routes import METHODS, OF_FRONT, SCORING, Route, model_asked
 from modelwright.serving.front.routing import Pinned, Router
+from modelwright.serving.front.tracing import Spans, Trace, Traced
 from modelwright.serving.front.versions import Version
 from modelwright.serving.front.workers import Outcome, Scored
 from modelwright.serving.guest.wordings import FAILED, INTERNAL, error_body
@@ -35,6 +38,7 @@ _STARTING = "The model is being started again. Try again soon."
 _BUSY = "Too many requests are waiting. Try again soon."
 _UNRECORDED = "The request could not be recorded. Check the logs for more info."
 _TEXT = "text/plain; charset=utf-8"
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _PAGE = Path(__file__).with_name("docs.html")
 # What a shadow that hangs may keep of others' memory: so many copies, none of them longer than this.
 _SHADOWS_AT_ONCE = 100
@@ -45,17 +49,17 @@ _OK = 200
 class Scoring:
     """Answers the requests of an endpoint."""
 
-    def __init__(self, *, router: Router, recorder: Recorder, guard: Guard, timeout_ms: int, max_waiting: int) -> None:
-        """Have requests that pass `guard` answered by whom `router` says, and recorded by `recorder`.
-
-        Requests are refused when `max_waiting` of them wait for the same version already.
-        """
+    def __init__(self, *, router: Router, recorder: Recorder, guard: Guard, settings: FrontSettings) -> None:
+        """Have requests that pass `guard` answered by whom `router` says, and recorded by `recorder`."""
         self.router = router
         self.recorder = recorder
         self.guard = guard
-        self.timeout_ms = timeout_ms
-        self.max_waiting = max_waiting
+        self.timeout_ms = settings.timeout_ms
+        self.limits = settings.limits
+        self.metrics: Callable[[], bytes] = bytes
+        self.spans: Spans | None = None
         self.answered = 0
+        self.in_progress = 0
 
     @property
     def is_healthy(self) -> bool:
@@ -77,10 +81,10 @@ class Scoring:
             answer = self._answer_itself(route)
         else:
             refusal = self.guard.refusal(request)
-            if refusal is None:
+            if refusal is None and route is not Route.METRICS:
                 _Call(self, request, told, respond, route).start()
                 return
-            answer = _in_words_of(route, refusal)
+            answer = _in_words_of(route, refusal) if refusal else Answer(200, self.metrics(), content_type=_METRICS)
         number = told.request_id or ("" if told.refusal else new_request_id())
         respond(_finish(answer, told, number, None))
 
@@ -108,13 +112,16 @@ class _Call:
         "asked",
         "body",
         "copies",
+        "milliseconds",
         "received_at",
         "request",
         "request_id",
         "respond",
         "route",
+        "run_seconds",
         "scoring",
         "started",
+        "trace",
         "version",
     )
 
@@ -133,10 +140,13 @@ class _Call:
         self.version: Version | None = None
         self.answer: Answer | None = None
         self.copies: list[tuple[Version, Answer]] = []
+        self.trace = tracing.given(told.traceparent) if told.traceparent else None
+        self.run_seconds = self.milliseconds = 0.0
 
     def start(self) -> None:
         """Ask the version whose turn it is, and shadows beside it."""
         request, route = self.request, self.route
+        self.scoring.in_progress += 1
         try:
             if route is Route.SCORE and request.method == "GET":
                 self.body = _query_as_json(request.query).encode()
@@ -147,14 +157,9 @@ class _Call:
         except Pinned as error:
             self.settle(self._error(404, f'No deployment "{error.name}" is here.'))
             return
-        if version is None:
-            self.settle(self._error(503, _NOBODY, _RETRY))
-            return
-        if not version.is_ready:
-            self.settle(self._error(503, _STARTING, _RETRY))
-            return
-        if version.waiting >= self.scoring.max_waiting:
-            self.settle(self._error(503, _BUSY, _RETRY))
+        refusal = self._refusal(version)
+        if version is None or refusal is not None:
+            self.settle(refusal or self._error(503, _NOBODY, _RETRY))
             return
         head = self._head() if self._needs_head(version) else b""
         if self.scoring.router.has_shadows and route in SCORING:
@@ -177,13 +182,31 @@ class _Call:
         """Return the answer that says what is wrong, where the client's dialect has it."""
         return _in_words_of(self.route, error_answer(status, text, *headers, run_failed=run_failed))
 
+    def _refusal(self, version: Version | None) -> Answer | None:
+        """Return the answer when nobody can be asked now, or not for this."""
+        limits = self.scoring.limits
+        if version is None:
+            return self._error(503, _NOBODY, _RETRY)
+        if not version.is_ready:
+            return self._error(503, _STARTING, self._retry())
+        if version.waiting >= limits.max_waiting or self.scoring.in_progress > limits.max_concurrent > 0:
+            return self._error(503, _BUSY, _RETRY)
+        if len(self.body) > limits.max_depth and is_too_deep(self.body, limits.max_depth):
+            return self._error(400, f"The body must not be nested more than {limits.max_depth} deep.")
+        return None
+
+    def _retry(self) -> tuple[str, str]:
+        """Return the header that says when the version should be back."""
+        return ("retry-after", str(self.version.retry_seconds if self.version else 1))
+
     def finish(self, scored: Scored) -> None:
         """Answer with what came of it."""
+        self.run_seconds = scored.microseconds / 1e6
         self.settle(self._translate(scored))
 
     def settle(self, answer: Answer) -> None:
         """Record the request, and only then answer it."""
-        milliseconds = (perf_counter() - self.started) * 1000
+        milliseconds = self.milliseconds = (perf_counter() - self.started) * 1000
         self.answer = answer
         if self.route not in SCORING:
             self._recorded(may_answer=True)
@@ -200,7 +223,29 @@ class _Call:
         if not may_answer:
             answer = self._error(503, _UNRECORDED, _RETRY)
         self.scoring.answered += 1
-        self.respond(_finish(answer, self.asked, self.request_id, self.version))
+        self.scoring.in_progress -= 1
+        if self.scoring.spans is not None:
+            self._trace(self.scoring.spans, answer)
+        self.respond(_finish(answer, self.asked, self.request_id, self.version, self.trace))
+
+    def _trace(self, spans: Spans, answer: Answer) -> None:
+        """Have the request's spans sent; one that its client did not trace begins a trace."""
+        self.trace = self.trace or tracing.new()
+        spans.add(
+            Traced(
+                self.trace,
+                self.request_id,
+                self.request.method,
+                self.request.path,
+                answer.status,
+                self.version.spec.deployment if self.version else "",
+                self.version.spec.version if self.version else "",
+                begun_at=self.received_at,
+                scored_at=self.received_at + self.milliseconds / 1000,
+                answered_at=self.received_at + perf_counter() - self.started,
+                run_seconds=self.run_seconds,
+            )
+        )
 
     def _ask_shadow(self, shadow: Version) -> None:
         """Have a copy answered and recorded; the client never hears of it."""
@@ -225,9 +270,12 @@ class _Call:
         shadow.score(self.route, self.body, head=head, request_id=self.request_id, done=done)
 
     def _count(self, version: Version, answer: Answer, milliseconds: float) -> None:
-        version.tally.note(answer.status, milliseconds)
+        tally = version.tally
+        tally.note(answer.status, milliseconds)
+        tally.bytes_in += len(self.body)
+        tally.bytes_out += len(answer.body)
         if answer.status == _OK:
-            version.tally.predictions.offer(answer.body, self.started)
+            tally.predictions.offer(answer.body, self.started)
 
     def _compare(self, shadow: Version, given: Answer, copied: Answer) -> None:
         agreement = shadow.tally.agreement
@@ -238,7 +286,10 @@ class _Call:
         return version.takes_head or self.route is not Route.SCORE or not self.asked.is_plain
 
     def _head(self) -> bytes:
-        return self.asked.head(self.request, self.asked.legacy_id or self.request_id)
+        """Return what a worker is told of the request besides its body."""
+        self.trace = self.trace or tracing.new()
+        number = self.asked.legacy_id or self.request_id
+        return self.asked.head(self.request, number, trace=self.trace.header, hides_keys=self.scoring.guard.is_required)
 
     def _translate(self, scored: Scored) -> Answer:
         """Return the answer to the client for what came of the request."""
@@ -254,9 +305,9 @@ class _Call:
             case Outcome.DIED:
                 _LOG.error("the process ended inside run()", extra={"request_id": self.request_id})
                 text = "The model's process ended while it answered. Check the logs for more info."
-                return self._error(503, text, _RETRY, run_failed=True)
-            case Outcome.DROPPED:
-                return self._error(503, _STARTING, _RETRY)
+                return self._error(503, text, self._retry(), run_failed=True)
+            case Outcome.DROPPED | Outcome.LATE:
+                return self._error(503, _BUSY if scored.outcome is Outcome.LATE else _STARTING, self._retry())
 
     def _exchange(self, version: Version | None, answer: Answer, milliseconds: float) -> Exchange:
         request = self.request
@@ -268,7 +319,7 @@ class _Call:
             path=request.path,
             status=answer.status,
             duration_ms=milliseconds,
-            headers=request.headers,
+            headers={**request.headers, "traceparent": self.trace.header} if self.trace else request.headers,
             input=self.body,
             output=answer.body,
             output_type=answer.content_type,
@@ -301,9 +352,13 @@ def _answer_without_scoring(route: Route, method: str) -> Answer:
     return error_answer(405, "Method not allowed", allow)
 
 
-def _finish(answer: Answer, told: Asked, request_id: str, version: Version | None) -> Answer:
+def _finish(
+    answer: Answer, told: Asked, request_id: str, version: Version | None, trace: Trace | None = None
+) -> Answer:
     """Return the answer with the headers that every answer has."""
     lines = f"{answer.lines}{_SERVER}{told.echo}"
+    if trace is not None:
+        lines += f"traceparent: {trace.header}\r\n"
     if request_id:
         lines += f"x-request-id: {request_id}\r\n"
         if told.refusal is None:

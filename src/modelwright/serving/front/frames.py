@@ -4,13 +4,15 @@
 all that follows, u32 number, u8 kind, u8 code, u16 small, u32 length of the head, u32 microseconds; then for a request
 the id, of `small` bytes; then head and body.
 
-Of a request `code` is its route and the head the headers for `run()`, a JSON object, or empty when the worker said that
-it takes none. Of an answer `code` is the outcome, `small` the HTTP status, the microseconds are what `run()` took, and
-the head is a JSON object {"type", "headers"} or empty for plain JSON.
+Of a request the microseconds are the milliseconds of the machine's monotonic clock after which it is not to be begun
+any more, or 0; `code` is its route and the head a JSON object with the headers for `run()`, or empty when the worker
+said that it takes none. Of an answer `code` is the outcome, `small` the HTTP status, the microseconds are what `run()`
+took, and the head is a JSON object {"type", "headers"} or empty for plain JSON.
 """
 
 import struct
 from collections.abc import Iterator
+from time import monotonic
 from typing import NamedTuple
 
 _PREFIX = struct.Struct("!IIBBHII")
@@ -28,6 +30,7 @@ SCORE = 4
 ANSWERED = 0
 RAISED = 1
 UNSERIALIZABLE = 2
+LATE = 3
 
 
 class Frame(NamedTuple):
@@ -42,10 +45,16 @@ class Frame(NamedTuple):
     body: bytes
 
 
-def request(number: int, route: int, *, request_id: bytes, head: bytes, body: bytes) -> bytes:
-    """Return the bytes of one request to a worker."""
+def request(number: int, route: int, *, request_id: bytes, head: bytes, body: bytes, deadline: int = 0) -> bytes:
+    """Return the bytes of one request to a worker; `deadline` is as `deadline_in` gives it, or 0."""
     length = _REST + len(request_id) + len(head) + len(body)
-    return b"".join((_PREFIX.pack(length, number, SCORE, route, len(request_id), len(head), 0), request_id, head, body))
+    prefix = _PREFIX.pack(length, number, SCORE, route, len(request_id), len(head), deadline)
+    return b"".join((prefix, request_id, head, body))
+
+
+def deadline_in(milliseconds: int) -> int:
+    """Return the moment so far from now as a request carries it: by the machine's clock, modulo 2**32, and never 0."""
+    return (int(monotonic() * 1000) + milliseconds) & 0xFFFFFFFF or 1
 
 
 def take(buffer: bytearray) -> Iterator[Frame]:

@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +26,10 @@ from modelwright.records.decoding import decoded
 from modelwright.records.plain import plain
 from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front.connections import Clients
+from modelwright.serving.front.logs import Lines, LogFile
+from modelwright.serving.front.metrics import Metrics
 from modelwright.serving.front.service import Service
+from modelwright.serving.front.tracing import Spans
 
 _LOG = logging.getLogger(__name__)
 FORMAT_VERSION = 1
@@ -51,6 +53,7 @@ class Front:
         self.endpoint: str = options.endpoint
         self._runtime_folder = Path(options.runtime_folder)
         self._log = Path(options.log)
+        self._log_file = LogFile(self._log)
         self._host: str = options.host
         self._port: int = options.port
         settings: FrontSettings = decoded(FrontSettings, json.loads(options.settings))
@@ -58,6 +61,12 @@ class Front:
         self._service = Service(settings, recorder=recorder, log=self._log)
         self._started_at = now()
         self._clients = Clients(self._service.scoring.handle, settings.limits)
+        metrics = Metrics(
+            self.endpoint, scoring=self._service.scoring, clients=self._clients, started_at=self._started_at
+        )
+        self._service.scoring.metrics = metrics.text
+        self._spans = Spans(self.endpoint)
+        self._service.scoring.spans = self._spans if self._spans.is_sending else None
         self._grace_seconds = settings.timeout_ms / 1000
         self._stopping = asyncio.Event()
         self._files = [self._runtime_folder / f"{self.endpoint}.{ending}" for ending in ("json", "sock")]
@@ -104,6 +113,7 @@ class Front:
         await self._service.close(drain_seconds=self._grace_seconds)
         # What was answered last may still be on its way out.
         await self._clients.wait_closed(_FAREWELL_SECONDS)
+        self._spans.close(patience_seconds=_FAREWELL_SECONDS)
 
     async def _sweep(self) -> None:
         """End connections whose time is up; notice that the workspace is gone; keep our files from being cleaned up."""
@@ -119,7 +129,9 @@ class Front:
             if not self._log.parent.is_dir() or not self._files[0].exists():
                 _LOG.error("the workspace or the runtime folder of endpoint %s is gone", self.endpoint)
                 self._stopping.set()
-            elif moment - touched > _TOUCH_SECONDS:
+                continue
+            self._log_file.check(self._service.settings.limits.max_log_bytes)
+            if moment - touched > _TOUCH_SECONDS:
                 touched = moment
                 for path in (*self._files, self._runtime_folder / f"{self.endpoint}.lock"):
                     with contextlib.suppress(OSError):
@@ -207,18 +219,6 @@ class Report:
             os.close(self._descriptor)
 
 
-class _Lines(logging.Formatter):
-    """Log lines as the worker writes them: time, request id, who, text."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
-        prefix = f"{stamp} {getattr(record, 'request_id', '-')} front "
-        text = record.getMessage()
-        if record.exc_info:
-            text = f"{text}\n{self.formatException(record.exc_info)}"
-        return "\n".join(prefix + line for line in text.splitlines())
-
-
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m modelwright.serving.front.server")
     for name in ("--endpoint", "--runtime-folder", "--log", "--capture-folder", "--host", "--settings"):
@@ -235,7 +235,7 @@ def main(arguments: list[str]) -> int:
     if os.fork():
         os._exit(0)
     handler = logging.StreamHandler()
-    handler.setFormatter(_Lines())
+    handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     # Not the asyncio chatter about its selector.
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -36,8 +36,7 @@ class Service:
             router=self.router,
             recorder=recorder,
             guard=Guard(settings.access),
-            timeout_ms=settings.timeout_ms,
-            max_waiting=settings.limits.max_waiting,
+            settings=settings,
         )
         self._log = log
         self._closing: set[asyncio.Task[None]] = set()
@@ -64,6 +63,9 @@ class Service:
                 told = await self._change(command)
             case "configure":
                 told = self._configure(decoded(FrontSettings, command["settings"]))
+            case "admit":
+                self.scoring.guard.admit(command["digest"], seconds=float(command["seconds"]))
+                told = {}
             case other:
                 told = {"refused": f"unknown command {other!r}"}
         return told
@@ -89,6 +91,7 @@ class Service:
         spec = replace(spec, model_data=collecting.folder_of(self.scoring.recorder.folder))
         kind = Fused if spec.fused else Version
         self._changing = version = kind(spec, log=self._log, timeout_ms=self.settings.timeout_ms)
+        version.be_patient(timeout_ms=self.settings.timeout_ms, max_wait_ms=self.settings.limits.max_wait_ms)
         try:
             answer = await version.open(timeout_seconds=timeout_seconds)
         except (ModelwrightError, OSError) as error:
@@ -150,12 +153,12 @@ class Service:
 
     def _configure(self, settings: FrontSettings) -> dict[str, Any]:
         self.settings = settings
-        self.scoring.guard = Guard(settings.access)
+        self.scoring.guard.configure(settings.access)
         self.scoring.timeout_ms = settings.timeout_ms
-        self.scoring.max_waiting = settings.limits.max_waiting
+        self.scoring.limits = settings.limits
         self.scoring.recorder.configure(settings.capture)
         for each in self.router.versions.values():
-            each.timeout_ms = settings.timeout_ms
+            each.be_patient(timeout_ms=settings.timeout_ms, max_wait_ms=settings.limits.max_wait_ms)
         return {}
 
     def _close(self, version: Version) -> None:
@@ -169,5 +172,6 @@ def _tail(log: Path, start: int) -> str:
     """Return the end of what was logged since the log had `start` bytes."""
     with log.open("rb") as lines:
         end = lines.seek(0, os.SEEK_END)
-        lines.seek(max(start, end - _LOG_TAIL_BYTES))
+        # A log that is shorter now was begun anew meanwhile.
+        lines.seek(max(start if start <= end else 0, end - _LOG_TAIL_BYTES))
         return lines.read().decode(errors="replace")

@@ -21,6 +21,8 @@ class Tally:
 
     __slots__ = (
         "agreement",
+        "bytes_in",
+        "bytes_out",
         "errors",
         "latency",
         "milliseconds",
@@ -40,6 +42,8 @@ class Tally:
         self.agreement = Agreement()
         self.predictions = Predictions()
         self.milliseconds = 0.0
+        self.bytes_in = 0
+        self.bytes_out = 0
         self.statuses: dict[int, int] = {}
         self.latency = [0] * (len(LATENCY_BOUNDS_MS) + 1)
 

@@ -35,8 +35,10 @@ class Version:
         self.facts: dict[str, Any] = {}
         self.takes_head = True
         self.timeout_ms = timeout_ms
+        self.max_wait_ms = 0
         self._log = log
         self._places: list[_Place] = []
+        self._launch_seconds = 0.0
 
     @property
     def is_ready(self) -> bool:
@@ -47,6 +49,15 @@ class Version:
     def waiting(self) -> int:
         """How many requests wait for their answers."""
         return sum(each.worker.waiting for each in self._places if each.worker)
+
+    @property
+    def retry_seconds(self) -> int:
+        """After how many seconds a request that nobody could answer now is worth sending again."""
+        if self.is_ready:
+            return 1
+        moment = asyncio.get_running_loop().time()
+        back_in = min((each.back_at - moment for each in self._places), default=0.0)
+        return max(1, math.ceil(max(back_in, self._launch_seconds)))
 
     @property
     def state(self) -> DeploymentState:
@@ -68,6 +79,13 @@ class Version:
             id=self.spec.id,
             script=str(self.spec.script) if self.spec.is_local else "",
         )
+
+    def be_patient(self, *, timeout_ms: int, max_wait_ms: int) -> None:
+        """Let `run()` take so long from now on, and requests wait so long for it to begin."""
+        self.timeout_ms, self.max_wait_ms = timeout_ms, max_wait_ms
+        for each in self._places:
+            if each.worker is not None:
+                each.worker.timeout_ms, each.worker.max_wait_ms = timeout_ms, max_wait_ms
 
     async def open(self, *, timeout_seconds: float) -> str | None:
         """Start the version, score its sample and return the answer.
@@ -136,7 +154,10 @@ class Version:
         return min(ready, key=lambda each: each.waiting, default=None)
 
     async def _launch(self, on_end: Callable[[Worker], None]) -> Worker:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         worker = await Worker.launch(self.spec, log=self._log, timeout_ms=self.timeout_ms, on_end=on_end)
+        worker.max_wait_ms = self.max_wait_ms
         try:
             self.facts = await asyncio.shield(worker.ready)
         except BaseException:
@@ -144,6 +165,7 @@ class Version:
             raise
         if worker.has_ended:
             raise WorkerFailed(version=self.spec.version, reason="its process ended right after init()")
+        self._launch_seconds = clock() - begun
         self.takes_head = bool(self.facts.get("takes_head", True))
         return worker
 
@@ -160,6 +182,7 @@ class _Place:
         self.worker: Worker | None = None
         self.restarts = 0
         self.reason = ""
+        self.back_at = 0.0
         self._version = version
         self._deaths = 0
         self._ready_at = 0.0
@@ -209,6 +232,7 @@ class _Place:
         while True:
             pause = _PAUSES_SECONDS[min(self._deaths, len(_PAUSES_SECONDS) - 1)]
             self._deaths += 1
+            self.back_at = loop.time() + pause + self._version._launch_seconds  # noqa: SLF001 - they are one
             await asyncio.sleep(pause)
             try:
                 worker = await self._version._launch(self._version._on_end)  # noqa: SLF001 - they are one

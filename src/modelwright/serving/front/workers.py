@@ -3,12 +3,14 @@
 import asyncio
 import json
 import logging
+import math
 import os
 import signal
 import socket
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self, cast
 
@@ -35,12 +37,14 @@ class Outcome(Enum):
     TIMED_OUT = "run() took too long"
     DIED = "the process ended inside run()"
     DROPPED = "the process ended before run() was called"
+    LATE = "run() was not called in time"
 
 
 _OUTCOMES = {
     frames.ANSWERED: Outcome.ANSWERED,
     frames.RAISED: Outcome.RAISED,
     frames.UNSERIALIZABLE: Outcome.UNSERIALIZABLE,
+    frames.LATE: Outcome.LATE,
 }
 
 
@@ -58,6 +62,11 @@ class _Waiting(NamedTuple):
     number: int
     request_id: str
     done: Callable[[Scored], None]
+    deadline: float
+
+
+def _forget(_scored: Scored) -> None:
+    """Do nothing with what comes too late."""
 
 
 class Worker(asyncio.Protocol):
@@ -68,8 +77,9 @@ class Worker(asyncio.Protocol):
         self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.pid: int | None = None
         self.has_ended = False
+        self.timeout_ms = timeout_ms
+        self.max_wait_ms = 0
         self._spec = spec
-        self._timeout_ms = timeout_ms
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
@@ -80,6 +90,7 @@ class Worker(asyncio.Protocol):
         self._number = 0
         self._running_since = 0.0
         self._alarm: asyncio.TimerHandle | None = None
+        self._late_alarm: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -112,10 +123,16 @@ class Worker(asyncio.Protocol):
         if not self._waiting:
             self._start_clock()
             self._idle.clear()
-        self._waiting.append(_Waiting(self._number, request_id, done))
+        deadline, told = math.inf, 0
+        if self.max_wait_ms:
+            deadline, told = self._loop.time() + self.max_wait_ms / 1000, frames.deadline_in(self.max_wait_ms)
+            if self._late_alarm is None:
+                self._late_alarm = self._loop.call_at(deadline, self._refuse_late)
+        self._waiting.append(_Waiting(self._number, request_id, done, deadline))
         if not self._outgoing:
             self._loop.call_soon(self._send)
-        self._outgoing.append(frames.request(self._number, route, request_id=request_id.encode(), head=head, body=body))
+        name = request_id.encode()
+        self._outgoing.append(frames.request(self._number, route, request_id=name, head=head, body=body, deadline=told))
 
     async def drain(self) -> None:
         """Wait until every request has its answer."""
@@ -176,24 +193,37 @@ class Worker(asyncio.Protocol):
             self._idle.set()
         waiting.done(Scored(_OUTCOMES[frame.code], frame.status, frame.body, frame.head, frame.microseconds))
 
+    def _refuse_late(self) -> None:
+        """Settle requests that have waited long enough behind the first; the process skips them when it gets there."""
+        self._late_alarm = None
+        moment = self._loop.time()
+        for place in range(1, len(self._waiting)):
+            each = self._waiting[place]
+            if each.deadline <= moment:
+                self._waiting[place] = each._replace(done=_forget, deadline=math.inf)
+                each.done(Scored(Outcome.LATE))
+        following = min((each.deadline for each in islice(self._waiting, 1, None)), default=math.inf)
+        if following < math.inf:
+            self._late_alarm = self._loop.call_at(following, self._refuse_late)
+
     def _start_clock(self) -> None:
         self._running_since = self._loop.time()
         if self._alarm is None:
-            self._alarm = self._loop.call_later(self._timeout_ms / 1000, self._check_clock)
+            self._alarm = self._loop.call_later(self.timeout_ms / 1000, self._check_clock)
 
     def _check_clock(self) -> None:
         """End a process that has worked on one request for too long; nothing gentler ends a loop in C."""
         self._alarm = None
         if not self._waiting:
             return
-        left = self._running_since + self._timeout_ms / 1000 - self._loop.time()
+        left = self._running_since + self.timeout_ms / 1000 - self._loop.time()
         if left > 0:
             self._alarm = self._loop.call_later(left, self._check_clock)
             return
         late = self._waiting.popleft()
         _LOG.error(
             "run() took longer than %d ms; its process is replaced",
-            self._timeout_ms,
+            self.timeout_ms,
             extra={"request_id": late.request_id},
         )
         late.done(Scored(Outcome.TIMED_OUT))
@@ -204,8 +234,9 @@ class Worker(asyncio.Protocol):
         if self.has_ended:
             return
         self.has_ended = True
-        if self._alarm is not None:
-            self._alarm.cancel()
+        for alarm in (self._alarm, self._late_alarm):
+            if alarm is not None:
+                alarm.cancel()
         if self._transport is not None:
             self._transport.abort()
         if not self.ready.done():
@@ -228,7 +259,7 @@ def _start(spec: WorkerSpec, connection: socket.socket, lines: IO[bytes]) -> "su
     environment = settings.child_environment(_variables(spec))
     if not spec.is_attached:
         # The guard hands on standard streams only, so the socket goes as standard output; the worker moves it.
-        command = [*_command(spec), "--fd", "1"]
+        command = [*_command(spec), "--fd", "1", "--log", lines.name]
         return processes.start(
             command, folder=folder, environment=environment, stdout=connection.fileno(), stderr=lines
         )

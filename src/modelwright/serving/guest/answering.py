@@ -55,6 +55,8 @@ class Answering:
 
     def answer(self, call: Call) -> Reply:
         """Return the answer to a request; whatever goes wrong is in the log, and told in the words of its dialect."""
+        if call.is_late:
+            return Reply(b"", outcome=Outcome.LATE)
         LogStream.request_id = call.id
         started = perf_counter_ns()
         try:
@@ -78,7 +80,7 @@ class Answering:
         """Return the answers to requests in their order, those that can be predicted at once together."""
         done = {}
         if len(calls) > 1 and isinstance(self._served, Model):
-            done = self._served.score_together(calls)
+            done = self._served.score_together([each for each in calls if not each.is_late])
         return [done[each.number] if each.number in done else self.answer(each) for each in calls]
 
     def _invocations(self, call: Call) -> Reply:

@@ -29,6 +29,7 @@ class Route(IntEnum):
     VERSION = 10  # GET /version, as MLflow serves
     LIVE = 11  # GET /v2/health/live
     READY = 12  # GET /v2/health/ready
+    METRICS = 13  # GET /metrics, for Prometheus
 
 
 class Outcome(IntEnum):
@@ -37,3 +38,4 @@ class Outcome(IntEnum):
     ANSWERED = 0
     RAISED = 1
     UNSERIALIZABLE = 2
+    LATE = 3  # it had waited too long when its turn came

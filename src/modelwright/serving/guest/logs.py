@@ -9,16 +9,22 @@ import threading
 import time
 from typing import BinaryIO
 
+_STANDARD_ERROR = 2
+
 
 class LogStream(io.TextIOBase):
     """Standard output or error of the script: each line goes to the log with the time and the request's id."""
 
     request_id = "-"
     version = "-"
+    # The log's path, and until when it need not be asked whether that still leads to our file.
+    path: str | None = None
+    is_ours_until = 0.0
 
     def __init__(self, descriptor: int) -> None:
         """Write to `descriptor`."""
         self._descriptor = descriptor
+        self._level = "error" if descriptor == _STANDARD_ERROR else "info"
         self._rest = ""
         self._lock = threading.RLock()
 
@@ -59,18 +65,34 @@ class LogStream(io.TextIOBase):
     def _log(self, lines: list[str]) -> None:
         milliseconds = int(time.time() * 1000)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds / 1000))
-        prefix = f"{stamp}.{milliseconds % 1000:03d}Z {LogStream.request_id} {LogStream.version} "
+        prefix = f"{stamp}.{milliseconds % 1000:03d}Z {LogStream.request_id} {LogStream.version} {self._level} "
         data = "".join(f"{prefix}{line}\n" for line in lines).encode("utf-8", "backslashreplace")
         try:
+            _follow()
             os.write(self._descriptor, data)  # one write: lines of several processes do not mix
         except OSError:
             # A full disk must not turn a print into a failed request.
             return
 
 
-def take_over(version: str) -> None:
-    """Make lines of the log of whatever is printed from here on."""
-    LogStream.version = version
+def _follow() -> None:
+    """Write to the file that has the log's name, if the front has put ours aside. Asked once a second at most."""
+    moment = time.monotonic()
+    if LogStream.path is None or moment < LogStream.is_ours_until:
+        return
+    LogStream.is_ours_until = moment + 1.0
+    descriptor = os.open(LogStream.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        if not os.path.samestat(os.fstat(descriptor), os.fstat(_STANDARD_ERROR)):
+            for each in (1, _STANDARD_ERROR):
+                os.dup2(descriptor, each)
+    finally:
+        os.close(descriptor)
+
+
+def take_over(version: str, path: str | None) -> None:
+    """Make lines of the log at `path`, which we write to already, of whatever is printed from here on."""
+    LogStream.version, LogStream.path = version, path
     sys.stdout, sys.stderr = LogStream(1), LogStream(2)
 
 

@@ -3,13 +3,15 @@
 Big-endian: u32 length of all that follows, u32 number, u8 kind, u8 code, u16 small, u32 length of the head, u32
 microseconds. A request's code is its route and its small number the length of the id that follows; an answer's code
 is its outcome and its small number its HTTP status. Then come the head and the body. The head of a request is a JSON
-object {"headers", "method", "path", "query"}, that of an answer {"type", "headers"} or nothing for plain JSON.
+object {"headers", "method", "path", "query"}, that of an answer {"type", "headers"} or nothing for plain JSON. The
+microseconds of a request are a moment, see `frames.deadline_in`.
 """
 
 from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +20,8 @@ from .codes import Kind, Outcome
 PREFIX = struct.Struct("!IIBBHII")
 _LENGTH = 4  # bytes of the first number, which does not count itself
 _MICROS = 0xFFFFFFFF
+# Moments are told modulo 2**32 milliseconds: what is less than half of that ago is past.
+_HALF_OF_TIME = 1 << 31
 
 
 class Told(NamedTuple):
@@ -37,6 +41,14 @@ class Call(NamedTuple):
     id: str
     head: bytes
     body: bytes
+    deadline: int = 0
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is not to be begun any more: nobody waits for its answer."""
+        if not self.deadline:
+            return False
+        return (int(time.monotonic() * 1000) - self.deadline) & 0xFFFFFFFF < _HALF_OF_TIME
 
     def told(self) -> Told:
         """Return what its head says."""
@@ -62,14 +74,14 @@ def take(buffer: bytearray) -> list[Call]:
     calls = []
     start, have = 0, len(buffer)
     while have - start >= PREFIX.size:
-        length, number, _kind, code, small, head_length, _micros = PREFIX.unpack_from(buffer, start)
+        length, number, _kind, code, small, head_length, deadline = PREFIX.unpack_from(buffer, start)
         end = start + _LENGTH + length
         if end > have:
             break
         head = start + PREFIX.size + small
         body = head + head_length
         request_id = buffer[start + PREFIX.size : head].decode("utf-8", "replace")
-        calls.append(Call(number, code, request_id, bytes(buffer[head:body]), bytes(buffer[body:end])))
+        calls.append(Call(number, code, request_id, bytes(buffer[head:body]), bytes(buffer[body:end]), deadline))
         start = end
     if start:
         del buffer[:start]

@@ -115,6 +115,7 @@ def main(arguments: Optional["list[str]"] = None) -> None:
     parser.add_argument("--package")
     parser.add_argument("--model-dir", required=True)
     parser.add_argument("--version", required=True)
+    parser.add_argument("--log", help="what standard error is open on")
     parser.add_argument("--attached", action="store_true")
     options = parser.parse_args(arguments)
     connection = socket.socket(fileno=os.dup(options.fd))
@@ -123,7 +124,7 @@ def main(arguments: Optional["list[str]"] = None) -> None:
     if not options.attached:  # then somebody is at the terminal, and a debugger may want to ask them
         # The socket may have come as standard output; what the script prints must never reach it.
         os.dup2(2, 1)
-        ours("logs").take_over(options.version)
+        ours("logs").take_over(options.version, options.log)
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")
     os.environ["AZUREML_MODEL_DIR"] = options.model_dir

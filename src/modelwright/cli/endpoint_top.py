@@ -1,0 +1,3 @@
+"""`wright endpoint top`."""
+
+COMMANDS = ()
