@@ -29,6 +29,7 @@ class Answered:
     status: int
     headers: dict[str, str]
     body: str
+    data: bytes = b""
 
 
 @dataclass
@@ -158,7 +159,8 @@ class Served:
     def answered(response: http.client.HTTPResponse) -> Answered:
         """Read an answer; its headers' names are lower case."""
         headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answered(response.status, headers, response.read().decode())
+        data = response.read()
+        return Answered(response.status, headers, data.decode(errors="replace"), data)
 
     @staticmethod
     def read_to_end(client: socket.socket) -> bytes:

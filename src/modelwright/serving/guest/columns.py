@@ -34,6 +34,11 @@ class Columns:
         """The columns for a message."""
         return f"{len(self.names)}: {short(self.names)}" if self.names else str(self.count)
 
+    @property
+    def are_numbers(self) -> bool:
+        """Whether nothing is known of a column that is not of numbers."""
+        return set(self.kinds.values()) <= {"", "number", "integer"}
+
     def kind(self, index: int) -> str:
         """Return the kind of value of a column; empty when it is not known."""
         name = self.names[index] if index < len(self.names) else ""
@@ -111,7 +116,7 @@ def arrange(table: Table, columns: Columns) -> Any:
         array = np.asarray(rows)
     except ValueError:
         array = None  # rows of different lengths
-    if array is not None and array.dtype.kind in "fiub" and array.ndim >= 2:  # noqa: PLR2004
+    if array is not None and array.dtype.kind in "fiub" and array.ndim >= 2 and columns.are_numbers:  # noqa: PLR2004
         if array.ndim == 2:  # noqa: PLR2004
             _check_width(array.shape[1], columns)
         return array

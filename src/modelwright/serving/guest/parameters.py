@@ -261,7 +261,7 @@ def _typed(kind: str, told: str) -> dict[str, Any]:
 
 def _schema_of_dtype(dtype: Any) -> dict[str, Any]:
     kind, told = _KINDS.get(dtype.kind, ("string", ""))
-    return _typed(kind, "float" if (dtype.kind, dtype.itemsize) == ("f", 4) else told)
+    return _typed(kind, "float" if (dtype.kind, getattr(dtype, "itemsize", 0)) == ("f", 4) else told)
 
 
 def _schema_of_value(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - a line for each kind of value

@@ -9,8 +9,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import Any, Optional
 from urllib.parse import parse_qsl, unquote
 
@@ -159,6 +157,10 @@ class AMLRequest:
     def _parts(self) -> Iterator[tuple[str, Any]]:
         if self.mimetype != "multipart/form-data":
             return
+        # Only forms with files pay for what reads them.
+        from email.parser import BytesParser
+        from email.policy import HTTP
+
         head = f"Content-Type: {self.content_type}\r\n\r\n".encode()
         for part in BytesParser(policy=HTTP).parsebytes(head + self.data).iter_parts():
             name = str(part.get_param("name", "", header="content-disposition"))

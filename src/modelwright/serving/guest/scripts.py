@@ -15,7 +15,7 @@ from http import HTTPStatus
 from types import CodeType, ModuleType
 from typing import Any, Optional
 
-from . import bodies
+from . import bodies, schemas
 from .codes import Outcome
 from .importing import ScriptUnfit
 from .messages import Call, Reply, Told
@@ -136,12 +136,14 @@ class Script:
 
 
 def _schemas(run: Callable[..., Any]) -> tuple[Optional[dict[str, Any]], Optional[dict[str, Any]]]:
-    """Return the schemas of a decorated function's request and answer, by the package that decorated it or by ours."""
-    if "inference_schema.schema_decorators" not in sys.modules:
-        return None, None
-    decorated = importlib.import_module("inference_schema.schema_util")
-    if not decorated.is_schema_decorated(run):
-        return None, None
+    """Return the schemas of a decorated function's request and answer, by our decorators or by the real package's."""
+    decorated: Any = schemas
+    if not schemas.is_schema_decorated(run):
+        if "inference_schema.schema_decorators" not in sys.modules:
+            return None, None
+        decorated = importlib.import_module("inference_schema.schema_util")
+        if not decorated.is_schema_decorated(run):
+            return None, None
     return decorated.get_input_schema(run), decorated.get_output_schema(run)
 
 

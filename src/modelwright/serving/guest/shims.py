@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
@@ -43,8 +42,8 @@ _ALIASES = {"sklearn.externals.joblib": "joblib"}
 _NAMES = {"AbstractParameterType": "ParameterType"}
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds the modules of one table."""
+class _Finder:
+    """Finds the modules of one table, and makes them."""
 
     def __init__(self, table: dict[str, str]) -> None:
         self._table = table
@@ -55,8 +54,10 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Return how a module of the table is made; None for any other."""
         if fullname not in self._table:
             return None
+        # Python asks of a loader what this class has, whatever it is derived from.
+        loader: Any = self
         is_package = any(each.startswith(f"{fullname}.") for each in {**_STAND_INS, **_OURS, **_HOLDERS})
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=is_package)
+        return importlib.machinery.ModuleSpec(fullname, loader, is_package=is_package)
 
     def create_module(self, _spec: importlib.machinery.ModuleSpec) -> Optional[ModuleType]:
         """Leave it to Python to make an empty module."""
@@ -80,5 +81,6 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def install() -> None:
     """Make the names importable."""
-    sys.meta_path.insert(0, _Finder(_OURS))
-    sys.meta_path.append(_Finder({**_STAND_INS, **_HOLDERS}))
+    path: list[Any] = sys.meta_path
+    path.insert(0, _Finder(_OURS))
+    path.append(_Finder({**_STAND_INS, **_HOLDERS}))
