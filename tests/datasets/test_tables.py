@@ -2,6 +2,7 @@
 
 import datetime as dt
 import importlib.util
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -118,8 +119,9 @@ def test_tables_of_arrow_and_polars_are_kept_as_parquet(store: Store) -> None:
         assert reading.read(store, f"t{number}").frame()["x"].tolist()[0] == 1
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is not None, reason="pyarrow is here")
-def test_parquet_without_pyarrow_names_what_is_missing(store: Store, tmp_path: Path) -> None:
+def test_parquet_without_pyarrow_names_what_is_missing(store, tmp_path, monkeypatch) -> None:
+    for module in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     adding.add_files(store, "t", path=tmp_path / "a.parquet", actor="me")
     with pytest.raises(ModuleNotInstalled, match="pyarrow"):

@@ -46,7 +46,7 @@ def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
     for line in lines:
         click.echo(line)
     if has_scheduler:
-        click.echo("schedules run")
+        click.echo("what comes due runs in the background")
     if url:
         click.echo(f"the HTTP API answers at {url}")
     if missing:

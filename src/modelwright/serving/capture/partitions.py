@@ -142,13 +142,16 @@ def _batch(arrow: Any, rows: list[Exchange]) -> Any:
 
 def files(folder: Path, *, since: datetime | None = None, until: datetime | None = None) -> list[Path]:
     """Return the files whose hours lie in a time, in the order of their hours and segments."""
-    found = []
-    for path in folder.glob(f"dt=*/hh=*/*{SUFFIX}"):
-        hour = hour_of(path)
-        if path.name.startswith(".") or hour is None:
-            continue
-        if (since is None or hour + _HOUR > since) and (until is None or hour <= until):
-            found.append(path)
+    found: list[Path] = []
+    for day, place in days(folder).items():
+        # Only what may hold the time is looked into: there may be a file for every minute of years.
+        if (since is None or day >= since.astimezone(UTC).date()) and (
+            until is None or day <= until.astimezone(UTC).date()
+        ):
+            for each in place.glob("hh=*"):
+                hour = _hour_of(each)
+                if hour and (since is None or hour + _HOUR > since) and (until is None or hour <= until):
+                    found += (path for path in each.glob(f"*{SUFFIX}") if not path.name.startswith("."))
     return sorted(found)
 
 
@@ -159,10 +162,12 @@ def of_segment(path: Path) -> list[Path]:
 
 def hour_of(path: Path) -> datetime | None:
     """Return the hour of a file by its place; None for a folder that is none of ours."""
+    return _hour_of(path.parent)
+
+
+def _hour_of(folder: Path) -> datetime | None:
     try:
-        return datetime.strptime(
-            f"{path.parent.parent.name} {path.parent.name} +0000", "dt=%Y-%m-%d hh=%H %z"
-        ).astimezone(UTC)
+        return datetime.strptime(f"{folder.parent.name} {folder.name} +0000", "dt=%Y-%m-%d hh=%H %z")
     except ValueError:
         return None
 
@@ -178,14 +183,17 @@ def days(folder: Path) -> dict[date, Path]:
 
 def read(path: Path, *, request_id: str | None = None) -> Iterator[Exchange]:
     """Give the exchanges of a file, or those with this id."""
-    arrow = pyarrow()
-    if request_id is not None:
-        wanted = [("request_id", "=", request_id)]
-        batches = arrow.parquet.read_table(path, filters=wanted, partitioning=None).to_batches()
-        yield from _exchanges(batches)
-        return
-    with arrow.parquet.ParquetFile(path) as file:
-        yield from _exchanges(file.iter_batches(batch_size=_ROWS_AT_ONCE))
+    with pyarrow().parquet.ParquetFile(path) as file:
+        if request_id is None:
+            yield from _exchanges(file.iter_batches(batch_size=_ROWS_AT_ONCE))
+            return
+        for number in range(file.num_row_groups):
+            # Ids that carry their time lie close together, so that nearly every file is known by its first and last.
+            ids = file.metadata.row_group(number).column(0).statistics
+            if ids is None or not ids.has_min_max or ids.min <= request_id <= ids.max:
+                group = file.read_row_group(number)
+                places = [place for place, each in enumerate(group.column(0).to_pylist()) if each == request_id]
+                yield from _exchanges(group.take(places).to_batches() if places else ())
 
 
 def _exchanges(batches: Iterable[Any]) -> Iterator[Exchange]:
