@@ -33,6 +33,7 @@ def show_serving(serving: "Serving", front: "FrontStatus | None") -> None:
         roles += ["control"] if each.name == traffic.control else []
         roles += [f"shadow of {copies:g} %"] if copies else []
         told = "not running" if state is None else "ready" if state.is_ready else "not ready"
+        told += " in the front" if state and state.is_fused else ""
         if state and state.script:
             told += f", with {state.script} instead of the registered script"
         counts = (state.requests, state.errors, state.restarts) if state else ("", "", "")

@@ -63,7 +63,7 @@ def _bodies(rows: _Rows, sample: str, key: str) -> Iterator[str]:
     batches = [size for size in _BATCHES if size <= most]
     for number in range(min(_SINGLES, _ALL_NUMBERS // rows.width)):
         yield json.dumps({key: [rows.row(number)]})
-        if number % 20 == 10 and batches:  # noqa: PLR2004 - spread over the first part of the singles
+        if number % 8 == 5 and batches:  # noqa: PLR2004 - spread over the first part of the singles
             size = batches.pop(0)
             has_nulls = rows.has_nulls and len(batches) % 2 == 0
             yield json.dumps({key: [rows.row(each, has_nulls=has_nulls) for each in range(size)]})

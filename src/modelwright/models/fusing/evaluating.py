@@ -19,6 +19,7 @@ from modelwright.models.fusing import linear, trees
 from modelwright.models.fusing.arrays import Arrays
 
 Rows = list[Any]
+_NO_NUMPY = "it is linear, which needs numpy beside Modelwright: pip install 'modelwright[fused]'"
 # What a row of wrong content or shape raises, wherever that is noticed.
 _UNUSUAL = (TypeError, ValueError, KeyError, IndexError, OverflowError, struct.error)
 
@@ -50,7 +51,9 @@ class ArrayModel:
         self._key = manner.key
         try:
             self._prepare(given)
-        except (*_UNUSUAL, ImportError, AttributeError) as error:
+        except ImportError as error:
+            raise ArraysInvalid(path=self.name, reason=_NO_NUMPY) from error
+        except (*_UNUSUAL, AttributeError) as error:
             raise ArraysInvalid(path=self.name, reason=str(error)) from error
         self._head = f"{{{json.dumps(manner.answer_key)}: ["
 

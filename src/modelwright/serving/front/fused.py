@@ -23,7 +23,7 @@ from modelwright.models.fusing.evaluating import ArrayModel, Rows
 from modelwright.records import DeploymentState, WorkerSpec
 from modelwright.serving.front.routes import Route
 from modelwright.serving.front.versions import Version, agree
-from modelwright.serving.front.workers import Outcome, Scored
+from modelwright.serving.front.workers import Outcome, Scored, Worker
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,8 +82,10 @@ class Fused(Version):
 
     @property
     def state(self) -> DeploymentState:
-        """What there is to tell of it."""
-        return replace(super().state, is_fused=self._model is not None)
+        """What there is to tell of it; `workers` are those that it would get if its arrays did not do."""
+        if self._model is None:
+            return super().state
+        return replace(super().state, is_fused=True, workers=self.spec.workers)
 
     async def open(self, *, timeout_seconds: float) -> str | None:
         """Load the arrays, compare them, score the sample and return the answer.
@@ -106,8 +108,7 @@ class Fused(Version):
             told = answer.decode() if answer is not None else None
             if told and spec.expected is not None and not agree(json.loads(told), json.loads(spec.expected)):
                 raise WorkerFailed(version=spec.version, reason=f"its arrays answered its sample with {told[:200]}")
-        self._model = model
-        self.takes_head = model.manner.is_alone and self.takes_head
+        self._model, self.takes_head = model, False
         return told
 
     def score(self, route: int, body: bytes, *, head: bytes, request_id: str, done: Callable[[Scored], None]) -> None:
@@ -197,6 +198,12 @@ class Fused(Version):
             self._asked.append(asked)
             if self._starting is None or self._starting.done():
                 self._starting = asyncio.create_task(self._start_process())
+
+    async def _launch(self, on_end: Callable[[Worker], None]) -> Worker:
+        worker = await super()._launch(on_end)
+        # Its script does not look at the head of a request, or it would be no script of those that are fused.
+        self.takes_head = self.takes_head and self._model is None
+        return worker
 
     async def _start_process(self) -> None:
         _LOG.info("%s gets a process, for a request that is not for its arrays", self.spec.version)

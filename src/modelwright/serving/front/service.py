@@ -89,7 +89,7 @@ class Service:
             return {"busy": True}
         log_start = self._log.stat().st_size if self._log.exists() else 0
         spec = replace(spec, model_data=collecting.folder_of(self.scoring.recorder.folder))
-        kind = Fused if spec.fused else Version
+        kind = Version if spec.fused is None or spec.is_local or spec.is_attached else Fused
         self._changing = version = kind(spec, log=self._log, timeout_ms=self.settings.timeout_ms)
         version.be_patient(timeout_ms=self.settings.timeout_ms, max_wait_ms=self.settings.limits.max_wait_ms)
         try:
