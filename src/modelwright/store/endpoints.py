@@ -118,7 +118,7 @@ def note_running(change: Change, endpoint: Endpoint, *, is_running: bool) -> Non
 
 
 def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
-    """Delete the endpoint with its deployments; the audit records keep what it served and when.
+    """Delete the endpoint with its deployments, keys and rollouts; the audit records keep what it served and when.
 
     Raises InUse while a version is being deployed to it.
     """
@@ -129,7 +129,8 @@ def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
         thing=f'endpoint "{endpoint.name}"',
         command=f"wright endpoint delete {endpoint.name}",
     )
-    change.delete(deployments, deployments.c.endpoint_id == endpoint.id)
+    for table in (deployments, schema.endpoint_keys, schema.rollouts):
+        change.delete(table, table.c.endpoint_id == endpoint.id)
     change.delete(schema.endpoints, schema.endpoints.c.id == endpoint.id)
     before = {"host": endpoint.host, "port": endpoint.port, "deployments": plain(served)}
     change.record("endpoint.deleted", f"endpoints/{endpoint.name}", before=before)
