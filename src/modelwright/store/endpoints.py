@@ -153,7 +153,7 @@ def note_running(change: Change, endpoint: Endpoint, *, is_running: bool) -> Non
 
 
 def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
-    """Delete the endpoint with its deployments; the audit records keep what it served and when.
+    """Delete the endpoint with its deployments, keys and rollouts; the audit records keep what it served and when.
 
     Raises InUse while a version is being deployed to it.
     """
