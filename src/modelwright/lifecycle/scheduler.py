@@ -1,8 +1,9 @@
-"""The process that runs a workspace's schedules in the background, from `wright up` to `wright down`.
+"""The process that runs a workspace's schedules, and revives its endpoints, from `wright up` to `wright down`.
 
 `python -m modelwright.lifecycle.scheduler --workspace FOLDER` detaches itself, tells through a pipe that it is there,
-and takes what comes due. Every run is a process of its own under a guard, so that nothing is left running when the
-scheduler ends, by kill -9 too. It ends by itself when its workspace is gone.
+takes what comes due, and sees to it that every endpoint that should serve does. Every run is a process of its own under
+a guard, so that nothing is left running when the scheduler ends, by kill -9 too. It ends by itself when its workspace
+is gone.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from dataclasses import dataclass, field
@@ -19,11 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelwright import processes, records, settings
-from modelwright.errors import Busy, SchedulerNotStarted
+from modelwright.errors import Busy, ModelwrightError, SchedulerNotStarted
 from modelwright.lifecycle import ticking
+from modelwright.lifecycle.reviving import LOG, Reviver
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Tick
-from modelwright.store import claims, schedules
+from modelwright.serving import deployments
+from modelwright.store import claims, endpoints, schedules
 from modelwright.store.database import Store, open_store
 
 if TYPE_CHECKING:
@@ -31,7 +35,6 @@ if TYPE_CHECKING:
 
 _MODULE = "modelwright.lifecycle.scheduler"
 _CLAIM = "scheduler"
-_LOG = "scheduler.log"
 # How long a new schedule, or new data, may stay unnoticed. Times that are known are met to the moment.
 _LOOK_SECONDS = 5.0
 # How soon the end of a run is seen.
@@ -44,12 +47,15 @@ def is_running(store: Store) -> bool:
 
 
 def start(store: Store) -> bool:
-    """Start the workspace's scheduler if it has schedules; return whether it runs. Raises SchedulerNotStarted."""
+    """Start the workspace's scheduler if it has schedules or endpoints; return whether it runs.
+
+    Raises SchedulerNotStarted.
+    """
     if is_running(store):
         return True
-    if not schedules.list_schedules(store):
+    if not schedules.list_schedules(store) and not endpoints.served(store):
         return False
-    log = store.folder / _LOG
+    log = store.folder / LOG
     is_there = processes.detach(_MODULE, ["--workspace", store.folder.absolute()], log=log)
     if not is_there and not is_running(store):
         raise SchedulerNotStarted(log=log)
@@ -75,12 +81,14 @@ class _Scheduler:
     """The ticks at work and those that wait for a processor."""
 
     session: Session
+    reviver: Reviver
     working: list[_Work] = field(default_factory=list)
     waiting: deque[_Work] = field(default_factory=deque)
 
     def look(self, now: datetime) -> None:
         """Take what is due, start what waits, and see to what has ended."""
         self._reap()
+        self.reviver.look(time.monotonic())
         ticking.clear_killed(self.session)
         busy = {work.tick.schedule for work in (*self.working, *self.waiting)}
         for schedule in schedules.list_schedules(self.session.store):
@@ -93,13 +101,15 @@ class _Scheduler:
         """Return how long nothing can come due."""
         if self.working:
             return _WORK_SECONDS
+        longest = self.reviver.pause_seconds or _LOOK_SECONDS
         due = [each.next_at for each in schedules.list_schedules(self.session.store) if each.next_at]
-        wait = min(((each - now).total_seconds() for each in due), default=_LOOK_SECONDS)
+        wait = min(((each - now).total_seconds() for each in due), default=longest)
         # One that is due and not ours to take: somebody else is at it.
-        return min(wait, _LOOK_SECONDS) if wait > 0 else _WORK_SECONDS
+        return min(wait, longest) if wait > 0 else _WORK_SECONDS
 
     def end(self) -> None:
         """End every run; each records that it was interrupted."""
+        self.reviver.end()
         for work in self.working:
             if work.process:
                 processes.end(work.process)
@@ -117,10 +127,8 @@ class _Scheduler:
 
     def _begin(self, work: _Work) -> None:
         folder = self.session.store.folder
-        due_at = work.tick.due_at.isoformat()
-        command: list[str | Path] = [sys.executable, "-P", "-m", _MODULE, "--workspace", folder]
-        command += ["--tick", work.tick.schedule, due_at]
-        with (folder / _LOG).open("ab") as lines:
+        command = [*_command(folder), "--tick", work.tick.schedule, work.tick.due_at.isoformat()]
+        with (folder / LOG).open("ab") as lines:
             environment = settings.own_environment()
             work.process = processes.start(
                 command, folder=Path("/"), environment=environment, stdout=lines.fileno(), stderr=lines.fileno()
@@ -135,13 +143,19 @@ class _Scheduler:
                 work.claim.close()
 
 
+def _command(folder: Path) -> list[str | Path]:
+    """Return what starts a process of ours that does one thing in the workspace."""
+    return [sys.executable, "-P", "-m", _MODULE, "--workspace", folder]
+
+
 def serve(folder: Path, *, report: int) -> None:
     """Run the schedules of the workspace at `folder` until SIGTERM, or until it is gone."""
     store = open_store(folder)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stopped.set())
-    scheduler = _Scheduler(Session(store, settings.actor()))
+    session = Session(store, settings.actor())
+    scheduler = _Scheduler(session, Reviver(store, _command(folder)))
     with contextlib.suppress(Busy), claims.claim(store, _CLAIM):
         os.write(report, b"running")
         os.close(report)
@@ -169,6 +183,20 @@ def run_taken(folder: Path, schedule: str, due_at: datetime) -> None:
         store.close()
 
 
+def revive(folder: Path, endpoint: str) -> int:
+    """Start an endpoint whose front has ended; return the exit code."""
+    store = open_store(folder)
+    try:
+        if deployments.revive(store, endpoint, actor=settings.actor(), why="its process had ended"):
+            _say(f'endpoint "{endpoint}" is up again')
+    except ModelwrightError as error:
+        _say(f'endpoint "{endpoint}" is not up: {error}')
+        return 1
+    finally:
+        store.close()
+    return 0
+
+
 def _say(line: str) -> None:
     sys.stderr.write(f"{records.now().isoformat(timespec='seconds')} {line}\n")
 
@@ -184,11 +212,14 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--report-fd", type=int)
     parser.add_argument("--tick", nargs=2)
+    parser.add_argument("--revive")
     options = parser.parse_args()
     if options.tick:
         signal.signal(signal.SIGTERM, _interrupt)
         with contextlib.suppress(KeyboardInterrupt):
             run_taken(options.workspace, options.tick[0], datetime.fromisoformat(options.tick[1]))
+    elif options.revive:
+        sys.exit(revive(options.workspace, options.revive))
     elif os.fork() == 0:
         os.setsid()
         serve(options.workspace, report=options.report_fd)
