@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 from modelwright import records
@@ -35,25 +36,33 @@ def add_version(session: Session, *, script: str = SCRIPT, number: int = 1, mode
     """Register the next version of a model, which has this scoring script; `{number}` in it is filled in."""
     code = textwrap.dedent(script).replace("{number}", str(number))
     contents = {
-        packages.MANIFEST: json.dumps({"id": records.new_id("manifest"), "scoring_script": "score.py"}),
         packages.SAMPLE: '{"data": [1]}',
         packages.EXPECTED: str(number),
         "score.py": code,
         f"{packages.MODEL_FOLDER}/model.txt": str(number),
     }
+    return add_files(session, {path: text.encode() for path, text in contents.items()}, model=model)
+
+
+def add_files(
+    session: Session, contents: Mapping[str, bytes], *, model: str, framework: str = "unknown"
+) -> ModelVersion:
+    """Register the next version of a model, whose package has these files and a manifest."""
     lock = empty_lock()
+    manifest = json.dumps({"id": records.new_id("manifest"), "scoring_script": "score.py"}).encode()
     with tempfile.TemporaryDirectory() as name, session.store.blobs.batch() as batch:
-        for path, text in contents.items():
+        files = []
+        for path, content in {packages.MANIFEST: manifest, **contents}.items():
             place = Path(name, path)
             place.parent.mkdir(exist_ok=True)
-            place.write_text(text)
-        files = [PackageFile(each, batch.add(Path(name, each)), len(text)) for each, text in contents.items()]
+            place.write_bytes(content)
+            files.append(PackageFile(path, batch.add(place), len(content)))
         version = ModelVersion(
             id=records.new_id("version"),
             model=model,
             version=0,
             digest=digest_of(Path(name, packages.MANIFEST)),
-            framework="unknown",
+            framework=framework,
             signature={},
             run_id=None,
             proof_id=None,

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from modelwright import __version__
-from modelwright.api import datasets, environments, models, pipelines, runs
+from modelwright.api import datasets, endpoints, environments, models, pipelines, runs
 from modelwright.errors import ModelwrightError, TokenUnknown
 from modelwright.lifecycle.launching import Launcher
 from modelwright.records.plain import plain
@@ -35,7 +35,7 @@ def create_app(workspace: Path) -> FastAPI:
     app = FastAPI(
         title="Modelwright", version=__version__, lifespan=lifespan, dependencies=[Depends(_known)], docs_url=None
     )
-    for each in (datasets, environments, models, pipelines, runs):
+    for each in (datasets, endpoints, environments, models, pipelines, runs):
         app.include_router(each.router)
     app.add_exception_handler(ModelwrightError, _explained)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -46,7 +46,7 @@ def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
     for line in lines:
         click.echo(line)
     if has_scheduler:
-        click.echo("what comes due runs in the background")
+        click.echo("what comes due runs in the background, and endpoints are started again when their process ends")
     if url:
         click.echo(f"the HTTP API answers at {url}")
     if missing:
@@ -68,16 +68,16 @@ def down(*, why: str, as_json: bool) -> None:
 
     with output.session(is_silent=True, why=why) as session:
         rollouts.let_go(session.store)
+        had_scheduler = scheduler.stop(session.store)  # or it would revive what is stopped next
         stopped = deployments.down(session.store, actor=session.actor, why=why)
         had_api = server.stop(session.store)
-        had_scheduler = scheduler.stop(session.store)
     if as_json:
         output.show_json({"endpoints": stopped, "scheduler": had_scheduler, "api": had_api})
         return
     for each in stopped:
         click.echo(f'endpoint "{each.name}" is down')
     if had_scheduler:
-        click.echo("schedules no longer run")
+        click.echo("schedules no longer run, and nothing starts endpoints again")
     if had_api:
         click.echo("the HTTP API is down")
     if not (stopped or had_scheduler or had_api):

@@ -1,9 +1,9 @@
-"""The process that runs a workspace's schedules in the background, from `wright up` to `wright down`.
+"""The process that runs a workspace's schedules, and revives its endpoints, from `wright up` to `wright down`.
 
 `python -m modelwright.lifecycle.scheduler --workspace FOLDER` detaches itself, tells through a pipe that it is there,
-and takes what comes due; what endpoints capture becomes Parquet meanwhile. Every run is a process of its own under a
-guard, so that nothing is left running when the scheduler ends, by kill -9 too. It ends by itself when its workspace is
-gone.
+takes what comes due, and sees to it that every endpoint that should serve does; what they capture becomes Parquet
+meanwhile. Every run is a process of its own under a guard, so that nothing is left running when the scheduler ends, by
+kill -9 too. It ends by itself when its workspace is gone.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from dataclasses import dataclass, field
@@ -20,11 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelwright import processes, records, settings
-from modelwright.errors import Busy, SchedulerNotStarted
+from modelwright.errors import Busy, ModelwrightError, SchedulerNotStarted
 from modelwright.lifecycle import compacting, ticking
+from modelwright.lifecycle.reviving import LOG, Reviver
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Tick
-from modelwright.store import claims, schedules
+from modelwright.serving import deployments
+from modelwright.store import claims, endpoints, schedules
 from modelwright.store.database import Store, open_store
 
 if TYPE_CHECKING:
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
 
 _MODULE = "modelwright.lifecycle.scheduler"
 _CLAIM = "scheduler"
-_LOG = "scheduler.log"
 # How long a new schedule, or new data, may stay unnoticed. Times that are known are met to the moment.
 _LOOK_SECONDS = 5.0
 # How soon the end of a run is seen.
@@ -45,15 +47,15 @@ def is_running(store: Store) -> bool:
 
 
 def start(store: Store) -> bool:
-    """Start the workspace's scheduler if it has schedules or captured requests; return whether it runs.
+    """Start the workspace's scheduler if it has schedules, endpoints or captured requests; return whether it runs.
 
     Raises SchedulerNotStarted.
     """
     if is_running(store):
         return True
-    if not schedules.list_schedules(store) and not compacting.is_wanted(store):
+    if not schedules.list_schedules(store) and not endpoints.served(store) and not compacting.is_wanted(store):
         return False
-    log = store.folder / _LOG
+    log = store.folder / LOG
     is_there = processes.detach(_MODULE, ["--workspace", store.folder.absolute()], log=log)
     if not is_there and not is_running(store):
         raise SchedulerNotStarted(log=log)
@@ -80,6 +82,7 @@ class _Scheduler:
 
     session: Session
     compacting: compacting.Compacting
+    reviver: Reviver
     working: list[_Work] = field(default_factory=list)
     waiting: deque[_Work] = field(default_factory=deque)
 
@@ -87,6 +90,7 @@ class _Scheduler:
         """Take what is due, start what waits, and see to what has ended."""
         self._reap()
         self.compacting.look(now)
+        self.reviver.look(time.monotonic())
         ticking.clear_killed(self.session)
         busy = {work.tick.schedule for work in (*self.working, *self.waiting)}
         for schedule in schedules.list_schedules(self.session.store):
@@ -99,14 +103,16 @@ class _Scheduler:
         """Return how long nothing can come due."""
         if self.working:
             return _WORK_SECONDS
+        longest = self.reviver.pause_seconds or _LOOK_SECONDS
         due = [each.next_at for each in schedules.list_schedules(self.session.store) if each.next_at]
-        wait = min(((each - now).total_seconds() for each in due), default=_LOOK_SECONDS)
+        wait = min(((each - now).total_seconds() for each in due), default=longest)
         # One that is due and not ours to take: somebody else is at it.
-        return min(wait, _LOOK_SECONDS) if wait > 0 else _WORK_SECONDS
+        return min(wait, longest) if wait > 0 else _WORK_SECONDS
 
     def end(self) -> None:
         """End every run; each records that it was interrupted."""
         self.compacting.close()
+        self.reviver.end()
         for work in self.working:
             if work.process:
                 processes.end(work.process)
@@ -124,10 +130,8 @@ class _Scheduler:
 
     def _begin(self, work: _Work) -> None:
         folder = self.session.store.folder
-        due_at = work.tick.due_at.isoformat()
-        command: list[str | Path] = [sys.executable, "-P", "-m", _MODULE, "--workspace", folder]
-        command += ["--tick", work.tick.schedule, due_at]
-        with (folder / _LOG).open("ab") as lines:
+        command = [*_command(folder), "--tick", work.tick.schedule, work.tick.due_at.isoformat()]
+        with (folder / LOG).open("ab") as lines:
             environment = settings.own_environment()
             work.process = processes.start(
                 command, folder=Path("/"), environment=environment, stdout=lines.fileno(), stderr=lines.fileno()
@@ -142,6 +146,11 @@ class _Scheduler:
                 work.claim.close()
 
 
+def _command(folder: Path) -> list[str | Path]:
+    """Return what starts a process of ours that does one thing in the workspace."""
+    return [sys.executable, "-P", "-m", _MODULE, "--workspace", folder]
+
+
 def serve(folder: Path, *, report: int) -> None:
     """Run the schedules of the workspace at `folder` until SIGTERM, or until it is gone."""
     store = open_store(folder)
@@ -149,7 +158,7 @@ def serve(folder: Path, *, report: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stopped.set())
     session = Session(store, settings.actor())
-    scheduler = _Scheduler(session, compacting.Compacting(store, folder / _LOG))
+    scheduler = _Scheduler(session, compacting.Compacting(store, folder / LOG), Reviver(store, _command(folder)))
     with contextlib.suppress(Busy), claims.claim(store, _CLAIM):
         os.write(report, b"running")
         os.close(report)
@@ -177,6 +186,20 @@ def run_taken(folder: Path, schedule: str, due_at: datetime) -> None:
         store.close()
 
 
+def revive(folder: Path, endpoint: str) -> int:
+    """Start an endpoint whose front has ended; return the exit code."""
+    store = open_store(folder)
+    try:
+        if deployments.revive(store, endpoint, actor=settings.actor(), why="its process had ended"):
+            _say(f'endpoint "{endpoint}" is up again')
+    except ModelwrightError as error:
+        _say(f'endpoint "{endpoint}" is not up: {error}')
+        return 1
+    finally:
+        store.close()
+    return 0
+
+
 def _say(line: str) -> None:
     sys.stderr.write(f"{records.now().isoformat(timespec='seconds')} {line}\n")
 
@@ -192,11 +215,14 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--report-fd", type=int)
     parser.add_argument("--tick", nargs=2)
+    parser.add_argument("--revive")
     options = parser.parse_args()
     if options.tick:
         signal.signal(signal.SIGTERM, _interrupt)
         with contextlib.suppress(KeyboardInterrupt):
             run_taken(options.workspace, options.tick[0], datetime.fromisoformat(options.tick[1]))
+    elif options.revive:
+        sys.exit(revive(options.workspace, options.revive))
     elif os.fork() == 0:
         os.setsid()
         serve(options.workspace, report=options.report_fd)

@@ -4,6 +4,7 @@ Takes a command, gives its result. Every child is started under a small guard, i
 parent ends for whatever reason, kill -9 included, its end of a pipe closes and the guard ends the whole group.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -110,7 +111,9 @@ def end(process: subprocess.Popen[bytes], *, grace_seconds: float = 5.0) -> int:
         try:
             process.wait(grace_seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # one that has our terminal leads no group
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
     if process.stdin:
         process.stdin.close()
     return process.wait()

@@ -132,6 +132,11 @@ def status(endpoint: str, *, runtime_folder: Path) -> FrontStatus | None:
             time.sleep(_PAUSE_SECONDS)
 
 
+def is_running(endpoint: str, *, runtime_folder: Path) -> bool:
+    """Whether the endpoint has a front, however busy it is: asked of the system, not of the front."""
+    return not _clean_if_dead(endpoint, runtime_folder)
+
+
 def deploy(
     endpoint: str,
     *,

@@ -8,8 +8,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import tempfile
-from collections.abc import Callable
+import termios
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,8 +51,21 @@ def serve(spec: WorkerSpec, *, port: int, on_ready: Callable[[str], None]) -> in
 
     Raises NoFreePort and WorkerFailed.
     """
-    with tempfile.TemporaryDirectory(prefix="wright-") as folder:
+    with tempfile.TemporaryDirectory(prefix="wright-") as folder, _terminal_kept():
         return asyncio.run(_serve(spec, port=port, folder=Path(folder), on_ready=on_ready))
+
+
+@contextlib.contextmanager
+def _terminal_kept() -> Iterator[None]:
+    """Leave the terminal as it was: a debugger that is ended at its prompt does not."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 async def _serve(spec: WorkerSpec, *, port: int, folder: Path, on_ready: Callable[[str], None]) -> int:

@@ -56,11 +56,17 @@ class Keeper(NamedTuple):
 
 _MODEL = "model_versions.model || ':' || model_versions.version"
 _PIPELINE = "pipeline || ':' || version"
+# Where others serve beside it, undeploying it says itself what its share of the requests asks for.
+_OTHERS = (
+    "(SELECT COUNT(*) FROM deployments AS beside WHERE beside.endpoint_id = deployments.endpoint_id "
+    "AND beside.status = 'healthy') > 1"
+)
 _DEPLOYED = (
     f"SELECT endpoints.name, {_MODEL} || ' is ' || deployments.status || ' there', "  # noqa: S608 - ours
-    "CASE deployments.status "
-    "WHEN 'healthy' THEN 'wright endpoint stop ' || endpoints.name || ', or deploy another version; then: ' "
-    "WHEN 'starting' THEN 'wait until it has started; then: ' ELSE '' END "
+    f"CASE WHEN deployments.status = 'healthy' AND {_OTHERS} THEN '' "
+    "WHEN deployments.status = 'healthy' "
+    "THEN 'wright endpoint stop ' || endpoints.name || ', or deploy another version; then: ' "
+    "WHEN deployments.status = 'starting' THEN 'wait until it has started; then: ' ELSE '' END "
     f"|| 'wright endpoint undeploy ' || endpoints.name || ' ' || {_MODEL} "
     "FROM deployments JOIN endpoints ON endpoints.id = endpoint_id "
     "JOIN model_versions ON model_versions.id = version_id WHERE version_id = ? ORDER BY deployments.id"
