@@ -19,7 +19,7 @@ from clients import Client, Outcome, Record
 from dialects import right
 from ground import Ground, default_folder
 from judging import Epoch, judge_epochs
-from staging import CANARY, MAIN, Stage
+from staging import FIRST, FIRST_ELSEWHERE, MAIN, SECOND, Stage
 
 _SETTLE_SECONDS = 0.5
 _SHARES = (10.0, 50.0, 1.0, 90.0, 25.0, 75.0)
@@ -60,10 +60,10 @@ async def measure(stage: Stage, load: Load, *, times: int, traffic_changes: int)
     """Make all changes and print what came of them; return whether no request failed and the splits are right."""
     is_right = True
     acts: dict[str, Callable[[int], Callable[[], None]]] = {
-        "update to another version": lambda n: lambda: stage.deploy(MAIN, 2 - n % 2),
+        "update to another version": lambda n: lambda: stage.update(MAIN, FIRST if n % 2 else SECOND),
         "restart": lambda _: lambda: stage.restart(MAIN),
         "scale to 3 workers, to 1": lambda n: lambda: stage.scale(MAIN, 1 if n % 2 else 3),
-        "another environment": lambda n: lambda: stage.deploy(MAIN, 1, is_other_environment=n % 2 == 0),
+        "another environment": lambda n: lambda: stage.update(MAIN, FIRST if n % 2 else FIRST_ELSEWHERE),
     }
     print(f"{'change':28} {'times':>6} {'requests':>9} {'failed':>7} {'seconds each':>13} {'p99 ms':>8}", flush=True)
     for name, prepare in acts.items():
@@ -116,9 +116,6 @@ async def run(options: argparse.Namespace) -> bool:
     stage = Stage(ground, ground.scratch("changes"))
     try:
         stage.start()
-        stage.deploy(MAIN, 1)
-        stage.deploy(CANARY, 3)
-        stage.share_out(0.0)
         load = Load(stage, options.connections)
         running = asyncio.create_task(load.run())
         is_right = await measure(stage, load, times=options.times, traffic_changes=options.traffic_changes)

@@ -129,7 +129,8 @@ class Bench:
         running, told = measuring.start(self.ground, server, model=model)
         try:
             self.records.add(kind="start", server=server.name, model=model, number=number, **told)
-            say(f"{server.name:12} {model} started in {told['wall_s']:.1f} s, {told['pss_mb']:.0f} MB")
+            took = f" in {told['wall_s']:.1f} s" if told["wall_s"] else ""
+            say(f"{server.name:12} {model} started{took}, {told['pss_mb']:.0f} MB")
             if told["rest"] > _RESTLESS:
                 running.freeze()
                 running.is_restless = True

@@ -81,7 +81,9 @@ def start(ground: Ground, server: Server, *, model: str) -> tuple[Running, dict[
     running = server.start(ground, model)
     try:
         server.await_answer(ground, model, running)
-        wall, cpu = time.monotonic() - running.began, running.cpu_seconds() + running.spent
+        took = None
+        if running.began is not None:
+            took = time.monotonic() - running.began, running.cpu_seconds() + running.spent
         if not server.is_floor:
             server.check(ground, model, running, rows=100)
         time.sleep(_REST_SECONDS)
@@ -89,8 +91,8 @@ def start(ground: Ground, server: Server, *, model: str) -> tuple[Running, dict[
         time.sleep(_REST_SECONDS)
         rest = (running.cpu_seconds() - at_rest) / _REST_SECONDS
         return running, {
-            "wall_s": wall,
-            "cpu_s": cpu,
+            "wall_s": took and took[0],
+            "cpu_s": took and took[1],
             "pss_mb": running.memory_mb(),
             "processes": len(running.family()),
             "rest": rest,

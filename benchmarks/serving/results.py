@@ -185,7 +185,7 @@ def _equal(records: Records, servers: Mapping[str, Server], model: str) -> str:
 def _starts(records: Records, servers: Mapping[str, Server], models: Sequence[str]) -> str:
     rows = []
     for name, server in servers.items():
-        if not _of(records, "wall_s", kind="start", server=name):
+        if not _of(records, "pss_mb", kind="start", server=name):
             continue
         row = [server.title]
         for model in models:

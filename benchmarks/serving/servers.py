@@ -32,12 +32,15 @@ class Unfit(Exception):
 
 @dataclass
 class Running:
-    """A server that was started at `began`; `spent` is the CPU of programs that started it and ended."""
+    """A server that was started at `began`, if that tells anything.
+
+    `spent` is the CPU of the programs that started it and ended.
+    """
 
     port: int
     roots: list[psutil.Process]
     stop: Callable[[], None]
-    began: float
+    began: float | None
     spent: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
     is_restless: bool = False

@@ -28,7 +28,7 @@ from clients import Client, Outcome, Record, in_pieces
 from dialects import right, wrong
 from ground import Ground, default_folder
 from judging import Epoch, Windows, judge_epochs, slope
-from staging import CANARY, MAIN, Stage
+from staging import CANARY, FIRST, FIRST_ELSEWHERE, MAIN, SECOND, Stage
 
 from modelwright.records import CaptureMode
 
@@ -71,7 +71,7 @@ class Operator:
     stage: Stage
     seed: int
     happened: Happenings = field(default_factory=Happenings)
-    _version: int = 1
+    _version: int = FIRST
     _began: float = 0.0
 
     def plan(self, seconds: float) -> list[tuple[float, str]]:
@@ -132,10 +132,11 @@ class Operator:
             case "compact":
                 self.stage.compact()
             case "update":
-                self._version = 3 - self._version
-                self.stage.deploy(MAIN, self._version)
+                self._version = FIRST if self._version == SECOND else SECOND
+                self.stage.update(MAIN, self._version)
             case "environment":
-                self.stage.deploy(MAIN, self._version, is_other_environment=chance.random() < 0.5)  # noqa: PLR2004 - half
+                self._version = FIRST if self._version == FIRST_ELSEWHERE else FIRST_ELSEWHERE
+                self.stage.update(MAIN, self._version)
             case "restart":
                 self.stage.restart(deployment)
             case "scale":
@@ -354,8 +355,6 @@ async def run(options: argparse.Namespace) -> bool:
     verdict = Verdict()
     try:
         stage.start()
-        stage.deploy(MAIN, 1)
-        stage.deploy(CANARY, 3)
         stage.share_out(10.0)
         operator, crowd, scale = Operator(stage, options.seed), Crowd(stage, options.rate, options.seed), Scale(stage)
         await crowd.find_dialects()
