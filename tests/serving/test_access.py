@@ -121,7 +121,7 @@ def test_keys_and_tokens_hold_at_once_in_the_running_front(place: Store, served:
     assert served.ask(body="x").status == 200
 
     told = (
-        json.dumps([str(each) for each in (*audit.list_audit_records(place), *audit.list_events(place))])
+        json.dumps([str(each) for each in (*audit.find_audit_records(place), *audit.list_events(place))])
         + served.log.read_text()
     )
     for each in (*made.values(), primary, own, token.token, passing["Authorization"].removeprefix("Bearer ")):

@@ -102,7 +102,7 @@ def test_what_a_script_prints_is_logged_with_the_id_of_the_request(served: Any) 
     by_request = {name: [line for line in told if line.startswith(f"{name} ")] for name in ("one", "two")}
     for name, body in (("one", "x"), ("two", "y")):
         words = [line.removeprefix(f"{name} diabetes:1 ") for line in by_request[name]]
-        assert sorted(words) == sorted([f"printed {body}", "two", "lines", "logged"])
+        assert sorted(words) == sorted([f"info printed {body}", "info two", "info lines", "error logged"])
     assert lines.count("past Python") == lines.count("bytes") == 2
 
 

@@ -85,7 +85,7 @@ class Version:
         self.timeout_ms, self.max_wait_ms = timeout_ms, max_wait_ms
         for each in self._places:
             if each.worker is not None:
-                each.worker.timeout_ms, each.worker.max_wait_ms = timeout_ms, max_wait_ms
+                each.worker.be_patient(timeout_ms=timeout_ms, max_wait_ms=max_wait_ms)
 
     async def open(self, *, timeout_seconds: float) -> str | None:
         """Start the version, score its sample and return the answer.
@@ -157,7 +157,7 @@ class Version:
         clock = asyncio.get_running_loop().time
         begun = clock()
         worker = await Worker.launch(self.spec, log=self._log, timeout_ms=self.timeout_ms, on_end=on_end)
-        worker.max_wait_ms = self.max_wait_ms
+        worker.be_patient(timeout_ms=self.timeout_ms, max_wait_ms=self.max_wait_ms)
         try:
             self.facts = await asyncio.shield(worker.ready)
         except BaseException:

@@ -77,9 +77,8 @@ class Worker(asyncio.Protocol):
         self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.pid: int | None = None
         self.has_ended = False
-        self.timeout_ms = timeout_ms
-        self.max_wait_ms = 0
         self._spec = spec
+        self._timeout_ms, self._max_wait_ms = timeout_ms, 0
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
@@ -114,6 +113,13 @@ class Worker(asyncio.Protocol):
         """How many requests it owes an answer to."""
         return len(self._waiting)
 
+    def be_patient(self, *, timeout_ms: int, max_wait_ms: int) -> None:
+        """Let `run()` take so long from now on, and requests to come wait so long for it to begin."""
+        self._timeout_ms, self._max_wait_ms = timeout_ms, max_wait_ms
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._check_clock()
+
     def score(self, route: int, body: bytes, *, head: bytes, request_id: str, done: Callable[[Scored], None]) -> None:
         """Have a request answered; `done` is called once with what came of it."""
         if self._transport is None or self.has_ended:
@@ -124,8 +130,8 @@ class Worker(asyncio.Protocol):
             self._start_clock()
             self._idle.clear()
         deadline, told = math.inf, 0
-        if self.max_wait_ms:
-            deadline, told = self._loop.time() + self.max_wait_ms / 1000, frames.deadline_in(self.max_wait_ms)
+        if self._max_wait_ms:
+            deadline, told = self._loop.time() + self._max_wait_ms / 1000, frames.deadline_in(self._max_wait_ms)
             if self._late_alarm is None:
                 self._late_alarm = self._loop.call_at(deadline, self._refuse_late)
         self._waiting.append(_Waiting(self._number, request_id, done, deadline))
@@ -209,21 +215,21 @@ class Worker(asyncio.Protocol):
     def _start_clock(self) -> None:
         self._running_since = self._loop.time()
         if self._alarm is None:
-            self._alarm = self._loop.call_later(self.timeout_ms / 1000, self._check_clock)
+            self._alarm = self._loop.call_later(self._timeout_ms / 1000, self._check_clock)
 
     def _check_clock(self) -> None:
         """End a process that has worked on one request for too long; nothing gentler ends a loop in C."""
         self._alarm = None
         if not self._waiting:
             return
-        left = self._running_since + self.timeout_ms / 1000 - self._loop.time()
+        left = self._running_since + self._timeout_ms / 1000 - self._loop.time()
         if left > 0:
             self._alarm = self._loop.call_later(left, self._check_clock)
             return
         late = self._waiting.popleft()
         _LOG.error(
             "run() took longer than %d ms; its process is replaced",
-            self.timeout_ms,
+            self._timeout_ms,
             extra={"request_id": late.request_id},
         )
         late.done(Scored(Outcome.TIMED_OUT))

@@ -1,0 +1,154 @@
+"""An endpoint's log: read by request and level, followed, and put aside before it fills the disk."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwright.records import FrontLimits, LogLine
+from modelwright.serving import logs
+from modelwright.serving.front.logs import KEPT, LogFile, older
+
+MOMENT = "2026-01-02T03:04:05.678Z"
+TEXT = f"""\
+{MOMENT} - front info endpoint churn listens
+{MOMENT} one churn:2 info printed
+{MOMENT} one churn:2 error WARNING:root:logged
+{MOMENT} one churn:2 error Traceback (most recent call last):
+{MOMENT} an id of words churn:2 info printed
+past Python
+"""
+
+
+def test_lines_say_when_for_whom_by_whom_and_how_bad() -> None:
+    assert [(each.request_id, each.version, each.level) for each in map(logs.parse, TEXT.splitlines())] == [
+        ("", "front", "info"),
+        ("one", "churn:2", "info"),
+        ("one", "churn:2", "warning"),
+        ("one", "churn:2", "error"),
+        ("an id of words", "churn:2", "info"),
+        ("", "", "info"),
+    ]
+
+
+def test_a_request_and_a_level_are_picked_from_all_files(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    older(log, 1).write_text(TEXT)
+    log.write_text(f"{MOMENT} two churn:2 error later\n")
+
+    def texts(most: int = 100, **wanted: str | None) -> list[str]:
+        picked = logs.wanted(**({"request_id": None, "level": None} | wanted))
+        return [each.text for each in logs.read(log, most=most, is_wanted=picked)]
+
+    assert texts(request_id="one") == ["printed", "WARNING:root:logged", "Traceback (most recent call last):"]
+    assert texts(level="error") == ["Traceback (most recent call last):", "later"]
+    assert texts(2) == ["past Python", "later"]
+    assert logs.read(tmp_path / "none", most=1, is_wanted=lambda _: True) == []
+
+
+def test_a_log_that_is_put_aside_is_followed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    following = logs.follow(log, is_wanted=lambda line: line.text != "unwanted")
+    lines: list[LogLine] = []
+    reader = threading.Thread(target=lambda: lines.extend(next(following) for _ in range(2)))
+    reader.start()
+    while reader.is_alive():
+        if lines:
+            break
+        with log.open("a") as stream:
+            stream.write("unwanted\nfirst\n")
+        log.replace(older(log, 1))
+        log.write_text("second\n")
+        reader.join(5)
+    reader.join()
+    assert {each.text for each in lines} <= {"first", "second"}
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[tuple[Path, int, LogFile]]:
+    log = tmp_path / "log"
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    yield log, descriptor, LogFile(log, descriptors=[descriptor])
+    os.close(descriptor)
+
+
+def test_files_are_put_aside_and_the_oldest_go(written: tuple[Path, int, LogFile]) -> None:
+    log, descriptor, file = written
+    for each in range(KEPT + 3):
+        os.write(descriptor, f"{each:09d}\n".encode())
+        file.check(10)
+    assert [older(log, age).read_text().strip() for age in range(1, KEPT + 1)] == [
+        "000000005",
+        "000000004",
+        "000000003",
+    ]
+    assert sorted(path.name for path in log.parent.iterdir()) == ["log", "log.1", "log.2", "log.3"]
+    assert log.read_text() == ""
+
+
+def test_who_does_not_follow_is_cut_off_and_a_log_that_is_gone_is_made_again(
+    written: tuple[Path, int, LogFile],
+) -> None:
+    log, descriptor, file = written
+    with log.open("ab", buffering=0) as deaf:
+        os.write(descriptor, b"x" * 10)
+        file.check(10)
+        deaf.write(b"y" * 20)
+        file.check(10)
+        assert older(log, 1).stat().st_size == 0
+    log.unlink()
+    file.check(10)
+    os.write(descriptor, b"here\n")
+    assert log.read_text() == "here\n"
+
+
+def test_a_chatty_script_cannot_fill_the_disk_and_loses_no_line(served: Any) -> None:
+    served.start(limits=FrontLimits(max_log_bytes=40_000))
+    served.deploy(
+        """
+        import time
+        def init(): pass
+        def run(data):
+            for each in range(int(data)):
+                print("line", each, "x" * 100)
+            return data
+        """
+    )
+    folder = served.log.parent
+    count = 0
+    while not older(served.log, 2).exists():
+        assert served.ask(body="20", headers={"x-request-id": f"r{count}"}).status == 200
+        count += 1
+        served.wait_for(served.log.exists, "the log is there")
+    files = sorted(folder.iterdir())
+    assert sum(path.stat().st_size for path in files) < 40_000 * (KEPT + 1) * 2
+    # Whatever is kept is whole lines, each of one request.
+    for path in files:
+        for line in path.read_text().splitlines():
+            assert logs.parse(line).time, line
+
+
+def test_a_guest_follows_the_log_by_its_name(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = f"""
+import sys
+from modelwright.serving.guest import logs
+logs.take_over("churn:2", {str(log)!r})
+print("one")
+import os
+os.rename({str(log)!r}, {str(log)!r} + ".1")
+logs.LogStream.is_ours_until = 0
+print("two")
+print("three", file=sys.stderr)
+os.write(2, b"past Python\\n")
+"""
+    with log.open("ab") as stream:
+        subprocess.run([sys.executable, "-c", script], stdout=stream, stderr=stream, check=True)
+    assert [logs.parse(line).text for line in older(log, 1).read_text().splitlines()] == ["one"]
+    assert [logs.parse(line).text for line in log.read_text().splitlines()] == ["two", "three", "past Python"]
