@@ -153,6 +153,7 @@ def test_who_is_reached_from_outside_asks_for_keys(store: Store) -> None:
         for name, host in (("inside", "::1"), ("outside", "0.0.0.0")):
             endpoints.ensure_endpoint(opened, name, host=host)
     assert not configuring.settings_of(store, "inside").access.is_required
+    assert configuring.settings_of(store, "inside", host="10.0.0.1").access.is_required
     assert access.make_missing_keys(store, "inside", actor="me") == {}
     assert configuring.settings_of(store, "outside").access.is_required
     assert access.make_missing_keys(store, "outside", actor="me").keys() == {"primary", "secondary"}

@@ -271,3 +271,27 @@ class LogLine:
     version: str
     level: str
     text: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a process or the processes of a deployment did in a short time; `deployment` is empty for the front.
+
+    Rates are per second; latencies are None where nothing was answered. `pending` records wait for the disk.
+    """
+
+    endpoint: str
+    deployment: str
+    version: str
+    is_ready: bool
+    share: float
+    requests_per_second: float
+    errors_per_second: float
+    p50_ms: float | None
+    p99_ms: float | None
+    waiting: int
+    workers: int
+    restarts: int
+    cpu_percent: float
+    memory_bytes: int
+    pending: int = 0

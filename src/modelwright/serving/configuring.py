@@ -19,14 +19,13 @@ from modelwright.store.database import Store
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
 
 
-def settings_of(store: Store, endpoint: str) -> FrontSettings:
-    """Return how an endpoint is to serve. Raises EndpointMissing."""
+def settings_of(store: Store, endpoint: str, *, host: str | None = None) -> FrontSettings:
+    """Return how an endpoint is to serve, at `host` if that is another than before. Raises EndpointMissing."""
     kept: dict[str, Any] = {"timeout_ms": scoring_timeout_ms()} | endpoint_settings.get_settings(store, endpoint)
     found: FrontSettings = decoded(FrontSettings, kept)
     # Whom only this machine can reach need not ask for keys; all others do, until they are told not to.
-    asks = (
-        found.access.is_required if "access" in kept else not is_loopback(endpoints.get_endpoint(store, endpoint).host)
-    )
+    place = host or endpoints.get_endpoint(store, endpoint).host
+    asks = found.access.is_required if "access" in kept else not is_loopback(place)
     headers = tuple(each for each in found.capture.headers if each.lower() not in _SECRET_HEADERS)
     return replace(
         found,

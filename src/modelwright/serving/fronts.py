@@ -53,7 +53,7 @@ def ensure(
         capture_folder=capture_folder(store),
         host=wanted[0],
         port=wanted[1],
-        settings=configuring.settings_of(store, place.name),
+        settings=configuring.settings_of(store, place.name, host=wanted[0]),
     )
     if (started.host, started.port) != (place.host, place.port):
         with change(store, actor=actor, why=why) as opened:

@@ -151,7 +151,7 @@ class Metrics:
 
     def _of_processes(self) -> Iterator[Family]:
         memory, cpu = [], []
-        pids = [({"endpoint": self._endpoint, "deployment": "", "process": "front"}, os.getpid())]
+        pids = [({"endpoint": self._endpoint, "process": "front"}, os.getpid())]
         for labels, version in self._deployments():
             about = {"endpoint": labels["endpoint"], "deployment": labels["deployment"]}
             pids += [({**about, "process": f"worker-{n}"}, pid) for n, pid in enumerate(version.state.worker_pids)]
