@@ -238,19 +238,18 @@ def test_requests_move_only_for_a_reason(
 ) -> None:
     _require(wright, "traffic")
     monkeypatch.setattr(deployments.packages, "check_servable", lambda _: None)
-    monkeypatch.setattr(deployments.packages, "restore", lambda *_: tmp_path)
     with pytest.raises(ReasonMissing, match=r'"deployment\.started\" of "endpoints/churn"'):
         wright("endpoint", "deploy", "churn:1")
     assert endpoints.list_endpoints(store) == []
 
     _deploy(store, version)
-    monkeypatch.setattr(deployments.front, "stop", lambda *_, **__: pytest.fail("it was stopped"))
+    monkeypatch.setattr(deployments.control, "stop", lambda *_, **__: pytest.fail("it was stopped"))
     with pytest.raises(ReasonMissing, match=r'"deployment\.stopped\" of "endpoints/churn"'):
         wright("endpoint", "stop", "churn")
     monkeypatch.setattr(deployments, "status", lambda *_: True)
     with pytest.raises(ReasonMissing, match=r'"endpoint\.down\" of "endpoints/churn"'):
         wright("down")
-    monkeypatch.setattr(deployments.front, "stop", lambda *_, **__: True)
+    monkeypatch.setattr(deployments.control, "stop", lambda *_, **__: True)
     wright("down", "--why", "the machine moves")
     wright("endpoint", "stop", "churn", "--why", "nobody asks it")
     down, stopped = _answer(wright, "audit", "list", "--limit", "2")

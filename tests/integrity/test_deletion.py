@@ -8,6 +8,7 @@ from integrity import things
 
 from modelwright.errors import (
     DeletedMeanwhile,
+    DeploymentHasTraffic,
     DeploymentMissing,
     EndpointMissing,
     EnvironmentMissing,
@@ -53,7 +54,7 @@ def test_a_version_is_kept_by_any_deployment_whatever_became_of_it(session: Sess
     assert (kind, name) == ("deployment", "live")
     assert command.endswith("wright endpoint undeploy live churn:1")
     if status is DeploymentStatus.HEALTHY:
-        with pytest.raises(InUse, match="wright endpoint stop live"):
+        with pytest.raises(DeploymentHasTraffic, match="is all that serves there"):
             deployments.undeploy(session.store, "live", "churn:1", actor="ada")
         with change(session.store, actor="ada") as opened:
             (found,) = endpoints.list_deployments(session.store)
@@ -61,7 +62,7 @@ def test_a_version_is_kept_by_any_deployment_whatever_became_of_it(session: Sess
     deployments.undeploy(session.store, "live", "churn:1", actor="ada", why="an accident")
     (forgotten,) = [each for each in audit.list_audit_records(session.store) if each["action"] == "deployment.deleted"]
     assert (forgotten["subject"], forgotten["why"]) == ("endpoints/live", "an accident")
-    assert forgotten["before"]["version"] == "churn:1"
+    assert [each["version"] for each in forgotten["before"]["deployments"]] == ["churn:1"]
     deletion.delete_model(session, "churn:1")
     with pytest.raises(ModelMissing):
         models.find_version(session.store, "churn:1")

@@ -1,8 +1,4 @@
-"""A process that changes an endpoint and is killed at a point of that: `python killed.py WORKSPACE ENDPOINT POINT`.
-
-It puts churn:2 beside what serves, takes churn:1's place with it, and gives it half of the requests: what is killed
-is chosen by `CHANGE`.
-"""
+"""A process that changes an endpoint and is killed on the way: `python killed.py WORKSPACE ENDPOINT CHANGE POINT`."""
 
 import os
 import signal
@@ -15,8 +11,6 @@ from modelwright.records import Placement
 from modelwright.serving import control, deployments, transitions
 from modelwright.serving.sharing import Shift
 from modelwright.store import database, models
-
-POINTS = ("started", "proven", "moved", "recorded")
 
 
 def killing(call: Callable[..., Any], *, is_after: bool) -> Callable[..., Any]:

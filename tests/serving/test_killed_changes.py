@@ -40,10 +40,8 @@ def begin(store: Store) -> None:
 @pytest.mark.parametrize(
     ("change", "point", "after"),
     [
-        ("replace", "started", BEFORE),
         ("replace", "moved", BEFORE),
         ("replace", "recorded", {"churn:2": 100}),
-        ("beside", "proven", BEFORE),
         ("update", "started", BEFORE),
         ("traffic", "moved", BEFORE),
     ],

@@ -55,19 +55,21 @@ def deploy(reference: str, name: str | None, deployment: str, *, why: str, as_js
     from modelwright.serving import access, deployments
     from modelwright.store import endpoints, models
 
-    with output.session(why=why) as session:
+    with output.session(is_silent=as_json, why=why) as session:
         store = session.store
         recovery.recover(session)
         version = models.find_version(store, reference)
-        with deployments.deploying(
-            store,
-            version,
-            endpoint=name or version.model,
-            actor=session.actor,
-            why=why,
-            placement=Placement(name=deployment, **placed),
-        ) as started:
-            deployments.smoke_test(store, started)
+        with session.stage("deploy", f"starting {version.reference}") as stage:
+            with deployments.deploying(
+                store,
+                version,
+                endpoint=name or version.model,
+                actor=session.actor,
+                why=why,
+                placement=Placement(name=deployment, **placed),
+            ) as started:
+                deployments.smoke_test(store, started)
+            stage.decided = f"{version.reference} proved itself and serves at endpoint {started.endpoint}"
         place = endpoints.get_endpoint(store, started.endpoint)
         serving = endpoints.serving(store, place)
         made = access.make_missing_keys(store, place.name, actor=session.actor, why=why)

@@ -82,11 +82,8 @@ def _room(folder: Path) -> Check:
 
 def _contents(store: Store) -> list[Check]:
     killed = [run.id for run in runs.list_runs(store, status=Status.RUNNING) if not claims.is_claimed(store, run.id)]
-    down = [
-        each.endpoint
-        for each in endpoints.list_deployments(store, status=DeploymentStatus.HEALTHY)
-        if deployments.status(store, each.endpoint) is None
-    ]
+    healthy = {each.endpoint for each in endpoints.list_deployments(store, status=DeploymentStatus.HEALTHY)}
+    down = [each for each in sorted(healthy) if deployments.status(store, each) is None]
     enabled = [each.name for each in schedules.list_schedules(store) if each.is_enabled]
     unserved = [] if scheduler.is_running(store) else enabled
     with store.reader.connect() as connection:

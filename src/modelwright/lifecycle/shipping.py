@@ -42,6 +42,8 @@ from modelwright.serving import deployments
 from modelwright.settings import interpreter
 from modelwright.store import claims, endpoints, environments, models, projects, reasons
 
+# What a deployment is that has not answered anybody.
+_NEVER_SERVED = (DeploymentStatus.FAILED, DeploymentStatus.UNSCHEDULABLE)
 # So many of the results that differ are told of.
 _MOST_TOLD = 3
 
@@ -288,7 +290,7 @@ def _trained_version(session: Session, manifest: Manifest) -> ModelVersion:
 def _is_unserved(session: Session, champion: ModelVersion, manifest: Manifest) -> bool:
     served = endpoints.list_deployments(session.store, version_id=champion.id)
     is_same_code = champion.tags.get("code_digest") == code_digest(manifest.folder)
-    return is_same_code and all(each.status is DeploymentStatus.FAILED for each in served)
+    return is_same_code and all(each.status in _NEVER_SERVED for each in served)
 
 
 def _served(

@@ -88,6 +88,9 @@ def _placed(store: Store, deployed: Sequence[Deployment]) -> list[Placed]:
     found = []
     for each in deployed:
         front = fronts.get(each.endpoint) if each.status is DeploymentStatus.HEALTHY else None
-        is_healthy = front is not None and front.is_healthy and front.version == each.version
+        states = front.deployments if front else ()
+        is_healthy = any(
+            state.is_ready and (state.name, state.version) == (each.name, each.version) for state in states
+        )
         found.append(Placed(each, is_healthy))
     return found

@@ -291,7 +291,7 @@ def delete(store: Store, endpoint: str, *, actor: str, why: str = "") -> None:
 
 
 def up(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:
-    """Start every endpoint that has healthy deployments and is not running; return those that were started.
+    """Have every endpoint serve all that is healthy on record; return those that were started for it.
 
     All are tried before the first failure is raised.
     """
@@ -310,21 +310,22 @@ def up(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:
 
 
 def revive(store: Store, endpoint: str, *, actor: str, why: str = "") -> bool:
-    """Start the endpoint where it was, with all that was healthy and its traffic; return whether that was needed.
+    """Have all that is healthy on record serve, where and with the traffic it had; return whether nothing ran.
 
     Raises what `deploying` raises of a deployment that does not start again; the others serve.
     """
     with changing(store, endpoint, actor=actor, is_agreeing=False):
         place = endpoints.get_endpoint(store, endpoint)
-        if not endpoints.serving(store, place).deployments or status(store, endpoint):
+        if not endpoints.serving(store, place).deployments:
             return False
-        fronts.ensure(store, place, actor=actor, why=why)
+        is_started = fronts.ensure(store, place, actor=actor, why=why)
         failures = reconciling.agree(store, place)
-        with change(store, actor=actor, why=why) as opened:
-            endpoints.note_running(opened, place, is_running=True)
+        if is_started:
+            with change(store, actor=actor, why=why) as opened:
+                endpoints.note_running(opened, place, is_running=True)
     if failures:
         raise failures[0]
-    return True
+    return is_started
 
 
 def down(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:

@@ -56,7 +56,7 @@ def carry_out(store: Store, transition: Transition, author: Author) -> Iterator[
     served before. Raises DeploymentFailed, DeploymentUnschedulable, NoFreePort, ReasonMissing.
     """
     present = before(store, transition.endpoint)
-    if _moves(present, transition):
+    if not transition.newcomers and _moves(present, transition):
         reasons.require(store, "traffic.changed", f"endpoints/{transition.endpoint}", why=author.why)
     with contextlib.ExitStack() as held:
         started = _announce(store, transition, author, held)
