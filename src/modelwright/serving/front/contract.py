@@ -325,9 +325,10 @@ class _Call:
 
 def _answered(scored: Scored) -> Answer:
     told = _FAILED if scored.outcome is Outcome.RAISED else _RAN
-    lines = f"{told}x-ms-run-fn-exec-ms: {scored.microseconds / 1000:.3f}\r\n"
+    milliseconds, thousandths = divmod(scored.microseconds, 1000)
+    lines = f"{told}x-ms-run-fn-exec-ms: {milliseconds}.{thousandths:03}\r\n"
     if not scored.head:
-        return Answer(scored.status, scored.body, lines=lines)
+        return Answer(scored.status, scored.body, (), JSON, lines)
     head = json.loads(scored.head)
     given = tuple((str(name), str(value)) for name, value in head.get("headers", ()))
     return Answer(scored.status, scored.body, given, head.get("type", JSON), lines)
