@@ -1,15 +1,19 @@
 """HTTP at its edges: pipelining, chunks, limits, slow and broken clients."""
 
+import asyncio
 import json
 import random
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from modelwright.records import FrontLimits
+from modelwright.serving.front.connections import Answer, Clients, Request
+from modelwright.serving.front.messages import encode
 
 ECHO = """
 def init():
@@ -52,6 +56,33 @@ def split(data: bytes) -> list[tuple[int, bytes]]:
 
 def message(answer: tuple[int, bytes]) -> str:
     return str(json.loads(answer[1])["message"])
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Return what runs a coroutine on a loop, each that there is."""
+    factory = pytest.importorskip("uvloop").new_event_loop if request.param == "uvloop" else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        yield runner.run
+
+
+@asynccontextmanager
+async def served_by(
+    handle: Callable[[Request, Callable[[Answer], None]], None], limits: FrontLimits | None = None
+) -> AsyncIterator[tuple[Clients, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Answer by `handle`, and connect."""
+    clients = Clients(handle, limits or FrontLimits())
+    server = await asyncio.get_running_loop().create_server(clients.connect, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    yield clients, reader, writer
+    writer.close()
+    server.close()
+    clients.close_when_idle()
+    await clients.wait_closed(5)
+
+
+def echo(request: Request, respond: Callable[[Answer], None]) -> None:
+    respond(Answer(200, request.body))
 
 
 def test_pipelined_requests_are_answered_in_order(endpoint: Any) -> None:
@@ -217,3 +248,107 @@ def test_broken_requests_do_not_break_the_server(endpoint: Any) -> None:
     status = endpoint.status()
     assert status.restarts == 0
     assert "Traceback" not in endpoint.log.read_text()
+
+
+def test_a_body_that_comes_with_a_request_for_an_upgrade_is_scored(endpoint: Any) -> None:
+    """Java's client asks for HTTP/2 in this way with its first request."""
+    upgrade = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB")
+    chunked = "\r\n".join(["POST /score HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", *upgrade]).encode()
+    data = post(b"with a length", *upgrade) + chunked + b"\r\n\r\n9\r\nin chunks\r\n0\r\n\r\n" + post(b"the next")
+    answers = split(endpoint.send(data))
+    assert [json.loads(body)[0] for _, body in answers] == ["with a length", "in chunks", "the next"]
+
+
+def test_what_a_script_puts_into_headers_cannot_begin_another_answer() -> None:
+    text = encode(
+        Answer(200, b"", (("a", "b\r\nset-cookie: c=d\r\n\r\nHTTP/1.1 200 OK"),), content_type="x\ny: z")
+    ).decode()
+    assert text.count("\n") == text.count("\r\n") == 6
+    assert "\r\na: b  set-cookie: c=d    HTTP/1.1 200 OK\r\n" in text
+
+
+def test_a_request_that_makes_the_front_stumble_is_answered_and_the_next_one_too(loop: Any, caplog: Any) -> None:
+    def handle(request: Request, respond: Callable[[Answer], None]) -> None:
+        if request.body == b"bad":
+            raise ZeroDivisionError
+        respond(Answer(200, request.body))
+
+    async def ask() -> bytes:
+        async with served_by(handle) as (_, reader, writer):
+            writer.write(post(b"bad") + post(b"good"))
+            writer.write_eof()
+            return await reader.read()
+
+    assert [status for status, _ in split(loop(ask()))] == [500, 200]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_too_many_clients_are_told_to_come_back(loop: Any) -> None:
+    async def ask() -> tuple[bytes, bytes, bytes]:
+        async with served_by(echo, FrontLimits(max_connections=1)) as (clients, reader, writer):
+            _, (second, other) = None, await asyncio.open_connection(*writer.get_extra_info("peername"))
+            refused = await second.read()
+            other.close()
+            writer.write(post(b"first"))
+            first = await reader.readuntil(b"first")
+            clients.limits = FrontLimits(max_connections=2)
+            third, another = await asyncio.open_connection(*writer.get_extra_info("peername"))
+            another.write(post(b"third"))
+            answer = await third.readuntil(b"third")
+            another.close()
+            return refused, first, answer
+
+    refused, first, third = loop(ask())
+    assert split(refused)[0][0] == 503
+    assert b"retry-after: 1\r\n" in refused
+    assert [split(each)[0][0] for each in (first, third)] == [200, 200]
+
+
+def test_limits_hold_from_when_they_are_changed(loop: Any) -> None:
+    async def ask() -> bytes:
+        async with served_by(echo) as (clients, reader, writer):
+            writer.write(post(b"123456"))
+            await reader.readuntil(b"123456")
+            clients.limits = FrontLimits(max_body_bytes=5)
+            writer.write(post(b"123456"))
+            return await reader.read()
+
+    answers = split(loop(ask()))
+    assert [status for status, _ in answers] == [413]
+    assert message(answers[0]) == "The body must not exceed 5 bytes."
+
+
+def test_a_client_that_reads_slowly_is_waited_for_and_one_that_stops_is_cut_off(loop: Any) -> None:
+    size = 30_000_000
+
+    def handle(_request: Request, respond: Callable[[Answer], None]) -> None:
+        respond(Answer(200, b"x" * size))
+
+    async def ask() -> int:
+        async with served_by(handle) as (clients, reader, writer):
+            writer.write(post(b"", "Connection: close"))
+            moment, length = 0.0, 0
+            for part in range(1, 4):
+                while length < part * size // 6:
+                    length += len(await reader.read(1 << 20))
+                moment += 50
+                clients.sweep(moment)
+            assert clients.connections
+            while clients.connections:
+                moment += 50
+                clients.sweep(moment)
+                await asyncio.sleep(0)
+            return length
+
+    assert loop(ask()) >= size // 2
+
+
+def test_idle_connections_have_no_parser(loop: Any) -> None:
+    async def ask() -> list[object]:
+        async with served_by(echo) as (clients, reader, writer):
+            for _ in range(3):
+                writer.write(post(b"plain"))
+                await reader.readuntil(b"plain")
+            return [each._reader._parser for each in clients.connections]
+
+    assert loop(ask()) == [None]

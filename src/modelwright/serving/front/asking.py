@@ -5,7 +5,8 @@ from functools import lru_cache
 
 from modelwright.serving.front.access import KEY_HEADERS
 from modelwright.serving.front.messages import Answer, Request, error_answer
-from modelwright.serving.front.routes import find
+from modelwright.serving.front.routes import METHODS, OF_FRONT, SCORING, Route, find, model_asked
+from modelwright.serving.front.routing import PINS
 
 JSON = "application/json"
 _MAX_ID_LENGTH = 100
@@ -17,15 +18,34 @@ _NAME, _TRACE = "X-Ms-Request-Id", "Traceparent"
 class Asked:
     """A head's route, the ids in it, what of it is echoed, and what a worker is told of it.
 
-    `refusal` answers those that are not to be taken. Ids that were not given are empty: each request gets its own.
+    `refusal` answers those that are not to be taken. Ids that were not given are empty: each request gets its own. A
+    plain request is JSON that is posted to be scored and answered as JSON: it needs no head.
     """
 
-    __slots__ = ("_begun_heads", "echo", "is_plain", "legacy_id", "refusal", "request_id", "route", "traceparent")
+    __slots__ = (
+        "_begun_heads",
+        "echo",
+        "is_allowed",
+        "is_for_version",
+        "is_in_query",
+        "is_nowhere",
+        "is_pinned",
+        "is_plain",
+        "is_scoring",
+        "legacy_id",
+        "model",
+        "refusal",
+        "request_id",
+        "route",
+        "traceparent",
+    )
 
     def __init__(self, request: Request) -> None:
         """Find it out."""
         headers = request.headers
-        self.route = find(request.path)
+        found = find(request.path)
+        self.is_nowhere = found is None
+        self.route = route = Route.HEALTH if found is None else found
         self.refusal: Answer | None = None
         self.request_id = headers.get("x-request-id", "")
         client = headers.get("x-ms-client-request-id", "")
@@ -39,7 +59,14 @@ class Asked:
             self.refusal = error_answer(431, text)
             self.legacy_id = client = ""
         self.echo = _lines(("x-ms-client-request-id", client), ("TraceId", headers.get("traceid", "")))
-        self.is_plain = _is_plain(request)
+        method = request.method
+        self.is_allowed = method in METHODS[route] and method != "OPTIONS"
+        self.is_for_version = self.refusal is None and self.is_allowed and route not in OF_FRONT
+        self.is_scoring = route in SCORING
+        self.is_in_query = route is Route.SCORE and method == "GET"
+        self.is_plain = route is Route.SCORE and _is_plain(request)
+        self.is_pinned = any(header in headers for header in PINS)
+        self.model = None if route is Route.SCORE else model_asked(request.path)
         self.traceparent = headers.get("traceparent", "")
         self._begun_heads: dict[bool, str] = {}
 
@@ -67,7 +94,6 @@ def asked(request: Request) -> Asked:
 
 
 def _is_plain(request: Request) -> bool:
-    """Return whether it is JSON, posted to be scored, answered as JSON: nothing that a worker need be told."""
     headers = request.headers
     return (
         request.method == "POST"

@@ -22,7 +22,7 @@ from modelwright.serving.front.access import Guard
 from modelwright.serving.front.asking import JSON, Asked, asked
 from modelwright.serving.front.connections import Answer, Request, error_answer
 from modelwright.serving.front.depth import is_too_deep
-from modelwright.serving.front.routes import METHODS, OF_FRONT, SCORING, Route, model_asked
+from modelwright.serving.front.routes import METHODS, Route
 from modelwright.serving.front.routing import Pinned, Router
 from modelwright.serving.front.tracing import Spans, Trace, Traced
 from modelwright.serving.front.versions import Version
@@ -44,6 +44,9 @@ _PAGE = Path(__file__).with_name("docs.html")
 _SHADOWS_AT_ONCE = 100
 _LONGEST_COPY_BYTES = 1 << 20
 _OK = 200
+_ANSWERED = Outcome.ANSWERED
+_RAN = "x-ms-run-function-failed: False\r\n"
+_FAILED = "x-ms-run-function-failed: True\r\n"
 
 
 class Scoring:
@@ -70,21 +73,23 @@ class Scoring:
     def handle(self, request: Request, respond: Callable[[Answer], None]) -> None:
         """Answer one request, at once or later."""
         told = asked(request)
-        route = told.route
-        if told.refusal is not None:
-            answer = told.refusal
-        elif route is None:
-            answer = error_answer(404, "The requested URL was not found on the server.")
-        elif request.method not in METHODS[route] or request.method == "OPTIONS":
-            answer = _answer_without_scoring(route, request.method)
-        elif route in OF_FRONT:
-            answer = self._answer_itself(route)
-        else:
+        if told.is_for_version:
             refusal = self.guard.refusal(request)
-            if refusal is None and route is not Route.METRICS:
-                _Call(self, request, told, respond, route).start()
+            if refusal is None and told.route is not Route.METRICS:
+                _Call(self, request, told, respond).start()
                 return
-            answer = _in_words_of(route, refusal) if refusal else Answer(200, self.metrics(), content_type=_METRICS)
+            if refusal is None:
+                answer = Answer(200, self.metrics(), content_type=_METRICS)
+            else:
+                answer = _in_words_of(told.route, refusal)
+        elif told.refusal is not None:
+            answer = replace(told.refusal)
+        elif told.is_nowhere:
+            answer = error_answer(404, "The requested URL was not found on the server.")
+        elif not told.is_allowed:
+            answer = _answer_without_scoring(told.route, request.method)
+        else:
+            answer = self._answer_itself(told.route)
         number = told.request_id or ("" if told.refusal else new_request_id())
         respond(_finish(answer, told, number, None))
 
@@ -117,7 +122,6 @@ class _Call:
         "request",
         "request_id",
         "respond",
-        "route",
         "run_seconds",
         "scoring",
         "started",
@@ -125,31 +129,28 @@ class _Call:
         "version",
     )
 
-    def __init__(
-        self, scoring: Scoring, request: Request, told: Asked, respond: Callable[[Answer], None], route: Route
-    ) -> None:
+    def __init__(self, scoring: Scoring, request: Request, told: Asked, respond: Callable[[Answer], None]) -> None:
         self.scoring = scoring
         self.request = request
         self.body = request.body
         self.asked = told
         self.request_id = told.request_id or new_request_id()
         self.respond = respond
-        self.route = route
         self.received_at = time()
         self.started = perf_counter()
         self.version: Version | None = None
         self.answer: Answer | None = None
-        self.copies: list[tuple[Version, Answer]] = []
+        self.copies: list[tuple[Version, Answer]] | None = None
         self.trace = tracing.given(told.traceparent) if told.traceparent else None
         self.run_seconds = self.milliseconds = 0.0
 
     def start(self) -> None:
         """Ask the version whose turn it is, and shadows beside it."""
-        request, route = self.request, self.route
-        self.scoring.in_progress += 1
+        told, scoring = self.asked, self.scoring
+        scoring.in_progress += 1
         try:
-            if route is Route.SCORE and request.method == "GET":
-                self.body = _query_as_json(request.query).encode()
+            if told.is_in_query:
+                self.body = _query_as_json(self.request.query).encode()
             version = self.version = self._picked()
         except RecursionError:
             self.settle(self._error(400, "The query's values are nested too deeply."))
@@ -161,26 +162,25 @@ class _Call:
         if version is None or refusal is not None:
             self.settle(refusal or self._error(503, _NOBODY, _RETRY))
             return
-        head = self._head() if self._needs_head(version) else b""
-        if self.scoring.router.has_shadows and route in SCORING:
-            for shadow in self.scoring.router.shadows(version):
+        head = b"" if told.is_plain and not version.takes_head else self._head()
+        if scoring.router.has_shadows and told.is_scoring:
+            for shadow in scoring.router.shadows(version):
                 self._ask_shadow(shadow)
-        version.score(route, self.body, head=head, request_id=self.request_id, done=self.finish)
+        version.score(told.route, self.body, head=head, request_id=self.request_id, done=self.finish)
 
     def _picked(self) -> Version | None:
         """Return the version that is to answer: the one that the path names, if it does. Raises Pinned."""
-        router = self.scoring.router
-        named = None if self.route is Route.SCORE else model_asked(self.request.path)
+        router, named = self.scoring.router, self.asked.model
         if named is not None:
             found = router.serving(named.name, named.version)
             # Where all serve the model that is asked for, traffic decides.
             if found and (named.version is not None or len(found) < len(router.versions)):
                 return found[0]
-        return router.pick(self.request)
+        return router.pick(self.request) if self.asked.is_pinned else router.draw(self.request)
 
     def _error(self, status: int, text: str, *headers: tuple[str, str], run_failed: bool = False) -> Answer:
         """Return the answer that says what is wrong, where the client's dialect has it."""
-        return _in_words_of(self.route, error_answer(status, text, *headers, run_failed=run_failed))
+        return _in_words_of(self.asked.route, error_answer(status, text, *headers, run_failed=run_failed))
 
     def _refusal(self, version: Version | None) -> Answer | None:
         """Return the answer when nobody can be asked now, or not for this."""
@@ -202,19 +202,20 @@ class _Call:
     def finish(self, scored: Scored) -> None:
         """Answer with what came of it."""
         self.run_seconds = scored.microseconds / 1e6
-        self.settle(self._translate(scored))
+        self.settle(_answered(scored) if scored.outcome is _ANSWERED else self._translate(scored))
 
     def settle(self, answer: Answer) -> None:
         """Record the request, and only then answer it."""
         milliseconds = self.milliseconds = (perf_counter() - self.started) * 1000
         self.answer = answer
-        if self.route not in SCORING:
+        if not self.asked.is_scoring:
             self._recorded(may_answer=True)
             return
         if self.version is not None:
             self._count(self.version, answer, milliseconds)
-        for shadow, copied in self.copies:
-            self._compare(shadow, answer, copied)
+        if self.copies:
+            for shadow, copied in self.copies:
+                self._compare(shadow, answer, copied)
         self.scoring.recorder.record(self._exchange(self.version, answer, milliseconds), self._recorded)
 
     def _recorded(self, may_answer: bool) -> None:  # noqa: FBT001 - what a recorder says
@@ -259,15 +260,15 @@ class _Call:
             milliseconds = (perf_counter() - self.started) * 1000
             self._count(shadow, answer, milliseconds)
             if self.answer is None:
-                self.copies.append((shadow, answer))
+                self.copies = [*(self.copies or ()), (shadow, answer)]
             else:
                 self._compare(shadow, self.answer, answer)
             exchange = self._exchange(shadow, answer, milliseconds)
             exchange.shadow_of = self.version.spec.deployment if self.version else ""
             self.scoring.recorder.record(exchange, lambda _may_answer: None)
 
-        head = self._head() if self._needs_head(shadow) else b""
-        shadow.score(self.route, self.body, head=head, request_id=self.request_id, done=done)
+        head = b"" if self.asked.is_plain and not shadow.takes_head else self._head()
+        shadow.score(self.asked.route, self.body, head=head, request_id=self.request_id, done=done)
 
     def _count(self, version: Version, answer: Answer, milliseconds: float) -> None:
         tally = version.tally
@@ -280,10 +281,6 @@ class _Call:
     def _compare(self, shadow: Version, given: Answer, copied: Answer) -> None:
         agreement = shadow.tally.agreement
         agreement.take(self.request_id, (given.status, given.body), (copied.status, copied.body))
-
-    def _needs_head(self, version: Version) -> bool:
-        """Return whether the version has to know more than that JSON was posted to be scored."""
-        return version.takes_head or self.route is not Route.SCORE or not self.asked.is_plain
 
     def _head(self) -> bytes:
         """Return what a worker is told of the request besides its body."""
@@ -327,10 +324,11 @@ class _Call:
 
 
 def _answered(scored: Scored) -> Answer:
-    has_failed = scored.outcome is Outcome.RAISED
-    lines = f"x-ms-run-function-failed: {has_failed}\r\nx-ms-run-fn-exec-ms: {scored.microseconds / 1000:.3f}\r\n"
+    told = _FAILED if scored.outcome is Outcome.RAISED else _RAN
+    milliseconds, thousandths = divmod(scored.microseconds, 1000)
+    lines = f"{told}x-ms-run-fn-exec-ms: {milliseconds}.{thousandths:03}\r\n"
     if not scored.head:
-        return Answer(scored.status, scored.body, lines=lines)
+        return Answer(scored.status, scored.body, (), JSON, lines)
     head = json.loads(scored.head)
     given = tuple((str(name), str(value)) for name, value in head.get("headers", ()))
     return Answer(scored.status, scored.body, given, head.get("type", JSON), lines)
@@ -355,19 +353,22 @@ def _answer_without_scoring(route: Route, method: str) -> Answer:
 def _finish(
     answer: Answer, told: Asked, request_id: str, version: Version | None, trace: Trace | None = None
 ) -> Answer:
-    """Return the answer with the headers that every answer has."""
-    lines = f"{answer.lines}{_SERVER}{told.echo}"
+    """Give the answer the headers that every answer has."""
     if trace is not None:
-        lines += f"traceparent: {trace.header}\r\n"
-    if request_id:
-        lines += f"x-request-id: {request_id}\r\n"
-        if told.refusal is None:
-            lines += f"x-ms-request-id: {told.legacy_id or request_id}\r\n"
+        answer.lines += f"traceparent: {trace.header}\r\n"
     if version is not None:
-        lines += f"x-modelwright-version: {version.spec.version}\r\n"
-        if version.spec.name:
-            lines += f"x-modelwright-deployment: {version.spec.name}\r\n"
-    return Answer(answer.status, answer.body, answer.headers, answer.content_type, lines)
+        legacy_id = told.legacy_id or request_id
+        ids = f"x-request-id: {request_id}\r\nx-ms-request-id: {legacy_id}\r\n"
+        name = version.spec.name
+        named = f"x-modelwright-deployment: {name}\r\n" if name else ""
+        answer.lines += f"{_SERVER}{ids}{told.echo}x-modelwright-version: {version.spec.version}\r\n{named}"
+        return answer
+    answer.lines += _SERVER + told.echo
+    if request_id:
+        answer.lines += f"x-request-id: {request_id}\r\n"
+        if told.refusal is None:
+            answer.lines += f"x-ms-request-id: {told.legacy_id or request_id}\r\n"
+    return answer
 
 
 def _query_as_json(query: str) -> str:

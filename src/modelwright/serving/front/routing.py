@@ -61,9 +61,10 @@ class Router:
 
     def pick(self, request: Request) -> Version | None:
         """Return the deployment that is to answer; None when there is none. Raises Pinned."""
-        pinned = self._pinned(request)
-        if pinned is not None:
-            return pinned
+        return self._pinned(request) or self.draw(request)
+
+    def draw(self, request: Request) -> Version | None:
+        """Return the deployment whose turn it is; None when there is none."""
         chosen = self.versions.get(self._names[0] if len(self._names) == 1 else self._draw(request))
         if chosen is None or not chosen.is_ready:
             fallback = self.default

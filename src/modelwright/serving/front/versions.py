@@ -43,12 +43,13 @@ class Version:
     @property
     def is_ready(self) -> bool:
         """Whether a request would be scored now."""
-        return any(each.is_ready for each in self._places)
+        places = self._places
+        return places[0].is_ready if len(places) == 1 else any(each.is_ready for each in places)
 
     @property
     def waiting(self) -> int:
         """How many requests wait for their answers."""
-        return sum(each.worker.waiting for each in self._places if each.worker)
+        return sum([each.worker.waiting for each in self._places if each.worker])
 
     @property
     def retry_seconds(self) -> int:
