@@ -351,3 +351,11 @@ def test_when_the_watcher_is_killed_the_front_goes_back_and_the_record_follows(
     assert "the front went back to the former traffic by itself" in found.reason
     assert place.serving() == {"churn:1"}
     assert rollouts.reconcile(place.session) == []
+
+
+def test_an_endpoint_takes_its_rollouts_along_when_it_is_deleted(place: Place) -> None:
+    place.start()
+    rollouts.abort(place.session, "churn")
+    deployments.stop(place.store, "churn", actor="ada")
+    deployments.delete(place.store, "churn", actor="ada")
+    assert record.list_rollouts(place.store) == []

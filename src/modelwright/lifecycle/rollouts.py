@@ -145,7 +145,9 @@ def promote(session: Session, endpoint: str) -> Rollout:
 
 def reconcile(session: Session) -> list[Rollout]:
     """Record what fronts did by themselves while nobody watched, and return those rollouts."""
-    gone_back = []
+    gone_back: list[Rollout] = []
+    if session.store.moment:
+        return gone_back
     for rollout in rollouts.list_rollouts(session.store, is_open=True):
         if claims.is_claimed(session.store, claimed(rollout)):
             continue
@@ -181,6 +183,8 @@ def contrasts(store: Store, endpoint: str, *, metrics: Sequence[str]) -> list[Co
     Raises EndpointMissing, EndpointNotRunning, NothingToCompare.
     """
     endpoints.get_endpoint(store, endpoint)
+    if store.moment:
+        raise EndpointNotRunning(endpoint=endpoint)
     front = control.observe(endpoint, runtime_folder=runtime_folder(store.folder))
     standing = front.contest["against"]
     if not standing:
