@@ -13,11 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from modelwright.cli.program import program
 from modelwright.environments.inspection import inspect
 from modelwright.environments.locking import read_lock
 from modelwright.errors import NothingToCompare, PlanInvalid, RolloutMissing, RolloutNotOpen, RolloutOpen
-from modelwright.lifecycle import registering, rollout_page, rollouts
+from modelwright.lifecycle import registering, rollouts
 from modelwright.lifecycle.sessions import Session
 from modelwright.lifecycle.steering import Watcher
 from modelwright.records import (
@@ -181,6 +183,8 @@ def place(workspace: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     """The workspace with `churn:1` alone on its endpoint, and no watchers but the test's."""
     monkeypatch.setattr(rollouts, "watch", lambda _store, _rollout: None)
     workspace.broken.unlink(missing_ok=True)
+    for each in record.list_rollouts(workspace.store, is_open=True):
+        rollouts.abort(workspace.session, each.endpoint)
     status = deployments.status(workspace.store, "churn") if endpoints.list_endpoints(workspace.store) else None
     if status is None or status.traffic != BEFORE or len(status.deployments) > 1:
         version = models.find_version(workspace.store, "churn:1")
@@ -287,6 +291,16 @@ def test_traffic_that_somebody_else_changes_pauses_until_it_is_resumed(place: Pl
     assert place.serving() == {"churn:1"}
 
 
+def test_a_rollout_that_another_deployment_made_pointless_can_be_ended(place: Place) -> None:
+    place.start()
+    place.look()
+    version = models.find_version(place.store, "churn:3")
+    with deployments.deploying(place.store, version, endpoint="churn", port=None, actor="eve"):
+        pass
+    assert rollouts.abort(place.session, "churn").status is RolloutStatus.ROLLED_BACK
+    assert place.serving() == {"churn:3"}
+
+
 def test_a_front_that_was_started_anew_serves_as_before_until_the_watcher_is_back(place: Place) -> None:
     place.start()
     place.look()
@@ -329,22 +343,53 @@ def test_the_better_of_two_is_named_once_that_is_clear(place: Place) -> None:
     assert (found.control, found.deployment, found.side) == ("churn:1", "churn:3", 1)
     assert found.told.startswith("churn:3 errs more: ")
     assert found.decided > 0
-    page = rollout_page.page(place.look(1))
+
+
+def test_commands_tell_where_a_rollout_is(place: Place, tmp_path: Path) -> None:
+    def wright(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(program, ["--workspace", str(place.store.folder), "rollout", *words])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    place.start("churn:3", RolloutPlan(steps=(0, 20, 100), shadow=100, hold_seconds=10, min_requests=5, asks=True))
+    for seconds in (0, 1, 6):
+        place.look(seconds)
+        place.ask([1.0] * 5)
+    shown = wright("show", "churn")
+    assert 'churn:3 to endpoint "churn", compared with churn:1' in shown
+    assert "[0 % + copies of 100 %] → 20 % → 100 %" in shown
+    assert "✓ readiness    it is ready" in shown
+    assert "nobody watches it" in shown
+    told = json.loads(wright("show", "churn", "--json"))
+    assert (told["progress"]["step"], told["is_watched"], told["share"]) == (0, False, 0)
+    assert json.loads(wright("list", "--json"))[0]["version"] == "churn:3"
+    assert "no difference can be told yet" in wright("verdict", "churn", "--metric", "errors")
+    assert json.loads(wright("pause", "churn", "--why", "lunch", "--json"))["reason"] == "lunch"
+    assert "shows the rollout of churn:3" in wright("report", "churn", "--html", str(tmp_path / "page.html"))
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<svg") == 4
     assert "<script" not in page
-    assert "churn:3 errs" not in page
-    assert page.count("<svg") >= 1
+    wright("start", "churn", "churn:2", "--hold", "10", code=2)
+    wright("start", "churn", "churn:2", "--max-error-rate", "few", code=2)
+    assert "aborted by hand" in wright("abort", "churn")
 
 
 def test_when_the_watcher_is_killed_the_front_goes_back_and_the_record_follows(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    plan = RolloutPlan(steps=(50, 100), hold_seconds=600, lease_seconds=2)
+    plan = RolloutPlan(steps=(50, 100), hold_seconds=600, lease_seconds=60)
     rollout = rollouts.start(place.session, "churn", "churn:2", plan=plan)
     wait_for(lambda: place.traffic().split().get("churn:2") == 50.0, "the first step")
+    assert [each.id for each in rollouts.let_go(place.store)] == [rollout.id]
+    assert not rollouts.is_watched(place.store, rollout)
+    assert [each.id for each in rollouts.take_up(place.session)] == [rollout.id]
+    assert rollouts.take_up(place.session) == []
     watcher = claims.holder(place.store, rollout.id)
     assert watcher is not None
     os.kill(watcher, signal.SIGKILL)
+    # Nobody else will: the rest of the minute need not be waited for.
+    assert control.renew("churn", 0.2, runtime_folder=runtime_folder(place.store.folder))
     wait_for(lambda: place.traffic() == BEFORE, "the front to go back by itself")
     (found,) = rollouts.reconcile(place.session)
     assert found.status is RolloutStatus.ROLLED_BACK

@@ -239,7 +239,9 @@ def traffic_of(rollout: Rollout, step: int) -> Traffic:
 def roll_back(session: Session, rollout: Rollout, *, reason: str, checks: tuple[Check, ...] = ()) -> None:
     """Give everybody the traffic from before, end the new version, and record by which numbers that was decided."""
     store = session.store
-    with contextlib.suppress(EndpointNotRunning):  # it comes back with the traffic on record, that from before
+    # An endpoint that is down comes back with the traffic on record, which is that from before; one that somebody has
+    # deployed another version to meanwhile has nothing to go back to.
+    with contextlib.suppress(EndpointNotRunning, DeploymentMissing):
         control.share_out(rollout.endpoint, rollout.before, runtime_folder=runtime_folder(store.folder))
     with session.change() as opened:
         facts = {"share": rollout.share, "checks": [plain(asdict(each)) for each in checks]}
