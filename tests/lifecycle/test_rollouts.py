@@ -133,6 +133,10 @@ class Place:
         return [each["action"] for each in audit.list_audit_records(self.store, subject="endpoints/churn")]
 
 
+def recorded(place: Place) -> Traffic:
+    return endpoints.serving(place.store, endpoints.get_endpoint(place.store, "churn")).traffic
+
+
 def wait_for(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
@@ -188,7 +192,7 @@ def place(workspace: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     status = deployments.status(workspace.store, "churn") if endpoints.list_endpoints(workspace.store) else None
     if status is None or status.traffic != BEFORE or len(status.deployments) > 1:
         version = models.find_version(workspace.store, "churn:1")
-        with deployments.deploying(workspace.store, version, endpoint="churn", port=None, actor="ada"):
+        with deployments.deploying(workspace.store, version, endpoint="churn", actor="ada"):
             pass
     return workspace
 
@@ -198,7 +202,7 @@ def test_a_version_that_is_as_good_takes_over_step_by_step(place: Place) -> None
     assert place.traffic() == BEFORE
     assert place.look().progress.step == 0
     assert place.traffic().split() == {"churn:2": 20.0, "churn:1": 80.0}
-    assert endpoints.get_traffic(place.store, "churn") == BEFORE
+    assert recorded(place) == BEFORE
 
     assert place.look(30).progress.told == "30 s more at this step"
     assert place.look(31).progress.told == "10 requests more at this step"
@@ -207,7 +211,7 @@ def test_a_version_that_is_as_good_takes_over_step_by_step(place: Place) -> None
     assert {version for version, _ in place.ask([1.0] * 20)} == {"churn:2"}
     assert place.look(61).status is RolloutStatus.SUCCEEDED
 
-    assert place.traffic().split() == endpoints.get_traffic(place.store, "churn").split() == {"churn:2": 100.0}
+    assert place.traffic().split() == recorded(place).split() == {"churn:2": 100.0}
     assert place.serving() == {"churn:2"}
     told = [action for action in place.actions() if action.startswith("rollout.")]
     assert told == ["rollout.started", "rollout.advanced", "rollout.advanced", "rollout.succeeded"]
@@ -295,7 +299,7 @@ def test_a_rollout_that_another_deployment_made_pointless_can_be_ended(place: Pl
     place.start()
     place.look()
     version = models.find_version(place.store, "churn:3")
-    with deployments.deploying(place.store, version, endpoint="churn", port=None, actor="eve"):
+    with deployments.deploying(place.store, version, endpoint="churn", actor="eve"):
         pass
     assert rollouts.abort(place.session, "churn").status is RolloutStatus.ROLLED_BACK
     assert place.serving() == {"churn:3"}
@@ -313,7 +317,7 @@ def test_a_front_that_was_started_anew_serves_as_before_until_the_watcher_is_bac
     assert place.traffic().split() == {"churn:2": 20.0, "churn:1": 80.0}
     rollouts.promote(place.session, "churn")
     assert place.serving() == {"churn:2"}
-    assert endpoints.get_traffic(place.store, "churn").split() == {"churn:2": 100.0}
+    assert recorded(place).split() == {"churn:2": 100.0}
 
 
 def test_what_cannot_be_rolled_out_is_refused_before_anything_is_deployed(place: Place) -> None:

@@ -6,6 +6,7 @@ watcher does not confirm the step in time. Only the end of a rollout changes the
 """
 
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from modelwright import processes
 from modelwright.errors import (
+    Busy,
     DeploymentMissing,
     EndpointNotRunning,
     EndpointUnresponsive,
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 _WATCHER = "modelwright.lifecycle.steering"
 LOG = "rollouts.log"
 _WHOLE = 100
+# Somebody else's deployment may take minutes; what has no share any more can wait for it.
+_PATIENCE_SECONDS = 600.0
 
 
 def claimed(rollout: Rollout) -> str:
@@ -208,7 +212,7 @@ def deployment_of(store: Store, rollout: Rollout) -> Deployment:
     """Return the new version's deployment. Raises DeploymentMissing when it no longer serves."""
     found = endpoints.list_deployments(store, endpoint=rollout.endpoint, status=DeploymentStatus.HEALTHY)
     for each in found:
-        if each.version == rollout.version:
+        if each.name == rollout.deployment:
             return each
     raise DeploymentMissing(endpoint=rollout.endpoint, version=rollout.version)
 
@@ -246,7 +250,7 @@ def roll_back(session: Session, rollout: Rollout, *, reason: str, checks: tuple[
     with session.change() as opened:
         facts = {"share": rollout.share, "checks": [plain(asdict(each)) for each in checks]}
         rollouts.set_status(opened, rollout, status=RolloutStatus.ROLLED_BACK, reason=reason, facts=facts)
-    _withdraw(session, rollout, rollout.version, status=DeploymentStatus.FAILED, why=f"rolled back: {reason}")
+    _withdraw(session, rollout, rollout.deployment, status=DeploymentStatus.FAILED, why=f"rolled back: {reason}")
 
 
 def succeed(session: Session, rollout: Rollout, *, reason: str) -> None:
@@ -258,11 +262,19 @@ def succeed(session: Session, rollout: Rollout, *, reason: str) -> None:
     _withdraw(session, rollout, rollout.present, status=DeploymentStatus.REPLACED, why="")
 
 
-def _withdraw(session: Session, rollout: Rollout, version: str, *, status: DeploymentStatus, why: str) -> None:
+def _withdraw(session: Session, rollout: Rollout, name: str, *, status: DeploymentStatus, why: str) -> None:
+    """End a deployment that has no share any more, as soon as nobody else changes the endpoint."""
     serving = endpoints.list_deployments(session.store, endpoint=rollout.endpoint, status=DeploymentStatus.HEALTHY)
-    for each in serving:
-        if each.version == version:
-            deployments.withdraw(session.store, each, status=status, actor=session.actor, why=why)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    for each in [each for each in serving if each.name == name]:
+        while True:
+            try:
+                deployments.withdraw(session.store, each, status=status, actor=session.actor, why=why)
+            except Busy:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                break
 
 
 def _open(session: Session, endpoint: str) -> Rollout:

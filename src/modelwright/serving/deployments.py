@@ -346,9 +346,12 @@ def _present(store: Store, endpoint: str) -> Serving:
 
 
 def _share_out(store: Store, endpoint: str, present: Serving, traffic: Traffic, author: Author) -> Traffic:
+    front = status(store, endpoint)
     if traffic != present.traffic:
         with carry_out(store, Transition(endpoint, traffic, frozenset(present.names)), author):
             pass
+    elif front is not None and front.lease_seconds is not None:  # what is on record is not what is on trial
+        control.share_out(endpoint, traffic, runtime_folder=runtime_folder(store.folder))
     return traffic
 
 

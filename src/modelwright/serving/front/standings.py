@@ -1,5 +1,6 @@
 """What the front tells of its deployments to those who decide about them, and how long its traffic holds."""
 
+from dataclasses import replace
 from typing import Any
 
 from modelwright.records import Traffic
@@ -39,7 +40,7 @@ class Standings:
                 self._contest.forget(name)
         self._known = versions
         if len(versions) > 1 or not self._contest.is_over:
-            self._contest.take(self._control, {name: _seen(each) for name, each in versions.items()})
+            self._contest.take(self._control, {name: _counted(each) for name, each in versions.items()})
 
     def told(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -59,6 +60,19 @@ class Standings:
 
 
 def _seen(version: Version) -> Seen:
+    """Return all that is known of a deployment."""
+    agreement, predictions = version.tally.agreement, version.tally.predictions
+    return replace(
+        _counted(version),
+        sample=predictions.sample(),
+        answers=predictions.answers,
+        examples=tuple(agreement.examples),
+        largest=agreement.largest,
+    )
+
+
+def _counted(version: Version) -> Seen:
+    """Return what is counted of a deployment, without its answers: those are looked at by who asks for them."""
     tally, state = version.tally, version.state
     return Seen(
         requests=tally.requests,
@@ -66,11 +80,7 @@ def _seen(version: Version) -> Seen:
         latencies=tuple(tally.latency),
         compared=tally.agreement.compared,
         differing=tally.agreement.differing,
-        sample=tally.predictions.sample(),
-        answers=tally.predictions.answers,
         is_ready=state.is_ready,
         restarts=state.restarts,
         dropped=tally.shadows_dropped,
-        examples=tuple(tally.agreement.examples),
-        largest=tally.agreement.largest,
     )
