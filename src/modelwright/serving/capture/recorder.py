@@ -233,5 +233,5 @@ def _tell(dones: list[Done], *, is_answered: bool) -> None:
     for done in dones:
         try:
             done(is_answered)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is
             _LOG.exception("a request that was recorded was not answered")
