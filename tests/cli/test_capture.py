@@ -61,7 +61,7 @@ def test_requests_are_listed_and_shown(store: Store, folder: Path) -> None:
 
 
 def test_segments_become_parquet_by_command(store: Store, folder: Path) -> None:
-    assert "1 segments became Parquet, 3 requests" in _wright(store, "compact")
+    assert "segments that became Parquet: 1, requests in them: 3" in _wright(store, "compact")
     (told,) = _json(store, "stats")
     assert (told["rows"], told["segments"], told["days"]) == (3, 0, ["2026-03-03", "2026-03-03"])
     assert len(_json(store, "list", "churn")) == 3

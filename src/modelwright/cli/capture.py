@@ -290,7 +290,7 @@ def compact(endpoint: str | None, *, as_json: bool) -> None:
         output.show_json(done)
         return
     rows = sum(each.rows for each in done.segments)
-    click.echo(f"{len(done.segments):,} segments became Parquet, {rows:,} requests")
+    click.echo(f"segments that became Parquet: {len(done.segments):,}, requests in them: {rows:,}")
     for name, gone in done.deleted.items():
         click.echo(f"{name}: {len(gone)} deleted, older than they are kept")
 

@@ -54,6 +54,7 @@ def test_a_segment_becomes_a_file_for_each_hour(store: Store, folder: Path) -> N
     assert list(reading.exchanges(folder)) == SAID
     assert capture.list_segments(store, "churn") == [kept]
     assert not list(folder.glob("*.wal"))
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*.parquet")} == {0o600}
 
 
 def test_a_segment_that_is_written_to_is_left_alone(store: Store, folder: Path) -> None:

@@ -262,6 +262,23 @@ def test_more_than_may_wait_is_refused_or_lost(tmp_path, monkeypatch, is_refusin
     assert counts.lost + counts.failed == 3
 
 
+def test_a_request_that_cannot_be_answered_keeps_nobody_waiting(tmp_path, caplog) -> None:
+    answers: list[bool] = []
+
+    def broken(_: bool) -> None:
+        raise ValueError("the client is gone")
+
+    async def main() -> None:
+        recorder = Recorder(tmp_path / "churn")
+        for number, done in enumerate([answers.append, broken, answers.append]):
+            recorder.record(exchange(number), done)
+        await recorder.close()
+
+    asyncio.run(main())
+    assert answers == [True, True]
+    assert "the client is gone" in caplog.text
+
+
 def test_only_chosen_headers_are_kept(tmp_path: Path) -> None:
     async def main() -> None:
         recorder = Recorder(tmp_path / "churn", CaptureSettings(headers=("X-Tenant",)))

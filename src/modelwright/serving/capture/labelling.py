@@ -107,6 +107,7 @@ def keep(folder: Path, file: Path, columns: Columns) -> tuple[LabelCount, Path]:
     place = folder / FOLDER / f"{new_id('labels')}.jsonl"
     place.parent.mkdir(parents=True, exist_ok=True)
     begun = place.with_name(f".{place.stem}.begun")
+    begun.touch(mode=0o600)
     try:
         with begun.open("w", encoding="utf-8") as kept:
             kept.write(json.dumps(_FORMAT | {"by": columns.by, "file": file.name}) + "\n")

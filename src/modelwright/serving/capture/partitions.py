@@ -99,6 +99,7 @@ class _Parts:
             return
         if hour not in self._writers:
             self._begun(hour).parent.mkdir(parents=True, exist_ok=True)
+            self._begun(hour).touch(mode=0o600)  # what is asked is nobody else's business
             self._writers[hour] = arrow.parquet.ParquetWriter(
                 self._begun(hour), _schema(arrow), compression="zstd", use_dictionary=_REPEATED
             )

@@ -44,6 +44,8 @@ class Recorder:
         self._contents: list[bytes] = []
         self._dones: list[Done] = []
         self._pending_bytes = 0
+        self._flying: list[Done] = []
+        self._flying_bytes = 0
         self._in_flight = 0
         self._is_arranged = False
         self._groups: SimpleQueue[list[bytes] | None] = SimpleQueue()
@@ -189,8 +191,7 @@ class Recorder:
             self._fail(dones, failure)
         else:
             self._kept += len(dones)
-            for done in dones:
-                done(True)  # noqa: FBT003
+            _tell(dones, is_answered=True)
         if self._idle is not None and not self._dones and not self._in_flight:
             self._idle.set()
 
@@ -210,8 +211,7 @@ class Recorder:
             told = "answered without a record" if is_answered else "refused, since they cannot be recorded"
             _LOG.error("requests %s: %d, %s", told, self._untold, failure)
             self._untold = 0
-        for done in dones:
-            done(is_answered)
+        _tell(dones, is_answered=is_answered)
 
     def _arrange_sealing(self) -> None:
         """See to it that a segment ends in time though nothing more is recorded: it can be compacted then."""
@@ -226,3 +226,12 @@ class Recorder:
                 self._arrange_sealing()
         else:
             self._journal.seal()
+
+
+def _tell(dones: list[Done], *, is_answered: bool) -> None:
+    """Call back for each of a group: what goes wrong with one request leaves none of the others waiting."""
+    for done in dones:
+        try:
+            done(is_answered)
+        except Exception:  # noqa: BLE001 - whatever it is
+            _LOG.exception("a request that was recorded was not answered")
