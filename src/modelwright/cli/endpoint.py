@@ -10,6 +10,7 @@ import click
 from modelwright import settings
 from modelwright.cli import (
     endpoint_access,
+    endpoint_grpc,
     endpoint_logs,
     endpoint_processes,
     endpoint_tables,
@@ -257,6 +258,7 @@ def _called(deployment: "Deployment") -> str:
 for each in (
     *endpoint_traffic.COMMANDS,
     *endpoint_processes.COMMANDS,
+    *endpoint_grpc.COMMANDS,
     *endpoint_access.COMMANDS,
     *endpoint_logs.COMMANDS,
     *endpoint_top.COMMANDS,

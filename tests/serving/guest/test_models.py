@@ -159,6 +159,7 @@ def test_csv_has_names_or_not(linear: Any) -> None:
     for body in ("1,2,3\n", "a,b,c\n1,2,3\n"):
         assert score(linear, body, **kind)[1]["result"] == pytest.approx([6.0])
     assert "Row 2 has 1 values" in score(linear, "1,2,3\n4\n", **kind)[1]["message"]
+    assert score(linear, [[1, 2, 3]], headers={"Content-Type": "application/x-www-form-urlencoded"})[0] == 200, "curl"
     status, answer = score(linear, "x", headers={"Content-Type": "text/plain"})
     assert (status, answer["message"][:40]) == (415, 'Content-Type "text/plain" is not served ')
 

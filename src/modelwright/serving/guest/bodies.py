@@ -18,6 +18,7 @@ JSON = "application/json"
 CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
 NUMPY = "application/x-npy"
+_UNSAID = "application/x-www-form-urlencoded"  # what curl says when nobody told it
 _TYPES = (JSON, CSV, ARROW, NUMPY)
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # what zlib calls them
 # A body may be packed ten-thousandfold; unpacked it is held to what a front takes by default.
@@ -26,8 +27,10 @@ _NEEDS = "{kind} needs {package} in the version's environment, which does not ha
 
 
 def kind_of(content_type: str) -> str:
-    """Return a content type without its parameters; JSON when there is none. Raises Refused for an unknown one."""
-    kind = content_type.partition(";")[0].strip().lower() or JSON
+    """Return a content type without its parameters; JSON when nobody said. Raises Refused for an unknown one."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in ("", _UNSAID):
+        return JSON
     if kind not in _TYPES:
         text = f'Content-Type "{kind}" is not served here. Send one of: {", ".join(_TYPES)}'
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text)
