@@ -9,8 +9,8 @@ from modelwright.serving.front.routes import find
 
 JSON = "application/json"
 _MAX_ID_LENGTH = 100
-# Forms of an answer that a client must ask for.
 _PLAIN_TYPES = frozenset({JSON, f"{JSON};charset=utf-8"})
+# Forms of an answer that a client must ask for.
 _BINARY = ("application/vnd.apache.arrow", "application/x-npy")
 _NAME, _TRACE = "X-Ms-Request-Id", "Traceparent"
 
