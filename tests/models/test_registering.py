@@ -10,8 +10,12 @@ import pytest
 from models.served import SCORE, Wright
 
 import modelwright
+from modelwright.environments import registration
+from modelwright.environments.locking import read_lock
+from modelwright.environments.resolving import Resolved
 from modelwright.errors import (
     AlreadyRegistered,
+    CommandMissing,
     DataNotRegular,
     DatasetMissing,
     FrameworkMissing,
@@ -26,7 +30,7 @@ from modelwright.errors import (
 from modelwright.lifecycle import reproduction
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
-from modelwright.records import BuiltEnvironment
+from modelwright.records import BuiltEnvironment, Specification
 from modelwright.serving import deployments
 from modelwright.store import models
 from modelwright.store.database import Store
@@ -96,6 +100,38 @@ def test_what_azure_calls_the_model_folder_holds_the_file_the_folder_or_several(
         place = packages.model_folder(packages.restore(workspace, version), version)
         assert place.parts[-3:] == ("azureml-models", "churn", str(number))
         assert sorted(each.name for each in place.iterdir()) == names
+
+
+def test_onnx_models_share_one_environment_when_they_are_given_none(
+    folder: Path, workspace: Store, wright: Wright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def resolve(specification: Specification, **_options: object) -> Resolved:
+        asked.append([each.text for each in specification.wanted])
+        return Resolved(read_lock("numpy==2.0\n", python_version="3.11.7", platform="here"), ())
+
+    monkeypatch.setattr(registration, "resolve", resolve)
+    for name in ("one", "two"):
+        (folder / f"{name}.onnx").write_bytes(name.encode())
+        wright("register", f"{name}.onnx", "--name", name)
+    versions = [models.find_version(workspace, f"{name}:1") for name in ("one", "two")]
+    assert {each.framework for each in versions} == {"onnx"}
+    assert len({each.environment_digest for each in versions}) == 1
+    assert asked == [["onnxruntime", "numpy"]]
+    assert packages.lacks(versions[0]) == []
+
+
+def test_an_onnx_model_is_registered_where_its_environment_cannot_be_had(
+    folder: Path, workspace: Store, wright: Wright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(_specification: Specification, **_options: object) -> Resolved:
+        raise CommandMissing(command="uv", purpose="it locks", install="pip install uv")
+
+    monkeypatch.setattr(registration, "resolve", resolve)
+    (folder / "one.onnx").write_bytes(b"1")
+    wright("register", "one.onnx", "--name", "one")
+    assert packages.lacks(models.find_version(workspace, "one:1")) == ["an environment"]
 
 
 def test_paths_choose_within_a_folder_and_keep_their_place(folder: Path, model: Path, wright: Wright) -> None:

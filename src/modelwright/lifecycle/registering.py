@@ -7,7 +7,7 @@ from pathlib import Path
 from modelwright.environments import placing
 from modelwright.environments.registration import environment_lock
 from modelwright.errors import NameInvalid, SourceMissing
-from modelwright.lifecycle import training
+from modelwright.lifecycle import onnx_environment, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import mlflow_folders, registry, sources
 from modelwright.models.fusing import fusing
@@ -105,6 +105,10 @@ def _added(
     elif run is not None and run.environment_digest:
         lock = environments.get_environment(store, run.environment_digest)
     framework = order.labels.framework or found.framework
+    labels = order.labels
+    if order.score is None and onnx_environment.is_onnx(source, framework):
+        lock = lock or onnx_environment.shared_environment(session)
+        labels = labels if framework else replace(labels, framework=onnx_environment.FRAMEWORK)
     trial = Trial(order.score, order.sample, lock, guest=Path(guest.__file__).parent, framework=framework)
     if lock is not None and (trial.is_complete or trial.is_of_arrays):
         with session.stage("environment", f"building {lock.digest[:12]}") as stage:
@@ -117,7 +121,7 @@ def _added(
             model=model,
             found=found,
             trial=trial,
-            labels=order.labels,
+            labels=labels,
             run=run,
             changing=session.change,
         )

@@ -10,6 +10,7 @@ from modelwright.serving.front.routing import PINS
 
 JSON = "application/json"
 _MAX_ID_LENGTH = 100
+_PLAIN_TYPES = frozenset({JSON, f"{JSON};charset=utf-8"})
 # Forms of an answer that a client must ask for.
 _BINARY = ("application/vnd.apache.arrow", "application/x-npy")
 _NAME, _TRACE = "X-Ms-Request-Id", "Traceparent"
@@ -98,7 +99,7 @@ def _is_plain(request: Request) -> bool:
     return (
         request.method == "POST"
         and not request.query
-        and headers.get("content-type", JSON) == JSON
+        and headers.get("content-type", JSON).lower().replace(" ", "") in _PLAIN_TYPES
         and "content-encoding" not in headers
         and not headers.get("accept", JSON).startswith(_BINARY)
     )

@@ -117,7 +117,7 @@ class Fused(Version):
         if model is None:
             super().score(route, body, head=head, request_id=request_id, done=done)
             return
-        if route == Route.SCORE and len(body) <= _MOST_BYTES and not (head and model.manner.is_alone):
+        if route == Route.SCORE and not head and len(body) <= _MOST_BYTES:
             started = perf_counter_ns()
             rows = model.rows(body)
             if rows is not None:
@@ -201,7 +201,7 @@ class Fused(Version):
 
     async def _launch(self, on_end: Callable[[Worker], None]) -> Worker:
         worker = await super()._launch(on_end)
-        # Its script does not look at the head of a request, or it would be no script of those that are fused.
+        # Requests that have more to tell than plain JSON are told whole, and never answered here.
         self.takes_head = self.takes_head and self._model is None
         return worker
 
