@@ -37,6 +37,7 @@ _GRACE_SECONDS = 1.0  # after a kill is mended: answers that were on their way
 _MOST_GROWTH_MB = 6.0
 _MOST_GROWTH_SHARE = 0.05
 _FEWEST_SAMPLES = 20
+_FEWEST_SECONDS = 600.0  # until then a process still finds out how much it needs at most
 # How often, of a thousand requests, each is sent.
 _WEIGHTS = {
     "row": 600,
@@ -333,7 +334,9 @@ def judge_memory(scale: Scale, verdict: Verdict) -> None:
         most = max(_MOST_GROWTH_MB, _MOST_GROWTH_SHARE * samples[0][1])
         told = f"{samples[0][1]:.1f} MB, then {samples[-1][1]:.1f} after {seconds / 60:.1f} minutes: "
         told += f"{slope(samples) * 3600:+.2f} MB an hour by the median of all pairs"
-        verdict.line(f"memory, {kind}", told, is_good=growth < most)
+        is_early = seconds < _FEWEST_SECONDS
+        told += ", too early to judge" if is_early else ""
+        verdict.line(f"memory, {kind}", told, is_good=is_early or growth < most)
 
 
 async def tell_progress(crowd: Crowd, operator: Operator, *, until: float) -> None:
