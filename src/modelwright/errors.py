@@ -1371,7 +1371,7 @@ class KeyUnfit(ModelwrightError):
     code = "key-unfit"
     status = 422
     problem = "that cannot be a key of an endpoint: {reason}; the rule is that {rule}"
-    remedy = "wright endpoint keys NAME --regenerate KIND, and one is made"
+    remedy = "wright endpoint regenerate NAME primary, which makes one"
 
 
 class EndpointRunning(ModelwrightError):

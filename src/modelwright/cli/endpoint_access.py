@@ -112,6 +112,7 @@ def revoke(name: str, *, why: str, as_json: bool) -> None:
 @click.option("--header-seconds", type=click.FloatRange(0, min_open=True), help="A head takes no longer; then 408.")
 @click.option("--body-seconds", type=click.FloatRange(0, min_open=True), help="Without one more byte of it: 408.")
 @click.option("--idle-seconds", type=click.FloatRange(0, min_open=True), help="Idle connections are closed then.")
+@click.option("--max-log-bytes", type=click.IntRange(10_000), help="A longer log is put aside and the next begun.")
 @output.why_option
 @output.json_option
 def set_(
