@@ -31,10 +31,20 @@ _MAX_TURNED_AWAY = 100
 class Clients:
     """All connections of an endpoint. `limits` may be set at any time, and hold from then on."""
 
-    def __init__(self, handle: Callable[[Request, Callable[[Answer], None]], None], limits: FrontLimits) -> None:
-        """Pass each whole request to `handle` with the function that answers it."""
+    def __init__(
+        self,
+        handle: Callable[[Request, Callable[[Answer], None]], None],
+        limits: FrontLimits,
+        *,
+        capacity: int = sys.maxsize,
+    ) -> None:
+        """Pass each whole request to `handle` with the function that answers it.
+
+        There are at most `capacity` connections, whatever the limits: the system gives a process so many files.
+        """
         self.handle = handle
         self.limits = limits
+        self.capacity = capacity
         self.connections: set[Connection] = set()
         self._left: asyncio.Future[None] | None = None
 
@@ -140,7 +150,7 @@ class Connection(asyncio.Protocol):
         # uvloop's transports are none of asyncio's classes.
         self._transport = cast("asyncio.Transport", transport)
         connections = self._clients.connections
-        beyond = len(connections) - self._clients.limits.max_connections
+        beyond = len(connections) - min(self._clients.limits.max_connections, self._clients.capacity)
         connections.add(self)
         if beyond >= _MAX_TURNED_AWAY:
             self._transport.abort()
