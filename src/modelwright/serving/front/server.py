@@ -65,7 +65,9 @@ class Front:
         self._service = Service(settings, recorder=recorder, log=self._log)
         self._started_at = now()
         capacity = _file_limit(settings.limits.max_connections + _OTHER_FILES) - _OTHER_FILES
-        self._clients = Clients(self._service.scoring.handle, settings.limits, capacity=capacity)
+        self._clients = Clients(
+            self._service.scoring.handle, settings.limits, admit=self._service.scoring.admit, capacity=capacity
+        )
         metrics = Metrics(
             self.endpoint, scoring=self._service.scoring, clients=self._clients, started_at=self._started_at
         )
