@@ -68,10 +68,10 @@ def loop(request: pytest.FixtureRequest) -> Iterator[Callable[[Coroutine[Any, An
 
 @asynccontextmanager
 async def served_by(
-    handle: Callable[[Request, Callable[[Answer], None]], None], limits: FrontLimits | None = None
+    handle: Callable[[Request, Callable[[Answer], None]], None], limits: FrontLimits | None = None, **options: Any
 ) -> AsyncIterator[tuple[Clients, asyncio.StreamReader, asyncio.StreamWriter]]:
     """Answer by `handle`, and connect."""
-    clients = Clients(handle, limits or FrontLimits())
+    clients = Clients(handle, limits or FrontLimits(), **options)
     server = await asyncio.get_running_loop().create_server(clients.connect, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     yield clients, reader, writer
@@ -352,3 +352,37 @@ def test_idle_connections_have_no_parser(loop: Any) -> None:
             return [each._reader._parser for each in clients.connections]
 
     assert loop(ask()) == [None]
+
+
+def test_a_large_body_of_a_stranger_is_refused_before_it_is_sent(loop: Any) -> None:
+    def admit(request: Request) -> Answer | None:
+        return None if request.headers.get("authorization") else Answer(401, b"a key is needed")
+
+    async def ask(*headers: str) -> bytes:
+        async with served_by(echo, admit=admit) as (_, reader, writer):
+            writer.write(post(b"x" * 70_000, "Expect: 100-continue", *headers)[:-70_000])
+            return await reader.readuntil(b"\r\n\r\n")
+
+    assert loop(ask()).startswith(b"HTTP/1.1 401 ")
+    assert loop(ask("Authorization: Bearer key")) == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def test_bodies_that_come_in_together_have_a_limit_together(loop: Any) -> None:
+    begun = post(b"x" * 5000)[:-1]
+
+    async def ask() -> tuple[bytes, bytes, int]:
+        async with served_by(echo, FrontLimits(max_held_bytes=6000)) as (clients, reader, writer):
+            writer.write(begun)
+            other, second = await asyncio.open_connection(*writer.get_extra_info("peername"))
+            second.write(begun)
+            done, waiting = await asyncio.wait(
+                [asyncio.create_task(each.read(100)) for each in (reader, other)], return_when=asyncio.FIRST_COMPLETED
+            )
+            for each in (writer, second):
+                each.write(b"x")
+            answers = sorted([await each for each in (*done, *waiting)])
+            second.close()
+            return answers[0], answers[1], clients.held_bytes
+
+    first, refused, held_bytes = loop(ask())
+    assert (first[:12], refused[:12], held_bytes) == (b"HTTP/1.1 200", b"HTTP/1.1 503", 0)

@@ -104,6 +104,7 @@ def revoke(name: str, *, why: str, as_json: bool) -> None:
 @click.option("--auth", type=click.Choice(["on", "off"]), help="Whether requests must carry a key.")
 @click.option("--timeout-ms", type=click.IntRange(1), help="How long run() may take; then 504 and a new process.")
 @click.option("--max-body-bytes", type=click.IntRange(1), help="Longer bodies are answered 413.")
+@click.option("--max-held-bytes", type=click.IntRange(1), help="So much in bodies that still come in; then 503.")
 @click.option("--max-depth", type=click.IntRange(1), help="JSON nested deeper is answered 400.")
 @click.option("--max-waiting", type=click.IntRange(1), help="So many may wait for one deployment; then 503.")
 @click.option("--max-wait-ms", type=click.IntRange(0), help="Not begun after so long: 503. 0 waits for ever.")

@@ -52,9 +52,11 @@ class FrontLimits:
 
     `max_waiting` is of one deployment, `max_concurrent` of all; a request that its version has not begun within
     `max_wait_ms` is refused. 0 is no limit. JSON may be nested `max_depth` deep. A log of `max_log_bytes` is put aside.
+    `max_held_bytes` is of all bodies together that are still coming in.
     """
 
     max_body_bytes: int = 100 * 1024 * 1024
+    max_held_bytes: int = 1024 * 1024 * 1024
     max_depth: int = 500
     max_waiting: int = 1000
     max_wait_ms: int = 0

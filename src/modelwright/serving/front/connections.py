@@ -31,10 +31,24 @@ _MAX_TURNED_AWAY = 100
 class Clients:
     """All connections of an endpoint. `limits` may be set at any time, and hold from then on."""
 
-    def __init__(self, handle: Callable[[Request, Callable[[Answer], None]], None], limits: FrontLimits) -> None:
-        """Pass each whole request to `handle` with the function that answers it."""
+    def __init__(
+        self,
+        handle: Callable[[Request, Callable[[Answer], None]], None],
+        limits: FrontLimits,
+        *,
+        admit: Callable[[Request], Answer | None] = lambda _request: None,
+        capacity: int = sys.maxsize,
+    ) -> None:
+        """Pass each whole request to `handle` with the function that answers it.
+
+        A request that `admit` has an answer to is not waited for when its body is large. There are at most `capacity`
+        connections, whatever the limits: the system gives a process so many files.
+        """
         self.handle = handle
         self.limits = limits
+        self.capacity = capacity
+        self.admit = admit
+        self.held_bytes = 0
         self.connections: set[Connection] = set()
         self._left: asyncio.Future[None] | None = None
 
@@ -97,6 +111,7 @@ class Connection(asyncio.Protocol):
         "_deadline",
         "_has_client_ended",
         "_head",
+        "_held_bytes",
         "_is_closing",
         "_is_deaf",
         "_is_easy",
@@ -115,11 +130,12 @@ class Connection(asyncio.Protocol):
     def __init__(self, clients: Clients) -> None:
         """Be one of `clients` while open."""
         self._clients = clients
-        self._reader = Reader()
+        self._reader = Reader(clients.admit)
         self._transport: asyncio.Transport | None = None
         self._waiting: list[_Received] = []
         self._head: Head | None = None  # of the request before
         self._progress = self._reader.progress
+        self._held_bytes = 0
         self._unread_bytes = sys.maxsize
         self._deadline = 0.0
         # The next byte begins a request, and the connection goes on after it: what is so nearly always, told at once.
@@ -140,7 +156,7 @@ class Connection(asyncio.Protocol):
         # uvloop's transports are none of asyncio's classes.
         self._transport = cast("asyncio.Transport", transport)
         connections = self._clients.connections
-        beyond = len(connections) - self._clients.limits.max_connections
+        beyond = len(connections) - min(self._clients.limits.max_connections, self._clients.capacity)
         connections.add(self)
         if beyond >= _MAX_TURNED_AWAY:
             self._transport.abort()
@@ -225,8 +241,12 @@ class Connection(asyncio.Protocol):
         for head, body in reader.feed(data, limits):
             self._hand_on(head, body)
         self._is_receiving = False
+        self._hold(reader.held_bytes)
         if reader.refusal is not None:
             self._refuse(reader.refusal)
+            return
+        if reader.held_bytes and self._clients.held_bytes > limits.max_held_bytes:
+            self._refuse(error_answer(503, "Too much is being sent at once. Try again soon.", ("retry-after", "1")))
             return
         if reader.is_ended:
             self._is_deaf = True
@@ -309,6 +329,11 @@ class Connection(asyncio.Protocol):
         self._is_deaf = True
         self._is_easy = False
         self._reader.end()
+        self._hold(0)
+
+    def _hold(self, held_bytes: int) -> None:
+        self._clients.held_bytes += held_bytes - self._held_bytes
+        self._held_bytes = held_bytes
 
     def _linger(self, transport: asyncio.Transport) -> None:
         """Close our half, and take what the client still sends for a moment, so that it can read the answer."""

@@ -93,6 +93,14 @@ class Scoring:
         number = told.request_id or ("" if told.refusal else new_request_id())
         respond(_finish(answer, told, number, None))
 
+    def admit(self, request: Request) -> Answer | None:
+        """Return the answer to a request that is refused whatever its body says, so that this need not be read."""
+        told = asked(request)
+        refusal = self.guard.refusal(request) if told.is_for_version else None
+        if refusal is None:
+            return None
+        return _finish(_in_words_of(told.route, refusal), told, told.request_id or new_request_id(), None)
+
     def _answer_itself(self, route: Route) -> Answer:
         """Answer what is known here: how the endpoint is, by each dialect's name for it, and the page to try it on."""
         if route is Route.DOCS:

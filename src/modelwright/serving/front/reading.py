@@ -4,6 +4,7 @@ Parsing is httptools' (llhttp in its strict mode, which refuses what could be re
 What is added here are the limits of sizes, `Expect: 100-continue`, and requests for an upgrade.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -11,11 +12,13 @@ import httptools
 
 from modelwright.records import FrontLimits
 from modelwright.serving.front.heads import path_and_query, plain_head
-from modelwright.serving.front.messages import Answer, Head, error_answer
+from modelwright.serving.front.messages import Answer, Head, Request, error_answer
 
 # As gunicorn and nginx allow in all; one field alone may be as long.
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_FIELDS = 100
+# A body that is no longer is read, whoever it is from.
+_LITTLE_BYTES = 64 * 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +48,7 @@ class Reader:
     """One connection's requests. After a refusal, or the last request, nothing more can be read."""
 
     __slots__ = (
+        "_admit",
         "_begun",
         "_bytes_without_progress",
         "_limits",
@@ -56,8 +60,9 @@ class Reader:
         "refusal",
     )
 
-    def __init__(self) -> None:
-        """Wait for the first."""
+    def __init__(self, admit: Callable[[Request], Answer | None]) -> None:
+        """Refuse large bodies, before they are read, with what `admit` answers to their heads."""
+        self._admit = admit
         self._limits = FrontLimits()
         self._parser: httptools.HttpRequestParser | None = None
         self._message: _Message | None = None
@@ -77,6 +82,11 @@ class Reader:
     def is_within_body(self) -> bool:
         """Whether a request's head is here and its body is not."""
         return self._message is not None and self._message.head is not None
+
+    @property
+    def held_bytes(self) -> int:
+        """How much of a body waits for the rest of it."""
+        return self._message.body_bytes if self._message else 0
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -206,7 +216,11 @@ class Reader:
         path, query = path_and_query(_origin_form(message.url))
         method = parser.get_method().decode()
         keeps = parser.should_keep_alive()
-        message.head = Head(method, path, query, headers, length, b"", keeps, is_current)
+        message.head = head = Head(method, path, query, headers, length, b"", keeps, is_current)
+        if length > _LITTLE_BYTES or "transfer-encoding" in headers:
+            refusal = self._admit(Request(method, path, query, headers, b"", head))
+            if refusal is not None:
+                raise _Refused(refusal)
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""

@@ -9,9 +9,11 @@ Commands come through a Unix socket: a u32 length and a JSON object, answered in
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -43,6 +45,8 @@ _LOCK_SECONDS = 1.0
 _FAREWELL_SECONDS = 2.0
 _BACKLOG = 1024
 _HIGHEST_PORT = 65_535
+# What the front holds open besides its clients' connections, and those who are told that there are too many.
+_OTHER_FILES = 400
 
 
 class Front:
@@ -60,7 +64,10 @@ class Front:
         recorder = Recorder(Path(options.capture_folder) / self.endpoint, settings.capture)
         self._service = Service(settings, recorder=recorder, log=self._log)
         self._started_at = now()
-        self._clients = Clients(self._service.scoring.handle, settings.limits)
+        capacity = _file_limit(settings.limits.max_connections + _OTHER_FILES) - _OTHER_FILES
+        self._clients = Clients(
+            self._service.scoring.handle, settings.limits, admit=self._service.scoring.admit, capacity=capacity
+        )
         metrics = Metrics(
             self.endpoint, scoring=self._service.scoring, clients=self._clients, started_at=self._started_at
         )
@@ -93,6 +100,9 @@ class Front:
         temporary = state.with_suffix(".json.new")
         temporary.write_text(json.dumps(told | {"format_version": FORMAT_VERSION}))
         temporary.replace(state)
+        # What is here stays. The collector, which would stop every client while it looks through it all, need not.
+        gc.collect()
+        gc.freeze()
         report.started(told)
         _LOG.info("endpoint %s listens on %s port %d", self.endpoint, self._host, self._port)
         sweeper = asyncio.create_task(self._sweep())
@@ -255,6 +265,17 @@ def main(arguments: list[str]) -> int:
         # While we still hold it: who waits for this lock sees that the file is gone and makes a new one.
         lock_path.unlink(missing_ok=True)
         lock.release()
+
+
+def _file_limit(wanted: int) -> int:
+    """Have the system allow so many open files, or as many as it will; return how many."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return wanted
+    if allowed < wanted:
+        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return allowed
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
