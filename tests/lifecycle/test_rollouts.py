@@ -252,7 +252,7 @@ def test_stages_that_wait_for_approval_go_back_when_the_smoke_test_fails(place: 
     assert place.traffic().split()["churn:1"] == 100.0
     paused = place.look(1)
     assert (paused.status, paused.reason) == (RolloutStatus.PAUSED, "step 1 of 3 waits to be approved")
-    assert place.look(3600).progress.step == 0
+    assert place.look(36_000).progress.step == 0
 
     assert rollouts.resume(place.session, "churn").status is RolloutStatus.RUNNING
     assert place.look(1).progress.step == 1

@@ -223,7 +223,7 @@ def verdict(endpoint: str, *, metric: tuple[str, ...], as_json: bool) -> None:
     """
     from modelwright.lifecycle import rollouts
 
-    with output.opened_store() as store:
+    with output.opened_store() as store, output.waiting("comparing", is_silent=as_json):
         found = rollouts.contrasts(store, endpoint, metrics=metric or rollouts.METRICS)
     if as_json:
         output.show_json(found)

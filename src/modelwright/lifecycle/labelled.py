@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,13 @@ class Row:
         return abs(self.prediction - self.label) if is_number else math.inf
 
 
-def rows(folder: Path, deployments: Sequence[str]) -> list[Row]:
+def rows(folder: Path, deployments: Sequence[str], *, since: datetime | None = None) -> list[Row]:
     """Return the labelled rows of these deployments below an endpoint's capture folder, in the order of time."""
     labels = labelling.read(folder)
     if not labels.found:
         return []
     found = []
-    for exchange in reading.exchanges(folder):
+    for exchange in reading.exchanges(folder, since=since):
         if exchange.deployment not in deployments or exchange.status != _OK:
             continue
         given = tabulating.inputs(exchange.input, content_type=exchange.input_type)
@@ -72,7 +73,7 @@ def contrast(control: str, deployment: str, found: Sequence[Row]) -> Contrast:
         return verdicts.of_pairs(control, deployment, [(one.is_right, other.is_right) for one, other in both])
     blocks = [
         (Count(len(one), sum(row.is_right for row in one)), Count(len(other), sum(row.is_right for row in other)))
-        for one, other in _blocks(control, deployment, found)
+        for one, other in _blocks(control, deployment, found, least=sequential.LEAST)
     ]
     return verdicts.of_labels(control, deployment, blocks)
 
@@ -84,7 +85,8 @@ def _of_distances(control: str, deployment: str, found: Sequence[Row], both: Seq
     if both:
         blocks = [([one], [other]) for one, other in both if one.key not in learned]
     else:
-        blocks = list(_blocks(control, deployment, found[_LEARNED:]))
+        # The more bets the better, and a bet on means needs no more than one row of each.
+        blocks = list(_blocks(control, deployment, found[_LEARNED:], least=1))
     test, totals = Means(), [0.0, 0.0, 0, 0]
     for block in blocks if bound else []:
         means = [math.fsum(min(1.0, row.error / bound) for row in side) / len(side) for side in block]
@@ -103,8 +105,10 @@ def _pairs(control: str, deployment: str, found: Sequence[Row]) -> list[tuple[Ro
     return [(each[control], each[deployment]) for each in answered.values() if {control, deployment} <= each.keys()]
 
 
-def _blocks(control: str, deployment: str, found: Sequence[Row]) -> Iterator[tuple[list[Row], list[Row]]]:
-    """Give rows of both that came together, from when both answered; a block ends by their numbers alone."""
+def _blocks(
+    control: str, deployment: str, found: Sequence[Row], *, least: int
+) -> Iterator[tuple[list[Row], list[Row]]]:
+    """Give rows of both that came together, from when both answered, `least` or more of each in a block."""
     names = [row.deployment for row in found]
     # What one has answered before the other was there is of another time.
     begin = max(names.index(name) if name in names else len(names) for name in (control, deployment))
@@ -112,6 +116,6 @@ def _blocks(control: str, deployment: str, found: Sequence[Row]) -> Iterator[tup
     for row in found[begin:]:
         if row.deployment in seen:
             seen[row.deployment].append(row)
-        if min(map(len, seen.values())) >= sequential.LEAST:
+        if min(map(len, seen.values())) >= least:
             yield seen[control], seen[deployment]
             seen = {control: [], deployment: []}

@@ -194,13 +194,16 @@ def contrasts(store: Store, endpoint: str, *, metrics: Sequence[str]) -> list[Co
     if not standing:
         only = front.contest["control"]
         raise NothingToCompare(endpoint=endpoint, found=f"only {only} serves" if only else "none serves")
-    control_name, found = front.contest["control"], []
+    control_name, found = front.contest["control"], list[Contrast]()
+    serving = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
     for name, state in standing.items():
         evidence = Evidence.restored(front.edges, RolloutLimits(), state)
         found += [_SAID[metric](control_name, name, evidence) for metric in metrics if metric in _SAID]
         if "label" in metrics:
-            labelled_rows = labelled.rows(places.folder_of(store, endpoint), (control_name, name))
-            found.append(labelled.contrast(control_name, name, labelled_rows))
+            both = (control_name, name)
+            since = max((each.created_at for each in serving if each.name in both), default=None)
+            rows = labelled.rows(places.folder_of(store, endpoint), both, since=since)
+            found.append(labelled.contrast(control_name, name, rows))
     return found
 
 

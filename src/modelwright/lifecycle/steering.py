@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwright import records
-from modelwright.errors import Busy, EndpointNotRunning, EndpointUnresponsive, ModelwrightError
+from modelwright.errors import Busy, EndpointNotReached, EndpointNotRunning, EndpointUnresponsive, ModelwrightError
 from modelwright.lifecycle import rollouts as lifecycle
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Check, CheckResult, Rollout, RolloutStatus
@@ -36,6 +36,8 @@ _LOOK_SECONDS = 1.0
 # How often what was seen is written down when nothing is decided.
 _NOTE_SECONDS = 5.0
 _LEVELS = (0.5, 0.95)
+# The endpoint is being stopped or started: nothing that the new version has done. Its lease goes on meanwhile.
+_UNREACHED = (EndpointNotRunning, EndpointUnresponsive, EndpointNotReached)
 # Of a trail that has grown longer than this every second point is dropped.
 _LONGEST_TRAIL = 240
 
@@ -86,8 +88,7 @@ class Watcher:
         try:
             front = control.observe(rollout.endpoint, runtime_folder=self._folder)
             return self._act(_Sight(rollout, front, now))
-        except (EndpointNotRunning, EndpointUnresponsive):
-            # It is being stopped or started; the lease goes on meanwhile.
+        except _UNREACHED:
             return True
 
     def _act(self, sight: _Sight) -> bool:
@@ -117,7 +118,8 @@ class Watcher:
     def _judge(self, sight: _Sight) -> bool:
         rollout, checks = sight.rollout, self._take(sight)
         decision = planning.decide(rollout.plan, sight.situation(), checks, now=sight.now)
-        if rollout.status is RolloutStatus.PAUSED and decision.move is not Move.ROLL_BACK:
+        has_failed = any(each.result is CheckResult.FAILED for each in checks)
+        if rollout.status is RolloutStatus.PAUSED and not has_failed:
             decision = Decision(Move.WAIT, rollout.reason)
         elif decision.move is Move.ASK and rollout.progress.asked >= sight.step:
             decision = replace(decision, move=Move.GO_ON)
@@ -140,6 +142,8 @@ class Watcher:
         rollout = sight.rollout
         try:
             deployments.smoke_test(self._session.store, lifecycle.deployment_of(self._session.store, rollout))
+        except _UNREACHED:
+            raise
         except ModelwrightError as error:
             failed = Check("smoke", CheckResult.FAILED, str(error))
             lifecycle.roll_back(self._session, rollout, reason=f"smoke: {error}", checks=(failed,))

@@ -114,21 +114,27 @@ def get_rollout(store: Store, endpoint: str) -> Rollout:
 
 def find_rollout(store: Store, rollout_id: str) -> Rollout | None:
     """Return the rollout with that id; None when its endpoint was deleted."""
-    return next((each for each in list_rollouts(store) if each.id == rollout_id), None)
+    return next(iter(_found(store, schema.rollouts.c.id == rollout_id)), None)
 
 
 def list_rollouts(store: Store, *, endpoint: str | None = None, is_open: bool = False) -> list[Rollout]:
     """Return rollouts, newest first, narrowed by what is given."""
+    wanted = []
+    if endpoint is not None:
+        wanted.append(schema.endpoints.c.name == endpoint)
+    if is_open:
+        wanted.append(schema.rollouts.c.status.in_(_OPEN))
+    return _found(store, *wanted)
+
+
+def _found(store: Store, *wanted: sa.ColumnElement[bool]) -> list[Rollout]:
     table, endpoints = schema.rollouts, schema.endpoints
     query = (
         sa.select(table, endpoints.c.name.label("endpoint"))
         .join(endpoints, endpoints.c.id == table.c.endpoint_id)
+        .where(*wanted)
         .order_by(table.c.id.desc())
     )
-    if endpoint is not None:
-        query = query.where(endpoints.c.name == endpoint)
-    if is_open:
-        query = query.where(table.c.status.in_(_OPEN))
     with store.reader.connect() as connection:
         return [_to_rollout(row, row.endpoint) for row in connection.execute(query)]
 
