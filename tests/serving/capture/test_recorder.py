@@ -95,6 +95,31 @@ def test_what_comes_while_the_disk_is_at_work_is_one_group(tmp_path, monkeypatch
     assert len(read_back(tmp_path / "churn")) == 50
 
 
+def test_a_quick_disk_is_not_waited_for_by_a_thread(tmp_path, monkeypatch) -> None:
+    """The first flush tells that the disk is quick; one that is slow sends the next to the thread again."""
+    flushed_by: list[bool] = []
+    clock = [0.0]
+
+    def flush(_descriptor: int) -> None:
+        flushed_by.append(threading.current_thread() is threading.main_thread())
+        clock[0] += 0.01 if len(flushed_by) == 3 else 0.0001
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+    monkeypatch.setattr("modelwright.serving.capture.recorder.monotonic", lambda: clock[0])
+
+    async def main() -> None:
+        recorder = Recorder(tmp_path / "churn")
+        answers: list[bool] = []
+        for number in range(4):
+            recorder.record(exchange(number), answers.append)
+            await until(lambda number=number: len(answers) == number + 1)
+        await recorder.close()
+
+    asyncio.run(main())
+    assert flushed_by == [False, True, True, False]
+    assert read_back(tmp_path / "churn") == [exchange(each) for each in range(4)]
+
+
 def test_a_sample_keeps_its_share_and_counts_the_rest(tmp_path: Path) -> None:
     answers, counts = recording(tmp_path, 1000, mode=CaptureMode.SAMPLE, rate=0.3)
     assert answers == [True] * 1000

@@ -3,11 +3,15 @@
 All state is that of the event loop's thread. What is recorded during a turn of the loop is one group, written at its
 end: in `durable` mode by a thread that writes and flushes it while the loop goes on and the next group gathers, in the
 other modes at once. So that there is one writer at a time, no group is given out before the last one has come back.
+
+A few records are flushed at once too as long as the disk is quick: when hardly anybody asks, the loop has nothing else
+to do, and handing them to a thread and back takes as long as the flush.
 """
 
 import asyncio
 import contextlib
 import logging
+import math
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +29,9 @@ from modelwright.serving.capture.redaction import Redaction, redaction, salt_of
 _LOG = logging.getLogger(__name__)
 _LOUD_SECONDS = 10.0
 _HASHES = 1 << 32
+_QUICK_SECONDS = 0.001
+_FEW = 4
+_WEIGHT_OF_LAST = 0.2
 
 # Told whether the exchange may be answered; False where it could not be recorded and the endpoint refuses then.
 Done = Callable[[bool], None]
@@ -54,6 +61,7 @@ class Recorder:
         self._idle: asyncio.Event | None = None
         self._kept = self._skipped = self._lost = self._failed = 0
         self._failure = ""
+        self._flush_seconds = math.inf  # what a flush takes, the last ones counting most
         self._quiet_until = 0.0
         self._untold = 0
         self.configure(settings or CaptureSettings())
@@ -146,10 +154,10 @@ class Recorder:
             return
         self._arrange_sealing()
         contents, self._contents = self._contents, []
-        if not self._is_durable:
+        if not self._is_durable or (len(contents) <= _FEW and self._flush_seconds < _QUICK_SECONDS):
             dones, self._dones = self._dones, []
             self._pending_bytes = 0
-            self._settle(dones, self._try_append(contents, is_flushed=False))
+            self._settle(dones, self._try_append(contents, is_flushed=self._is_durable))
             return
         if self._thread is None:
             self._thread = Thread(target=self._write_groups, name="capture", daemon=True)
@@ -169,6 +177,7 @@ class Recorder:
 
     def _try_append(self, contents: list[bytes], *, is_flushed: bool) -> str:
         """Append to the journal; return why that was not possible, else nothing."""
+        begun = monotonic()
         try:
             self._journal.append(contents, is_flushed=is_flushed)
         except CaptureNotWritten as error:
@@ -176,6 +185,9 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told, and the thread goes on
             _LOG.exception("capture failed")
             return f"{type(error).__name__}: {error}"
+        if is_flushed:
+            last, before = monotonic() - begun, self._flush_seconds
+            self._flush_seconds = last if before == math.inf else before + (last - before) * _WEIGHT_OF_LAST
         return ""
 
     def _come_back(self, failure: str) -> None:
