@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from modelwright.serving import control
+
 # As the template's own: the model is found by the name in the folder's path, the schema is made of samples, and one
 # line of JSON is printed for each request.
 SCORE = """
@@ -235,6 +237,17 @@ def test_the_stand_ins_answer_with_their_bare_text(endpoint: Any, script: str, a
     endpoint.deploy(script, version=2 if answer.endswith("A") else 3)
     given = endpoint.ask(body='{"data": [[1]]}')
     assert (given.status, given.body) == (200, json.dumps(answer))
+
+
+def test_a_path_that_names_a_version_is_answered_by_it(served: Any) -> None:
+    served.start()
+    served.deploy(SCORE_A)
+    beside = served.spec(SCORE_B, version=2)
+    control.deploy(served.name, runtime_folder=served.runtime_folder, worker=beside, is_replacing=False)
+    body = json.dumps({"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 1], "data": [1]}]})
+    for path, model in (("/versions/1", "New Model A"), ("/versions/2", "New Model B"), ("", "New Model A")):
+        given = served.ask(path=f"/v2/models/diabetes{path}/infer", body=body, headers=JSON)
+        assert json.loads(given.body)["outputs"][0]["data"] == [model]
 
 
 def test_the_tutorial_finds_its_model_by_the_file(served: Any) -> None:

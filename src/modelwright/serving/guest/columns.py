@@ -125,16 +125,21 @@ def arrange(table: Table, columns: Columns) -> Any:
     return _mixed(rows)
 
 
-def blame(rows: Any, columns: Columns, error: Exception) -> Optional[Refused]:
-    """Return the refusal of the value that a model most likely could not take; None when all look harmless."""
-    for number, row in enumerate(rows.tolist(), start=1):
-        for index, value in enumerate(row if isinstance(row, list) else ()):
-            if value is None or isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value)):
-                told = "no value" if value is None or value != value else json.dumps(value)  # noqa: PLR0124 - NaN
-                reason = str(error).strip().partition("\n")[0]
-                text = f"Row {number} has {told} in {columns.name(index)}, which the model does not take: {reason}"
-                return Refused(HTTPStatus.BAD_REQUEST, text)
-    return None
+def blame(row: Sequence[Any], number: int, columns: Columns, error: Exception) -> Refused:
+    """Return the refusal of a row that a model did not take: of the one odd value in it, if there is one."""
+    reason = str(error).strip().partition("\n")[0]
+    odd = [index for index, value in enumerate(row) if _is_odd(value)]
+    if len(odd) != 1:
+        return Refused(HTTPStatus.BAD_REQUEST, f"The model does not take row {number}: {reason}")
+    value = row[odd[0]]
+    told = "no value" if value is None or value != value else json.dumps(value, default=str)  # noqa: PLR0124 - NaN
+    text = f"Row {number} has {told} in {columns.name(odd[0])}, which the model does not take: {reason}"
+    return Refused(HTTPStatus.BAD_REQUEST, text)
+
+
+def _is_odd(value: Any) -> bool:
+    """Return whether a model may well not take a value: none, a text, or a number that is none."""
+    return value is None or isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value))
 
 
 def _order(names: Sequence[str], columns: Columns) -> list[int]:
@@ -210,7 +215,10 @@ def _mixed(rows: Sequence[Any]) -> Any:
     import numpy as np
 
     if all(value is None or isinstance(value, (int, float)) for row in rows for value in row):
-        return np.array(rows, dtype=float)
+        try:
+            return np.array(rows, dtype=float)
+        except OverflowError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"There is a number that is too large: {error}") from error
     array = np.empty((len(rows), len(rows[0])), dtype=object)
     for number, row in enumerate(rows):
         array[number, :] = row

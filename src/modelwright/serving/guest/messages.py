@@ -73,16 +73,17 @@ def take(buffer: bytearray) -> list[Call]:
     """Remove every whole request from the front of `buffer` and return them."""
     calls = []
     start, have = 0, len(buffer)
-    while have - start >= PREFIX.size:
-        length, number, _kind, code, small, head_length, deadline = PREFIX.unpack_from(buffer, start)
-        end = start + _LENGTH + length
-        if end > have:
-            break
-        head = start + PREFIX.size + small
-        body = head + head_length
-        request_id = buffer[start + PREFIX.size : head].decode("utf-8", "replace")
-        calls.append(Call(number, code, request_id, bytes(buffer[head:body]), bytes(buffer[body:end]), deadline))
-        start = end
+    with memoryview(buffer) as view:
+        while have - start >= PREFIX.size:
+            length, number, _kind, code, small, head_length, _micros = PREFIX.unpack_from(view, start)
+            end = start + _LENGTH + length
+            if end > have:
+                break
+            head = start + PREFIX.size + small
+            body = head + head_length
+            request_id = str(view[start + PREFIX.size : head], "utf-8", "replace")
+            calls.append(Call(number, code, request_id, view[head:body].tobytes(), view[body:end].tobytes()))
+            start = end
     if start:
         del buffer[:start]
     return calls

@@ -117,10 +117,17 @@ class Model:
         except NotImplementedError as error:
             raise Refused(HTTPStatus.BAD_REQUEST, _NO_PROBABILITIES) from error
         except (ValueError, TypeError) as error:
-            refusal = columns.blame(rows, self.columns, error)
-            if refusal is None:
-                raise
-            raise refusal from error
+            raise self._blamed(rows, error) from error
+
+    def _blamed(self, rows: Any, error: Exception) -> Refused:
+        """Return the refusal of the first row that the model does not take alone, or else of them all."""
+        for number, row in enumerate(rows[:_MOST_ROWS], start=1):
+            try:
+                self._estimator.predict(rows[number - 1 : number])
+            except (ValueError, TypeError) as own:
+                return columns.blame(row.tolist() if row.ndim == 1 else [], number, self.columns, own)
+        reason = str(error).strip().partition("\n")[0]
+        return Refused(HTTPStatus.BAD_REQUEST, f"The model does not take these rows: {reason}")
 
 
 def wants_probabilities(query: str, beside: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from .columns import Columns
 from .messages import Reply
 from .refusals import Refused
 from .tables import Table, of_array, of_columns, of_rows
-from .tensors import Tensor, of_result, read, told_of
+from .tensors import Tensor, of_result, parameters, read, told_of
 
 PREDICT, PROBABILITIES = "predict", "predict_proba"
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?:infer|ready))?/?$")
@@ -60,7 +60,10 @@ def table_of(told: Mapping[str, str], body: bytes) -> tuple[Table, dict[str, Any
 
 def asks_for(request: Mapping[str, Any]) -> list[str]:
     """Return which outputs a request wants; the prediction when it does not say. Raises Refused."""
-    wanted = [each.get("name") if isinstance(each, dict) else None for each in request.get("outputs") or ()]
+    outputs = request.get("outputs") or []
+    if not isinstance(outputs, list):
+        raise Refused(HTTPStatus.BAD_REQUEST, '"outputs" is no list')
+    wanted = [each.get("name") if isinstance(each, dict) else None for each in outputs]
     unknown = [name for name in wanted if name not in (PREDICT, PROBABILITIES)]
     if unknown:
         told = f"unexpected inference output '{unknown[0]}'; there are {PREDICT} and {PROBABILITIES}"
@@ -70,8 +73,8 @@ def asks_for(request: Mapping[str, Any]) -> list[str]:
 
 def reply(request: Mapping[str, Any], found: Mapping[str, Any], *, name: str, version: str) -> Reply:
     """Return the answer with the outputs that were `found`, in JSON or in binary as each was asked for."""
-    asked = {each["name"]: each.get("parameters") or {} for each in request.get("outputs") or ()}
-    everything = bool((request.get("parameters") or {}).get("binary_data_output"))
+    asked = {each["name"]: parameters(each) for each in request.get("outputs") or ()}
+    everything = bool(parameters(request).get("binary_data_output"))
     outputs, binary = [], []
     for output, result in found.items():
         is_binary = bool(asked.get(output, {}).get("binary_data", everything))

@@ -75,7 +75,7 @@ def of_rows(rows: Any, *, names: Optional[Sequence[str]] = None) -> Table:
 def of_columns(columns: Mapping[str, Any]) -> Table:
     """Return values by the name of their column as a table. Raises Refused when they are not of one length."""
     lengths = {name: len(values) if isinstance(values, (list, tuple)) else -1 for name, values in columns.items()}
-    if not lengths:
+    if not lengths or not any(lengths.values()):
         raise Refused(HTTPStatus.BAD_REQUEST, _NO_ROWS.format(wanted=_FORMS))
     first = next(iter(lengths.values()))
     for name, length in lengths.items():

@@ -52,7 +52,7 @@ def read(told: Any, binary: memoryview) -> tuple[Tensor, int]:
         _refuse(f"input '{name}' has the datatype '{datatype}'; known are BYTES, {', '.join(_TYPES)}")
     if not isinstance(shape, list) or not all(type(each) is int and each >= 0 for each in shape):
         _refuse(f"input '{name}' has no shape of whole numbers")
-    size = (told.get("parameters") or {}).get("binary_data_size")
+    size = parameters(told).get("binary_data_size")
     if size is None:
         flat = _flat(told.get("data"))
         used = 0
@@ -64,6 +64,14 @@ def read(told: Any, binary: memoryview) -> tuple[Tensor, int]:
     if len(flat) != math.prod(shape):
         _refuse(f"input '{name}' has {len(flat)} values, its shape {shape} is of {math.prod(shape)}")
     return Tensor(name, datatype, tuple(shape), _shaped(flat, shape, datatype)), used
+
+
+def parameters(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the parameters of a request or a part of it. Raises Refused."""
+    found = told.get("parameters") or {}
+    if not isinstance(found, dict):
+        _refuse('"parameters" is no object')
+    return found
 
 
 def of_result(name: str, result: Any) -> Tensor:
