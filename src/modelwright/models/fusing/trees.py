@@ -152,7 +152,7 @@ def _ending(given: Arrays, labels: Sequence[str] | None) -> list[str]:
     totals = [f"t{each}" for each in range(outputs)]
     lines = [f"{each} /= {int(divide_by)}" for each in totals if divide_by is not None]
     if labels is None:
-        return [*lines, "return t0"]
+        return [*lines, "return t0 if t0 - t0 == 0.0 else None"]  # neither infinite nor NaN
     margin = float(answer["margin"])
     if answer["rule"] == "sign":
         return [*lines, f"return labels[1] if t0 > {margin!r} else labels[0] if t0 < -{margin!r} else None"]
