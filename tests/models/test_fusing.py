@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models.served import Wright
+from models.served import SCORE, Wright
 
 from modelwright.errors import ArraysInvalid
 from modelwright.models import packages
@@ -89,8 +89,8 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer requests than at a registration."""
-    monkeypatch.setattr(asking, "_SINGLES", 120)
-    monkeypatch.setattr(asking, "_BATCHES", (2, 3, 5, 8, 64))
+    monkeypatch.setattr(asking, "_SINGLES", 60)
+    monkeypatch.setattr(asking, "_BATCHES", (2, 3, 8, 64))
 
 
 @pytest.mark.parametrize(
@@ -342,14 +342,14 @@ def test_a_registered_version_says_that_it_is_fused_and_is_compared_again_where_
 
 
 def test_a_version_with_a_script_of_its_own_says_why_it_is_not_fused(
-    fusable: Path, workspace: Store, wright: Wright
+    folder: Path, serving_environment: BuiltEnvironment, workspace: Store, wright: Wright
 ) -> None:
-    (fusable / "score.py").write_text(
-        (fusable / "score.py").read_text().replace("    return", "    print()\n    return")
-    )
-    wright(*REGISTER, "--environment", "serving:1")
-    assert f"fused        no: {fusing.OPAQUE}" in wright("show", "m:1")
-    assert not fusing.is_fused(packages.restore(workspace, models.find_version(workspace, "m:1")))
+    (folder / "model.pkl").write_bytes(pickle.dumps(3.0))
+    (folder / "score.py").write_text(SCORE)
+    (folder / "sample.json").write_text('{"data": [[1.0, 2.0]]}')
+    wright(*REGISTER, "--name", "churn", "--environment", "serving:1")
+    assert f"fused        no: {fusing.OPAQUE}" in wright("show", "churn:1")
+    assert not fusing.is_fused(packages.restore(workspace, models.find_version(workspace, "churn:1")))
 
 
 def test_a_model_without_a_script_is_fused_as_the_server_answers_for_it(

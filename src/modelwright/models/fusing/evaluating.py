@@ -21,7 +21,7 @@ from modelwright.models.fusing.arrays import Arrays
 Rows = list[Any]
 _NO_NUMPY = "it is linear, which needs numpy beside Modelwright: pip install 'modelwright[fused]'"
 # What a row of wrong content or shape raises, wherever that is noticed.
-_UNUSUAL = (TypeError, ValueError, KeyError, IndexError, OverflowError, struct.error)
+_UNUSUAL = (TypeError, ValueError, KeyError, IndexError, ArithmeticError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,6 @@ class ArrayModel:
         """Prepare to evaluate. Raises ArraysInvalid when the arrays are no model, or numpy is needed and missing."""
         self.name = str(given.header.get("model", ""))
         self.manner = manner
-        self._key = manner.key
         try:
             self._prepare(given)
         except ImportError as error:
@@ -79,26 +78,22 @@ class ArrayModel:
     def rows(self, body: bytes) -> Rows | None:
         """Return the rows in a body; None when there are none, as far as can be told without looking at them."""
         try:
-            told = orjson.loads(body)
-            rows = told[self._key]
-            if self.manner.is_alone and len(told) > 1:
-                return None
-        except orjson.JSONDecodeError:
-            rows = self._rows_with_nan(body)
-        except _UNUSUAL:
-            return None
-        if not rows or type(rows) is not list or not (self.manner.takes_whole or _has_fraction(rows)):
-            return None
-        return rows
-
-    def _rows_with_nan(self, body: bytes) -> Any:
-        """Return what is under the key of a body that is JSON but for the word NaN, which Python writes and reads."""
-        if not self.manner.takes_null or b"NaN" not in body:
-            return None
-        try:
-            return json.loads(body.decode())[self._key]
+            told = self._read(body)
+            rows = told[self.manner.key]
         except (*_UNUSUAL, RecursionError):
             return None
+        if not rows or type(rows) is not list or (self.manner.is_alone and len(told) > 1):
+            return None
+        return rows if self.manner.takes_whole or _has_fraction(rows) else None
+
+    def _read(self, body: bytes) -> Any:
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            # Python writes and reads the word NaN, which is no JSON.
+            if not self.manner.takes_null or b"NaN" not in body:
+                raise
+            return json.loads(body.decode())
 
     def answer_rows(self, rows: Rows) -> bytes | None:
         """Return the answer to a request with these rows; None when the model itself is to be asked."""

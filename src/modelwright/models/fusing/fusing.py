@@ -58,7 +58,10 @@ def read_verdict(path: Path) -> FusedVerdict:
 
 def is_fused(package: Path) -> bool:
     """Whether a package says that its model is its arrays."""
-    return (package / VERDICT).is_file() and read_verdict(package / VERDICT).is_fused
+    try:
+        return read_verdict(package / VERDICT).is_fused
+    except (OSError, ValueError, KeyError, TypeError):  # a version from elsewhere may hold anything
+        return False
 
 
 def load(package: Path) -> ArrayModel:

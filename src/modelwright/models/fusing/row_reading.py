@@ -9,6 +9,7 @@ from modelwright.models.fusing.arrays import Arrays
 
 # Numbers beyond are left to the model: some of them it refuses, others it rounds in another way on its way to single.
 _LARGEST = 1e15
+_UNFIT = "a step before it is of other columns"
 _FORMS = {
     "minus": "x{0} -= {1!r}",
     "over": "x{0} /= {1!r}",
@@ -37,7 +38,10 @@ def lines(given: Arrays, *, is_single: bool) -> list[str]:
     They raise TypeError or ValueError when a row is not one of numbers, as many as there are columns, and return None
     for one whose numbers are too large.
     """
-    names = ", ".join(f"x{each}" for each in range(given.header["columns"]))
+    columns = int(given.header["columns"])
+    if any(len(given.arrays[name]) != columns for _, name in given.header["steps"]):
+        raise ValueError(_UNFIT)
+    names = ", ".join(f"x{each}" for each in range(columns))
     kind = "f" if is_single else "d"
     if not given.header["steps"]:
         made = [f"row = array('{kind}', row)"]
