@@ -27,6 +27,7 @@ _RATIOS: tuple[tuple[str, str, str, tuple[float, ...]], ...] = (
     ("isolated", "isolated-off", "capture `fast`, share of none, isolated", ()),
 )
 _MOST_MEMORY_MB = 1.1 * 91
+_MOST_NOISE = 0.15  # of a core
 
 
 def render(records: Records, servers: Mapping[str, Server]) -> str:
@@ -83,10 +84,12 @@ def _conditions(records: Records) -> str:
     errors = sum(sum(each["errors"].values()) for each in cells)
     busiest = max(each["busy"] for each in cells)
     rounds = 1 + max((each["round"] for each in cells if each["kind"] == "cell"), default=0)
+    noise = statistics.median(others)
+    warning = "**The machine had much else to do: these are not numbers to quote.**\n\n" if noise > _MOST_NOISE else ""
     return (
-        f"Measured {cells[0]['at']} to {cells[-1]['at']} on one machine of two cores, servers on one, the load "
+        f"{warning}Measured {cells[0]['at']} to {cells[-1]['at']} on one machine of two cores, servers on one, the load "
         f"generator on the other; {rounds} rounds, taking turns. Medians; ratios are of the same round. What else ran "
-        f"took {statistics.median(others):.0%} of a core (median of all cells; at most {others[-1]:.0%}). The load "
+        f"took {noise:.0%} of a core (median of all cells; at most {others[-1]:.0%}). The load "
         f"generator was busy for at most {busiest:.0%} of its core. {sum(each['answered'] for each in cells):,} "
         f"answers, {errors:,} errors.\n"
     )
