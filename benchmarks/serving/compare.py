@@ -42,11 +42,11 @@ class Plan:
     starts: int
 
 
-QUICK = {"m1": Plan(rounds=2, seconds=1.0, starts=0)}
+QUICK = {"m1": Plan(rounds=2, seconds=0.7, starts=0)}
 FULL = {
-    "m1": Plan(rounds=5, seconds=3.0, starts=3),
-    "m2": Plan(rounds=2, seconds=2.0, starts=1),
-    "m3": Plan(rounds=2, seconds=2.0, starts=1),
+    "m1": Plan(rounds=3, seconds=2.0, starts=2),
+    "m2": Plan(rounds=2, seconds=1.0, starts=1),
+    "m3": Plan(rounds=2, seconds=1.0, starts=1),
 }
 
 
@@ -207,7 +207,7 @@ def say(text: str) -> None:
 def main() -> None:
     """Run what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one model, two rounds of a second each: four minutes")
+    parser.add_argument("--quick", action="store_true", help="one model, two rounds of short cells: five minutes")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="only these servers")
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS), help="only these models")
     parser.add_argument("--ground", type=Path, default=default_folder(), help="where environments and results are kept")

@@ -94,5 +94,5 @@ def _ways(name: str, title: str, way: Way) -> tuple[Server, ...]:
 OURS = (
     *_ways("fused", "fused", Way()),
     *_ways("isolated", "isolated", Way(is_isolated=True)),
-    *_ways("script", "the opaque script", Way(has_script=True)),
+    _ours("script", "**ours**, the opaque script", Way(has_script=True)),
 )

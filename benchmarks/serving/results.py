@@ -23,12 +23,11 @@ _RATIOS: tuple[tuple[str, str, str, tuple[float, ...]], ...] = (
     ("fused", "uvloop", "fused, share of a bare uvloop Protocol echo", (0.8, 0.6, 0.7)),
     ("fused-durable", "fused-off", "capture `durable`, share of none, fused", (0.9,) * 4),
     ("isolated-durable", "isolated-off", "capture `durable`, share of none, isolated", (0.9,) * 4),
-    ("script-durable", "script-off", "capture `durable`, share of none, script", (0.9,) * 4),
     ("fused", "fused-off", "capture `fast`, share of none, fused", ()),
     ("isolated", "isolated-off", "capture `fast`, share of none, isolated", ()),
-    ("script", "script-off", "capture `fast`, share of none, script", ()),
 )
 _MOST_MEMORY_MB = 1.1 * 91
+_MOST_NOISE = 0.15  # of a core
 
 
 def render(records: Records, servers: Mapping[str, Server]) -> str:
@@ -85,10 +84,12 @@ def _conditions(records: Records) -> str:
     errors = sum(sum(each["errors"].values()) for each in cells)
     busiest = max(each["busy"] for each in cells)
     rounds = 1 + max((each["round"] for each in cells if each["kind"] == "cell"), default=0)
+    noise = statistics.median(others)
+    warning = "**The machine had much else to do: these are not numbers to quote.**\n\n" if noise > _MOST_NOISE else ""
     return (
-        f"Measured {cells[0]['at']} to {cells[-1]['at']} on one machine of two cores, servers on one, the load "
+        f"{warning}Measured {cells[0]['at']} to {cells[-1]['at']} on one machine of two cores, servers on one, the load "
         f"generator on the other; {rounds} rounds, taking turns. Medians; ratios are of the same round. What else ran "
-        f"took {statistics.median(others):.0%} of a core (median of all cells; at most {others[-1]:.0%}). The load "
+        f"took {noise:.0%} of a core (median of all cells; at most {others[-1]:.0%}). The load "
         f"generator was busy for at most {busiest:.0%} of its core. {sum(each['answered'] for each in cells):,} "
         f"answers, {errors:,} errors.\n"
     )
@@ -128,6 +129,24 @@ def _targets(records: Records) -> str:
         + "\n"
         + (text if memory else "")
     )
+
+
+def _latency_targets(records: Records) -> str:
+    """Return how many of the peers have the worse p99 at equal load."""
+    told = []
+    for name in MAIN:
+        better, peers = 0, 0
+        for peer in dict.fromkeys(_of(records, "peer", kind="equal", model="m1")):
+            its, mine = (
+                _median(_of(records, "p99_us", kind="equal", peer=peer, model="m1", server=each))
+                for each in (peer, name)
+            )
+            if its is not None and mine is not None:
+                peers += 1
+                better += mine < its
+        if peers:
+            told.append(f"{name} than {better} of {peers}, {'met' if better == peers else '**missed**'}")
+    return f"\np99 at equal load, better than every peer: {'; '.join(told)}.\n" if told else ""
 
 
 def _throughput(records: Records, servers: Mapping[str, Server], model: str) -> str:
