@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def endpoint() -> None:
-    """Deploy, score, stop and look at endpoints."""
+    """Serve model versions: put them side by side, share out their traffic, and watch."""
 
 
 @endpoint.command()
