@@ -1,7 +1,7 @@
 """Makes functions of trees: Python code of nested comparisons, or for large ones a walk over their tables.
 
-Compiled, a step down a tree is one comparison of CPython's with a constant: 100 trees cost 10 µs for a row where walking the
-tables costs 82 µs and scikit-learn 670 µs. But compiling takes 7 µs a node, so it is done up to a limit.
+Compiled, a step down a tree is one comparison of CPython's with a constant: 100 trees cost 10 µs for a row where
+walking the tables costs 82 µs and scikit-learn 670 µs. But compiling takes 7 µs a node, so it is done up to a limit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
