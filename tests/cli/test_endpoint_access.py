@@ -139,7 +139,7 @@ def test_top_tells_of_the_server_and_of_each_deployment(shop: tuple[Store, dict[
     assert sum(each["share"] for each in deployments) == 100
     assert all(each["is_ready"] and each["memory_bytes"] > 1_000_000 for each in deployments)
     table = _wright(store, "top", "--once", "--interval", "0.1")
-    assert "(server)" in table
+    assert "  churn:2" in table
     assert "p99 ms" in table
 
 

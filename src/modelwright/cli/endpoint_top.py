@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from modelwright.serving.loads import Watch
     from modelwright.store.database import Store
 
-_COLUMNS = (
-    *("endpoint", "deployment", "share", "req/s", "err/s", "p50 ms", "p99 ms"),
-    *("waiting", "workers", "restarts", "cpu %", "MB", "capture pending"),
-)
+# They fit into 80 columns.
+_COLUMNS = ("endpoint", "share", "req/s", "err/s", "p50 ms", "p99 ms", "waits", "workers", "cpu %", "MB", "pending")
 
 
 @click.command()
@@ -28,7 +26,10 @@ _COLUMNS = (
 @click.option("--once", is_flag=True, help="Look for one interval, print, and end; so do --json and a pipe.")
 @output.json_option
 def top(name: str | None, interval: float, *, once: bool, as_json: bool) -> None:
-    """Show what endpoints are doing, live, until Ctrl-C: a line for each server and one for each deployment."""
+    """Show what endpoints are doing, live, until Ctrl-C: a line for each server and one for each deployment.
+
+    Behind the workers stands how often one was started again; pending are records that wait for the disk.
+    """
     from modelwright.serving import loads
     from modelwright.store import endpoints
 
@@ -67,7 +68,9 @@ def _table(loads: Sequence["Load"]) -> "Table":
     from rich import box
     from rich.table import Table
 
-    table = Table(*_COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True)
+    for name in _COLUMNS:
+        table.add_column(name, no_wrap=True, justify="left" if name == _COLUMNS[0] else "right")
     for each in loads:
         table.add_row(*_row(each), style=None if each.is_ready else "red")
     return table
@@ -76,16 +79,14 @@ def _table(loads: Sequence["Load"]) -> "Table":
 def _row(load: "Load") -> tuple[str, ...]:
     is_front = not load.deployment
     return (
-        load.endpoint if is_front else "",
-        "(server)" if is_front else load.deployment,
+        load.endpoint if is_front else f"  {load.deployment}",
         "" if is_front else f"{load.share:g} %",
         f"{load.requests_per_second:.1f}",
         f"{load.errors_per_second:.1f}",
         _milliseconds(load.p50_ms),
         _milliseconds(load.p99_ms),
         str(load.waiting),
-        "" if is_front else str(load.workers),
-        "" if is_front else str(load.restarts),
+        "" if is_front else f"{load.workers} +{load.restarts}" if load.restarts else str(load.workers),
         f"{load.cpu_percent:.0f}",
         f"{load.memory_bytes / 1e6:.0f}",
         str(load.pending) if is_front else "",

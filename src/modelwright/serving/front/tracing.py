@@ -5,7 +5,7 @@ extra `otel` and an address in OTEL_EXPORTER_OTLP_ENDPOINT; the context is carri
 """
 
 import logging
-import os
+import random
 import re
 import threading
 from collections import deque
@@ -60,13 +60,12 @@ class Traced(NamedTuple):
 def given(context: str) -> Trace | None:
     """Return the place of a request whose client gave this trace context; None for a malformed one."""
     found = _CONTEXT.fullmatch(context)
-    return Trace(found[1], os.urandom(8).hex(), found[2], found[3]) if found else None
+    return Trace(found[1], _digits(16), found[2], found[3]) if found else None
 
 
 def new() -> Trace:
     """Begin a trace."""
-    random = os.urandom(24).hex()
-    return Trace(random[:32], random[32:], "", "01")
+    return Trace(_digits(32), _digits(16), "", "01")
 
 
 class Spans:
@@ -168,7 +167,7 @@ def _spans(traced: Traced, resource: Any) -> "list[ReadableSpan]":
         return [request]
     run = ReadableSpan(
         "run",
-        context=context(os.urandom(8).hex()),
+        context=context(_digits(16)),
         parent=ours,
         resource=resource,
         start_time=_nanoseconds(max(traced.begun_at, traced.scored_at - traced.run_seconds)),
@@ -176,6 +175,11 @@ def _spans(traced: Traced, resource: Any) -> "list[ReadableSpan]":
         attributes={"modelwright.version": traced.version},
     )
     return [request, run]
+
+
+def _digits(count: int) -> str:
+    """Return so many random hexadecimal digits, of which not all are 0: an id needs to be another, not a secret."""
+    return f"{random.getrandbits(4 * count) or 1:0{count}x}"
 
 
 def _nanoseconds(seconds: float) -> int:
