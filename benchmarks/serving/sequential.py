@@ -19,8 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelwright.records import CheckResult, RolloutLimits
 from modelwright.serving.rollout import sequential
+from modelwright.serving.rollout.checking import Evidence, Seen
 from modelwright.serving.rollout.sequential import Comparison, Count, Means
+from modelwright.serving.rollout.shifting import Sample
 from modelwright.serving.rollout.slowness import Slowness
 
 ALPHA = 0.05
@@ -185,6 +188,36 @@ def limits(rate: float, limit: float) -> Callable[[random.Random], Look]:
     return begin
 
 
+def rollouts(*, requests: int = 20) -> Callable[[random.Random], Look]:
+    """Return rollouts of a version that is no worse, with every check.
+
+    Errors at 1 %, lognormal latencies, normal predictions, one copied request in fifty answered differently.
+    """
+    asked = RolloutLimits(error_rate=0.01, latency_ratio=1.0, prediction_shift=0.01, disagreement=0.02, alpha=ALPHA)
+
+    def begin(draws: random.Random) -> Look:
+        evidence = Evidence(EDGES, asked)
+        answers: tuple[list[float], list[float]] = ([], [])
+
+        def side(numbers: list[float], count: int) -> Seen:
+            histogram = [0] * (len(EDGES) + 1)
+            for _ in range(count):
+                histogram[bisect_left(EDGES, draws.lognormvariate(2, 1))] += 1
+                numbers.append(draws.gauss(0, 1))
+            errors, differing = _drawn(count, 0.01, draws), _drawn(count, 0.02, draws)
+            sample, latencies = Sample(numbers[-2000:]), tuple(histogram)
+            return Seen(count, errors.hits, latencies, count, differing.hits, sample, len(numbers))
+
+        def look() -> tuple[bool, bool]:
+            evidence.take(side(answers[0], requests), side(answers[1], requests))
+            failed = any(each.result is CheckResult.FAILED for each in evidence.checks())
+            return failed, _is_z_significant(evidence.errors.first, evidence.errors.second)
+
+        return look
+
+    return begin
+
+
 def settings() -> Iterator[Setting]:
     """Give every row: first those without a difference."""
 
@@ -205,6 +238,7 @@ def settings() -> Iterator[Setting]:
     yield Setting("labels on copies, 10 % discordant", pairs(0.05, 0.05))
     yield Setting("absolute error, capped", means(), 200)
     yield Setting("rate at its limit of 1 %", limits(0.01, 0.01))
+    yield Setting("a whole rollout, every check at its limit", rollouts())
     yield Setting("errors, split by 20 keys that differ", sticky(20, rates=(0.01, 0.2)), is_promised=False)
     yield Setting("errors 1 % and 3 %", proportions(0.01, 0.03), 300, is_different=True)
     yield Setting("errors 1 % and 5 %", proportions(0.01, 0.05), is_different=True)

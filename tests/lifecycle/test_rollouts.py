@@ -276,7 +276,8 @@ def test_copies_alone_can_roll_a_version_back(place: Place) -> None:
     wait_for(lambda: control.observe("churn", runtime_folder=folder).seen["churn:2"].compared == 40, "copies")
     found = place.look(1)
     assert found.status is RolloutStatus.ROLLED_BACK
-    assert found.reason.startswith("disagreement: differs on 100.00% of 40 copied requests: above 10.00%")
+    assert found.reason.startswith("disagreement: differs on 100.00% of 40 copied requests, the last ")
+    assert found.reason.endswith(": above 10.00%")
 
 
 def test_traffic_that_somebody_else_changes_pauses_until_it_is_resumed(place: Place) -> None:

@@ -5,6 +5,7 @@ It needs no network and no other file, and has no script. What is shown was writ
 
 import base64
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -41,7 +42,7 @@ def _body(rollout: Rollout, title: str) -> Iterator[str]:
     yield f"<h1>{escaped(title)} <span>{escaped(told)}</span></h1>"
     yield f'<section><h2>Plan</h2><ol class="steps">{"".join(_steps(rollout))}</ol></section>'
     yield f"<section><h2>Checks</h2><table>{''.join(_checks(rollout))}</table></section>"
-    yield _chart("Share of the traffic, %", [trails.shares(rollout)], rollout, most=100.0)
+    yield _chart("Share of the traffic, %", [trails.shares(rollout)], rollout, is_stepped=True)
     yield _chart("Errors, % of requests", trails.errors(rollout), rollout)
     yield _chart("Latency of 95 % of requests, ms", trails.latencies(rollout), rollout)
     yield _chart("Requests in a second", trails.requests(rollout), rollout)
@@ -62,14 +63,17 @@ def _checks(rollout: Rollout) -> Iterator[str]:
         yield f'<tr><td>{name}</td><td class="{result}">{result}</td><td>{told}</td></tr>'
 
 
-def _chart(title: str, series: Sequence[Series], rollout: Rollout, *, most: float | None = None) -> str:
+def _chart(title: str, series: Sequence[Series], rollout: Rollout, *, is_stepped: bool = False) -> str:
     """Return curves of one scale over one time."""
     values = [value for each in series for value in each.values if value is not None]
     if not values:
         return f'<section><h2>{escaped(title)}</h2><p class="key">nothing was seen yet</p></section>'
-    top = most or max(values) or 1.0
+    top = _round_up(max(values))
     times = series[0].times
-    drawn = "".join(_curve(each, _NEW if each.name == rollout.deployment else _PRESENT, top) for each in series)
+    drawn = "".join(
+        _curve(each, _NEW if each.name == rollout.deployment else _PRESENT, top, is_stepped=is_stepped)
+        for each in series
+    )
     keys = {rollout.present: "one", rollout.deployment: "two"}
     names = " · ".join(f'<b class="{keys[each.name]}">{escaped(each.name)}</b>' for each in series)
     label = escaped(f"{title}: {', '.join(each.name for each in series)}")
@@ -86,10 +90,10 @@ def _grid(top: float, times: Sequence[datetime]) -> Iterator[str]:
         yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{top * line / _LINES:.3g}</text>'
     for moment, anchor, x in ((times[0], "start", _LEFT), (times[-1], "end", _WIDTH - _RIGHT)):
-        yield f'<text x="{x}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{moment:%H:%M:%S}</text>'
+        yield f'<text x="{x}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{moment:%H:%M:%S} UTC</text>'
 
 
-def _curve(series: Series, kind: str, top: float) -> str:
+def _curve(series: Series, kind: str, top: float, *, is_stepped: bool) -> str:
     """Return a line through the values, with gaps where there are none, and a dot at each that stands alone."""
     first, last = series.times[0], series.times[-1]
     whole = (last - first).total_seconds() or 1.0
@@ -100,12 +104,20 @@ def _curve(series: Series, kind: str, top: float) -> str:
             continue
         x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * (moment - first).total_seconds() / whole
         y = _y(value, top)
-        path.append(f"{pen}{x:.1f} {y:.1f}")
+        path.append(f"H{x:.1f}V{y:.1f}" if is_stepped and pen == "L" else f"{pen}{x:.1f} {y:.1f}")
         following = series.values[place + 1] if place + 1 < len(series.values) else None
         if pen == "M" and following is None:
             parts.append(f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>')
         pen = "L"
     return f'<path class="curve {kind}" d="{"".join(path)}"/>{"".join(parts)}'
+
+
+def _round_up(value: float) -> float:
+    """Return a number that divides well and is no less."""
+    if value <= 0:
+        return 1.0
+    scale = 10.0 ** math.floor(math.log10(value))
+    return next(each * scale for each in (1, 2, 4, 6, 8, 10) if each * scale >= value * (1 - 1e-9))
 
 
 def _y(value: float, top: float) -> float:

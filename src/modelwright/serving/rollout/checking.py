@@ -54,7 +54,7 @@ class Seen:
 
 @dataclass
 class Evidence:
-    """Everything that the checks go by, from the rollout's begin to now.
+    """Everything that the checks go by, from the rollout's begin to now; `newest` is what the new version did last.
 
     When traffic is shared out `by_key`, requests of a key stay together, and keys differ: comparisons that count
     requests as if each had been drawn are then too sure of themselves, and hold up where else they would go back.
@@ -68,8 +68,7 @@ class Evidence:
     shift: Watch = field(default_factory=Watch)
     latencies: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
     copies: Count = field(default_factory=Count)
-    restarts: int = 0
-    is_ready: bool = True
+    newest: Seen = field(default_factory=Seen)
 
     def __post_init__(self) -> None:
         """Bet on the ratio that the limits name."""
@@ -83,8 +82,7 @@ class Evidence:
         self.latencies = (slowness.together(one, present.latencies), slowness.together(other, new.latencies))
         self.copies += Count(new.compared, new.differing)
         self.shift.look(present.sample, new.sample, size=min(present.answers, new.answers), alpha=_shared(self.limits))
-        self.is_ready = new.is_ready
-        self.restarts = new.restarts
+        self.newest = replace(new, sample=Sample())
 
     def checks(self) -> list[Check]:
         """Return what every check says now."""
@@ -126,11 +124,12 @@ class Evidence:
         return evidence
 
     def _readiness(self) -> Check:
-        facts = {"is_ready": self.is_ready, "restarts": self.restarts}
-        if self.restarts > _MOST_RESTARTS:
-            told = f"its process was started again {self.restarts} times"
+        restarts, is_ready = self.newest.restarts, self.newest.is_ready
+        facts = {"is_ready": is_ready, "restarts": restarts}
+        if restarts > _MOST_RESTARTS:
+            told = f"its process was started again {restarts} times"
             return Check("readiness", CheckResult.FAILED, told, facts)
-        if not self.is_ready:
+        if not is_ready:
             return Check("readiness", CheckResult.OPEN, "its process is being started again", facts)
         return Check("readiness", CheckResult.PASSED, "it is ready", facts)
 
@@ -182,10 +181,13 @@ class Evidence:
     def _disagreement(self, limit: float) -> Check:
         copies, alpha = self.copies, _shared(self.limits)
         low, high = sequential.interval(copies, alpha=alpha)
+        newest = self.newest
         facts: dict[str, Any] = {**_counted(copies), "between": [low, high], "limit": limit, "alpha": alpha}
+        facts |= {"examples": list(newest.examples), "largest": newest.largest, "dropped": newest.dropped}
         if copies.rate is None:
             return Check("disagreement", CheckResult.OPEN, "no copied requests yet", facts)
         told = f"differs on {_percent(copies.rate)} of {copies.total:,} copied requests"
+        told += f", the last {newest.examples[-1]}" if newest.examples else ""
         if sequential.exceeds(copies, limit, alpha=alpha):
             return Check("disagreement", CheckResult.FAILED, f"{told}: above {limit:.2%}", facts)
         if copies.rate > limit:
