@@ -9,13 +9,13 @@ from typing import Any
 
 def encode(result: object) -> bytes:
     """Return an answer's body: JSON, and `{}` for None. Raises TypeError, ValueError or RecursionError."""
-    return json.dumps({} if result is None else result, default=_plain).encode()
+    return _ENCODER.encode({} if result is None else result).encode()
 
 
 def encode_strictly(result: object) -> bytes:
     """Return an answer's body without the numbers that JSON does not have: they are null."""
     try:
-        return json.dumps(result, default=_plain, allow_nan=False).encode()
+        return _STRICT.encode(result).encode()
     except ValueError:
         return json.dumps(_finite(json.loads(encode(result)))).encode()
 
@@ -46,3 +46,8 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     told = f"{type(value).__name__} is not JSON serializable"
     raise TypeError(told)
+
+
+# Made once: `json.dumps` with arguments of its own makes one for every call, which takes longer than most answers.
+_ENCODER = json.JSONEncoder(default=_plain)
+_STRICT = json.JSONEncoder(default=_plain, allow_nan=False)
