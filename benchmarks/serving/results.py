@@ -85,7 +85,7 @@ def _conditions(records: Records) -> str:
     busiest = max(each["busy"] for each in cells)
     rounds = 1 + max((each["round"] for each in cells if each["kind"] == "cell"), default=0)
     noise = statistics.median(others)
-    warning = "**The machine had much else to do: these are not numbers to quote.**\n\n" if noise > _MOST_NOISE else ""
+    warning = "**The machine was busy with other things: quote none of this.**\n\n" if noise > _MOST_NOISE else ""
     return (
         f"{warning}Measured {cells[0]['at']} to {cells[-1]['at']} on one machine of two cores, servers on one, the load "
         f"generator on the other; {rounds} rounds, taking turns. Medians; ratios are of the same round. What else ran "
