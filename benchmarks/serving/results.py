@@ -85,11 +85,11 @@ def _conditions(records: Records) -> str:
     busiest = max(each["busy"] for each in cells)
     rounds = 1 + max((each["round"] for each in cells if each["kind"] == "cell"), default=0)
     noise = statistics.median(others)
-    warning = "**The machine had much else to do: these are not numbers to quote.**\n\n" if noise > _MOST_NOISE else ""
+    warning = "**The machine was busy with other things: quote none of this.**\n\n" if noise > _MOST_NOISE else ""
     return (
-        f"{warning}Measured {cells[0]['at']} to {cells[-1]['at']} on one machine of two cores, servers on one, the "
-        f"load generator on the other; {rounds} rounds, taking turns. Medians; ratios are of the same round. "
-        f"What else ran took {noise:.0%} of a core (median of all cells; at most {others[-1]:.0%}). The load "
+        f"{warning}Measured {cells[0]['at']} to {cells[-1]['at']} on a machine of two cores, servers on one, load "
+        f"generator on the other; {rounds} rounds, taking turns. Medians; ratios are of the same round. What else ran "
+        f"took {noise:.0%} of a core (median of all cells; at most {others[-1]:.0%}). The load "
         f"generator was busy for at most {busiest:.0%} of its core. {sum(each['answered'] for each in cells):,} "
         f"answers, {errors:,} errors.\n"
     )

@@ -48,6 +48,7 @@ class Stage:
         self.runtime = runtime_folder(self._workspace.place)
         self._store = open_store(self._workspace.place)
         self._port = 0
+        self.tried = 0  # how often a deployment was asked for its sample, at the endpoint's own address
 
     @property
     def place(self) -> tuple[str, int]:
@@ -62,11 +63,13 @@ class Stage:
                 self._store, version, endpoint=ENDPOINT, actor=ACTOR, why=WHY, placement=placed
             ) as deployment:
                 deployments.smoke_test(self._store, deployment)
+            self.tried += 1
         self._port = endpoints.get_endpoint(self._store, ENDPOINT).port or 0
 
     def update(self, name: str, number: int) -> None:
         """Have a deployment serve another version."""
         version = models.find_version(self._store, f"{MODEL}:{number}")
+        self.tried += 1
         deployments.update(self._store, ENDPOINT, name, version, actor=ACTOR, why=WHY)
 
     def restart(self, name: str) -> None:
