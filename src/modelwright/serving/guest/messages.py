@@ -75,14 +75,15 @@ def take(buffer: bytearray) -> list[Call]:
     start, have = 0, len(buffer)
     with memoryview(buffer) as view:
         while have - start >= PREFIX.size:
-            length, number, _kind, code, small, head_length, _micros = PREFIX.unpack_from(view, start)
+            length, number, _kind, code, small, head_length, deadline = PREFIX.unpack_from(view, start)
             end = start + _LENGTH + length
             if end > have:
                 break
             head = start + PREFIX.size + small
             body = head + head_length
             request_id = str(view[start + PREFIX.size : head], "utf-8", "replace")
-            calls.append(Call(number, code, request_id, view[head:body].tobytes(), view[body:end].tobytes()))
+            told, asked = view[head:body].tobytes(), view[body:end].tobytes()
+            calls.append(Call(number, code, request_id, told, asked, deadline))
             start = end
     if start:
         del buffer[:start]
