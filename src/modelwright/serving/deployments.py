@@ -85,7 +85,7 @@ def deploying(
 
 
 def update(store: Store, endpoint: str, name: str, version: ModelVersion, *, actor: str, why: str = "") -> Deployment:
-    """Let a deployment serve another version, with the same share and workers; return it as it is on trial no more.
+    """Let a deployment serve another version, with the same share and workers; return the one that serves it.
 
     One that is called as its version is called as the new one from now on. Raises what `deploying` raises, and
     DeploymentMissing.
@@ -107,7 +107,7 @@ def update(store: Store, endpoint: str, name: str, version: ModelVersion, *, act
         )
         with carry_out(store, transition, Author(actor, why)) as (deployment,):
             smoke_test(store, deployment)
-    return deployment
+    return replace(deployment, status=DeploymentStatus.HEALTHY)
 
 
 def shift_traffic(store: Store, endpoint: str, shift: Shift, *, actor: str, why: str = "") -> Traffic:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 
-from modelwright.errors import Busy, EndpointMissing, EndpointUnresponsive, ModelwrightError
+from modelwright.errors import Busy, ModelwrightError
 from modelwright.records import Deployment, DeploymentState, DeploymentStatus, Endpoint, Traffic
 from modelwright.serving import control, fronts, specs
 from modelwright.settings import runtime_folder
@@ -36,7 +36,7 @@ def changing(
         _claim(store, endpoint, held, patience_seconds=patience_seconds)
         killed = _fail_killed(store, endpoint, actor=actor)
         if is_agreeing and (was_killed or killed):
-            with contextlib.suppress(EndpointUnresponsive, EndpointMissing):
+            with contextlib.suppress(ModelwrightError):  # whatever is asked for finds out for itself
                 agree(store, endpoints.get_endpoint(store, endpoint))
         yield killed
 
