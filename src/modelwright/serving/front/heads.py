@@ -2,7 +2,7 @@
 
 A plain head is `POST` or `GET`, one target, `HTTP/1.1`, and lines `Name: value` of printable ASCII with nothing odd
 about them: no name twice, nothing that says how the body is framed but one `Content-Length`. What such a head means is
-the same for every reader of HTTP, so it is read here, in a fifth of httptools' time; whatever else comes, and be it a
+the same for every reader of HTTP, so it is read here, in a fraction of the time; whatever else comes, and be it a
 second space, is left to httptools. That both read the same out of a plain head is tested, by the million.
 
 Clients send the same lines, mostly the same heads, again and again; what they mean is remembered.
