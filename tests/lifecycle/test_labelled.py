@@ -67,7 +67,10 @@ def test_what_one_answered_before_the_other_was_there_does_not_count() -> None:
 
 
 def test_without_labels_nothing_is_claimed() -> None:
-    assert labelled.contrast("a", "b", []).side == 0
+    alone = [Row("a", ("request", 0), "yes", "yes")]
+    for found in ([], alone):
+        told = labelled.contrast("a", "b", found)
+        assert (told.side, told.told) == (0, "no labels of both have come yet")
 
 
 def test_captured_answers_are_joined_with_their_labels(tmp_path: Path) -> None:

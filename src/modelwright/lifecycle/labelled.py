@@ -66,6 +66,8 @@ def contrast(control: str, deployment: str, found: Sequence[Row]) -> Contrast:
     Labels that are whole numbers, truths or texts are right or wrong; others are numbers to come near to. Requests that
     both have answered, one of them as a shadow, are compared in pairs; else blocks of requests that came together.
     """
+    if {control, deployment} - {row.deployment for row in found}:
+        return Contrast("label", control, deployment, 0, "no labels of both have come yet")
     both = _pairs(control, deployment, found)
     if any(isinstance(row.label, float) and not row.label.is_integer() for row in found):
         return _of_distances(control, deployment, found, both)

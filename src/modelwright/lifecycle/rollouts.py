@@ -192,7 +192,7 @@ def contrasts(store: Store, endpoint: str, *, metrics: Sequence[str]) -> list[Co
     front = control.observe(endpoint, runtime_folder=runtime_folder(store.folder))
     standing = front.contest["against"]
     if not standing:
-        only = front.contest["control"]
+        only = ", ".join(front.seen)
         raise NothingToCompare(endpoint=endpoint, found=f"only {only} serves" if only else "none serves")
     control_name, found = front.contest["control"], list[Contrast]()
     serving = endpoints.list_deployments(store, endpoint=endpoint, status=DeploymentStatus.HEALTHY)
