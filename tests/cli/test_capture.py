@@ -1,6 +1,8 @@
 """`wright capture`, as users type it, of an endpoint that runs and of what it left."""
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,14 @@ from serving.capture.exchanges import exchange
 from serving.capture.test_compaction import write
 
 from modelwright.cli.program import program
-from modelwright.errors import CaptureEmpty, EndpointMissing, LabelsInvalid, ModelwrightError, RequestMissing
+from modelwright.errors import (
+    CaptureEmpty,
+    EndpointMissing,
+    LabelsInvalid,
+    ModelwrightError,
+    ModuleNotInstalled,
+    RequestMissing,
+)
 from modelwright.records import CaptureMode, CaptureSettings, FrontSettings
 from modelwright.serving import configuring, control
 from modelwright.serving.capture import reading
@@ -104,6 +113,20 @@ def test_what_is_too_old_goes_when_segments_are_compacted(store: Store, folder: 
     _wright(store, "set", "churn", "--keep-days", "30")
     assert _json(store, "compact")["deleted"] == {"churn": ["dt=2026-03-03"]}
     assert list(reading.read(folder)) == []
+
+
+def test_what_is_too_old_goes_without_pyarrow_too(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path,) = folder.glob("*.wal")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    (store.folder / "capture" / "sales").mkdir()
+    write(store.folder / "capture" / "sales", exchange(0))
+    _wright(store, "set", "churn", "--keep-days", "30")
+    for module in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ModuleNotInstalled, match="pyarrow"):
+        _wright(store, "compact")
+    assert not list(folder.glob("*.wal"))
+    assert len(list(reading.read(folder.with_name("sales")))) == 1
 
 
 def test_settings_are_kept_and_changed_one_by_one(store: Store, folder: Path) -> None:

@@ -46,9 +46,9 @@ class Compacting:
         """Start the process where there is something to do."""
         if self._process is not None and self._process.poll() is not None:
             self.close()
-        if not self._is_possible or self._process is not None or now - self._last < _EVERY:
+        if self._process is not None or now - self._last < _EVERY or not is_wanted(self._store):
             return
-        if not is_wanted(self._store) or (now - self._last < _AT_LEAST_EVERY and not self._has_ended_segments()):
+        if now - self._last < _AT_LEAST_EVERY and not (self._is_possible and self._has_ended_segments()):
             return
         self._last = now
         folder = self._store.folder

@@ -1,4 +1,4 @@
-"""What releases up to 0.5 captured, one line of JSON per request: read as long as it lies there, written no more.
+"""What was captured before there were segments, a line of JSON per request: read as ever, written no more.
 
 A file is `<folder>/<YYYY-MM-DD>-<pid>.jsonl`: a header line that names format and version, then a record per line, in
 the order of the answers: what was received when, plus how long it took.
