@@ -1,8 +1,10 @@
 """What scoring scripts are given, and what becomes of what they give."""
 
 import base64
+import gzip
 import io
 import json
+import zlib
 from typing import Any
 
 import numpy as np
@@ -163,6 +165,16 @@ def test_a_raw_script_gets_the_request_and_words_its_answer() -> None:
     assert (reply.status, told(reply), reply.content_type) == (201, {"a": 1}, "application/json")
 
 
+def test_a_raw_script_gets_what_was_sent() -> None:
+    packed = gzip.compress(b"hello")
+    text = SCHEMA + "@rawhttp\ndef run(request): return request.get_data().hex()"
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    assert told(script(text).answer(call(body=packed, headers=headers))) == packed.hex()
+    rows = gzip.compress(b'{"instances": [[1]]}')
+    (given,) = told(script(text).answer(call(Route.INVOCATIONS, rows, headers=headers)))["predictions"]
+    assert bytes.fromhex(given) == b'{"data": [[1]]}'
+
+
 def test_a_raw_script_reads_the_files_of_a_form() -> None:
     part = b'--B\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
     body = part % (b"image", b'; filename="a.png"', b"\x89PNG\xff") + part % (b"k", b"", b"v") + b"--B--\r\n"
@@ -246,9 +258,6 @@ def test_what_a_script_raises_is_told_in_the_dialects_words(route: Route, path: 
 
 @pytest.mark.parametrize(("encoding", "status"), [("gzip", 200), ("deflate", 200), ("br", 415)])
 def test_packed_bodies_are_unpacked(encoding: str, status: int) -> None:
-    import gzip
-    import zlib
-
     packed = {"gzip": gzip.compress, "deflate": zlib.compress, "br": bytes}[encoding](b"hello")
     reply = script(ECHO).answer(call(body=packed, headers={"Content-Encoding": encoding}))
     assert reply.status == status
@@ -256,7 +265,5 @@ def test_packed_bodies_are_unpacked(encoding: str, status: int) -> None:
 
 
 def test_a_body_that_is_not_what_it_was_packed_by_is_refused() -> None:
-    import gzip
-
     for body in (b"hello", gzip.compress(b"hello" * 99)[:-9]):
         assert script(ECHO).answer(call(body=body, headers={**JSON, "Content-Encoding": "gzip"})).status == 400

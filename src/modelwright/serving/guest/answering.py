@@ -62,7 +62,8 @@ class Answering:
         LogStream.request_id = call.id
         started = perf_counter_ns()
         try:
-            if _PACKED in call.head:
+            # A script that speaks HTTP itself gets what was sent.
+            if _PACKED in call.head and not (self._served.is_raw and call.route == Route.SCORE):
                 call = bodies.unpacked(call)
             reply = self._ways[call.route](call)
         except Refused as refused:

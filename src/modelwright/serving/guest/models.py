@@ -30,6 +30,7 @@ class Model:
     """A model and what it takes."""
 
     takes_head = False
+    is_raw = False
 
     def __init__(self, framework: str, place: Path, package: Path) -> None:
         """Load the model from a file or a folder; the package may have a signature of it. Raises ScriptUnfit."""

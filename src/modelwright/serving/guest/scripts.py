@@ -52,14 +52,14 @@ class Script:
         if not self._inputs:
             raise ScriptUnfit(_NO_BODY)
         self.input_schema, self.output_schema = _schemas(self._run)
-        self._is_raw = is_raw(inspect.unwrap(self._run)) or is_raw(self._run)
+        self.is_raw = is_raw(inspect.unwrap(self._run)) or is_raw(self._run)
         self._gets_headers = len(self._inputs) != len(parameters)
         self._first = self._inputs[0].name
         self._entry = _code(self._run)
         self._check()
 
     def _check(self) -> None:
-        if self.input_schema is not None and self._is_raw:
+        if self.input_schema is not None and self.is_raw:
             raise ScriptUnfit(_BOTH)
         missing = [each.name for each in self._inputs[1:] if each.default is each.empty]
         if self.input_schema is None and missing:
@@ -68,13 +68,13 @@ class Script:
     @property
     def takes_head(self) -> bool:
         """Whether the head of every request has to be told."""
-        return self._gets_headers or self._is_raw or self.input_schema is not None
+        return self._gets_headers or self.is_raw or self.input_schema is not None
 
     def score(self, call: Call) -> Reply:
         """Answer a request to `/score`. Raises Refused, NotSerializable, and whatever `run` raises."""
         told = call.told()
         kind = told.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if self._is_raw:
+        if self.is_raw:
             return _reply(self._call({self._first: _request(call, told)}, told))
         if told.method != "GET" and kind in (_NO_TEXT if self.input_schema is None else _ROWS):
             result = self.predict(bodies.decode(kind, call.body)[0], call)
@@ -97,7 +97,7 @@ class Script:
         if self.input_schema is not None:
             return self._call(self._arguments(self._values_of(table)), told)
         text = encode({"data": table.rows()}).decode()
-        if self._is_raw:
+        if self.is_raw:
             scoring = Told({**told.headers, "Content-Type": bodies.JSON}, "POST", "/score", "")
             return self._call({self._first: _request(call._replace(body=text.encode()), scoring)}, told)
         return self._call({self._first: text}, told)
