@@ -10,6 +10,7 @@ with --only what was measured of those. `--report` writes the table from what is
 import argparse
 import json
 import os
+import shutil
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -222,6 +223,8 @@ def main() -> None:
     records = Records(ground.folder / ("quick.jsonl" if options.quick else "full.jsonl"))
     if options.again:
         records.forget(options.only)
+        for each in ("workspace", "modelwright"):  # what the code of then registered, and that code
+            shutil.rmtree(ground.folder / each, ignore_errors=True)
     if not options.report:
         bench = Bench(ground, records)
         given = {name: getattr(options, name) for name in ("rounds", "seconds") if getattr(options, name)}

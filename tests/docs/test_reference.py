@@ -84,7 +84,7 @@ def test_events_are_documented() -> None:
     for path in (SOURCES / "store").glob("*.py"):
         recorded |= set(re.findall(r'\.record\(\s*"([a-z]+\.[a-z_]+)"', path.read_text()))
     assert recorded <= told
-    by_status = {"run", "step", "deployment"}
+    by_status = {"run", "step", "deployment", "rollout"}
     assert {each for each in told if each.partition(".")[0] not in by_status} == {
         each for each in recorded if each.partition(".")[0] not in by_status
     }
