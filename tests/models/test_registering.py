@@ -161,7 +161,7 @@ def test_what_is_said_of_a_version_is_shown(folder: Path, model: Path, wright: W
     assert (shown["tags"], shown["properties"]) == ({"area": "eu"}, {"built": "ci"})
     assert [(each["role"], each["dataset"]) for each in shown["data"]] == [("training data", "sales:1")]
     assert (shown["parent"], shown["run"], shown["deployments"]) == ("churn:1", None, [])
-    assert shown["lacks"] == ["an environment"]  # a graph is served by itself
+    assert shown["lacks"] == []  # a graph is served by itself, in an environment of ours
     assert wright("show", "churn:1", "--json")["derived"] == ["churn:2"]
     assert wright("history", "churn", "--json")[-1]["why"] == "asked for"
     assert "churn:1" in wright("show", "churn:2")
@@ -241,12 +241,39 @@ def test_a_script_that_does_not_answer_its_sample_is_refused(servable: Path, wri
         wright("register", "model.pkl", *given)
 
 
+DECORATED = """
+from azureml.core.model import Model
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+from inference_schema.schema_decorators import input_schema
+
+def init():
+    global place
+    place = Model.get_model_path("churn")
+
+@input_schema("rows", StandardPythonParameterType([[1.0]]))
+def run(rows, request_headers):
+    return {"result": [sum(row) for row in rows], "asked": request_headers["X-Ms-Request-Id"]}
+"""
+
+
+def test_a_script_of_the_cloud_is_tried_as_it_is_served(servable: Path, workspace: Store, wright: Wright) -> None:
+    (servable / "score.py").write_text(DECORATED)
+    (servable / "sample.json").write_text('{"rows": [[1.0, 2.0]]}')
+    given = ("--name", "churn", "--score", "score.py", "--sample", "sample.json", "--environment", "serving:1")
+    wright("register", "model.pkl", *given)
+    package = packages.restore(workspace, models.find_version(workspace, "churn"))
+    assert json.loads((package / packages.EXPECTED).read_text()) == {"result": [3.0], "asked": "sample"}
+    (servable / "sample.json").write_text('{"rows": 3}')
+    with pytest.raises(VersionNotRegistrable, match="The value of 'rows' does not fit the schema"):
+        wright("register", "model.pkl", *given)
+
+
 def test_a_version_that_cannot_be_served_says_what_it_lacks(servable: Path, workspace: Store, wright: Wright) -> None:
     wright("register", "model.pkl", "--name", "churn", "--score", "score.py")
     version = models.find_version(workspace, "churn")
     with (
         pytest.raises(VersionIncomplete, match="without a sample request and an environment") as refused,
-        deployments.deploying(workspace, version, endpoint="churn", port=None, actor="ada"),
+        deployments.deploying(workspace, version, endpoint="churn", actor="ada"),
     ):
         pass
     assert "--parent churn:1" in refused.value.next_command

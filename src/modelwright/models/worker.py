@@ -25,9 +25,10 @@ def main() -> None:
     # A model may be of a class that the package defines.
     sys.path.insert(0, source)
     model = None if str(model_file) == "-" else _load(model_file)
+    _serving("shims").install()
     script: Any = importlib.import_module(module)
     script.init()
-    answer = _scored(script.run, sample.read_text(encoding="utf-8"))
+    answer = _served(script, sample.read_bytes())
     if model is None:
         model = _fitted(vars(script))
     result.write_text(json.dumps(_described(model) | {"sample_answer": answer}), encoding="utf-8")
@@ -80,6 +81,34 @@ def _load(path: Path) -> object:
         with path.open("rb") as handle:
             return pickle.load(handle)  # noqa: S301 - our own run's model, in its own environment
     return load(path)
+
+
+def _served(script: Any, body: bytes) -> object:
+    """Return what the script answers to a request when it is served: the server's own code asks it.
+
+    So decorated scripts and names of the cloud's packages are understood here as they are there.
+    """
+    messages = _serving("messages")
+    headers = {"Content-Type": "application/json", "X-Ms-Request-Id": "sample"}
+    head = json.dumps({"headers": headers, "method": "POST", "path": "/score", "query": ""}).encode()
+    asked = messages.Call(0, _serving("codes").Route.SCORE, "sample", head, body)
+    return json.loads(_serving("scripts").Script(script).score(asked).body)
+
+
+def _serving(name: str) -> Any:
+    """Return a module of what serves scoring scripts, which is a package of its own here as well."""
+    package = "modelwright_guest"
+    if package not in sys.modules:
+        folder = Path(__file__).parents[1] / "serving" / "guest"
+        places = [str(folder)]
+        spec = importlib.util.spec_from_file_location(
+            package, folder / "__init__.py", submodule_search_locations=places
+        )
+        assert spec is not None and spec.loader is not None  # noqa: S101, PT018 - the file is ours
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[package] = module
+        spec.loader.exec_module(module)
+    return importlib.import_module(f"{package}.{name}")
 
 
 def _scored(run: Any, body: str) -> object:
