@@ -13,7 +13,7 @@ from serving import servable
 from modelwright.cli.program import program
 from modelwright.errors import EndpointMissing, KeyUnfit, ModelwrightError
 from modelwright.lifecycle.sessions import Session
-from modelwright.serving import control
+from modelwright.serving import control, deployments
 from modelwright.settings import runtime_folder
 from modelwright.store import audit, database
 from modelwright.store.database import Store
@@ -128,6 +128,15 @@ def test_logs_are_picked_by_request_and_level(shop: tuple[Store, dict[str, str]]
     worse = _wright(store, "logs", "churn", "--request", number, "--level", "warning")
     assert "WARNING of the script" in worse
     assert "scoring" not in worse
+
+
+def test_a_server_that_is_started_again_takes_the_same_keys(shop: tuple[Store, dict[str, str]]) -> None:
+    store, _ = shop
+    key = _wright(store, "regenerate", "churn", "secondary").strip()
+    control.stop("churn", runtime_folder=runtime_folder(store.folder))
+    assert [each.name for each in deployments.up(store, actor="ada")] == ["churn"]
+    assert _run(store, "score", "churn", "--data", "[1]").exit_code == 1
+    assert _run(store, "score", "churn", "--data", "[1]", "--key", key).exit_code == 0
 
 
 def test_top_tells_of_the_server_and_of_each_deployment(shop: tuple[Store, dict[str, str]]) -> None:
