@@ -89,15 +89,7 @@ def test_together_is_as_alone(serving: list[Any], sent: list[Any]) -> None:
         for found, one in zip(each.answer_together(calls), calls, strict=True):
             alone = each.answer(one)
             assert found.status == alone.status
-            if found.status == 200:
-                np.testing.assert_allclose(_numbers(found), _numbers(alone), rtol=1e-9)
-            else:
-                assert told(found) == told(alone)
-
-
-def _numbers(reply: Any) -> Any:
-    answer = told(reply)
-    return np.array(answer.get("result", answer.get("Results")), dtype=float)
+            assert told(found) == told(alone)
 
 
 def test_the_row_that_a_model_does_not_take_is_named(tmp_path: Path) -> None:

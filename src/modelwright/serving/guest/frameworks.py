@@ -41,6 +41,22 @@ _DTYPES = {
     "tensor(bool)": "bool",
     "tensor(string)": "object",
 }
+# Of scikit-learn: what answers for a row as it would for the row alone, to the last bit. Products of matrices do not.
+_BY_ROW = {
+    *("MinMaxScaler", "MaxAbsScaler", "RobustScaler", "SimpleImputer", "StandardScaler"),
+    *(
+        kind + ending
+        for kind in (
+            "DecisionTree",
+            "ExtraTree",
+            "ExtraTrees",
+            "GradientBoosting",
+            "HistGradientBoosting",
+            "RandomForest",
+        )
+        for ending in ("Classifier", "Regressor")
+    ),
+}
 _NOT_ONE = "a model of {framework} without a scoring script is one file that ends in {endings}; there {are}"
 _UNKNOWN = 'framework "{framework}" cannot be served without a scoring script; these can: {known}'
 _NO_PREDICT = "what is in {file} has no predict(), it is of {kind}"
@@ -52,6 +68,8 @@ class Estimator:
     names: tuple[str, ...] = ()
     count: Optional[int] = None
     classes: Optional[list[Any]] = None
+    # Whether a row's prediction is the same, to the last bit, whatever other rows are predicted with it.
+    is_by_row = False
 
     def predict(self, rows: Any) -> Any:
         """Return a prediction for each row."""
@@ -73,6 +91,10 @@ class Fitted(Estimator):
         self.count = None if count is None else int(count)
         classes: Any = getattr(model, "classes_", None)
         self.classes = classes.tolist() if hasattr(classes, "tolist") else None
+        steps = [each for _, each in model.steps] if hasattr(model, "steps") else [model]
+        self.is_by_row = all(
+            type(each).__module__.startswith("sklearn.") and type(each).__name__ in _BY_ROW for each in steps
+        )
 
     def predict(self, rows: Any) -> Any:
         """Return a prediction for each row."""

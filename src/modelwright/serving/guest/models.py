@@ -1,7 +1,7 @@
 """A model without a scoring script, served from its package alone.
 
-Requests that are there already are predicted together; each body is read and checked by itself, so that one that
-does not fit is refused alone and never touches another's answer.
+Requests that are there already are predicted together by models that answer for a row as for the row alone. Each body
+is read and checked by itself, so that one that does not fit is refused alone and never touches another's answer.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ class Model:
 
         started = perf_counter_ns()
         found: dict[int, Reply] = {}
+        if not self._estimator.is_by_row:
+            return found
         batch: list[tuple[Call, Any]] = []
         for call in calls:
             rows = self._plain_rows(call)
