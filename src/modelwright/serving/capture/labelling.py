@@ -47,15 +47,11 @@ class Labels:
     """All that is known of an endpoint's requests: by what kind of id, id and row, None being every row."""
 
     found: dict[tuple[str, str, int | None], tuple[str, Any]] = field(default_factory=dict)
-
-    @property
-    def kinds(self) -> list[str]:
-        """The kinds of ids that labels came with."""
-        return sorted({by for by, _, _ in self.found})
+    kinds: set[str] = field(default_factory=set)
 
     def of(self, exchange: Exchange, row: Mapping[str, Any], number: int) -> Any:
         """Return the label of a row of a request; None when there is none."""
-        for by in self.kinds:
+        for by in sorted(self.kinds):
             name = _id_of(exchange, row, by)
             for key in ((by, name, number), (by, name, None)):
                 if name is not None and key in self.found:
@@ -69,6 +65,7 @@ class Labels:
         known = self.found.get(key)
         if known is not None and known[0] > moment:
             return "older"
+        self.kinds.add(key[0])
         self.found[key] = (moment, label)
         return "new" if known is None else "same" if known[1] == label else "changed"
 
