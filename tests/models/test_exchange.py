@@ -260,7 +260,7 @@ def test_a_trained_version_is_served_and_reproduced_where_it_arrives(
     assert (found.reference, found.run_id, bare.run_id) == ("small:1", trained.run.id, trained.run.id)
     made = reproduction.reproduce(Session(elsewhere, "eve"), "small:1")
     assert (made.sameness, made.cause) == (Sameness.IDENTICAL, "")
-    with deployments.deploying(elsewhere, found, endpoint="small", port=None, actor="eve") as deployment:
+    with deployments.deploying(elsewhere, found, endpoint="small", actor="eve") as deployment:
         answer = deployments.smoke_test(elsewhere, deployment)
     deployments.stop(elsewhere, "small", actor="eve")
     assert json.loads(answer.body) == {"result": [1.5, 3.0]}
