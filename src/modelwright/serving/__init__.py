@@ -1,5 +1,6 @@
-"""Owns the processes that answer scoring requests: a front per endpoint, a worker per model version.
+"""Owns the processes that answer scoring requests: a front per endpoint, workers for each of its deployments.
 
-Takes a built environment, a scoring script and a model folder; gives a URL that answers and a capture of its requests.
-`front` is what hosts call; `server` and `worker` are the two kinds of process.
+Takes registered versions with their environments; gives a URL that answers, traffic that can be shared out otherwise at
+any time, and every request on record. `deployments` changes endpoints and `control` speaks to their fronts; the `front`,
+the `guest` in a version's environment, `capture` and `rollout` are rooms of their own.
 """
