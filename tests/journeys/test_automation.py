@@ -85,7 +85,7 @@ def test_up_runs_schedules_and_down_leaves_nothing(terminal: Terminal, small: Pa
     told = terminal.wright("schedule", "add", "often", "--pipeline", "small", "--every", "1s")
     assert told.stdout == 'schedule "often" runs small every 1s\n  next: wright up\n'
     assert "nothing runs often" in terminal.wright("doctor", expect=1).stdout
-    again = {"endpoints": [], "scheduler": True, "api": terminal.json("up")["api"], "token": None}
+    again = {"endpoints": [], "rollouts": [], "scheduler": True, "api": terminal.json("up")["api"], "token": None}
     assert terminal.json("up") == again
     terminal.wright("up")  # a second one changes nothing
     until(lambda: "succeeded" in [each["outcome"] for each in _ticks(terminal, "often")], "a tick", seconds=60)

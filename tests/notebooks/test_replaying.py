@@ -99,12 +99,12 @@ y = df['rich']
     + FIT,
     "mean of a column": """df['age'] = df['age'].fillna(df['age'].mean())
 X = df[['height', 'age']].values
-y = df['rich'].values
+y = df['rich'].to_numpy()
 """
     + SPLIT
     + FIT,
     "logarithm of the target": "X = df[['height']]\ny = np.log(df['weight'])\n" + SPLIT + REGRESS,
-    "columns by number": "X = df.iloc[:, :2].values\ny = df.iloc[:, -1].values\n" + SPLIT + FIT,
+    "columns by number": "X = df.iloc[:, :2].values\ny = df.iloc[:, -1].to_numpy()\n" + SPLIT + FIT,
     "texts": """X_train, X_test, y_train, y_test = train_test_split(df['town'], df['rich'], random_state=0)
 vectorizer = CountVectorizer()
 X_train = vectorizer.fit_transform(X_train)
