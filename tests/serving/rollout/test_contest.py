@@ -1,6 +1,8 @@
 """The standing comparison of deployments."""
 
 import json
+import random
+import tracemalloc
 from dataclasses import replace
 
 from modelwright.records import RolloutLimits
@@ -36,3 +38,23 @@ def test_another_control_begins_a_new_comparison_and_one_that_left_is_forgotten(
     assert list(contest.told()["against"]) == ["a"]
     contest.take("b", {"b": both["b"]})
     assert contest.told() == {"control": "b", "against": {}}
+
+
+def test_what_is_compared_for_ever_takes_no_more_memory_for_it() -> None:
+    contest, draws, done = Contest(EDGES), random.Random(1), {"a": Seen(), "b": Seen()}
+
+    def serve(seconds: int) -> int:
+        for _ in range(seconds):
+            for name, seen in done.items():
+                new = [draws.randint(10, 60), draws.randint(5, 30), draws.randint(0, 9)]
+                latencies = tuple(map(sum, zip(seen.latencies or (0, 0, 0), new, strict=True)))
+                done[name] = Seen(sum(latencies), seen.errors + draws.randint(0, 5), latencies)
+            contest.take("a", done)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        settled = serve(200)
+        assert serve(200) - settled < 200_000
+    finally:
+        tracemalloc.stop()

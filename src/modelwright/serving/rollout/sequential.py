@@ -24,6 +24,9 @@ _NEGLIGIBLE = 1e-17
 # Shares of the capital that are put on the difference of two means, which lies between -1 and 1.
 STAKES = (0.02, 0.05, 0.1, 0.25, 0.5, 0.9)
 _HALVINGS = 60
+# Blocks of the same counts come again where counts are small. A front asks every second for as long as it lives, and
+# nearly always anew, so that what is remembered must stay small: under 2 MB in all.
+_REMEMBERED = 2000
 
 
 @dataclass(frozen=True)
@@ -244,13 +247,13 @@ def _log_capital(count: Count, limit: float) -> float:
     return _log_mean([count.hits * tilt - count.total * math.log1p(limit * math.expm1(tilt)) for tilt in _TILTS])
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=_REMEMBERED)
 def _gains(first: int, second: int, hits: int, seconds: int) -> tuple[float, ...]:
     level = _log_total(first, second, hits, 0.0)
     return tuple(seconds * tilt - (_log_total(first, second, hits, tilt) - level) for tilt in _TILTS)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=_REMEMBERED)
 def _log_total(first: int, second: int, hits: int, tilt: float) -> float:
     """Return the logarithm of the sum over h of C(second, h) · C(first, hits - h) · exp(tilt · h).
 
