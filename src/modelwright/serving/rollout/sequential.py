@@ -25,8 +25,8 @@ _NEGLIGIBLE = 1e-17
 STAKES = (0.02, 0.05, 0.1, 0.25, 0.5, 0.9)
 _HALVINGS = 60
 # Blocks of the same counts come again where counts are small. A front asks every second for as long as it lives, and
-# nearly always anew, so that what is remembered must stay small: under 2 MB in all.
-_REMEMBERED = 2000
+# nearly always anew, so that what is remembered must stay small: 1 MB in all.
+_REMEMBERED = 1000
 
 
 @dataclass(frozen=True)
