@@ -877,6 +877,15 @@ class TokenUnknown(ModelwrightError):
     remedy = "send the header Authorization: Bearer TOKEN; wright up --new-token makes one"
 
 
+class RoleTooLow(ModelwrightError):
+    """A token whose role does not allow what was asked for."""
+
+    code = "role-too-low"
+    status = 403
+    problem = 'the token of "{name}" has the role {role}, and this takes {needed}'
+    remedy = "an owner makes a token with that role: wright token create NAME --role {needed}"
+
+
 class SchedulerNotStarted(ModelwrightError):
     """The process that runs the schedules ended before it was ready."""
 

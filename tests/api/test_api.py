@@ -16,6 +16,7 @@ from modelwright.errors import ApiNotInstalled
 from modelwright.lifecycle import publishing
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import read_manifest
+from modelwright.records import Role
 from modelwright.store import runs, tokens
 from modelwright.store.changes import change
 from modelwright.store.database import Store
@@ -27,7 +28,7 @@ class Client:
     def __init__(self, store: Store, url: str) -> None:
         self.url = url
         with change(store, actor="ada") as opened:
-            self.token = tokens.add_token(opened, "ada", role=tokens.OWNER)
+            self.token = tokens.add_token(opened, "ada", role=Role.OWNER)
 
     def ask(self, path: str, body: object = None, *, token: str | None = None) -> tuple[int, Any]:
         request = urllib.request.Request(

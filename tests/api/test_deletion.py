@@ -11,7 +11,7 @@ from integrity import things
 
 from modelwright.api import server
 from modelwright.lifecycle.sessions import Session
-from modelwright.records import DeploymentStatus
+from modelwright.records import DeploymentStatus, Role
 from modelwright.serving import deployments
 from modelwright.store import audit, models, tokens
 from modelwright.store.database import Store
@@ -23,7 +23,7 @@ Ask = Callable[..., tuple[int, Any]]
 def ask(store: Store) -> Iterator[Ask]:
     """Send a request in Ada's name and return its answer."""
     with Session(store, "ada").change() as opened:
-        token = tokens.add_token(opened, "ada", role=tokens.OWNER)
+        token = tokens.add_token(opened, "ada", role=Role.OWNER)
     url = server.start(store)
 
     def send(method: str, path: str) -> tuple[int, Any]:

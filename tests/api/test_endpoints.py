@@ -11,7 +11,7 @@ from integrity import things
 
 from modelwright.api import server
 from modelwright.lifecycle.sessions import Session
-from modelwright.records import DeploymentStatus
+from modelwright.records import DeploymentStatus, Role
 from modelwright.store import tokens
 from modelwright.store.database import Store
 
@@ -26,7 +26,7 @@ def ask(store: Store) -> Iterator[Ask]:
         version = things.add_version(session, content=f"model {number}")
         things.deploy(session, version, DeploymentStatus.HEALTHY, endpoint="live")
     with Session(store, "ada").change() as opened:
-        token = tokens.add_token(opened, "ada", role=tokens.OWNER)
+        token = tokens.add_token(opened, "ada", role=Role.OWNER)
     url = server.start(store)
 
     def send(method: str, path: str, body: object = None) -> tuple[int, Any]:

@@ -1,10 +1,12 @@
-"""In whose name, and why, a request changes something."""
+"""In whose name, and why, a request changes something, and which role that takes."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 
+from modelwright.errors import RoleTooLow
 from modelwright.lifecycle.sessions import Session
+from modelwright.records import Role
 
 
 def _session(request: Request, why: Annotated[str, Query(description="The reason, for the record.")] = "") -> Session:
@@ -13,3 +15,13 @@ def _session(request: Request, why: Annotated[str, Query(description="The reason
 
 # The session of whoever holds the request's token, with the reason that the request gives.
 Acting = Annotated[Session, Depends(_session)]
+
+
+def needs(role: Role) -> Any:
+    """Return what a route depends on that takes this role. Raises RoleTooLow for holders of a lower one."""
+
+    def check(request: Request) -> None:
+        if not request.state.role.allows(role):
+            raise RoleTooLow(name=request.state.actor, role=request.state.role, needed=role)
+
+    return Depends(check)

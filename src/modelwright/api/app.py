@@ -43,11 +43,11 @@ def create_app(workspace: Path) -> FastAPI:
 
 
 def _known(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
-    """Let only requests with a token of this workspace through, and say in whose name they come."""
+    """Let only requests with a token of this workspace through, and say in whose name and role they come."""
     holder = tokens.find_holder(request.app.state.store, credentials.credentials) if credentials else None
     if holder is None:
         raise TokenUnknown
-    request.state.actor = holder
+    request.state.actor, request.state.role = holder.name, holder.role
 
 
 def _explained(_request: Request, error: Exception) -> JSONResponse:

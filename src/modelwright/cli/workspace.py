@@ -19,6 +19,7 @@ def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
     from modelwright.api import server
     from modelwright.errors import ApiNotInstalled
     from modelwright.lifecycle import recovery, rollouts, scheduler
+    from modelwright.records import Role
     from modelwright.serving import deployments
     from modelwright.store import pipelines, tokens
 
@@ -36,7 +37,7 @@ def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
             missing = f"{error}; next: {error.next_command}"
         if new_token or (url and not tokens.has_tokens(session.store)):
             with session.change() as opened:
-                token = tokens.add_token(opened, session.actor, role=tokens.OWNER)
+                token = tokens.add_token(opened, session.actor, role=Role.OWNER)
     if as_json:
         found = {"endpoints": started, "rollouts": [each.id for each in watched], "scheduler": has_scheduler}
         output.show_json({**found, "api": url, "token": token})

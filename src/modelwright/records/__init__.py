@@ -25,6 +25,20 @@ from modelwright.records.environments import (
     VersionChange,
     Wanted,
 )
+from modelwright.records.events import (
+    Attempt,
+    AttemptVerdict,
+    Delivery,
+    DeliveryPolicy,
+    DeliveryStatus,
+    Envelope,
+    Event,
+    EventCondition,
+    EventFilter,
+    HandlerKind,
+    Subscription,
+    SubscriptionState,
+)
 from modelwright.records.explanations import Explanation
 from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
 from modelwright.records.fusing import FusedVerdict
@@ -66,6 +80,7 @@ from modelwright.records.pipelines import PipelineVersion
 from modelwright.records.projects import GitState, Project
 from modelwright.records.proofs import Comparison, Proof
 from modelwright.records.reproductions import Reproduction, Sameness
+from modelwright.records.rights import Approval, Role, Token
 from modelwright.records.rollouts import (
     Check,
     CheckResult,
@@ -106,7 +121,10 @@ __all__ = [
     "AccessKey",
     "AllOf",
     "AnyOf",
+    "Approval",
     "Artifact",
+    "Attempt",
+    "AttemptVerdict",
     "Beside",
     "BuiltEnvironment",
     "CaptureCounts",
@@ -131,6 +149,9 @@ __all__ = [
     "DatasetLink",
     "DatasetUser",
     "DatasetVersion",
+    "Delivery",
+    "DeliveryPolicy",
+    "DeliveryStatus",
     "DeployAnswer",
     "Deployment",
     "DeploymentState",
@@ -139,9 +160,13 @@ __all__ = [
     "Edge",
     "Endpoint",
     "EndpointToken",
+    "Envelope",
     "EnvironmentDifference",
     "EnvironmentSource",
     "EnvironmentVersion",
+    "Event",
+    "EventCondition",
+    "EventFilter",
     "Exchange",
     "Explanation",
     "Finding",
@@ -155,6 +180,7 @@ __all__ = [
     "GateRules",
     "GitState",
     "Goal",
+    "HandlerKind",
     "Key",
     "Kind",
     "LabelCount",
@@ -190,6 +216,7 @@ __all__ = [
     "Report",
     "Reproduction",
     "Requirement",
+    "Role",
     "Rollout",
     "RolloutLimits",
     "RolloutPlan",
@@ -209,10 +236,13 @@ __all__ = [
     "Status",
     "StepRun",
     "Storage",
+    "Subscription",
+    "SubscriptionState",
     "Sweep",
     "SweepSpecification",
     "Term",
     "Tick",
+    "Token",
     "Trace",
     "Traffic",
     "Trial",

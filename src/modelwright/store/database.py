@@ -15,7 +15,7 @@ from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceToo
 from modelwright.store import schema
 from modelwright.store.blobs import Blobs
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 DATABASE = "modelwright.db"
 
 # Long enough for a burst of writers on a slow disk; a lock that lasts longer is a fault to report.

@@ -15,6 +15,7 @@ NAMING = (
     "code_files.digest",
     "dataset_files.digest",
     "pipeline_files.digest",
+    "logged_model_files.digest",
 )
 # Columns of JSON that names blobs: the values that pass between steps, and what steps left and told.
 LISTING = ("run_steps.outputs", "run_steps.evidence")
@@ -69,6 +70,12 @@ OTHER = (
     "audit_records.after",
     "audit_records.undo",
     "events.data",
+    "subscriptions.target",
+    "subscriptions.filter",
+    "subscriptions.policy",
+    "run_inputs.digest",  # as the client reckoned it
+    "run_inputs.description",
+    "logged_model_metrics.dataset",
 )
 
 

@@ -2,10 +2,45 @@
 
 import sqlalchemy as sa
 
+from modelwright.store.access_schema import approvals, tokens
 from modelwright.store.columns import Number, Timestamp, column, labels, link, metadata
+from modelwright.store.event_schema import deliveries, events, subscription_positions, subscriptions
 from modelwright.store.serving_schema import capture_segments, deployments, endpoint_keys, endpoints, rollouts
+from modelwright.store.tracking_schema import (
+    experiment_tags,
+    experiments,
+    logged_model_files,
+    logged_model_metrics,
+    logged_model_parameters,
+    logged_model_tags,
+    logged_models,
+    run_inputs,
+    run_outputs,
+)
 
-__all__ = ["capture_segments", "deployments", "endpoint_keys", "endpoints", "metadata", "rollouts"]
+__all__ = [
+    "approvals",
+    "capture_segments",
+    "deliveries",
+    "deployments",
+    "endpoint_keys",
+    "endpoints",
+    "events",
+    "experiment_tags",
+    "experiments",
+    "logged_model_files",
+    "logged_model_metrics",
+    "logged_model_parameters",
+    "logged_model_tags",
+    "logged_models",
+    "metadata",
+    "rollouts",
+    "run_inputs",
+    "run_outputs",
+    "subscription_positions",
+    "subscriptions",
+    "tokens",
+]
 
 projects = sa.Table(
     "projects",
@@ -164,6 +199,7 @@ runs = sa.Table(
     column("actor", server_default=""),
     column("started_at", Timestamp, index=True),
     column("finished_at", Timestamp, nullable=True),
+    column("deleted_at", Timestamp, nullable=True),
     # With the id, which sorts by time, the newest few of an experiment or a status are found without sorting them all.
     sa.Index(None, "experiment", "id"),
     sa.Index(None, "status", "id"),
@@ -278,16 +314,6 @@ trials = sa.Table(
     column("value", Number, nullable=True),
 )
 
-# Who may use the HTTP API. A token itself is nowhere, only its digest.
-tokens = sa.Table(
-    "tokens",
-    metadata,
-    column("digest", primary_key=True),
-    column("name"),
-    column("role"),
-    column("created_at", Timestamp),
-)
-
 schedules = sa.Table(
     "schedules",
     metadata,
@@ -322,6 +348,8 @@ models = sa.Table(
     column("last_version", sa.Integer, server_default="0"),
     column("created_at", Timestamp),
 )
+
+model_tags = labels("model_tags", "model", "models.name")
 
 model_versions = sa.Table(
     "model_versions",
@@ -455,17 +483,5 @@ audit_records = sa.Table(
     column("after", sa.JSON, nullable=True),
     column("undo", sa.JSON, nullable=True),
     column("digest"),
-    sqlite_autoincrement=True,
-)
-
-events = sa.Table(
-    "events",
-    metadata,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    column("id", unique=True),
-    column("type"),
-    column("subject"),
-    column("at", Timestamp),
-    column("data", sa.JSON),
     sqlite_autoincrement=True,
 )

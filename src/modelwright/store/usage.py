@@ -41,10 +41,21 @@ PARTS = (
     "deployments.endpoint_id",
     "endpoint_keys.endpoint_id",
     "rollouts.endpoint_id",
+    "deliveries.subscription",
+    "subscription_positions.subscription",
+    "run_inputs.run_id",
+    "run_outputs.run_id",
+    "run_outputs.logged_model_id",
+    "logged_models.run_id",
+    "logged_model_tags.logged_model_id",
+    "logged_model_parameters.logged_model_id",
+    "logged_model_metrics.logged_model_id",
+    "logged_model_metrics.run_id",
+    "logged_model_files.logged_model_id",
 )
 
 # What no command deletes, and nothing has to keep.
-FOREVER = ("projects", "proofs", "models")
+FOREVER = ("projects", "proofs", "models", "experiments")
 
 
 class Keeper(NamedTuple):
