@@ -3,22 +3,19 @@
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from modelwright import __version__
 from modelwright.api import datasets, endpoints, environments, models, pipelines, runs
-from modelwright.errors import ModelwrightError, TokenUnknown
+from modelwright.api.authentication import Authentication, Surface
+from modelwright.errors import ModelwrightError
 from modelwright.lifecycle.launching import Launcher
 from modelwright.records.plain import plain
-from modelwright.store import tokens
 from modelwright.store.database import open_store
-
-_bearer = HTTPBearer(auto_error=False)
 
 
 def create_app(workspace: Path) -> FastAPI:
@@ -33,26 +30,31 @@ def create_app(workspace: Path) -> FastAPI:
         app.state.store.close()
 
     app = FastAPI(
-        title="Modelwright", version=__version__, lifespan=lifespan, dependencies=[Depends(_known)], docs_url=None
+        title="Modelwright",
+        version=__version__,
+        lifespan=lifespan,
+        # For the OpenAPI document alone: `Authentication` has looked before.
+        dependencies=[Depends(HTTPBearer(auto_error=False))],
+        docs_url=None,
+        redoc_url=None,
     )
     for each in (datasets, endpoints, environments, models, pipelines, runs):
         app.include_router(each.router)
+    # What is mounted with error answers of its own has its surface before the last.
+    app.add_middleware(Authentication, surfaces=[Surface("", explained)])
     app.add_exception_handler(ModelwrightError, _explained)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
 
 
-def _known(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
-    """Let only requests with a token of this workspace through, and say in whose name and role they come."""
-    holder = tokens.find_holder(request.app.state.store, credentials.credentials) if credentials else None
-    if holder is None:
-        raise TokenUnknown
-    request.state.actor, request.state.role = holder.name, holder.role
+def explained(error: ModelwrightError) -> JSONResponse:
+    """Return the answer that tells of an error."""
+    return _answer(error.status, error.code, str(error), error.next_command, **plain(error.details()))
 
 
 def _explained(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ModelwrightError)  # noqa: S101 - it is registered for these
-    return _answer(error.status, error.code, str(error), error.next_command, **plain(error.details()))
+    return explained(error)
 
 
 def _invalid(_request: Request, error: Exception) -> JSONResponse:

@@ -71,7 +71,9 @@ def serve(workspace: Path, listening: socket.socket, *, report: int) -> None:
         place.write_text(f"http://{host}:{port}", encoding="utf-8")
         os.write(report, json.dumps({"url": f"http://{host}:{port}"}).encode())
         os.close(report)
-        config = uvicorn.Config(create_app(workspace), log_level="warning", access_log=False, lifespan="on")
+        config = uvicorn.Config(
+            create_app(workspace), log_level="warning", access_log=False, lifespan="on", proxy_headers=False
+        )
         server = uvicorn.Server(config)
 
         def look() -> None:
