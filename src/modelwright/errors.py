@@ -850,15 +850,6 @@ class ScheduleExists(ModelwrightError):
     remedy = "choose another name, or remove it first: wright schedule remove {name}"
 
 
-class ApiNotStarted(ModelwrightError):
-    """The process that is to serve the HTTP API ended at once."""
-
-    code = "api-not-started"
-    status = 500
-    problem = "the HTTP API does not answer: its process ended"
-    remedy = "read {log}, then: wright up"
-
-
 class ApiNotInstalled(ModelwrightError):
     """The HTTP API needs libraries that are not installed."""
 
@@ -874,7 +865,7 @@ class TokenUnknown(ModelwrightError):
     code = "token-unknown"
     status = 401
     problem = "the request has no token of this workspace"
-    remedy = "send the header Authorization: Bearer TOKEN; wright up --new-token makes one"
+    remedy = "send the header Authorization: Bearer TOKEN; an owner makes one: wright token create NAME"
 
 
 class RoleTooLow(ModelwrightError):
@@ -886,13 +877,40 @@ class RoleTooLow(ModelwrightError):
     remedy = "an owner makes a token with that role: wright token create NAME --role {needed}"
 
 
-class SchedulerNotStarted(ModelwrightError):
-    """The process that runs the schedules ended before it was ready."""
+class BackgroundNotStarted(ModelwrightError):
+    """The process that works in the background ended before it was ready."""
 
-    code = "scheduler-not-started"
+    code = "background-not-started"
     status = 500
-    problem = 'the process that runs the schedules did not start; its log is "{log}"'
+    problem = 'the process that works in the background did not start; its log is "{log}"'
     remedy = "read {log}, then: wright up"
+
+
+class TokenExists(ModelwrightError):
+    """A token of that name counts already."""
+
+    code = "token-exists"
+    status = 409
+    problem = 'there is a token "{name}" already'
+    remedy = "choose another name, or revoke it first: wright token revoke {name}"
+
+
+class TokenMissing(ModelwrightError):
+    """No token of that name counts."""
+
+    code = "token-missing"
+    status = 404
+    problem = 'there is no token "{name}" that still counts'
+    remedy = "wright token list"
+
+
+class HostNotOpen(ModelwrightError):
+    """The API is to be open to other machines, and nobody has a token for it."""
+
+    code = "host-not-open"
+    status = 403
+    problem = 'the HTTP API is not opened to "{host}" before there is a token: nobody could use it'
+    remedy = "wright token create NAME --role contributor, then: wright up --api-host {host}"
 
 
 class SpaceInvalid(ModelwrightError):

@@ -60,37 +60,36 @@ def test_the_workspaces_own_user_needs_no_token_here(ask: Ask, store: Store) -> 
     assert ask("GET", "/models")[1]["error"]["code"] == "token-unknown"
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Host": "wright.example"},
-        {"Host": "wright.example:80"},
-        {"Host": "127.0.0.1.example"},
-        {"Host": ""},
-        {"Origin": "http://127.0.0.1"},
-        {"Origin": "null"},
-        {"Referer": "http://elsewhere.example/"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Mode": "no-cors"},
-        {"Cookie": "a=b"},
-        {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"},
-        {"X-Forwarded-For": "127.0.0.1"},
-        {"X-Forwarded-Proto": "http"},
-        {"X-Real-IP": "127.0.0.1"},
-        {"Forwarded": "for=127.0.0.1"},
-        {"Via": "1.1 proxy"},
-        {"Authorization": ""},
-        {"Authorization": "Bearer"},
-        {"Authorization": "Bearer wright_guessed"},
-        {"Authorization": "Basic wright_guessed"},
-        {"Authorization": "Basic " + base64.b64encode(b"ada:").decode()},
-        {"Authorization": "Negotiate abc"},
-    ],
-    ids=lambda headers: " ".join(*headers.items()),
-)
-def test_no_browser_no_proxy_and_no_wrong_token_is_trusted(ask: Ask, headers: dict[str, str]) -> None:
-    for method, path in (("GET", "/models"), ("GET", "/nothing"), ("GET", "/openapi.json"), ("DELETE", "/runs/run_1")):
-        assert ask(method, path, headers)[1]["error"]["code"] == "token-unknown"
+STRANGE: list[dict[str, str]] = [
+    {"Host": "wright.example"},
+    {"Host": "wright.example:80"},
+    {"Host": "127.0.0.1.example"},
+    {"Host": ""},
+    {"Origin": "http://127.0.0.1"},
+    {"Origin": "null"},
+    {"Referer": "http://elsewhere.example/"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Mode": "no-cors"},
+    {"Cookie": "a=b"},
+    {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"},
+    {"X-Forwarded-For": "127.0.0.1"},
+    {"X-Forwarded-Proto": "http"},
+    {"X-Real-IP": "127.0.0.1"},
+    {"Forwarded": "for=127.0.0.1"},
+    {"Via": "1.1 proxy"},
+    {"Authorization": ""},
+    {"Authorization": "Bearer"},
+    {"Authorization": "Bearer wright_guessed"},
+    {"Authorization": "Basic wright_guessed"},
+    {"Authorization": "Basic " + base64.b64encode(b"ada:").decode()},
+    {"Authorization": "Negotiate abc"},
+]
+
+
+def test_no_browser_no_proxy_and_no_wrong_token_is_trusted(ask: Ask) -> None:
+    for headers in STRANGE:
+        for method, path in (("GET", "/models"), ("GET", "/nothing"), ("GET", "/openapi.json"), ("DELETE", "/runs/a")):
+            assert (*headers.items(), ask(method, path, headers)[0]) == (*headers.items(), 401)
 
 
 def test_a_token_comes_as_bearer_or_as_a_password(ask: Ask, store: Store) -> None:

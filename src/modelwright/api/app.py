@@ -18,8 +18,11 @@ from modelwright.records.plain import plain
 from modelwright.store.database import open_store
 
 
-def create_app(workspace: Path) -> FastAPI:
-    """Return the application for the workspace at this folder. Runs that it has started end with it."""
+def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
+    """Return the application for the workspace at this folder. Runs that it has started end with it.
+
+    `trusts_loopback` unless others are let in: whether the workspace's user needs no token on this machine.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -41,7 +44,7 @@ def create_app(workspace: Path) -> FastAPI:
     for each in (datasets, endpoints, environments, models, pipelines, runs):
         app.include_router(each.router)
     # What is mounted with error answers of its own has its surface before the last.
-    app.add_middleware(Authentication, surfaces=[Surface("", explained)])
+    app.add_middleware(Authentication, surfaces=[Surface("", explained)], trusts_loopback=trusts_loopback)
     app.add_exception_handler(ModelwrightError, _explained)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app

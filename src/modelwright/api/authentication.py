@@ -38,9 +38,10 @@ class Authentication:
     A reader's request has to be one that looks; what takes more than a contributor is said by the route (`needs`).
     """
 
-    def __init__(self, app: ASGIApp, *, surfaces: Sequence[Surface]) -> None:
+    def __init__(self, app: ASGIApp, *, surfaces: Sequence[Surface], trusts_loopback: bool) -> None:
         """Guard `app`. The first surface whose prefix fits is a path's; the last has the prefix of all, ``."""
         self._app = app
+        self._trusts_loopback = trusts_loopback
         self._surfaces = surfaces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +53,7 @@ class Authentication:
         path: str = scope["path"]
         surface = next(each for each in self._surfaces if path.startswith(each.prefix))
         try:
-            name, role = _sender(scope, scope["app"].state.store)
+            name, role = self._sender(scope, scope["app"].state.store)
             is_looking = scope["method"] in _LOOKING or surface.looks(path)
             needed = Role.READER if is_looking else Role.CONTRIBUTOR
             if not role.allows(needed):
@@ -67,19 +68,22 @@ class Authentication:
         scope.setdefault("state", {}).update(actor=name, role=role)
         await self._app(scope, receive, send)
 
-
-def _sender(scope: Scope, store: Store) -> tuple[str, Role]:
-    """Return who sends the request, and in which role. Raises TokenUnknown."""
-    given = Headers(scope=scope).getlist("authorization")
-    if given:
-        token = _token(given[0]) if len(given) == 1 else None
-        holder = tokens.find_holder(store, token) if token else None
-        if holder is None:
-            raise TokenUnknown
-        return holder.name, holder.role
-    if rules.is_on(store, rules.LOOPBACK_TRUST) and loopback.is_own(cast("dict[str, Any]", scope), store.folder):
-        return settings.actor(), Role.OWNER
-    raise TokenUnknown
+    def _sender(self, scope: Scope, store: Store) -> tuple[str, Role]:
+        """Return who sends the request, and in which role. Raises TokenUnknown."""
+        given = Headers(scope=scope).getlist("authorization")
+        if given:
+            token = _token(given[0]) if len(given) == 1 else None
+            holder = tokens.find_holder(store, token) if token else None
+            if holder is None:
+                raise TokenUnknown
+            return holder.name, holder.role
+        if (
+            self._trusts_loopback
+            and rules.is_on(store, rules.LOOPBACK_TRUST)
+            and loopback.is_own(cast("dict[str, Any]", scope), store.folder)
+        ):
+            return settings.actor(), Role.OWNER
+        raise TokenUnknown
 
 
 def _token(authorization: str) -> str | None:

@@ -76,6 +76,7 @@ class LazyGroup(click.Group):
         "audit": ("audit", "Who did what, when and why; whether the records are whole."),
         "at": ("travelling", "Ask a command what it would have said at some time before."),
         "settings": ("settings", "What the workspace asks of its users, such as reasons."),
+        "token": ("token", "Who may use the workspace from elsewhere, and in which role."),
         "up": ("workspace", "Start the workspace's background services."),
         "down": ("workspace", "Stop them; nothing is left running."),
         "gc": ("gc", "Free the disk of files that nothing refers to."),

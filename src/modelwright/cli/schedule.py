@@ -47,7 +47,7 @@ def add(
 ) -> None:
     """Let a published pipeline run by itself, as NAME. `wright up` runs schedules in the background."""
     from modelwright import records
-    from modelwright.lifecycle import scheduler, scheduling
+    from modelwright.lifecycle import background, scheduling
     from modelwright.records import Missed
 
     trigger = _trigger(when)
@@ -65,7 +65,7 @@ def add(
             missed=Missed(missed or "once"),
             now=records.now(),
         )
-        is_running = scheduler.is_running(session.store)
+        is_running = background.is_running(session.store)
     if as_json:
         output.show_json(made)
         return
@@ -108,13 +108,13 @@ def list_(*, as_json: bool) -> None:
 @output.json_option
 def show(name: str, *, as_json: bool) -> None:
     """Show a schedule: its next times, its last ticks and their runs."""
-    from modelwright.lifecycle import scheduler, timing
+    from modelwright.lifecycle import background, timing
     from modelwright.store import schedules
 
     with output.opened_store() as store:
         found = schedules.get_schedule(store, name)
         ticks = schedules.list_ticks(store, schedule=name)
-        is_running = scheduler.is_running(store)
+        is_running = background.is_running(store)
     following = timing.upcoming(found.trigger, found.next_at, _SHOWN, anchor=found.created_at) if found.next_at else []
     if as_json:
         more = {"next": plain(following), "ticks": plain(ticks), "scheduler": is_running}
