@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from modelwright import __version__
 from modelwright.api import datasets, endpoints, environments, models, pipelines, runs
+from modelwright.api.mlflow import application
 from modelwright.errors import ModelwrightError, TokenUnknown
 from modelwright.lifecycle.launching import Launcher
 from modelwright.records.plain import plain
@@ -23,11 +24,13 @@ _bearer = HTTPBearer(auto_error=False)
 
 def create_app(workspace: Path) -> FastAPI:
     """Return the application for the workspace at this folder. Runs that it has started end with it."""
+    tracking = application.create_app()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store = open_store(workspace)
         app.state.launcher = Launcher(app.state.store)
+        tracking.state.store = app.state.store
         yield
         app.state.launcher.end()
         app.state.store.close()
@@ -37,6 +40,7 @@ def create_app(workspace: Path) -> FastAPI:
     )
     for each in (datasets, endpoints, environments, models, pipelines, runs):
         app.include_router(each.router)
+    app.router.routes += application.routes(tracking)
     app.add_exception_handler(ModelwrightError, _explained)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
