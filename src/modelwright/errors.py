@@ -282,6 +282,75 @@ class RunMissing(ModelwrightError):
     remedy = "wright run list"
 
 
+class RunDeleted(ModelwrightError):
+    """Something was to be done with a run that was put away."""
+
+    code = "run-deleted"
+    problem = "{run} was deleted; nothing can be added to it or changed of it"
+    remedy = "restore it first"
+
+
+class NotOfClient(ModelwrightError):
+    """A client wanted to add to a run that it did not make."""
+
+    code = "not-of-client"
+    problem = "{run} is of the kind {kind} and recorded by what made it; a client may tag it, and add nothing else"
+    remedy = "start a run of your own, with a tag that names this one"
+
+
+class TagMissing(ModelwrightError):
+    """A tag was to be removed from what does not have it."""
+
+    code = "tag-missing"
+    status = 404
+    problem = 'there is no tag "{name}" on {thing}'
+    remedy = "look at its tags first"
+
+
+class ExperimentMissing(ModelwrightError):
+    """No experiment of that id or name."""
+
+    code = "experiment-missing"
+    status = 404
+    problem = 'no experiment "{experiment}" in {among}'
+    remedy = "search the experiments first"
+
+
+class ExperimentExists(ModelwrightError):
+    """A new experiment, or a new name of one, that another has."""
+
+    code = "experiment-exists"
+    status = 409
+    problem = 'an experiment of the name "{name}" {state} already'
+    remedy = "choose another name, or restore or rename that one"
+
+
+class ExperimentDeleted(ModelwrightError):
+    """Something was to be done with an experiment that was put away."""
+
+    code = "experiment-deleted"
+    problem = 'experiment "{name}" was deleted; nothing can be added to it or changed of it'
+    remedy = "restore it first"
+
+
+class LoggedModelMissing(ModelwrightError):
+    """No logged model of that id."""
+
+    code = "logged-model-missing"
+    status = 404
+    problem = 'no logged model "{model}" in this workspace'
+    remedy = "search the logged models first"
+
+
+class ArtifactMissing(ModelwrightError):
+    """No file at that place of a run or a logged model."""
+
+    code = "artifact-missing"
+    status = 404
+    problem = 'no file "{path}" here'
+    remedy = "list the files first"
+
+
 class ParameterFixed(ModelwrightError):
     """A run's parameter was to be given another value."""
 
@@ -866,6 +935,14 @@ class TokenUnknown(ModelwrightError):
     status = 401
     problem = "the request has no token of this workspace"
     remedy = "send the header Authorization: Bearer TOKEN; an owner makes one: wright token create NAME"
+
+
+class ValueRefused(ModelwrightError):
+    """A request of an MLflow client gives something that cannot be taken."""
+
+    code = "value-refused"
+    problem = 'invalid value for "{name}": {rule}'
+    remedy = "correct it and ask again"
 
 
 class RoleTooLow(ModelwrightError):

@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 from modelwright import __version__
 from modelwright.api import datasets, endpoints, environments, models, pipelines, runs
 from modelwright.api.authentication import Authentication, Surface
+from modelwright.api.mlflow import application as mlflow
 from modelwright.errors import ModelwrightError
 from modelwright.lifecycle.launching import Launcher
 from modelwright.records.plain import plain
@@ -23,11 +24,13 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
 
     `trusts_loopback` unless others are let in: whether the workspace's user needs no token on this machine.
     """
+    tracking = mlflow.create_app()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store = open_store(workspace)
         app.state.launcher = Launcher(app.state.store)
+        tracking.state.store = app.state.store
         yield
         app.state.launcher.end()
         app.state.store.close()
@@ -43,8 +46,10 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
     )
     for each in (datasets, endpoints, environments, models, pipelines, runs):
         app.include_router(each.router)
+    app.router.routes += mlflow.routes(tracking)
     # What is mounted with error answers of its own has its surface before the last.
-    app.add_middleware(Authentication, surfaces=[Surface("", explained)], trusts_loopback=trusts_loopback)
+    surfaces = [*mlflow.surfaces(), Surface("", explained)]
+    app.add_middleware(Authentication, surfaces=surfaces, trusts_loopback=trusts_loopback)
     app.add_exception_handler(ModelwrightError, _explained)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app

@@ -9,9 +9,9 @@ from modelwright import settings
 from modelwright.environments import inspection
 from modelwright.errors import ModelwrightError
 from modelwright.lifecycle import background
-from modelwright.records import DeploymentStatus, Status
+from modelwright.records import DeploymentStatus
 from modelwright.serving import deployments
-from modelwright.store import claims, endpoints, references, runs, schedules
+from modelwright.store import endpoints, references, runs, schedules
 from modelwright.store.database import Store, open_store
 
 # An environment with scikit-learn and pandas takes about a third of this.
@@ -81,7 +81,7 @@ def _room(folder: Path) -> Check:
 
 
 def _contents(store: Store) -> list[Check]:
-    killed = [run.id for run in runs.list_runs(store, status=Status.RUNNING) if not claims.is_claimed(store, run.id)]
+    killed = [run.id for run in runs.list_killed(store)]
     healthy = {each.endpoint for each in endpoints.list_deployments(store, status=DeploymentStatus.HEALTHY)}
     down = [each for each in sorted(healthy) if deployments.status(store, each) is None]
     enabled = [each.name for each in schedules.list_schedules(store) if each.is_enabled]

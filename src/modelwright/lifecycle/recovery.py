@@ -25,7 +25,7 @@ def recover(session: Session) -> Recovered:
     Files that were finished, and that no row came to name, stay until `wright gc`.
     """
     store = session.store
-    killed = [run for run in runs.list_runs(store, status=Status.RUNNING) if not claims.is_claimed(store, run.id)]
+    killed = runs.list_killed(store)
     for run in killed:
         reason = "its process was killed"
         with change(store, actor=session.actor, why=reason) as opened:

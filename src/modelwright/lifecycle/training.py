@@ -169,13 +169,20 @@ def resume(session: Session, run_id: str, *, is_gated: bool = True, rules: Rules
 def cancel(session: Session, run_id: str) -> None:
     """End a running run with all its steps and wait until it has ended. A tracked script gets a Ctrl-C.
 
+    A client's own run is recorded as cancelled; its process, which is not known here, may log to it still.
+
     Raises RunMissing, RunNotRunning, and Busy when its process does not heed it.
     """
     store = session.store
     run = runs.get_run(store, run_id)
     if run.status is not Status.RUNNING:
         raise RunNotRunning(run=run_id, status=run.status)
-    request_cancel(store, run_id, reason=session.why or f"{session.actor} cancelled it")
+    reason = session.why or f"{session.actor} cancelled it"
+    if run.kind is Kind.TRACKED:
+        with session.change() as opened:
+            runs.finish_run(opened, run_id, status=Status.CANCELLED, reason=reason)
+        return
+    request_cancel(store, run_id, reason=reason)
     process = claims.holder(store, run_id)
     if run.kind is Kind.SCRIPT and process is not None:
         with contextlib.suppress(ProcessLookupError):

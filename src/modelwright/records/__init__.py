@@ -113,6 +113,15 @@ from modelwright.records.serving import (
 )
 from modelwright.records.sweeps import Sampler, Sweep, SweepSpecification, Trial
 from modelwright.records.traces import StatementTrace, Trace
+from modelwright.records.tracking import (
+    Experiment,
+    LoggedModel,
+    LoggedModelStatus,
+    ModelPoint,
+    RunDetails,
+    RunInput,
+    RunOutput,
+)
 from modelwright.records.traffic import Traffic
 from modelwright.records.usage import Use
 
@@ -168,6 +177,7 @@ __all__ = [
     "EventCondition",
     "EventFilter",
     "Exchange",
+    "Experiment",
     "Explanation",
     "Finding",
     "FrontLimits",
@@ -189,8 +199,11 @@ __all__ = [
     "Lock",
     "LockSource",
     "LogLine",
+    "LoggedModel",
+    "LoggedModelStatus",
     "Metric",
     "Missed",
+    "ModelPoint",
     "ModelVersion",
     "Node",
     "NodeKind",
@@ -223,6 +236,9 @@ __all__ = [
     "RolloutProgress",
     "RolloutStatus",
     "Run",
+    "RunDetails",
+    "RunInput",
+    "RunOutput",
     "Sameness",
     "Sampler",
     "Schedule",

@@ -64,6 +64,7 @@ class Kind(StrEnum):
 
     PIPELINE = "pipeline"
     SCRIPT = "script"
+    TRACKED = "tracked"  # by a client, over HTTP: no process of this machine is known to make it
     SWEEP = "sweep"
     TRIAL = "trial"
     REPRODUCTION = "reproduction"

@@ -139,8 +139,8 @@ def _show_points(connection: sqlite3.Connection, at: str, noted: Container[str])
     _show(
         connection,
         "run_summaries",
-        f"SELECT run_id, name, step, value FROM ({known}) AS known WHERE {had_ended} "  # noqa: S608 - ours
-        f"UNION ALL SELECT last.run_id, last.name, last.step, last.value FROM ({known}) AS known "
+        f"SELECT run_id, name, step, value, recorded_at FROM ({known}) AS known WHERE {had_ended} "  # noqa: S608 - ours
+        f"UNION ALL SELECT last.run_id, last.name, last.step, last.value, last.recorded_at FROM ({known}) AS known "
         f"JOIN run_metrics AS last ON last.sequence = ({latest}) WHERE NOT {had_ended}",
     )
 

@@ -31,7 +31,7 @@ class PointLog:
         """Take a connection for writing from `store`."""
         self._pooled = store.writer.raw_connection()
         self._driver: Any = self._pooled.driver_connection
-        self._insert, self._summarize = _statements(store.writer.dialect)
+        self._insert, self._summarize = statements(store.writer.dialect)
 
     def write(self, points: Sequence[Logged]) -> None:
         """Add `points`, all or none. When it returns they survive a power cut. Raises DeletedMeanwhile."""
@@ -45,8 +45,9 @@ class PointLog:
             if len(points) == 1:
                 run_id, name, step, value, at = points[0]
                 kept = None if value != value else value  # noqa: PLR0124 - NaN, which alone differs from itself
-                execute(self._insert, (run_id, name, step, kept, _moment(at)))
-                execute(self._summarize, (run_id, name, step, kept))
+                row = (run_id, name, step, kept, _moment(at))
+                execute(self._insert, row)
+                execute(self._summarize, row)
             else:
                 rows = _rows(points)
                 self._driver.executemany(self._insert, rows)
@@ -65,18 +66,20 @@ class PointLog:
 def add_points(connection: sa.Connection, points: Sequence[Logged]) -> None:
     """Add `points` in the transaction of `connection`."""
     if points:
-        insert, summarize = _statements(connection.dialect)
+        insert, summarize = statements(connection.dialect)
         rows = _rows(points)
         connection.exec_driver_sql(insert, rows)
         connection.exec_driver_sql(summarize, _last(rows))
 
 
 @lru_cache(maxsize=8)
-def _statements(dialect: sa.Dialect) -> tuple[str, str]:
+def statements(dialect: sa.Dialect) -> tuple[str, str]:
+    """Return the statement that adds a point, and the one that makes a point the last of its metric."""
     insert, _ = inserting(schema.run_metrics, _COLUMNS, dialect)
     summary = sqlite.insert(schema.run_summaries)
     summary = summary.on_conflict_do_update(
-        index_elements=["run_id", "name"], set_={"step": summary.excluded.step, "value": summary.excluded.value}
+        index_elements=["run_id", "name"],
+        set_={name: summary.excluded[name] for name in ("step", "value", "recorded_at")},
     )
     return insert, str(summary.compile(dialect=dialect))
 
@@ -94,9 +97,10 @@ def _rows(points: Sequence[Logged]) -> list[tuple[str, str, int, float | None, s
     return rows
 
 
-def _last(rows: Sequence[tuple[str, str, int, float | None, str]]) -> list[tuple[str, str, int, float | None]]:
-    last = {(row[0], row[1]): row for row in rows}
-    return [row[:4] for row in last.values()]
+def _last(
+    rows: Sequence[tuple[str, str, int, float | None, str]],
+) -> list[tuple[str, str, int, float | None, str]]:
+    return list({(row[0], row[1]): row for row in rows}.values())
 
 
 def _moment(seconds: float) -> str:

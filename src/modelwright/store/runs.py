@@ -8,10 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.errors import DeletedMeanwhile, ParameterFixed, RunMissing
-from modelwright.records import Artifact, DatasetLink, DatasetVersion, Point, Run, Status, StepRun
-from modelwright.store import datasets, schema
+from modelwright.records import Artifact, DatasetLink, DatasetVersion, Kind, Point, Run, Status, StepRun
+from modelwright.store import claims, datasets, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.experiments import ensure_experiment
 from modelwright.store.loading import load_runs, rows
 from modelwright.store.points import add_points
 
@@ -25,13 +26,16 @@ def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
 
 def insert_run(change: Change, run: Run, *, project_id: str | None, actor: str) -> None:
     """Add a run's own row, its parameters and tags, for a caller who says what that means."""
+    experiment = run.experiment or run.project
+    if experiment:
+        ensure_experiment(change, experiment)
     change.insert(
         schema.runs,
         {
             "id": run.id,
             "project_id": project_id,
             "kind": run.kind,
-            "experiment": run.experiment or run.project,
+            "experiment": experiment,
             "parent_id": run.parent_id,
             "pipeline_version_id": run.pipeline_version_id,
             "status": run.status,
@@ -372,6 +376,7 @@ def list_runs(
     """Return the runs that answer to all that is given, newest first, without their steps and artifacts."""
     table, labels = schema.runs, schema.run_tags
     wanted = [
+        table.c.deleted_at.is_(None),
         *([table.c.status == status] if status else []),
         *([table.c.experiment == experiment] if experiment else []),
         *([table.c.parent_id == parent_id] if parent_id else []),
@@ -382,6 +387,15 @@ def list_runs(
     ]
     with store.reader.connect() as connection:
         return load_runs(connection, connection.execute(sa.select(table.c.id).where(*wanted)).scalars().all())
+
+
+def list_killed(store: Store) -> list[Run]:
+    """Return the runs that stand as running and whose process is gone.
+
+    That of a client's own run is not known here: such a run goes on until its client says that it has ended.
+    """
+    running = list_runs(store, status=Status.RUNNING)
+    return [each for each in running if each.kind is not Kind.TRACKED and not claims.is_claimed(store, each.id)]
 
 
 def _step(row: sa.Row[Any]) -> StepRun:

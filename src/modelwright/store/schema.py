@@ -256,6 +256,7 @@ run_summaries = sa.Table(
     column("name", primary_key=True),
     column("step", sa.BigInteger),
     column("value", Number, nullable=True),
+    column("recorded_at", Timestamp, nullable=True),
     sa.Index(None, "name", "value"),
     sqlite_with_rowid=False,
 )

@@ -72,6 +72,7 @@ def search(
                 few = found
         if few is not None:
             wanted.append(_Clause(f"runs.id IN ({marks(len(few))})", tuple(few)))
+        wanted.append(_Clause("runs.deleted_at IS NULL"))
         wanted += [_Clause("runs.experiment = ?", (experiment,))] if experiment else []
         wanted += [_Clause("runs.status = ?", (str(status),))] if status else []
         picked = _joined(wanted, " AND ")

@@ -229,6 +229,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("created_by", sa.Text(), server_default="", nullable=False))
         batch_op.add_column(sa.Column("expires_at", sa.String(32), nullable=True))
         batch_op.add_column(sa.Column("revoked_at", sa.String(32), nullable=True))
+    op.add_column("run_summaries", sa.Column("recorded_at", sa.String(32), nullable=True))
+    op.execute(
+        "UPDATE run_summaries SET recorded_at = (SELECT MAX(recorded_at) FROM run_metrics "
+        "WHERE run_metrics.run_id = run_summaries.run_id AND run_metrics.name = run_summaries.name "
+        "AND run_metrics.step = run_summaries.step)"
+    )
     op.execute(
         "INSERT INTO experiments (id, name, created_at, updated_at) "
         "SELECT row_number() OVER (ORDER BY min(id)), experiment, min(started_at), max(started_at) "

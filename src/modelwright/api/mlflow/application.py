@@ -1,0 +1,48 @@
+"""The application that answers MLflow's clients, and where it is reached."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from modelwright import __version__
+from modelwright.api.authentication import Surface
+from modelwright.api.mlflow import experiments, runs
+from modelwright.api.mlflow.answers import explained, failed, not_routed, told
+from modelwright.api.mlflow.operations import routed
+from modelwright.errors import ModelwrightError
+
+# What the client takes for a server of its own kind is told by the version of the protocol, not by this number.
+_PREFIXES = ("/api/2.0", "/api/3.0", "/ajax-api/2.0", "/ajax-api/3.0")
+_OPERATIONS = (*experiments.OPERATIONS, *runs.OPERATIONS)
+
+
+def create_app() -> Starlette:
+    """Return the application below one of the prefixes. Its `state.store` is the workspace's."""
+    return Starlette(
+        routes=[Mount("/mlflow", routes=routed(_OPERATIONS))],
+        exception_handlers={ModelwrightError: explained, HTTPException: not_routed, Exception: failed},
+    )
+
+
+def routes(app: Starlette) -> list[BaseRoute]:
+    """Return where `app` is reached, and what clients ask to find out whether somebody is there."""
+    return [
+        *(Mount(prefix, app) for prefix in _PREFIXES),
+        Route("/health", _healthy),
+        Route("/version", _version),
+    ]
+
+
+def surfaces() -> list[Surface]:
+    """Return how refused requests are told here, and that a search changes nothing though it is a POST."""
+    return [Surface(prefix, told, looks=lambda path: path.endswith("/search")) for prefix in _PREFIXES]
+
+
+async def _healthy(_request: Request) -> Response:
+    return PlainTextResponse("OK")
+
+
+async def _version(_request: Request) -> Response:
+    return PlainTextResponse(__version__)

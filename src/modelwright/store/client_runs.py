@@ -1,0 +1,196 @@
+"""Runs that clients make over HTTP: how they begin, what is logged to them, how they end, and how they are put away."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from modelwright.errors import NotOfClient, RunDeleted, RunMissing, TagMissing
+from modelwright.records import Kind, Point, RunDetails, RunInput, RunOutput, Status
+from modelwright.store import experiments, schema
+from modelwright.store.changes import Change
+from modelwright.store.database import Store
+from modelwright.store.loading import load_runs, marks, rows
+
+_STATE = "SELECT kind, status, experiment, deleted_at FROM runs WHERE id = ?"
+_MOST_VALUES = 500  # a statement of SQLite takes only so many
+
+
+class _State(NamedTuple):
+    kind: str
+    status: str
+    experiment: str
+    deleted_at: str | None
+
+
+def ensure_open(change: Change, run_id: str) -> str:
+    """Return the experiment's name of a run that its client may add to.
+
+    Raises RunMissing, RunDeleted, and NotOfClient for a run that was made by what it says: its record is its proof.
+    """
+    found = _state(change.connection, run_id)
+    if found.deleted_at is not None:
+        raise RunDeleted(run=run_id)
+    if found.kind != Kind.TRACKED:
+        raise NotOfClient(run=run_id, kind=found.kind)
+    return found.experiment
+
+
+def ensure_taggable(change: Change, run_id: str) -> None:
+    """Refuse a run that is not there, or was put away. Raises RunMissing and RunDeleted."""
+    if _state(change.connection, run_id).deleted_at is not None:
+        raise RunDeleted(run=run_id)
+
+
+def set_status(change: Change, run_id: str, status: Status | None, *, finished_at: datetime | None) -> None:
+    """Record how a client says that its run stands, as before when it does not say, and since when it has ended."""
+    ensure_open(change, run_id)
+    was = Status(_state(change.connection, run_id).status)
+    status = status or was
+    has_ended = status not in {Status.RUNNING, Status.QUEUED}
+    ended_at = finished_at or (change.at if has_ended else None)
+    change.update_row(schema.runs, [run_id], status=status, finished_at=ended_at)
+    fact = str(status) if has_ended else "resumed"
+    change.record(f"run.{fact}", f"runs/{run_id}", before={"status": was}, after={"status": status, "reason": ""})
+
+
+def remove_tag(change: Change, run_id: str, name: str) -> None:
+    """Remove a tag of a run. Raises TagMissing."""
+    ensure_taggable(change, run_id)
+    table = schema.run_tags
+    if not change.delete(table, (table.c.run_id == run_id) & (table.c.name == name)):
+        raise TagMissing(name=name, thing=run_id)
+    was = change.before(table, run_id, name)
+    change.record("run.tagged", f"runs/{run_id}", before={name: was["value"]} if was else None, after={name: None})
+
+
+def put_away(change: Change, run_id: str) -> None:
+    """Put a run away: lists leave it out, and it can be brought back. Raises InUse when something needs it."""
+    state = _state(change.connection, run_id)
+    if state.deleted_at is not None:
+        return
+    experiments.refuse_needed(change, run_id, thing=f"run {run_id}")
+    change.update_row(schema.runs, [run_id], deleted_at=change.at)
+    change.record("run.put_away", f"runs/{run_id}", before={"experiment": state.experiment})
+
+
+def restore(change: Change, run_id: str) -> None:
+    """Bring a run back that was put away."""
+    state = _state(change.connection, run_id)
+    if state.deleted_at is not None:
+        change.update_row(schema.runs, [run_id], deleted_at=None)
+        change.record("run.restored", f"runs/{run_id}", after={"experiment": state.experiment})
+
+
+def add_inputs(change: Change, run_id: str, inputs: Sequence[RunInput]) -> None:
+    """Record what data a run read; what it has by this name and digest stays."""
+    ensure_open(change, run_id)
+    table = schema.run_inputs
+    known = {(row.name, row.digest) for row in change.rows(table.select().where(table.c.run_id == run_id))}
+    new = {(each.name, each.digest): each for each in reversed(inputs) if (each.name, each.digest) not in known}
+    if new:
+        described = [
+            {"run_id": run_id, "name": each.name, "digest": each.digest, "description": each.description}
+            for each in reversed(new.values())
+        ]
+        change.insert(table, *described)
+        change.record("run.inputs_read", f"runs/{run_id}", after={"inputs": [f"{name} {at}" for name, at in new]})
+
+
+def add_outputs(change: Change, run_id: str, outputs: Sequence[RunOutput]) -> None:
+    """Record which logged models a run put out, and at which step."""
+    ensure_open(change, run_id)
+    table = schema.run_outputs
+    known = {row.logged_model_id for row in change.rows(table.select().where(table.c.run_id == run_id))}
+    new = {each.logged_model_id: each.step for each in outputs if each.logged_model_id not in known}
+    if new:
+        change.insert(table, *({"run_id": run_id, "logged_model_id": each, "step": step} for each, step in new.items()))
+        change.record("run.models_logged", f"runs/{run_id}", after={"models": new})
+
+
+def find_details(store: Store, run_id: str) -> RunDetails:
+    """Return a run with all that its client wants to know. Raises RunMissing."""
+    with store.reader.connect() as connection:
+        found = load_details(connection, [run_id])
+    if not found:
+        raise RunMissing(run=run_id)
+    return found[0]
+
+
+def load_details(connection: sa.Connection, run_ids: Sequence[str]) -> list[RunDetails]:
+    """Return the runs of these ids with all that clients want to know, in the order of the ids."""
+    found: dict[str, RunDetails] = {}
+    for start in range(0, len(run_ids), _MOST_VALUES):
+        some = run_ids[start : start + _MOST_VALUES]
+        points = _by_run(connection, "run_summaries", "name, step, value, recorded_at", some)
+        inputs = _inputs(connection, some)
+        outputs = _by_run(connection, "run_outputs", "logged_model_id, step", some)
+        where = _whereabouts(connection, some)
+        for run in load_runs(connection, some):
+            found[run.id] = RunDetails(
+                run,
+                *where[run.id],
+                points=tuple(_point(row, run.started_at) for row in points[run.id]),
+                inputs=inputs[run.id],
+                outputs=tuple(RunOutput(*row) for row in outputs[run.id]),
+            )
+    return [found[each] for each in run_ids if each in found]
+
+
+def list_history(store: Store, run_id: str, name: str, *, offset: int, limit: int) -> list[Point]:
+    """Return the points of a metric by their times, beginning with number `offset`. Raises RunMissing."""
+    statement = (
+        "SELECT name, step, value, recorded_at FROM run_metrics WHERE run_id = ? AND name = ? "
+        "ORDER BY recorded_at, step, value LIMIT ? OFFSET ?"
+    )
+    with store.reader.connect() as connection:
+        _state(connection, run_id)
+        found = rows(connection, statement, (run_id, name, limit, offset))
+    return [_point(row, None) for row in found]
+
+
+def _state(connection: sa.Connection, run_id: str) -> _State:
+    found = rows(connection, _STATE, (run_id,))
+    if not found:
+        raise RunMissing(run=run_id)
+    return _State(*found[0])
+
+
+def _point(row: Sequence[Any], otherwise: datetime | None) -> Point:
+    name, step, value, recorded_at = row
+    at = datetime.fromisoformat(recorded_at) if recorded_at else otherwise
+    assert at is not None  # noqa: S101 - only a summary of an older release has no time of its own
+    return Point(name, step, float("nan") if value is None else value, at)
+
+
+def _by_run(
+    connection: sa.Connection, table: str, columns: str, run_ids: Sequence[str]
+) -> Mapping[str, list[tuple[Any, ...]]]:
+    found: dict[str, list[tuple[Any, ...]]] = {run_id: [] for run_id in run_ids}
+    statement = f"SELECT run_id, {columns} FROM {table} WHERE run_id IN ({marks(len(run_ids))})"  # noqa: S608 - ours
+    for row in rows(connection, statement, run_ids):
+        found[row[0]].append(row[1:])
+    return found
+
+
+def _inputs(connection: sa.Connection, run_ids: Sequence[str]) -> Mapping[str, tuple[RunInput, ...]]:
+    table = schema.run_inputs
+    found: dict[str, list[RunInput]] = {run_id: [] for run_id in run_ids}
+    if rows(connection, "SELECT 1 FROM run_inputs LIMIT 1"):
+        for row in connection.execute(table.select().where(table.c.run_id.in_(run_ids))):
+            found[row.run_id].append(RunInput(row.name, row.digest, row.description))
+    return {run_id: tuple(each) for run_id, each in found.items()}
+
+
+def _whereabouts(connection: sa.Connection, run_ids: Sequence[str]) -> Mapping[str, tuple[str, datetime | None]]:
+    """Return the experiment's id of each run, and since when it is put away."""
+    statement = (
+        "SELECT runs.id, experiments.id, runs.deleted_at FROM runs "  # noqa: S608 - ours
+        "LEFT JOIN experiments ON experiments.name = runs.experiment "
+        f"WHERE runs.id IN ({marks(len(run_ids))})"
+    )
+    return {
+        row[0]: (row[1] or "", datetime.fromisoformat(row[2]) if row[2] else None)
+        for row in rows(connection, statement, run_ids)
+    }

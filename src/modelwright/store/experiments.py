@@ -1,0 +1,183 @@
+"""Experiments: the names that runs carry, with tags of their own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelwright.errors import ExperimentDeleted, ExperimentExists, ExperimentMissing, InUse
+from modelwright.records import Experiment
+from modelwright.store import schema, usage
+from modelwright.store.changes import Change
+from modelwright.store.database import Store
+
+# The experiment of clients that name none. Its id is the one that MLflow's clients take for granted.
+DEFAULT = "Default"
+DEFAULT_ID = "0"
+_NEXT_ID = "SELECT COALESCE(MAX(CAST(id AS INTEGER)), 0) + 1 FROM experiments"
+
+
+def ensure_experiment(change: Change, name: str) -> None:
+    """Add the experiment unless it is there, and bring it back when it was put away, for a run that belongs to it."""
+    table = schema.experiments
+    known = change.rows(sa.select(table.c.id, table.c.deleted_at).where(table.c.name == name))
+    if not known:
+        _insert(change, name)
+    elif known[0].deleted_at is not None:
+        change.update_row(table, [known[0].id], deleted_at=None, updated_at=change.at)
+
+
+def add_experiment(change: Change, name: str, *, tags: Mapping[str, str]) -> str:
+    """Record a new experiment; return its id. Raises ExperimentExists, also for one that was put away."""
+    table = schema.experiments
+    known = change.rows(sa.select(table.c.deleted_at).where(table.c.name == name))
+    if known:
+        state = "was deleted" if known[0].deleted_at is not None else "is there"
+        raise ExperimentExists(name=name, state=state)
+    found = _insert(change, name)
+    labels = schema.experiment_tags
+    change.insert(labels, *({"experiment_id": found, "name": key, "value": value} for key, value in tags.items()))
+    change.record("experiment.created", f"experiments/{found}", after={"name": name, "tags": dict(tags)})
+    return found
+
+
+def rename_experiment(change: Change, experiment_id: str, name: str) -> None:
+    """Give an experiment, and with it all of its runs, another name. Raises ExperimentExists and ExperimentDeleted."""
+    experiment = load_active(change.connection, experiment_id)
+    table = schema.experiments
+    if name == experiment.name:
+        return
+    if change.rows(sa.select(table.c.id).where(table.c.name == name)):
+        raise ExperimentExists(name=name, state="is there")
+    change.update_row(table, [experiment_id], name=name, updated_at=change.at)
+    change.update(schema.runs, schema.runs.c.experiment == experiment.name, experiment=name)
+    before = {"name": experiment.name}
+    change.record("experiment.renamed", f"experiments/{experiment_id}", before=before, after={"name": name})
+
+
+def set_experiment_tag(change: Change, experiment_id: str, name: str, *, value: str) -> None:
+    """Set a tag of an experiment. Raises ExperimentMissing and ExperimentDeleted."""
+    load_active(change.connection, experiment_id)
+    table = schema.experiment_tags
+    if not change.update_row(table, [experiment_id, name], value=value):
+        change.insert(table, {"experiment_id": experiment_id, "name": name, "value": value})
+    was = change.before(table, experiment_id, name)
+    before = {name: was["value"]} if was else None
+    change.record("experiment.tagged", f"experiments/{experiment_id}", before=before, after={name: value})
+
+
+def delete_experiment_tag(change: Change, experiment_id: str, name: str) -> bool:
+    """Remove a tag of an experiment; return whether it had it. Raises ExperimentMissing and ExperimentDeleted."""
+    experiment = load_active(change.connection, experiment_id)
+    if name not in experiment.tags:
+        return False
+    table = schema.experiment_tags
+    change.delete(table, (table.c.experiment_id == experiment_id) & (table.c.name == name))
+    before = {name: experiment.tags[name]}
+    change.record("experiment.tagged", f"experiments/{experiment_id}", before=before, after={name: None})
+    return True
+
+
+def put_away_experiment(change: Change, experiment_id: str) -> None:
+    """Put an experiment away with all of its runs; lists leave them out. Raises InUse when a run of it is needed."""
+    experiment = load_active(change.connection, experiment_id)
+    runs = schema.runs
+    for row in change.rows(sa.select(runs.c.id).where(runs.c.experiment == experiment.name)):
+        refuse_needed(change, row.id, thing=f"experiment {experiment.name}")
+    _move(change, experiment, deleted_at=change.at)
+    change.record("experiment.put_away", f"experiments/{experiment_id}", before={"name": experiment.name})
+
+
+def restore_experiment(change: Change, experiment_id: str) -> None:
+    """Bring an experiment back that was put away, with all of its runs. Raises ExperimentMissing."""
+    experiment = load_experiment(change.connection, experiment_id)
+    if experiment.deleted_at is None:
+        raise ExperimentMissing(experiment=experiment_id, among="the deleted ones")
+    _move(change, experiment, deleted_at=None)
+    change.record("experiment.restored", f"experiments/{experiment_id}", after={"name": experiment.name})
+
+
+def refuse_needed(change: Change, run_id: str, *, thing: str) -> None:
+    """Refuse to put a run away that something else than another run uses. Raises InUse."""
+    found = [each for each in usage.users(change.connection, schema.runs, run_id) if each.kind != "run"]
+    if found:
+        raise InUse(thing=thing, users=dict.fromkeys(found), command="the same request")
+
+
+def find_experiment(store: Store, experiment_id: str) -> Experiment:
+    """Return the experiment of this id, also one that was put away. Raises ExperimentMissing."""
+    with store.reader.connect() as connection:
+        return load_experiment(connection, experiment_id)
+
+
+def find_by_name(store: Store, name: str) -> Experiment:
+    """Return the experiment of this name, also one that was put away. Raises ExperimentMissing."""
+    table = schema.experiments
+    with store.reader.connect() as connection:
+        found = _load(connection, table.select().where(table.c.name == name))
+    if not found:
+        raise ExperimentMissing(experiment=name, among="this workspace")
+    return found[0]
+
+
+def load_experiment(connection: sa.Connection, experiment_id: str) -> Experiment:
+    """Return the experiment as this connection sees it. Raises ExperimentMissing."""
+    table = schema.experiments
+    found = _load(connection, table.select().where(table.c.id == experiment_id))
+    if not found:
+        raise ExperimentMissing(experiment=experiment_id, among="this workspace")
+    return found[0]
+
+
+def load_active(connection: sa.Connection, experiment_id: str) -> Experiment:
+    """Return an experiment that things may be added to. Raises ExperimentMissing and ExperimentDeleted."""
+    found = load_experiment(connection, experiment_id)
+    if found.deleted_at is not None:
+        raise ExperimentDeleted(name=found.name)
+    return found
+
+
+def list_experiments(store: Store, experiment_ids: Sequence[str]) -> list[Experiment]:
+    """Return the experiments of these ids, in their order."""
+    table = schema.experiments
+    with store.reader.connect() as connection:
+        found = {each.id: each for each in _load(connection, table.select().where(table.c.id.in_(experiment_ids)))}
+    return [found[each] for each in experiment_ids if each in found]
+
+
+def ensure_default(change: Change) -> None:
+    """Record the experiment of clients that name none, unless it is there."""
+    table = schema.experiments
+    if not change.rows(sa.select(table.c.id).where(table.c.id == DEFAULT_ID)):
+        times = {"created_at": change.at, "updated_at": change.at}
+        change.insert(table, {"id": DEFAULT_ID, "name": DEFAULT, **times, "deleted_at": None})
+        change.record("experiment.created", f"experiments/{DEFAULT_ID}", after={"name": DEFAULT, "tags": {}})
+
+
+def has_default(store: Store) -> bool:
+    """Whether there is the experiment of clients that name none."""
+    table = schema.experiments
+    with store.reader.connect() as connection:
+        return connection.execute(sa.select(table.c.id).where(table.c.id == DEFAULT_ID)).first() is not None
+
+
+def _insert(change: Change, name: str) -> str:
+    found = str(change.connection.exec_driver_sql(_NEXT_ID).scalar_one())
+    times = {"created_at": change.at, "updated_at": change.at}
+    change.insert(schema.experiments, {"id": found, "name": name, **times, "deleted_at": None})
+    return found
+
+
+def _move(change: Change, experiment: Experiment, *, deleted_at: Any) -> None:
+    change.update_row(schema.experiments, [experiment.id], deleted_at=deleted_at, updated_at=change.at)
+    runs = schema.runs
+    change.update(runs, runs.c.experiment == experiment.name, deleted_at=deleted_at)
+
+
+def _load(connection: sa.Connection, query: sa.Select[Any]) -> list[Experiment]:
+    rows = connection.execute(query).all()
+    table = schema.experiment_tags
+    tags: dict[str, dict[str, str]] = {row.id: {} for row in rows}
+    for row in connection.execute(table.select().where(table.c.experiment_id.in_(tags)).order_by(table.c.name)):
+        tags[row.experiment_id][row.name] = row.value
+    return [Experiment(**row._mapping, tags=tags[row.id]) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
