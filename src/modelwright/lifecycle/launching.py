@@ -44,11 +44,12 @@ class Launcher:
         reference: str,
         *,
         actor: str,
+        why: str = "",
         overrides: Mapping[str, object],
         tags: Mapping[str, str],
         experiment: str = "",
     ) -> Run:
-        """Start a run of the version that `reference` names, in the name of `actor`, and return it.
+        """Start a run of the version that `reference` names, in the name and for the reason given, and return it.
 
         Raises PipelineMissing, PipelineDisabled and PublishedParameterUnknown before anything runs; RunNotStarted.
         """
@@ -57,6 +58,7 @@ class Launcher:
         wanted = {
             "workspace": str(self.store.folder.absolute()),
             "actor": actor,
+            "why": why,
             "reference": version.reference,
             "overrides": dict(overrides),
             "tags": dict(tags),
@@ -104,7 +106,8 @@ def run(wanted: Mapping[str, object]) -> None:
     names = ("overrides", "tags", "experiment", "run_id")
     options = {name: wanted[name] for name in names}
     try:
-        publishing.run_published(Session(store, str(wanted["actor"])), str(wanted["reference"]), **options)  # type: ignore[arg-type]
+        session = Session(store, str(wanted["actor"]), why=str(wanted["why"]))
+        publishing.run_published(session, str(wanted["reference"]), **options)  # type: ignore[arg-type]
     except ModelwrightError as error:
         sys.stderr.write(f"{wanted['run_id']} [{error.code}] {error}\n")
     finally:
