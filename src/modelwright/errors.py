@@ -1023,7 +1023,7 @@ class Fault(ModelwrightError):
     code = "fault"
     status = 500
     problem = "the request could not be answered, through a fault of Modelwright"
-    remedy = "read the log of the process that serves, .wright/api.log, and report what it says"
+    remedy = "read background.log in the workspace, and report what it says"
 
 
 class BackgroundNotStarted(ModelwrightError):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
-from fastapi.security import HTTPBearer
+from fastapi.security import HTTPBasic, HTTPBearer
 
 from modelwright import __version__
 from modelwright.api import (
@@ -74,7 +74,7 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
         version=__version__,
         lifespan=lifespan,
         # For the OpenAPI document alone: `Authentication` has looked before.
-        dependencies=[Depends(HTTPBearer(auto_error=False))],
+        dependencies=[Depends(HTTPBearer(auto_error=False)), Depends(HTTPBasic(auto_error=False))],
         docs_url=None,
         redoc_url=None,
     )

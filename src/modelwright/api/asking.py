@@ -115,4 +115,9 @@ Files = Annotated[Path, Depends(_unpacked)]
 def blob(store: Store, digest: str, *, name: str, scratch: Path) -> FileResponse:
     """Return a file of the store as an answer, every byte verified. Raises BlobDamaged."""
     store.blobs.export(digest, scratch / "file")
-    return FileResponse(scratch / "file", filename=Path(name).name)
+    return download(scratch / "file", name=name)
+
+
+def download(file: Path, *, name: str) -> FileResponse:
+    """Return a file as an answer that no browser takes for a page of ours, whatever is in it."""
+    return FileResponse(file, media_type="application/octet-stream", filename=Path(name).name)

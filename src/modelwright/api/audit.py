@@ -8,7 +8,7 @@ from fastapi import Query
 from fastapi.responses import FileResponse
 
 from modelwright.api.acting import Reading
-from modelwright.api.asking import FILE, Scratch, moment
+from modelwright.api.asking import FILE, Scratch, download, moment
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.told import AuditRecord, audited
@@ -64,4 +64,4 @@ def export_audit(reading: Reading, scratch: Scratch) -> FileResponse:
         found = audit.export(reading, lines.write)
     if found.fault:
         raise AuditDamaged(fault=found.fault)
-    return FileResponse(file, filename=file.name)
+    return download(file, name=file.name)

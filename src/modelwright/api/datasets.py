@@ -6,7 +6,7 @@ from fastapi import Query
 from fastapi.responses import FileResponse
 
 from modelwright.api.acting import Acting, Reading, needs
-from modelwright.api.asking import FILE, TAR, Files, Number, Scratch, Tags, assigned, filters
+from modelwright.api.asking import FILE, TAR, Files, Number, Scratch, Tags, assigned, download, filters
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.told import Gone, Verified, verified
@@ -112,4 +112,4 @@ def download_dataset_file(name: str, version: Number, path: str, reading: Readin
     found = datasets.find_dataset_version(reading, f"{name}:{version}")
     if path not in {each.path for each in found.files}:
         raise FileMissing(path=path, thing=found.reference)
-    return FileResponse(scratch / "files" / path, filename=path.rpartition("/")[2])
+    return download(scratch / "files" / path, name=path)

@@ -231,7 +231,7 @@ def stop_endpoint(name: str, acting: Acting, patient: Patient) -> EndpointSeen |
     return patient.wait(stop, look=f"/endpoints/{name}")
 
 
-@router.post("/{name}/score", openapi_extra=REQUEST)
+@router.post("/{name}/score", dependencies=[needs(Role.CONTRIBUTOR)], openapi_extra=REQUEST)
 def score(
     name: str,
     body: Body,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Response
+from fastapi.responses import PlainTextResponse
 
 from modelwright.api.acting import Acting, Reading, needs
 from modelwright.api.asking import Number
@@ -44,10 +44,10 @@ def show_environment(reference: str, reading: Reading) -> EnvironmentShown:
     return describing.describe(reading, reference).told()
 
 
-@router.get("/{reference}/lock")
-def download_lock(reference: str, reading: Reading) -> Response:
+@router.get("/{reference}/lock", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
+def download_lock(reference: str, reading: Reading) -> PlainTextResponse:
     """Download an environment's lock: a requirements file with hashes."""
-    return Response(environment_lock(reading, reference).text, media_type="text/plain; charset=utf-8")
+    return PlainTextResponse(environment_lock(reading, reference).text)
 
 
 @router.get("/{reference}/diff/{other}")

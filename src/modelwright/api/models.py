@@ -7,7 +7,20 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelwright.api.acting import Acting, Reading, needs
-from modelwright.api.asking import FILE, TAR, Body, Files, Number, Scratch, Tags, Text, assigned, blob, filters
+from modelwright.api.asking import (
+    FILE,
+    TAR,
+    Body,
+    Files,
+    Number,
+    Scratch,
+    Tags,
+    Text,
+    assigned,
+    blob,
+    download,
+    filters,
+)
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.shapes import joined
@@ -245,7 +258,7 @@ def export_version(
     """Download a version with its lineage as one file, for another workspace to import."""
     file = scratch / f"{name}-{version}.zip"
     exporting.export(reading, f"{name}:{version}", file, has_data=with_data)
-    return FileResponse(file, filename=file.name)
+    return download(file, name=file.name)
 
 
 @router.get("/{name}/aliases/{alias}")

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from modelwright.errors import Fault, MethodNotAllowed, ModelwrightError, RequestInvalid, RequestTooLarge, RouteMissing
 from modelwright.records.plain import plain
@@ -60,10 +61,21 @@ def _unrouted(request: Request, error: Any) -> Response:
     if error.status_code == 404:  # noqa: PLR2004 - HTTP's word for it
         return answer(RouteMissing(path=place))
     if error.status_code == 405:  # noqa: PLR2004 - HTTP's word for it
-        return answer(MethodNotAllowed(method=request.method, path=place), headers=error.headers)
+        headers = {"Allow": ", ".join(_methods(request))}
+        return answer(MethodNotAllowed(method=request.method, path=place), headers=headers)
     if error.status_code == 413:  # noqa: PLR2004 - HTTP's word for it
         return answer(RequestTooLarge(limit=MOST_BYTES))
     return answer(RequestInvalid(place="body", rule=error.detail))
+
+
+def _methods(request: Request) -> list[str]:
+    """Return all methods that mean something at the request's path: the framework names those of one route."""
+    routes = request.app.routes
+    return [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(each.matches({**request.scope, "method": method})[0] is Match.FULL for each in routes)
+    ]
 
 
 def _failed(_request: Request, _error: Any) -> Response:

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Query, Response
+from fastapi import Query
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelwright.api.acting import Acting, Reading, needs
@@ -119,9 +120,9 @@ def show_verdict(
 
 
 @router.get("/{endpoint}/report", responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}})
-def show_rollout_page(endpoint: str, reading: Reading) -> Response:
+def show_rollout_page(endpoint: str, reading: Reading) -> HTMLResponse:
     """Show a page with charts of the endpoint's newest rollout."""
-    return Response(rollout_page.page(_newest(endpoint, reading)), media_type="text/html")
+    return HTMLResponse(rollout_page.page(_newest(endpoint, reading)))
 
 
 def _newest(endpoint: str, reading: Reading) -> Rollout:

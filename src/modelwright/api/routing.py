@@ -8,6 +8,7 @@ from typing import Any, Union, get_args
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.params import Depends
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
@@ -85,6 +86,8 @@ class Router(APIRouter):
                 "summary": said.partition("\n")[0].partition(";")[0].rstrip(".") + ".",
                 "description": f"{said}\n\nTakes the role **{role}**.",
                 "response_model": None,
+                # The framework would call refusals what such an answer is: pages, files.
+                "response_class": Response if is_own else JSONResponse,
                 "responses": answers | _REFUSALS,
                 "operation_id": endpoint.__name__,
             },

@@ -55,7 +55,8 @@ def of_run(
 ) -> Order:
     """Return the order for a run, and for nothing else that could be called so. Raises RunMissing."""
     named = runs.get_run(store, run_id).id
-    return Order((named,), store.folder / "runs", model, paths, environment=environment, labels=labels)
+    # No file at the top of a workspace is called like a run.
+    return Order((named,), store.folder, model, paths, environment=environment, labels=labels)
 
 
 def of_upload(
