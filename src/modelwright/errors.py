@@ -7,8 +7,8 @@ A class states its text once, as a template over named facts; raising it supplie
 `str(error)` names the thing in quotes and the rule that was broken; `error.next_command` says what to type now.
 """
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 
 class ModelwrightError(Exception):
@@ -954,6 +954,15 @@ class RoleTooLow(ModelwrightError):
     remedy = "an owner makes a token with that role: wright token create NAME --role {needed}"
 
 
+class WorkspaceNotReached(ModelwrightError):
+    """The workspace elsewhere does not answer."""
+
+    code = "workspace-not-reached"
+    status = 502
+    problem = 'the workspace at "{url}" does not answer: {reason}'
+    remedy = "wright up, on the machine where the workspace is"
+
+
 class RouteMissing(ModelwrightError):
     """A request to the HTTP API for a path that it does not have."""
 
@@ -1015,6 +1024,31 @@ class PageUnknown(ModelwrightError):
     status = 422
     problem = 'the list does not have "{after}", which the page is to begin after'
     remedy = "ask without `after`, then follow the Link header"
+
+
+class Refused(ModelwrightError):
+    """What a workspace elsewhere refused a client of its API; `code` is that of its own error."""
+
+    code = "refused"
+    status = 502
+    problem = "{message}"
+    remedy = "{next}"
+
+    def __init__(self, told: Mapping[str, Any], *, status: int) -> None:
+        """Take the error as the API has told it; all that it told is in `told`."""
+        super().__init__(message=told.get("message", ""), next=told.get("next_command", ""))
+        self.told = told
+        self.http_status = status
+        self.__dict__["code"] = told.get("code", self.code)
+
+
+class RunNotEnded(ModelwrightError):
+    """A run that was waited for goes on."""
+
+    code = "run-not-ended"
+    status = 504
+    problem = 'run "{run}" is still {run_status} after {seconds:g} s'
+    remedy = "wait longer, or look: wright run show {run}"
 
 
 class Fault(ModelwrightError):
