@@ -1465,3 +1465,39 @@ class RequestMissing(ModelwrightError):
     status = 404
     problem = 'no captured request has the id "{request}"; {looked}'
     remedy = "wright endpoint list; an answer's id is its header x-request-id"
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class EventTypeUnknown(ModelwrightError):
+    """A type of events that there is not."""
+
+    code = "event-type-unknown"
+    problem = 'no event has the type "{type}"{near}'
+    remedy = "--types 'model.*', or one of docs/reference/events.md"
+
+
+class EventFilterInvalid(ModelwrightError):
+    """A condition on events that cannot be asked."""
+
+    code = "event-filter-invalid"
+    problem = 'events cannot be filtered by "{what}": {rule}'
+    remedy = "--filter 'data.tags.area StringIn diabetes,heart'"
+
+
+class SubscriberInvalid(ModelwrightError):
+    """Whom or what events are to reach cannot be reached like that."""
+
+    code = "subscriber-invalid"
+    problem = 'events cannot go to "{target}": {rule}'
+    remedy = "{example}"
+
+
+class AddressRefused(ModelwrightError):
+    """A name leads to an address that is not for everybody, and nobody allowed that."""
+
+    code = "address-refused"
+    status = 403
+    problem = '"{host}" is at {address}, {reason}: requests there are refused'
+    remedy = "an owner allows it for one subscription with --allow-private"
