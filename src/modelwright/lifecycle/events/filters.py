@@ -10,7 +10,7 @@ from typing import Any
 from modelwright.errors import EventFilterInvalid
 from modelwright.lifecycle.events import types
 from modelwright.lifecycle.events.envelopes import Letter, letters
-from modelwright.records import Envelope, Event, EventCondition, EventFilter
+from modelwright.records import Envelope, Event, EventCondition, EventFilter, Subscription
 
 MOST_CONDITIONS = 5
 MOST_VALUES = 5
@@ -38,8 +38,8 @@ _OPERATORS: dict[str, Operator] = {
 _NEGATIVE = frozenset({"NumberNotIn", "StringNotIn"})
 _ONE_VALUE = frozenset({*_ABOVE, "BoolEquals"})
 _ATTRIBUTES = {
-    Envelope.CLOUD_EVENTS: ("id", "source", "type", "subject", "time", "sequence"),
-    Envelope.EVENT_GRID: ("id", "topic", "eventType", "subject", "eventTime", "dataVersion"),
+    Envelope.CLOUD_EVENTS: ("id", "type", "subject", "time"),
+    Envelope.EVENT_GRID: ("id", "eventType", "subject", "eventTime"),
 }
 
 
@@ -50,12 +50,18 @@ def wanted(event: Event, wish: EventFilter, envelope: Envelope, *, workspace: st
     return [each for each in letters(event, envelope, workspace=workspace) if _answers(each, wish)]
 
 
+def wants(subscription: Subscription, event: Event) -> bool:
+    """Whether the subscriber is to be told of this event."""
+    return bool(wanted(event, subscription.filter, subscription.envelope, workspace=""))
+
+
 def check(wish: EventFilter, envelope: Envelope) -> None:
     """Refuse a filter that is none. Raises EventTypeUnknown, EventFilterInvalid."""
     for pattern in wish.types:
         types.check(pattern)
     if len(wish.conditions) > MOST_CONDITIONS:
-        raise _invalid(f"{len(wish.conditions)} conditions", f"a subscription has at most {MOST_CONDITIONS}")
+        rule = f"a subscription has at most {MOST_CONDITIONS}"
+        raise EventFilterInvalid(what=f"{len(wish.conditions)} conditions", rule=rule)
     for each in wish.conditions:
         _check_condition(each, envelope)
 
@@ -64,7 +70,7 @@ def read_condition(text: str) -> EventCondition:
     """Return the condition that is written as `KEY OPERATOR VALUE,VALUE`. Raises EventFilterInvalid."""
     parts = text.split(maxsplit=2)
     if len(parts) != 3:  # noqa: PLR2004 - key, operator, values
-        raise _invalid(text, "a condition is a key, an operator and values")
+        raise EventFilterInvalid(what=text, rule="a condition is a key, an operator and values")
     key, operator, values = parts
     named = {each.lower(): each for each in _OPERATORS}
     operator = named.get(operator.lower(), operator)
@@ -72,7 +78,7 @@ def read_condition(text: str) -> EventCondition:
 
 
 def find(told: Any, path: str) -> Any:
-    """Return what is at a path such as `data.tags.area`; None when nothing is. Names below `data` may be in any case."""
+    """Return what is at a path such as `data.tags.area`, its names below `data` in any case; None when nothing is."""
     first, *rest = path.split(".")
     found = told.get(first)
     for name in rest:
@@ -113,19 +119,20 @@ def _holds(condition: EventCondition, told: dict[str, Any]) -> bool:
 def _check_condition(condition: EventCondition, envelope: Envelope) -> None:
     key, operator, values = condition.key, condition.operator, condition.values
     if operator not in _OPERATORS:
-        raise _invalid(operator, f"operators are {', '.join(_OPERATORS)}")
+        raise EventFilterInvalid(what=operator, rule=f"operators are {', '.join(_OPERATORS)}")
     first, *below = key.split(".")
     attributes = _ATTRIBUTES[envelope]
     if not (key in attributes or (first == "data" and 1 <= len(below) <= 2 and all(below))):  # noqa: PLR2004
         rule = f"a key is one of {', '.join(attributes)}, or lies one or two names below data"
-        raise _invalid(key, rule)
+        raise EventFilterInvalid(what=key, rule=rule)
     most = 1 if operator in _ONE_VALUE else MOST_VALUES
     if not 1 <= len(values) <= most:
-        raise _invalid(f"{len(values)} values", f"{operator} takes {'one' if most == 1 else f'one to {most}'}")
+        rule = f"{operator} takes {'one' if most == 1 else f'one to {most}'}"
+        raise EventFilterInvalid(what=f"{len(values)} values", rule=rule)
     for each in values:
         if not _is_a(each, _kind(operator)):
             words = {str: "texts", float: "numbers", bool: "true or false"}
-            raise _invalid(str(each), f"{operator} compares with {words[_kind(operator)]}")
+            raise EventFilterInvalid(what=each, rule=f"{operator} compares with {words[_kind(operator)]}")
 
 
 def _kind(operator: str) -> type:
@@ -153,7 +160,3 @@ def _value(text: str, operator: str) -> Value:
             return text
         return number if number == number and abs(number) != float("inf") else text  # noqa: PLR0124 - NaN
     return text
-
-
-def _invalid(what: str, rule: str) -> EventFilterInvalid:
-    return EventFilterInvalid(what=what, rule=rule)
