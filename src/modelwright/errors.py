@@ -1486,6 +1486,15 @@ class EventFilterInvalid(ModelwrightError):
     remedy = "--filter 'data.tags.area StringIn diabetes,heart'"
 
 
+class EventMissing(ModelwrightError):
+    """No event of that id."""
+
+    code = "event-missing"
+    status = 404
+    problem = 'no event "{event}" in this workspace'
+    remedy = "wright event list"
+
+
 class SubscriberInvalid(ModelwrightError):
     """Whom or what events are to reach cannot be reached like that."""
 
