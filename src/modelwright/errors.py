@@ -1465,3 +1465,42 @@ class RequestMissing(ModelwrightError):
     status = 404
     problem = 'no captured request has the id "{request}"; {looked}'
     remedy = "wright endpoint list; an answer's id is its header x-request-id"
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class SubscriptionMissing(ModelwrightError):
+    """No subscription of that name."""
+
+    code = "subscription-missing"
+    status = 404
+    problem = 'no subscription "{name}" in this workspace'
+    remedy = "wright event list"
+
+
+class SubscriptionExists(ModelwrightError):
+    """A subscription of that name is there already."""
+
+    code = "subscription-exists"
+    status = 409
+    problem = 'there is a subscription "{name}" already'
+    remedy = "choose another name, or remove it first: wright event unsubscribe {name}"
+
+
+class DeliveryMissing(ModelwrightError):
+    """No delivery has this id."""
+
+    code = "delivery-missing"
+    status = 404
+    problem = 'no delivery "{delivery}" in this workspace'
+    remedy = "wright event deliveries"
+
+
+class DeliveryUnderway(ModelwrightError):
+    """Only what was delivered or given up can be delivered once more."""
+
+    code = "delivery-underway"
+    status = 409
+    problem = 'delivery "{delivery}" goes on by itself: it is tried next at {due_at}'
+    remedy = "wright event deliveries --subscription {subscription}"
