@@ -1510,3 +1510,39 @@ class AddressRefused(ModelwrightError):
     status = 403
     problem = '"{host}" is at {address}, {reason}: requests there are refused'
     remedy = "an owner allows it for one subscription with --allow-private"
+
+
+class SubscriptionMissing(ModelwrightError):
+    """No subscription of that name."""
+
+    code = "subscription-missing"
+    status = 404
+    problem = 'no subscription "{name}" in this workspace'
+    remedy = "wright event subscriptions"
+
+
+class SubscriptionExists(ModelwrightError):
+    """A subscription of that name is there already."""
+
+    code = "subscription-exists"
+    status = 409
+    problem = 'there is a subscription "{name}" already'
+    remedy = "choose another name, or remove it first: wright event unsubscribe {name}"
+
+
+class DeliveryMissing(ModelwrightError):
+    """No delivery has this id."""
+
+    code = "delivery-missing"
+    status = 404
+    problem = 'no delivery "{delivery}" in this workspace'
+    remedy = "wright event deliveries"
+
+
+class DeliveryUnderway(ModelwrightError):
+    """Only what was delivered or given up can be delivered once more."""
+
+    code = "delivery-underway"
+    status = 409
+    problem = 'delivery "{delivery}" goes on by itself: it is tried next at {due_at}'
+    remedy = "wright event deliveries --subscription {subscription}"

@@ -390,7 +390,9 @@ def _secret(given: str | None) -> str | None:
     if given != "-":
         return given
     stream = click.get_text_stream("stdin")
-    return click.prompt("secret", hide_input=True, err=True) if stream.isatty() else stream.readline().rstrip("\n")
+    if stream.isatty():
+        return str(click.prompt("secret", hide_input=True, err=True))
+    return stream.readline().rstrip("\n")
 
 
 def _show_introduced(made: "Introduced") -> None:

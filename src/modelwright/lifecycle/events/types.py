@@ -44,6 +44,7 @@ _FACTS = {
     ),
     "schedule": "added disabled enabled removed tick_ended ticked",
     "setting": "changed",
+    "subscription": "activated added changed paused removed replayed secret_rotated",
     "step": "cancelled failed reused started succeeded",
     "sweep": "promoted specified",
     "token": "created",
