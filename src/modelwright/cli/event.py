@@ -1,5 +1,6 @@
 """`wright event`: what happened, who is told of it, and what came of telling."""
 
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -323,18 +324,10 @@ def deliveries(*, subscription: str | None, dead: bool, waiting: bool, limit: in
 @output.json_option
 def replay(name: str, *, why: str, as_json: bool) -> None:
     """Tell once more: one delivery by its id, or all that was given up of a subscription."""
-    from modelwright.store import deliveries as store_of
-    from modelwright.store import subscriptions as known
+    from modelwright.lifecycle.events import subscribing
 
     with output.session(is_silent=as_json, why=why) as session:
-        if not name.startswith("delivery_"):
-            known.get_subscription(session.store, name)
-        with session.change() as opened:
-            if name.startswith("delivery_"):
-                store_of.replay(opened, name)
-                count = 1
-            else:
-                count = store_of.replay_dead(opened, name)
+        count = subscribing.replay(session, name)
     if as_json:
         output.show_json({"replayed": count})
     else:
@@ -389,10 +382,9 @@ def _secret(given: str | None) -> str | None:
     """Return a secret that was given; `-` is asked for, where nobody sees it, or comes by a pipe."""
     if given != "-":
         return given
-    stream = click.get_text_stream("stdin")
-    if stream.isatty():
+    if sys.stdin.isatty():
         return str(click.prompt("secret", hide_input=True, err=True))
-    return stream.readline().rstrip("\n")
+    return sys.stdin.readline().rstrip("\n")
 
 
 def _show_introduced(made: "Introduced") -> None:

@@ -9,7 +9,7 @@ from modelwright.lifecycle.events import envelopes, filters, handlers, mail, sam
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
 from modelwright.records import Attempt, AttemptVerdict, EventFilter, HandlerKind, Subscription, SubscriptionState
-from modelwright.store import secrets, subscriptions
+from modelwright.store import deliveries, secrets, subscriptions
 from modelwright.store.database import Store
 
 OVERLAP = timedelta(hours=24)
@@ -76,6 +76,18 @@ def unsubscribe(session: Session, name: str) -> None:
         subscriptions.remove_subscription(opened, name)
     signing.forget(session.store, name)
     secrets.remove(session.store, mail.secret_name(name))
+
+
+def replay(session: Session, name: str) -> int:
+    """Tell once more from the start: a delivery by its id, or all that was given up of a subscription; return how many.
+
+    Raises DeliveryMissing, DeliveryUnderway, SubscriptionMissing.
+    """
+    with session.change() as opened:
+        if name.startswith("delivery_"):
+            deliveries.replay(opened, name)
+            return 1
+        return deliveries.replay_dead(opened, subscriptions.get_subscription(session.store, name).name)
 
 
 def rotate(session: Session, name: str, *, secret: str | None = None, overlap: timedelta = OVERLAP) -> str | None:
