@@ -1560,3 +1560,84 @@ class RequestMissing(ModelwrightError):
     status = 404
     problem = 'no captured request has the id "{request}"; {looked}'
     remedy = "wright endpoint list; an answer's id is its header x-request-id"
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class EventTypeUnknown(ModelwrightError):
+    """A type of events that there is not."""
+
+    code = "event-type-unknown"
+    problem = 'no event has the type "{type}"{near}'
+    remedy = "--types 'model.*', or one of docs/reference/events.md"
+
+
+class EventFilterInvalid(ModelwrightError):
+    """A condition on events that cannot be asked."""
+
+    code = "event-filter-invalid"
+    problem = 'events cannot be filtered by "{what}": {rule}'
+    remedy = "--filter 'data.tags.area StringIn diabetes,heart'"
+
+
+class EventMissing(ModelwrightError):
+    """No event of that id."""
+
+    code = "event-missing"
+    status = 404
+    problem = 'no event "{event}" in this workspace'
+    remedy = "wright event list"
+
+
+class SubscriberInvalid(ModelwrightError):
+    """Whom or what events are to reach cannot be reached like that."""
+
+    code = "subscriber-invalid"
+    problem = 'events cannot go to "{target}": {rule}'
+    remedy = "{example}"
+
+
+class AddressRefused(ModelwrightError):
+    """A name leads to an address that is not for everybody, and nobody allowed that."""
+
+    code = "address-refused"
+    status = 403
+    problem = '"{host}" is at {address}, {reason}: requests there are refused'
+    remedy = "an owner allows it for one subscription with --allow-private"
+
+
+class SubscriptionMissing(ModelwrightError):
+    """No subscription of that name."""
+
+    code = "subscription-missing"
+    status = 404
+    problem = 'no subscription "{name}" in this workspace'
+    remedy = "wright event subscriptions"
+
+
+class SubscriptionExists(ModelwrightError):
+    """A subscription of that name is there already."""
+
+    code = "subscription-exists"
+    status = 409
+    problem = 'there is a subscription "{name}" already'
+    remedy = "choose another name, or remove it first: wright event unsubscribe {name}"
+
+
+class DeliveryMissing(ModelwrightError):
+    """No delivery has this id."""
+
+    code = "delivery-missing"
+    status = 404
+    problem = 'no delivery "{delivery}" in this workspace'
+    remedy = "wright event deliveries"
+
+
+class DeliveryUnderway(ModelwrightError):
+    """Only what was delivered or given up can be delivered once more."""
+
+    code = "delivery-underway"
+    status = 409
+    problem = 'delivery "{delivery}" goes on by itself: it is tried next at {due_at}'
+    remedy = "wright event deliveries --subscription {subscription}"

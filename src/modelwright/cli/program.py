@@ -73,6 +73,7 @@ class LazyGroup(click.Group):
         "endpoint": ("endpoint", "Deploy, score, stop and look at endpoints."),
         "rollout": ("rollout", "Let a version take over an endpoint step by step, watched, or not at all."),
         "capture": ("capture", "See, keep, label and delete what endpoints were asked and answered."),
+        "event": ("event", "Let what happens here start something elsewhere, and see whether it did."),
         "audit": ("audit", "Who did what, when and why; whether the records are whole."),
         "at": ("travelling", "Ask a command what it would have said at some time before."),
         "settings": ("settings", "What the workspace asks of its users, such as reasons."),

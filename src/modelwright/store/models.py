@@ -104,6 +104,8 @@ def add_version(change: Change, version: ModelVersion, *, datasets: Sequence[tup
         "model.registered",
         f"models/{numbered.reference}",
         after={
+            "model": numbered.model,
+            "version": numbered.version,
             "digest": numbered.digest,
             "run": numbered.run_id,
             "framework": numbered.framework,
@@ -145,7 +147,7 @@ def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
         "alias.moved",
         f"models/{version.model}@{alias}",
         before={"version": before[0].version} if before else None,
-        after={"version": version.version},
+        after={"model": version.model, "alias": alias, "version": version.version},
     )
 
 
