@@ -954,6 +954,78 @@ class RoleTooLow(ModelwrightError):
     remedy = "an owner makes a token with that role: wright token create NAME --role {needed}"
 
 
+class RouteMissing(ModelwrightError):
+    """A request to the HTTP API for a path that it does not have."""
+
+    code = "route-missing"
+    status = 404
+    problem = 'the HTTP API has no "{path}"'
+    remedy = "GET /openapi.json tells what there is; GET /docs shows it"
+
+
+class MethodNotAllowed(ModelwrightError):
+    """A request to the HTTP API for a path that it has, with a method that means nothing there."""
+
+    code = "method-not-allowed"
+    status = 405
+    problem = '"{method}" means nothing at "{path}"'
+    remedy = "GET /openapi.json tells which methods it takes; the header Allow too"
+
+
+class RequestInvalid(ModelwrightError):
+    """A request to the HTTP API whose path, query or body is not what the route takes."""
+
+    code = "request-invalid"
+    status = 422
+    problem = '"{place}": {rule}'
+    remedy = "GET /openapi.json tells what is taken"
+
+
+class RequestTooLarge(ModelwrightError):
+    """A request to the HTTP API with a longer body than it reads."""
+
+    code = "request-too-large"
+    status = 413
+    problem = "the request's body is longer than {limit:,} bytes"
+    remedy = "send less; files go to the routes that take archives"
+
+
+class ArchiveInvalid(ModelwrightError):
+    """A request to the HTTP API whose body is no tar archive that could be unpacked."""
+
+    code = "archive-invalid"
+    status = 422
+    problem = "the request's body is not an archive of files: {reason}"
+    remedy = "tar --create FILES | curl --data-binary @- URL"
+
+
+class FileMissing(ModelwrightError):
+    """A request to the HTTP API for a file that a version or run does not have."""
+
+    code = "file-missing"
+    status = 404
+    problem = '"{thing}" has no file "{path}"'
+    remedy = "its own route tells which files it has"
+
+
+class PageUnknown(ModelwrightError):
+    """A page of a list that is to begin after something that the list does not have."""
+
+    code = "page-unknown"
+    status = 422
+    problem = 'the list does not have "{after}", which the page is to begin after'
+    remedy = "ask without `after`, then follow the Link header"
+
+
+class Fault(ModelwrightError):
+    """A request to the HTTP API met a fault of ours."""
+
+    code = "fault"
+    status = 500
+    problem = "the request could not be answered, through a fault of Modelwright"
+    remedy = "read background.log in the workspace, and report what it says"
+
+
 class BackgroundNotStarted(ModelwrightError):
     """The process that works in the background ended before it was ready."""
 

@@ -4,19 +4,51 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from fastapi import Depends, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.security import HTTPBearer
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBasic, HTTPBearer
 
 from modelwright import __version__
-from modelwright.api import datasets, endpoints, environments, models, pipelines, runs
+from modelwright.api import (
+    access,
+    audit,
+    captures,
+    datasets,
+    endpoints,
+    environments,
+    lineage,
+    models,
+    pipelines,
+    refusals,
+    rollouts,
+    runs,
+    schedules,
+    settings,
+    sweeps,
+    tokens,
+)
 from modelwright.api.authentication import Authentication, Surface
 from modelwright.api.mlflow import application as mlflow
-from modelwright.errors import ModelwrightError
+from modelwright.api.waiting import Works
 from modelwright.lifecycle.launching import Launcher
-from modelwright.records.plain import plain
 from modelwright.store.database import open_store
+
+_NOUNS = (
+    models,
+    runs,
+    sweeps,
+    pipelines,
+    schedules,
+    datasets,
+    environments,
+    endpoints,
+    access,
+    rollouts,
+    captures,
+    lineage,
+    audit,
+    tokens,
+    settings,
+)
 
 
 def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
@@ -30,9 +62,11 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store = open_store(workspace)
         app.state.launcher = Launcher(app.state.store)
+        app.state.works = Works()
         tracking.state.store = app.state.store
         yield
         app.state.launcher.end()
+        app.state.works.end()
         app.state.store.close()
 
     app = FastAPI(
@@ -40,37 +74,15 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
         version=__version__,
         lifespan=lifespan,
         # For the OpenAPI document alone: `Authentication` has looked before.
-        dependencies=[Depends(HTTPBearer(auto_error=False))],
+        dependencies=[Depends(HTTPBearer(auto_error=False)), Depends(HTTPBasic(auto_error=False))],
         docs_url=None,
         redoc_url=None,
     )
-    for each in (datasets, endpoints, environments, models, pipelines, runs):
+    for each in _NOUNS:
         app.include_router(each.router)
     app.router.routes += mlflow.routes(tracking)
     # What is mounted with error answers of its own has its surface before the last.
-    surfaces = [*mlflow.surfaces(), Surface("", explained)]
+    surfaces = [*mlflow.surfaces(), Surface("", refusals.answer)]
     app.add_middleware(Authentication, surfaces=surfaces, trusts_loopback=trusts_loopback)
-    app.add_exception_handler(ModelwrightError, _explained)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    refusals.install(app)
     return app
-
-
-def explained(error: ModelwrightError) -> JSONResponse:
-    """Return the answer that tells of an error."""
-    return _answer(error.status, error.code, str(error), error.next_command, **plain(error.details()))
-
-
-def _explained(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ModelwrightError)  # noqa: S101 - it is registered for these
-    return explained(error)
-
-
-def _invalid(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return _answer(422, "request-invalid", f'"{place}": {first["msg"]}', "GET /openapi.json tells what is taken")
-
-
-def _answer(status: int, code: str, message: str, next_command: str, **details: object) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": message, "next_command": next_command} | details}, status)

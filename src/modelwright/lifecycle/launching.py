@@ -45,16 +45,23 @@ class Launcher:
         reference: str,
         *,
         actor: str,
+        why: str = "",
         overrides: Mapping[str, object],
         tags: Mapping[str, str],
         experiment: str = "",
     ) -> Run:
-        """Start a run of the version that `reference` names, in the name of `actor`, and return it.
+        """Start a run of the version that `reference` names, in the name and for the reason given, and return it.
 
         Raises PipelineMissing, PipelineDisabled and PublishedParameterUnknown before anything runs; RunNotStarted.
         """
         run_id = self.start(
-            reference, records.new_id("run"), actor=actor, overrides=overrides, tags=tags, experiment=experiment
+            reference,
+            records.new_id("run"),
+            actor=actor,
+            why=why,
+            overrides=overrides,
+            tags=tags,
+            experiment=experiment,
         )
         # The first run in an environment builds it before it is on record, which takes what it takes.
         found = None
@@ -71,6 +78,7 @@ class Launcher:
         overrides: Mapping[str, object],
         tags: Mapping[str, str],
         experiment: str = "",
+        why: str = "",
     ) -> str:
         """Start a run under that id, unless it was started here and goes on, and return the id.
 
@@ -83,6 +91,7 @@ class Launcher:
             wanted = {
                 "workspace": str(self.store.folder.absolute()),
                 "actor": actor,
+                "why": why,
                 "reference": version.reference,
                 "overrides": dict(overrides),
                 "tags": dict(tags),
@@ -139,7 +148,8 @@ def run(wanted: Mapping[str, object]) -> None:
     names = ("overrides", "tags", "experiment", "run_id")
     options = {name: wanted[name] for name in names}
     try:
-        publishing.run_published(Session(store, str(wanted["actor"])), str(wanted["reference"]), **options)  # type: ignore[arg-type]
+        session = Session(store, str(wanted["actor"]), why=str(wanted["why"]))
+        publishing.run_published(session, str(wanted["reference"]), **options)  # type: ignore[arg-type]
     except ModelwrightError as error:
         sys.stderr.write(f"{wanted['run_id']} [{error.code}] {error}\n")
     finally:
