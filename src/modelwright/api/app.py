@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 
 from modelwright import __version__
-from modelwright.api import datasets, endpoints, environments, models, pipelines, runs
+from modelwright.api import commands, datasets, endpoints, environments, models, pipelines, runs, whoami
 from modelwright.api.authentication import Authentication, Surface
 from modelwright.errors import ModelwrightError
 from modelwright.lifecycle.launching import Launcher
@@ -41,10 +41,14 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for each in (datasets, endpoints, environments, models, pipelines, runs):
+    for each in (commands, datasets, endpoints, environments, models, pipelines, runs, whoami):
         app.include_router(each.router)
-    # What is mounted with error answers of its own has its surface before the last.
-    app.add_middleware(Authentication, surfaces=[Surface("", explained)], trusts_loopback=trusts_loopback)
+    # A command says itself which role it takes. What is mounted with error answers of its own has its surface first.
+    app.add_middleware(
+        Authentication,
+        surfaces=[Surface("", explained, looks=lambda path: path == commands.PATH)],
+        trusts_loopback=trusts_loopback,
+    )
     app.add_exception_handler(ModelwrightError, _explained)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
