@@ -1026,6 +1026,40 @@ class Fault(ModelwrightError):
     remedy = "read background.log in the workspace, and report what it says"
 
 
+class ParcelInvalid(ModelwrightError):
+    """Files that travel to or from a workspace elsewhere cannot be taken as they are."""
+
+    code = "parcel-invalid"
+    problem = "the files of the command cannot be sent: {reason}"
+    remedy = "send plain files and folders, or run the command on the machine where the workspace is"
+
+
+class WorkspaceNotReached(ModelwrightError):
+    """The workspace elsewhere does not answer."""
+
+    code = "workspace-not-reached"
+    status = 502
+    problem = 'the workspace at "{url}" does not answer: {reason}'
+    remedy = "wright up, on the machine where the workspace is"
+
+
+class WorkspaceRefused(ModelwrightError):
+    """The server of the workspace elsewhere refuses what was sent."""
+
+    code = "workspace-refused"
+    status = 403
+    problem = 'the workspace at "{url}" refuses that: {reason}'
+    remedy = "{next}"
+
+
+class NotFromElsewhere(ModelwrightError):
+    """A command that only makes sense where the workspace is, given to one elsewhere."""
+
+    code = "not-from-elsewhere"
+    problem = '"wright {command}" does not work with a workspace elsewhere'
+    remedy = "{next}"
+
+
 class BackgroundNotStarted(ModelwrightError):
     """The process that works in the background ended before it was ready."""
 

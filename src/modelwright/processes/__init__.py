@@ -104,6 +104,13 @@ def detach(module: str, arguments: Sequence[str | Path], *, log: Path, patience_
     return None
 
 
+def interrupt(process: subprocess.Popen[bytes], *, grace_seconds: float = 10.0) -> None:
+    """Do what Ctrl-C does, and wait a while for the process to have cleared up. `end` is for what goes on then."""
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(grace_seconds)
+
+
 def end(process: subprocess.Popen[bytes], *, grace_seconds: float = 5.0) -> int:
     """Ask the process and its children to end, then make them; return the exit code."""
     if process.poll() is None:
