@@ -40,7 +40,7 @@ from modelwright.records.events import (
     SubscriptionState,
 )
 from modelwright.records.explanations import Explanation
-from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
+from modelwright.records.filters import AllOf, AnyOf, Condition, Criterion, Order, Place, Term
 from modelwright.records.fusing import FusedVerdict
 from modelwright.records.garbage import Collection, Garbage
 from modelwright.records.gates import GateRules, Outcome, Verdict
@@ -152,6 +152,7 @@ __all__ = [
     "Condition",
     "Contrast",
     "Conversion",
+    "Criterion",
     "DataKind",
     "Dataset",
     "DatasetFile",

@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.errors import ExperimentDeleted, ExperimentExists, ExperimentMissing, InUse
-from modelwright.records import Experiment
-from modelwright.store import schema, usage
+from modelwright.records import Criterion, Experiment, Order
+from modelwright.store import schema, selecting, usage
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 
@@ -137,12 +137,26 @@ def load_active(connection: sa.Connection, experiment_id: str) -> Experiment:
     return found
 
 
-def list_experiments(store: Store, experiment_ids: Sequence[str]) -> list[Experiment]:
-    """Return the experiments of these ids, in their order."""
+def search_experiments(
+    store: Store,
+    wanted: Sequence[Criterion],
+    *,
+    is_deleted: bool | None,
+    orders: Sequence[Order],
+    offset: int,
+    limit: int,
+) -> list[Experiment]:
+    """Return the experiments that all of `wanted` holds for; `is_deleted` None takes both kinds."""
     table = schema.experiments
+    conditions: list[selecting.Clause | Criterion] = [
+        *selecting.is_there("experiments.deleted_at", is_deleted),
+        *wanted,
+    ]
     with store.reader.connect() as connection:
-        found = {each.id: each for each in _load(connection, table.select().where(table.c.id.in_(experiment_ids)))}
-    return [found[each] for each in experiment_ids if each in found]
+        subject = selecting.EXPERIMENTS
+        ids = selecting.select(connection, subject, conditions, orders=orders, offset=offset, limit=limit)
+        found = {each.id: each for each in _load(connection, table.select().where(table.c.id.in_(ids)))}
+    return [found[each] for each in ids]
 
 
 def ensure_default(change: Change) -> None:
