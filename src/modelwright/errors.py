@@ -419,6 +419,13 @@ class FilterInvalid(ModelwrightError):
     remedy = "wright run list --where 'mse < 3000 and alpha = 0.5'"
 
 
+class ClientFilterInvalid(FilterInvalid):
+    """A filter or an order of an MLflow client cannot be understood."""
+
+    code = "client-filter-invalid"
+    remedy = "the names, operators and quotes that go together: docs/mlflow.md"
+
+
 class StepFailed(ModelwrightError):
     """A step of the pipeline raised or was ended."""
 

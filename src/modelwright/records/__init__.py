@@ -41,7 +41,7 @@ from modelwright.records.events import (
     SubscriptionState,
 )
 from modelwright.records.explanations import Explanation
-from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
+from modelwright.records.filters import AllOf, AnyOf, Condition, Criterion, Order, Place, Term
 from modelwright.records.fusing import FusedVerdict
 from modelwright.records.garbage import Collection, Garbage
 from modelwright.records.gates import GateRules, Outcome, Verdict
@@ -153,6 +153,7 @@ __all__ = [
     "Condition",
     "Contrast",
     "Conversion",
+    "Criterion",
     "DataKind",
     "Dataset",
     "DatasetFile",

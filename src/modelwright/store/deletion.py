@@ -14,6 +14,7 @@ from modelwright.records import (
     DatasetVersion,
     EnvironmentVersion,
     Lock,
+    LoggedModel,
     ModelVersion,
     PipelineVersion,
     Run,
@@ -161,6 +162,14 @@ def delete_pipeline_version(change: Change, version: PipelineVersion) -> Pipelin
         change.delete(schema.pipelines, schema.pipelines.c.name == found.pipeline)
     change.record("pipeline.deleted", f"pipelines/{found.reference}", before=plain(found))
     return found
+
+
+def delete_logged_model(change: Change, model: LoggedModel) -> None:
+    """Delete a model that a client logged, with its files. Raises InUse when a registered version was made of it."""
+    files = schema.logged_model_files
+    kept = {row.path: row.digest for row in change.rows(files.select().where(files.c.logged_model_id == model.id))}
+    _delete(change, schema.logged_models, [model.id])
+    change.record("logged_model.deleted", f"logged-models/{model.id}", before=plain(model) | {"files": kept})
 
 
 def _refuse_used(

@@ -8,20 +8,29 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from modelwright import __version__
 from modelwright.api.authentication import Surface
-from modelwright.api.mlflow import experiments, runs
+from modelwright.api.mlflow import artifacts, experiments, logged_models, runs, searches, tracking
 from modelwright.api.mlflow.answers import explained, failed, not_routed, told
 from modelwright.api.mlflow.operations import routed
 from modelwright.errors import ModelwrightError
 
 # What the client takes for a server of its own kind is told by the version of the protocol, not by this number.
 _PREFIXES = ("/api/2.0", "/api/3.0", "/ajax-api/2.0", "/ajax-api/3.0")
-_OPERATIONS = (*experiments.OPERATIONS, *runs.OPERATIONS)
+_OPERATIONS = (
+    *experiments.OPERATIONS,
+    *runs.OPERATIONS,
+    *tracking.OPERATIONS,
+    *searches.OPERATIONS,
+    *logged_models.OPERATIONS,
+)
 
 
 def create_app() -> Starlette:
     """Return the application below one of the prefixes. Its `state.store` is the workspace's."""
     return Starlette(
-        routes=[Mount("/mlflow", routes=routed(_OPERATIONS))],
+        routes=[
+            Mount("/mlflow", routes=routed(_OPERATIONS)),
+            Mount("/mlflow-artifacts", routes=artifacts.routes()),
+        ],
         exception_handlers={ModelwrightError: explained, HTTPException: not_routed, Exception: failed},
     )
 
