@@ -43,11 +43,12 @@ class Subject(NamedTuple):
     parts: Mapping[Place, Rows]
     order: str
     numbers: Mapping[str, str] = {}  # columns of texts that are ordered as numbers
+    name: str = "id"
 
     @property
     def key(self) -> str:
         """The column that names a row."""
-        return f"{self.table}.id"
+        return f"{self.table}.{self.name}"
 
 
 class Clause(NamedTuple):

@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from modelwright import __version__
-from modelwright.api.mlflow import artifacts, experiments, logged_models, runs, searches, tracking
+from modelwright.api.mlflow import artifacts, experiments, logged_models, registered, runs, searches, tracking, versions
 from modelwright.api.mlflow.answers import explained, failed, not_routed
 from modelwright.api.mlflow.operations import routed
 from modelwright.errors import ModelwrightError
@@ -20,6 +20,8 @@ _OPERATIONS = (
     *tracking.OPERATIONS,
     *searches.OPERATIONS,
     *logged_models.OPERATIONS,
+    *registered.OPERATIONS,
+    *versions.OPERATIONS,
 )
 
 
