@@ -80,7 +80,9 @@ def delete_experiment_tag(change: Change, experiment_id: str, name: str) -> bool
 
 def put_away_experiment(change: Change, experiment_id: str) -> None:
     """Put an experiment away with all of its runs; lists leave them out. Raises InUse when a run of it is needed."""
-    experiment = load_active(change.connection, experiment_id)
+    experiment = load_experiment(change.connection, experiment_id)
+    if experiment.deleted_at is not None:
+        raise ExperimentMissing(experiment=experiment_id, among="those that are not deleted")
     runs = schema.runs
     for row in change.rows(sa.select(runs.c.id).where(runs.c.experiment == experiment.name)):
         refuse_needed(change, row.id, thing=f"experiment {experiment.name}")
@@ -92,7 +94,7 @@ def restore_experiment(change: Change, experiment_id: str) -> None:
     """Bring an experiment back that was put away, with all of its runs. Raises ExperimentMissing."""
     experiment = load_experiment(change.connection, experiment_id)
     if experiment.deleted_at is None:
-        raise ExperimentMissing(experiment=experiment_id, among="the deleted ones")
+        raise ExperimentMissing(experiment=experiment_id, among="those that are deleted")
     _move(change, experiment, deleted_at=None)
     change.record("experiment.restored", f"experiments/{experiment_id}", after={"name": experiment.name})
 

@@ -57,7 +57,7 @@ _ALIASES = (
 )
 _NEWEST_BY_STAGE = (
     "SELECT id, MAX(version), COALESCE(value, 'None') AS stage FROM model_versions "
-    f"LEFT JOIN version_tags ON version_id = id AND name = '{STAGE_TAG}' WHERE model = ? GROUP BY stage "  # noqa: S608 - ours
+    f"LEFT JOIN version_tags ON version_id = id AND name = '{STAGE_TAG}' WHERE model = ? GROUP BY stage "
     "ORDER BY MAX(version)"
 )
 

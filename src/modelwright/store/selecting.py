@@ -4,13 +4,16 @@ A condition is about a column of the row itself, or about rows of names and valu
 has. The statements are written as text, as in `searching`, whose language knows less and whose answers come sooner.
 """
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from modelwright.records import Criterion, Order, Place
+from modelwright.records.parameter_texts import value_of
 from modelwright.store.loading import marks, rows
 
 # A parameter as a text; SQLite keeps numbers in a column of JSON as numbers.
@@ -23,16 +26,23 @@ _CONTEXT = (
     "WHERE json_extract(tag.value, '$.key') = 'mlflow.data.context')"
 )
 _EXPERIMENT_ID = "(SELECT experiments.id FROM experiments WHERE experiments.name = runs.experiment)"
+_STATUS = (
+    "CASE runs.status WHEN 'succeeded' THEN 'FINISHED' WHEN 'cancelled' THEN 'KILLED' "
+    "WHEN 'queued' THEN 'SCHEDULED' ELSE upper(runs.status) END"
+)
 _SPECIAL = re.compile(r"[*?\[]")
 
 
 class Rows(NamedTuple):
-    """Rows that belong to others: their table, the column that says to which, their value, and the same as a text."""
+    """Rows that belong to others: their table, the column that says to which, and their value as a text.
+
+    `written` makes of a text what stands in the column for it.
+    """
 
     table: str
     owner: str
-    value: str = "value"
     text: str = "value"
+    written: Callable[[str], str] = str
 
 
 class Subject(NamedTuple):
@@ -42,7 +52,7 @@ class Subject(NamedTuple):
     columns: Mapping[str, str]
     parts: Mapping[Place, Rows]
     order: str
-    numbers: Mapping[str, str] = {}  # columns of texts that are ordered as numbers
+    sorting: Mapping[str, str] = {}  # what takes the place of a column where things are ordered
     name: str = "id"
 
     @property
@@ -68,14 +78,14 @@ RUNS = Subject(
         "run_id": "runs.id",
         "run_name": _tag_of_run("mlflow.runName", "runs.id"),
         "user_id": _tag_of_run("mlflow.user", "runs.actor"),
-        "status": "runs.status",
+        "status": _STATUS,
         "start_time": "runs.started_at",
         "end_time": "runs.finished_at",
         "artifact_uri": f"'mlflow-artifacts:/' || {_EXPERIMENT_ID} || '/' || runs.id || '/artifacts'",
     },
     {
         Place.METRIC: Rows("run_summaries", "run_id"),
-        Place.PARAMETER: Rows("run_parameters", "run_id", text=_TEXT_OF_JSON),
+        Place.PARAMETER: Rows("run_parameters", "run_id", _TEXT_OF_JSON, lambda text: json.dumps(value_of(text))),
         Place.TAG: Rows("run_tags", "run_id"),
         Place.DATASET: Rows("run_inputs", "run_id"),
     },
@@ -99,7 +109,7 @@ LOGGED_MODELS = Subject(
         "name": "logged_models.name",
         "model_id": "logged_models.id",
         "model_type": "logged_models.kind",
-        "status": "logged_models.status",
+        "status": "upper(logged_models.status)",
         "source_run_id": "logged_models.run_id",
         "creation_timestamp": "logged_models.created_at",
         "last_updated_timestamp": "logged_models.updated_at",
@@ -154,12 +164,21 @@ def _clause(subject: Subject, term: Criterion) -> Clause:
     elif term.operator.endswith("NULL"):
         which = Clause("name = ?", (term.name,))
     else:
-        is_pattern = term.operator.endswith("LIKE")
-        compared = _compared(part.text if is_pattern else part.value, term)
+        compared = _of_part(part, term)
         which = Clause(f"name = ? AND {compared.text}", (term.name, *compared.values))
     has = "NOT EXISTS" if term.operator == "IS NULL" else "EXISTS"
     text = f"{has} (SELECT 1 FROM {part.table} WHERE {part.owner} = {subject.key} AND {which.text})"  # noqa: S608 - ours
     return Clause(text, which.values)
+
+
+def _of_part(part: Rows, term: Criterion) -> Clause:
+    if term.operator.endswith("LIKE"):
+        return _compared(part.text, term)
+    if isinstance(term.value, str):
+        return _compared("value", replace(term, value=part.written(term.value)))
+    found = _compared("value", term)
+    # A NaN, which is kept as NULL, differs from every number.
+    return Clause(f"({found.text} OR value IS NULL)", found.values) if term.operator == "!=" else found
 
 
 def _compared(column: str, term: Criterion) -> Clause:
@@ -181,8 +200,11 @@ def _glob(pattern: str) -> str:
 def _ordered(subject: Subject, order: Order) -> Clause:
     way = "DESC" if order.is_descending else "ASC"
     if order.place is Place.ATTRIBUTE:
-        column = subject.numbers.get(order.name, subject.columns[order.name])
+        column = subject.sorting.get(order.name, subject.columns[order.name])
         return Clause(f"{column} {way} NULLS LAST")
     part = subject.parts[order.place]
     found = f"SELECT {part.text} FROM {part.table} WHERE {part.owner} = {subject.key} AND name = ?"  # noqa: S608 - ours
-    return Clause(f"({found} ORDER BY 1 DESC LIMIT 1) {way} NULLS LAST", (order.name,))
+    by = f"({found} ORDER BY 1 DESC LIMIT 1) {way} NULLS LAST"
+    if order.place is Place.METRIC:  # a NaN, which is kept as NULL, comes before what has none
+        return Clause(f"{by}, EXISTS ({found}) DESC", (order.name, order.name))
+    return Clause(by, (order.name,))

@@ -6,7 +6,7 @@ alone. Names with other signs than letters stand in backticks or double quotes.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from modelwright.errors import ClientFilterInvalid
@@ -39,16 +39,14 @@ _WAY = re.compile(r"\s+(asc|desc)\s*$", re.IGNORECASE)
 class Language:
     """What can be asked of one kind of thing.
 
-    `attributes` leads from the names that clients use to ours; of those in `times` and `numbers` numbers are asked.
-    `words` leads from MLflow's values of an attribute to ours.
+    `attributes` leads from the names that clients use to ours; those in `times` are compared
+    with numbers of milliseconds, those in `lists` also with several texts.
     """
 
     places: frozenset[Place]
     attributes: Mapping[str, str]
     times: frozenset[str] = frozenset()
-    numbers: frozenset[str] = frozenset()
     lists: frozenset[str] = frozenset()
-    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     has_presence: bool = False
 
 
@@ -105,9 +103,7 @@ class _Reader:
     def _term(self) -> Criterion:
         place, name = self.name()
         operator = " ".join(self._match(_OPERATOR, "an operator comes here")[1].upper().split())
-        is_number = place is Place.METRIC or (
-            place is Place.ATTRIBUTE and name in self.language.times | self.language.numbers
-        )
+        is_number = place is Place.METRIC or (place is Place.ATTRIBUTE and name in self.language.times)
         allowed = _NUMERIC if is_number else _TEXTUAL | self._further(place, name)
         if operator not in allowed:
             raise self.error(
@@ -116,13 +112,13 @@ class _Reader:
         if operator in _PRESENCE:
             return Criterion(place, name, operator, None)
         if operator in _LISTS:
-            return Criterion(place, name, operator, tuple(self._word(name, each) for each in self._list()))
+            return Criterion(place, name, operator, tuple(self._list()))
         found = self._match(_VALUE, "a number or a text in quotes comes here")
         if is_number != bool(found["number"]):
             wanted = "a number, without quotes" if is_number else "a text in quotes"
             raise self.error(self.position, f"{name} is compared with {wanted}")
         if not is_number:
-            return Criterion(place, name, operator, self._word(name, _unquoted(found["text"])))
+            return Criterion(place, name, operator, _unquoted(found["text"]))
         value = float(found["number"])
         return Criterion(place, name, operator, self._moment(value) if name in self.language.times else value)
 
@@ -138,9 +134,6 @@ class _Reader:
         if not found[1]:
             raise self.error(self.position, "the list has at least one text")
         return [_unquoted(each) for each in re.findall(_TEXT, found[1])]
-
-    def _word(self, name: str, value: str) -> str:
-        return self.language.words.get(name, {}).get(value, value)
 
     def _moment(self, milliseconds: float) -> str:
         try:

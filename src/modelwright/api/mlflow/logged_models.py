@@ -30,7 +30,6 @@ _LANGUAGE = Language(
     {name: name for name in _ATTRIBUTES} | {name: ours for ours, names in _TIMES.items() for name in names},
     times=frozenset(_TIMES),
     lists=frozenset(_ATTRIBUTES),
-    words={"status": {word.removeprefix("LOGGED_MODEL_"): str(each) for word, each in _STATUS_OF.items()}},
 )
 
 

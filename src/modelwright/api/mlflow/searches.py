@@ -26,7 +26,6 @@ _RUNS = Language(
     },
     times=frozenset({"start_time", "end_time"}),
     lists=frozenset({"run_id"}),
-    words={"status": {name: str(status) for name, status in run_shapes.STATUSES.items()}},
     has_presence=True,
 )
 _EXPERIMENTS = Language(

@@ -6,9 +6,10 @@ from typing import Any
 from modelwright.api.mlflow import paging
 from modelwright.api.mlflow.calls import Call, checked_key, checked_text, moment, number, whole
 from modelwright.api.mlflow.operations import Operation, reading
-from modelwright.api.mlflow.run_shapes import told_point, value_of
+from modelwright.api.mlflow.run_shapes import told_point
 from modelwright.errors import ValueRefused
 from modelwright.records import ModelPoint, Point, RunInput, RunOutput
+from modelwright.records.parameter_texts import value_of
 from modelwright.store import client_points, client_runs, logged_models, runs
 from modelwright.store.changes import Change
 
