@@ -694,6 +694,34 @@ class ExplanationFailed(ModelwrightError):
     remedy = "wright model explain {version} --data FILE.csv with rows that the model answers"
 
 
+class ModelExists(ModelwrightError):
+    """A new model whose name another has."""
+
+    code = "model-exists"
+    status = 409
+    problem = 'a model "{model}" is there already'
+    remedy = "register versions of it, or choose another name"
+
+
+class ModelNameFixed(ModelwrightError):
+    """A model was to get another name."""
+
+    code = "model-name-fixed"
+    problem = (
+        'model "{model}" keeps its name: what was recorded of it, references to its versions and what serves them '
+        "all have this name"
+    )
+    remedy = 'create "{name}", and register its versions from models:/{model}/VERSION'
+
+
+class VersionFixed(ModelwrightError):
+    """A file of a version was to be written or deleted."""
+
+    code = "version-fixed"
+    problem = "the files of model version {version} never change"
+    remedy = "register a new version"
+
+
 class AliasMissing(ModelwrightError):
     """A model has no such alias."""
 

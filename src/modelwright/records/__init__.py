@@ -58,7 +58,7 @@ from modelwright.records.lineage import (
     Origin,
     OriginCell,
 )
-from modelwright.records.models import DatasetLink, ModelVersion, PackageFile, VersionFilter
+from modelwright.records.models import DatasetLink, Model, ModelVersion, PackageFile, VersionFilter
 from modelwright.records.notebooks import (
     Beside,
     Cell,
@@ -206,6 +206,7 @@ __all__ = [
     "LoggedModelStatus",
     "Metric",
     "Missed",
+    "Model",
     "ModelPoint",
     "ModelVersion",
     "Node",

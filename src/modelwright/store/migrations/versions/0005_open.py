@@ -234,6 +234,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("created_by", sa.Text(), server_default="", nullable=False))
         batch_op.add_column(sa.Column("expires_at", sa.String(32), nullable=True))
         batch_op.add_column(sa.Column("revoked_at", sa.String(32), nullable=True))
+    op.add_column("models", sa.Column("updated_at", sa.String(32), nullable=True))
+    op.add_column("model_versions", sa.Column("updated_at", sa.String(32), nullable=True))
     op.add_column("run_summaries", sa.Column("recorded_at", sa.String(32), nullable=True))
     op.execute(
         "UPDATE run_summaries SET recorded_at = (SELECT MAX(recorded_at) FROM run_metrics "
