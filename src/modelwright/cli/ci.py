@@ -238,7 +238,8 @@ def smoke(project: Path, *, target: str | None, url: str | None, patience_second
     from modelwright.projects.ci.automation import read_automation
 
     if bool(target) == bool(url):
-        raise click.UsageError("either --target or --url says what is to be asked")
+        told = "either --target or --url says what is to be asked"
+        raise click.UsageError(told)
     automation = read_automation(project.absolute())
     if url:
         key = settings.endpoint_key()

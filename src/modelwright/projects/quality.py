@@ -63,7 +63,16 @@ def _tools(environment: BuiltEnvironment, workspace: Path) -> dict[str, str]:
 
 def _lint(project: Path, *, into: Path) -> tuple[str, bool]:
     report = into / LINT_REPORT
-    command = [ruff_command(), "check", "--no-cache", "--output-format", "junit", "--output-file", report, "."]
+    command: list[str | Path] = [
+        ruff_command(),
+        "check",
+        "--no-cache",
+        "--output-format",
+        "junit",
+        "--output-file",
+        report,
+        ".",
+    ]
     done = processes.run(command, folder=project, environment=child_environment(), timeout_seconds=_TIMEOUT_SECONDS)
     if done.returncode == 0:
         return "clean", True
@@ -82,7 +91,15 @@ def _test(project: Path, *, source: str, into: Path, python: Path, variables: di
         f"--junitxml={into / TEST_REPORT}",
         "tests",
     ]
-    measured = [python, "-m", "coverage", "run", f"--data-file={into / _DATA_FILE}", f"--source={source}", *pytest]
+    measured: list[str | Path] = [
+        python,
+        "-m",
+        "coverage",
+        "run",
+        f"--data-file={into / _DATA_FILE}",
+        f"--source={source}",
+        *pytest,
+    ]
     done = processes.run(
         measured, folder=project, environment=child_environment(variables), timeout_seconds=_TIMEOUT_SECONDS
     )
@@ -92,7 +109,8 @@ def _test(project: Path, *, source: str, into: Path, python: Path, variables: di
 def _report(project: Path, *, into: Path, python: Path, variables: dict[str, str]) -> tuple[str, bool]:
     """Write what the tests reach; nothing at all is a fault, for then they test something else."""
     data = f"--data-file={into / _DATA_FILE}"
-    for report in (["xml", "-o", into / COVERAGE_REPORT], ["html", "-d", into / _COVERAGE_PAGES], ["report"]):
+    wanted: list[list[str]] = [["xml", "-o", str(into / COVERAGE_REPORT)], ["html", "-d", str(into / _COVERAGE_PAGES)]]
+    for report in (*wanted, ["report"]):
         done = processes.run(
             [python, "-m", "coverage", report[0], data, *report[1:]],
             folder=project,

@@ -1,6 +1,5 @@
 """Who let what go on to which stage, or did not: decisions are added and never changed; the last one counts."""
 
-
 from modelwright import records
 from modelwright.records import Approval
 from modelwright.store import schema

@@ -15,7 +15,7 @@ def last_sequence(store: Store) -> int:
 
 
 def since(store: Store, sequence: int, *, model: str) -> tuple[int, list[str]]:
-    """Return the place of the last event, and the versions of a model that were registered after `sequence`, in order."""
+    """Return the place of the last event, and the versions that were registered after `sequence`, in order."""
     table = schema.events
     query = (
         sa.select(table.c.sequence, table.c.type, table.c.subject)

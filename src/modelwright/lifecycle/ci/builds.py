@@ -104,7 +104,7 @@ def is_released(version: ModelVersion, automation: Automation) -> bool:
 
 
 def write_model(version: ModelVersion, into: Path) -> Path:
-    """Write `model.json` to the folder `into`, with the fields that scripts of Azure Pipelines read; return its path."""
+    """Write `model.json` to the folder `into`, with the fields that scripts of pipelines read; return its path."""
     into.mkdir(parents=True, exist_ok=True)
     path = into / _MODEL_FILE
     path.write_text(json.dumps(told(version), indent=2) + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ What is checked is the very version that was registered, against the version bef
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from modelwright.datasets import adding
 from modelwright.errors import AutomationInvalid, IngestionRefused
@@ -62,14 +63,14 @@ def check(session: Session, automation: Automation, reference: str | None = None
             f", like {before}" if before else ""
         )
         stage.recorded = version.reference
-    return Ingested(version, int(found["rows"]), before)
+    return Ingested(version, found["rows"], before)
 
 
-def faults_of(found: Mapping[str, object], wanted: Ingestion, *, before: Mapping[str, object] | None) -> Iterator[str]:
+def faults_of(found: Mapping[str, Any], wanted: Ingestion, *, before: Mapping[str, Any] | None) -> Iterator[str]:
     """Tell what of a table, as its profile sums it up, is not as it should be."""
-    if int(str(found["rows"])) < wanted.rows:
+    if found["rows"] < wanted.rows:
         yield f"it has {found['rows']} rows, and should have at least {wanted.rows}"
-    columns, known = _columns(found), _columns(before) if before else {}
+    columns, known = found["columns"], before["columns"] if before else {}
     expected = wanted.columns or tuple(known)
     if expected:
         lacking = [each for each in expected if each not in columns]
@@ -81,7 +82,7 @@ def faults_of(found: Mapping[str, object], wanted: Ingestion, *, before: Mapping
 
 
 def _faults_of_column(
-    name: str, column: Mapping[str, float], known: Mapping[str, float] | None, wanted: Ingestion
+    name: str, column: Mapping[str, Any], known: Mapping[str, Any] | None, wanted: Ingestion
 ) -> Iterator[str]:
     if column["count"] and column["missing"] / column["count"] > wanted.missing:
         yield f'{column["missing"]} of {column["count"]} cells of "{name}" have no value'
@@ -96,11 +97,7 @@ def _faults_of_column(
             yield f'the mean of "{name}" has moved by {moved:.1f} standard deviations, {told}'
 
 
-def _columns(summary: Mapping[str, object]) -> dict[str, Mapping[str, float]]:
-    return summary["columns"]  # type: ignore[return-value] - as Profile.summary gives it
-
-
-def _summary(session: Session, reference: str) -> Mapping[str, object]:
+def _summary(session: Session, reference: str) -> Mapping[str, Any]:
     from modelwright.datasets import profiling  # it needs numpy
 
     return profiling.profile_version(session.store, reference, actor=session.actor, why=session.why).summary()

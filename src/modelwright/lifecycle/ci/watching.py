@@ -78,7 +78,7 @@ def begin(store: Store, found: Watched) -> None:
 
 
 def look(session: Session, found: Watched, tell: Tell) -> bool:
-    """Do what is due since the last look; return whether releases wait for somebody. Raises Busy while another looks."""
+    """Do what is due since the last look; return whether a release waits for somebody. Raises Busy."""
     store = session.store
     with claims.claim(store, f"watch-{found.manifest.name}"):
         begin(store, found)

@@ -5,10 +5,9 @@ import textwrap
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 
-from modelwright import __version__
 from modelwright.errors import WorkflowsKept
 from modelwright.projects import folders
 from modelwright.projects.ci.automation import AUTOMATION_FILE, Automation, read_automation
@@ -16,7 +15,7 @@ from modelwright.projects.manifest import Manifest, toml_literal
 
 # What trains a project, wherever it lies in it.
 _TRAINING = ("data/**", "parameters.toml", "requirements.lock", "sample.json", "src/**", "wright.toml")
-_INSTALL = f"command -v wright || python -m pip install 'modelwright[ci,uv]=={__version__}'"
+_INSTALL = "command -v wright || python -m pip install 'modelwright[ci,uv]=={version}'"
 
 
 class System(StrEnum):
@@ -75,7 +74,7 @@ def workflows(manifest: Manifest, automation: Automation, systems: Iterable[Syst
         "FILE": prefix,
         "BRANCH": automation.branch,
         "PYTHON": ".".join(manifest.python_version.split(".")[:2]),
-        "INSTALL": _INSTALL,
+        "INSTALL": _INSTALL.format(version=metadata.version("modelwright")),
         "DATA": os.path.normpath(f"{place}/{automation.ingestion.path}") if automation.ingestion else "",
     }
     paths = [os.path.normpath(f"{place}/{each}") for each in automation.train_on]

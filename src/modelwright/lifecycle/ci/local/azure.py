@@ -163,7 +163,7 @@ def _filled(value: Any, given: Mapping[str, str], reader: Reader) -> Any:
         return value
     text = _TEMPLATE.sub(lambda found: given.get(found[1], found[0]), value)
     if "${{" in text:
-        raise reader.fail(f"`{text}` is not understood")
+        reader.refuse(f"`{text}` is not understood")
     return text
 
 
@@ -214,7 +214,7 @@ def _step(reader: Reader, job: str, told: Mapping[str, Any]) -> Step:
         return Step(StepKind.UPLOAD, "publish", told["publish"], told["artifact"], **common)
     reader.only(told, ("task", "inputs", "displayName", "condition"), where)
     if told.get("task") not in _TASKS:
-        raise reader.fail(f'{where} is "{told.get("task")}"')
+        reader.refuse(f'{where} is "{told.get("task")}"')
     kind, known, path = _TASKS[told["task"]]
     given = reader.texts(reader.only(told.get("inputs") or {}, known, told["task"]), told["task"])
     return Step(kind, told["task"], given.get(path, ""), **common)
@@ -222,7 +222,7 @@ def _step(reader: Reader, job: str, told: Mapping[str, Any]) -> Step:
 
 def _value(text: str, scope: Scope) -> Any:
     statuses = scope.statuses
-    functions = {
+    functions: expressions.Functions = {
         "succeeded": lambda: all(each is Result.SUCCEEDED for each in statuses),
         "failed": lambda: Result.FAILED in statuses,
         "succeededOrFailed": lambda: all(each in _WORDS for each in statuses),

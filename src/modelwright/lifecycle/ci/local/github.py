@@ -142,7 +142,7 @@ def _step(reader: Reader, job: str, told: Mapping[str, Any]) -> Step:
         return Step(StepKind.SHELL, told.get("name") or told["run"].strip().splitlines()[0], told["run"], **common)
     action = str(told.get("uses", "")).partition("@")[0]
     if action not in _ACTIONS:
-        raise reader.fail(f'job {job} uses "{action}"')
+        reader.refuse(f'job {job} uses "{action}"')
     kind, known = _ACTIONS[action]
     given = reader.texts(reader.only(told.get("with") or {}, known, action), action)
     return Step(kind, told.get("name") or action, given.get("path", ""), given.get("name", ""), **common)
@@ -161,22 +161,20 @@ def _value(text: str, scope: Scope) -> Any:
 
 def _named(path: Sequence[str], scope: Scope) -> Any:
     match path:
-        case ["github", *rest]:
-            return _github(scope.situation).get(".".join(rest))
-        case ["vars" | "secrets", name]:
-            return scope.situation.variables.get(name)
-        case ["inputs", name]:
-            return scope.situation.inputs.get(name)
-        case ["env", name]:
-            return scope.env.get(name)
         case ["needs", job, "result"]:
             return _WORDS.get(scope.results[job], "skipped") if job in scope.results else None
         case ["needs", job, "outputs", name]:
             return scope.outputs.get(job, {}).get(name)
         case ["steps", step, "outputs", name]:
             return scope.steps.get(step, {}).get(name)
-    told = f"`{'.'.join(path)}` is not known here"
-    raise expressions.ExpressionInvalid(told)
+        case ["github", *rest]:
+            return _github(scope.situation).get(".".join(rest))
+    situation = scope.situation
+    known = {"vars": situation.variables, "secrets": situation.variables, "inputs": situation.inputs, "env": scope.env}
+    if path[0] not in known or len(path) != len(("context", "name")):
+        told = f"`{'.'.join(path)}` is not known here"
+        raise expressions.ExpressionInvalid(told)
+    return known[path[0]].get(path[1])
 
 
 def _github(situation: Situation) -> dict[str, str]:

@@ -117,7 +117,7 @@ def _when(reader: Reader, rules: Sequence[Mapping[str, Any]], situation: Situati
         reader.only(rule, ("if", "changes", "when"), "a rule")
         when = rule.get("when", "on_success")
         if when not in _WHEN:
-            raise reader.fail(f'a rule says "when: {when}"')
+            reader.refuse(f'a rule says "when: {when}"')
         if "if" in rule and not expressions.is_true(_value(rule["if"], situation)):
             continue
         if "changes" in rule and not patterns.any_matches(situation.changed, rule["changes"]):
@@ -164,7 +164,7 @@ def _needs(reader: Reader, name: str, told: Any, chosen: Mapping[str, object]) -
         if wanted["job"] in chosen:
             found.append(wanted["job"])
         elif not wanted.get("optional"):
-            raise reader.fail(f'job {name} needs "{wanted["job"]}", which this event does not start')
+            reader.refuse(f'job {name} needs "{wanted["job"]}", which this event does not start')
     return found
 
 

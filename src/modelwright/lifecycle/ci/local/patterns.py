@@ -25,7 +25,6 @@ def _is_wanted(path: str, patterns: Sequence[str]) -> bool:
 
 @lru_cache(maxsize=256)
 def _expression(pattern: str) -> re.Pattern[str]:
-    parts = []
-    for piece in re.split(r"(\*\*/|\*\*|\*)", pattern):
-        parts.append({"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}.get(piece, re.escape(piece)))
-    return re.compile("".join(parts), re.DOTALL)
+    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
+    pieces = re.split(r"(\*\*/|\*\*|\*)", pattern)
+    return re.compile("".join(meaning.get(each, re.escape(each)) for each in pieces), re.DOTALL)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from modelwright.errors import WorkflowUnknown
 
@@ -147,24 +147,24 @@ class Reader:
 
     path: Path
 
-    def fail(self, reason: str) -> WorkflowUnknown:
-        """Return the error for what is not known."""
-        return WorkflowUnknown(path=self.path, reason=reason)
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise WorkflowUnknown for what is not known."""
+        raise WorkflowUnknown(path=self.path, reason=reason)
 
     def only(self, told: Mapping[str, Any], known: Sequence[str], where: str) -> Mapping[str, Any]:
         """Return a mapping that has only known keys. Raises WorkflowUnknown."""
         if not isinstance(told, dict):
-            raise self.fail(f"{where} is no mapping")
+            self.refuse(f"{where} is no mapping")
         for key in told:
             if key not in known:
-                raise self.fail(f'{where} says "{key}"')
+                self.refuse(f'{where} says "{key}"')
         return told
 
     def texts(self, told: Mapping[str, Any] | None, where: str) -> dict[str, str]:
         """Return a mapping of plain values as texts. Raises WorkflowUnknown."""
         for name, value in (told or {}).items():
             if isinstance(value, dict | list):
-                raise self.fail(f'{where} gives "{name}" more than a plain value')
+                self.refuse(f'{where} gives "{name}" more than a plain value')
         return {str(name): scalar(value) for name, value in (told or {}).items()}
 
 
