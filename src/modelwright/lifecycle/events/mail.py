@@ -61,7 +61,7 @@ def _meaning(error: Exception, *, limit_seconds: float) -> Attempt:
 
 
 class _Server(smtplib.SMTP):
-    """An SMTP server at an address that was looked at first; when the time is up, however slowly it drips, it is left."""
+    """An SMTP server at an address that was looked at first; one that drips is left when the time is up."""
 
     def __init__(self, host: str, port: int, *, deadline: float, is_private_allowed: bool, is_tls: bool) -> None:
         self._deadline, self._is_private_allowed, self._is_tls = deadline, is_private_allowed, is_tls
