@@ -419,6 +419,13 @@ class FilterInvalid(ModelwrightError):
     remedy = "wright run list --where 'mse < 3000 and alpha = 0.5'"
 
 
+class ClientFilterInvalid(FilterInvalid):
+    """A filter or an order of an MLflow client cannot be understood."""
+
+    code = "client-filter-invalid"
+    remedy = "the names, operators and quotes that go together: docs/mlflow.md"
+
+
 class StepFailed(ModelwrightError):
     """A step of the pipeline raised or was ended."""
 
@@ -685,6 +692,34 @@ class ExplanationFailed(ModelwrightError):
     status = 422
     problem = 'explaining "{version}" failed: {reason}'
     remedy = "wright model explain {version} --data FILE.csv with rows that the model answers"
+
+
+class ModelExists(ModelwrightError):
+    """A new model whose name another has."""
+
+    code = "model-exists"
+    status = 409
+    problem = 'a model "{model}" is there already'
+    remedy = "register versions of it, or choose another name"
+
+
+class ModelNameFixed(ModelwrightError):
+    """A model was to get another name."""
+
+    code = "model-name-fixed"
+    problem = (
+        'model "{model}" keeps its name: what was recorded of it, references to its versions and what serves them '
+        "all have this name"
+    )
+    remedy = 'create "{name}", and register its versions from models:/{model}/VERSION'
+
+
+class VersionFixed(ModelwrightError):
+    """A file of a version was to be written or deleted."""
+
+    code = "version-fixed"
+    problem = "the files of model version {version} never change"
+    remedy = "register a new version"
 
 
 class AliasMissing(ModelwrightError):
@@ -1058,6 +1093,40 @@ class Fault(ModelwrightError):
     status = 500
     problem = "the request could not be answered, through a fault of Modelwright"
     remedy = "read background.log in the workspace, and report what it says"
+
+
+class ParcelInvalid(ModelwrightError):
+    """Files that travel to or from a workspace elsewhere cannot be taken as they are."""
+
+    code = "parcel-invalid"
+    problem = "the files of the command cannot be sent: {reason}"
+    remedy = "send plain files and folders, or run the command on the machine where the workspace is"
+
+
+class WorkspaceNotReached(ModelwrightError):
+    """The workspace elsewhere does not answer."""
+
+    code = "workspace-not-reached"
+    status = 502
+    problem = 'the workspace at "{url}" does not answer: {reason}'
+    remedy = "wright up, on the machine where the workspace is"
+
+
+class WorkspaceRefused(ModelwrightError):
+    """The server of the workspace elsewhere refuses what was sent."""
+
+    code = "workspace-refused"
+    status = 403
+    problem = 'the workspace at "{url}" refuses that: {reason}'
+    remedy = "{next}"
+
+
+class NotFromElsewhere(ModelwrightError):
+    """A command that only makes sense where the workspace is, given to one elsewhere."""
+
+    code = "not-from-elsewhere"
+    problem = '"wright {command}" does not work with a workspace elsewhere'
+    remedy = "{next}"
 
 
 class BackgroundNotStarted(ModelwrightError):
@@ -1666,3 +1735,246 @@ class RequestMissing(ModelwrightError):
     status = 404
     problem = 'no captured request has the id "{request}"; {looked}'
     remedy = "wright endpoint list; an answer's id is its header x-request-id"
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class EventTypeUnknown(ModelwrightError):
+    """A type of events that there is not."""
+
+    code = "event-type-unknown"
+    problem = 'no event has the type "{type}"{near}'
+    remedy = "--types 'model.*', or one of docs/reference/events.md"
+
+
+class EventFilterInvalid(ModelwrightError):
+    """A condition on events that cannot be asked."""
+
+    code = "event-filter-invalid"
+    problem = 'events cannot be filtered by "{what}": {rule}'
+    remedy = "--filter 'data.tags.area StringIn diabetes,heart'"
+
+
+class EventMissing(ModelwrightError):
+    """No event of that id."""
+
+    code = "event-missing"
+    status = 404
+    problem = 'no event "{event}" in this workspace'
+    remedy = "wright event list"
+
+
+class SubscriberInvalid(ModelwrightError):
+    """Whom or what events are to reach cannot be reached like that."""
+
+    code = "subscriber-invalid"
+    problem = 'events cannot go to "{target}": {rule}'
+    remedy = "{example}"
+
+
+class AddressRefused(ModelwrightError):
+    """A name leads to an address that is not for everybody, and nobody allowed that."""
+
+    code = "address-refused"
+    status = 403
+    problem = '"{host}" is at {address}, {reason}: requests there are refused'
+    remedy = "an owner allows it for one subscription with --allow-private"
+
+
+class SubscriptionMissing(ModelwrightError):
+    """No subscription of that name."""
+
+    code = "subscription-missing"
+    status = 404
+    problem = 'no subscription "{name}" in this workspace'
+    remedy = "wright event subscriptions"
+
+
+class SubscriptionExists(ModelwrightError):
+    """A subscription of that name is there already."""
+
+    code = "subscription-exists"
+    status = 409
+    problem = 'there is a subscription "{name}" already'
+    remedy = "choose another name, or remove it first: wright event unsubscribe {name}"
+
+
+class DeliveryMissing(ModelwrightError):
+    """No delivery has this id."""
+
+    code = "delivery-missing"
+    status = 404
+    problem = 'no delivery "{delivery}" in this workspace'
+    remedy = "wright event deliveries"
+
+
+class DeliveryUnderway(ModelwrightError):
+    """Only what was delivered or given up can be delivered once more."""
+
+    code = "delivery-underway"
+    status = 409
+    problem = 'delivery "{delivery}" goes on by itself: it is tried next at {due_at}'
+    remedy = "wright event deliveries --subscription {subscription}"
+# --- automation ------------------------------------------------------------------------------------------------------
+
+
+class AutomationMissing(ModelwrightError):
+    """A project without `ci.toml`."""
+
+    code = "automation-missing"
+    status = 404
+    problem = 'the project "{folder}" has no ci.toml, which says what automation does with it'
+    remedy = "wright ci init {folder}"
+
+
+class AutomationInvalid(ModelwrightError):
+    """`ci.toml` cannot be read."""
+
+    code = "automation-invalid"
+    status = 422
+    problem = '"{path}" cannot be followed: {reason}'
+    remedy = "mend it, or write it anew: wright ci init --overwrite"
+
+
+class TargetMissing(ModelwrightError):
+    """A release is to go where `ci.toml` knows nothing of."""
+
+    code = "target-missing"
+    status = 404
+    problem = '"{path}" has no target "{target}"; it has {known}'
+    remedy = "add [targets.{target}] there, or name one that it has"
+
+
+class WorkflowsKept(ModelwrightError):
+    """Files of automation that are there are not replaced unasked."""
+
+    code = "workflows-kept"
+    status = 409
+    problem = "{files} would be replaced, and may have been changed by hand"
+    remedy = "wright ci init --overwrite {project}"
+
+
+class RepositoryMissing(ModelwrightError):
+    """What works with commits needs a repository with one."""
+
+    code = "repository-missing"
+    status = 404
+    problem = '"{folder}" is in no git repository with a commit'
+    remedy = "git init && git add . && git commit"
+
+
+class CommitMissing(ModelwrightError):
+    """A repository has no such commit."""
+
+    code = "commit-missing"
+    status = 404
+    problem = 'the repository "{folder}" has no commit "{commit}"'
+    remedy = "git log"
+
+
+class QualityFailed(ModelwrightError):
+    """A project's lint or its tests are not green, or nothing of it is covered."""
+
+    code = "quality-failed"
+    status = 422
+    problem = '"{project}" does not pass: {told}; the reports are in "{into}"'
+    remedy = "wright test {project}"
+
+
+class BuildUnnamed(ModelwrightError):
+    """A build without an id, by which others could find what it made."""
+
+    code = "build-unnamed"
+    problem = 'the build has no id: "{project}" is in no git repository with a commit'
+    remedy = "--build ID, or the variable WRIGHT_BUILD_ID"
+
+
+class ModelNotRegistered(ModelwrightError):
+    """No version was registered for a build: its run failed, or the gate refused what it made."""
+
+    code = "model-not-registered"
+    status = 404
+    problem = "Model was not registered for this run."
+    remedy = "wright run list --tag BuildId={build}"
+
+
+class BuildAmbiguous(ModelwrightError):
+    """More than one version says that it is of one build."""
+
+    code = "build-ambiguous"
+    status = 409
+    problem = 'build "{build}" has {count} versions, and there must be one: {versions}'
+    remedy = "name the version itself, or take the tag from all but one: wright model tag VERSION --remove BuildId"
+
+
+class BuildMissing(ModelwrightError):
+    """No build has registered a version of a model."""
+
+    code = "build-missing"
+    status = 404
+    problem = 'no build has registered a version of model "{model}"'
+    remedy = "wright ci train"
+
+
+class ApprovalMissing(ModelwrightError):
+    """A release needs somebody's word, and has none."""
+
+    code = "approval-missing"
+    status = 403
+    problem = 'nobody has let "{version}" go on to "{stage}"'
+    remedy = 'wright approve {version} --stage {stage} --why "TEXT"'
+
+
+class ApprovalRefused(ModelwrightError):
+    """Somebody has said that a version does not go on."""
+
+    code = "approval-refused"
+    status = 403
+    problem = '{actor} has refused to let "{version}" go on to "{stage}": {why}'
+    remedy = 'wright approve {version} --stage {stage} --why "TEXT" overrules that'
+
+
+class SmokeTestFailed(ModelwrightError):
+    """An endpoint does not answer as what was deployed to it should."""
+
+    code = "smoke-test-failed"
+    status = 422
+    problem = '"{where}" does not pass its smoke test: {reason}'
+    remedy = "wright ci rollback VERSION lets it serve what it served before"
+
+
+class IngestionRefused(ModelwrightError):
+    """Data that was brought in is not what it should be."""
+
+    code = "ingestion-refused"
+    status = 422
+    problem = '"{dataset}" does not pass: {told}'
+    remedy = "mend the data, or what [ingestion] in ci.toml asks of it"
+
+
+class WorkflowUnknown(ModelwrightError):
+    """A workflow file says what the local runner does not know; it leaves nothing out in silence."""
+
+    code = "workflow-unknown"
+    status = 422
+    problem = '"{path}" cannot be run here: {reason}'
+    remedy = "wright ci run runs the files that wright ci init writes; docs/ci.md says what else it knows"
+
+
+class WorkflowFailed(ModelwrightError):
+    """Jobs of a workflow that was run here have failed."""
+
+    code = "workflow-failed"
+    status = 422
+    problem = 'in "{path}" {jobs} failed'
+    remedy = "look at what was printed, and at {folder}"
+
+
+class WorkflowWaits(ModelwrightError):
+    """A workflow that was run here has come to where a person decides."""
+
+    code = "workflow-waits"
+    status = 409
+    problem = '"{path}" waits for somebody to approve of "{name}"'
+    remedy = "wright ci run {path} --approve {name}"

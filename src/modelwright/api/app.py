@@ -12,6 +12,7 @@ from modelwright.api import (
     access,
     audit,
     captures,
+    commands,
     datasets,
     endpoints,
     environments,
@@ -25,6 +26,7 @@ from modelwright.api import (
     settings,
     sweeps,
     tokens,
+    whoami,
 )
 from modelwright.api.authentication import Authentication, Surface
 from modelwright.api.mlflow import application as mlflow
@@ -48,6 +50,8 @@ _NOUNS = (
     audit,
     tokens,
     settings,
+    commands,
+    whoami,
 )
 
 
@@ -81,8 +85,9 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
     for each in _NOUNS:
         app.include_router(each.router)
     app.router.routes += mlflow.routes(tracking)
-    # What is mounted with error answers of its own has its surface before the last.
-    surfaces = [*mlflow.surfaces(), Surface("", refusals.answer)]
-    app.add_middleware(Authentication, surfaces=surfaces, trusts_loopback=trusts_loopback)
+    # What is mounted with error answers of its own has its surface before the last. A command says itself which role
+    # it takes.
+    others = Surface("", refusals.answer, looks=lambda path: path == commands.PATH)
+    app.add_middleware(Authentication, surfaces=[*mlflow.surfaces(), others], trusts_loopback=trusts_loopback)
     refusals.install(app)
     return app

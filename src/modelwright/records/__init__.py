@@ -28,6 +28,7 @@ from modelwright.records.environments import (
 from modelwright.records.events import (
     Attempt,
     AttemptVerdict,
+    DeadReason,
     Delivery,
     DeliveryPolicy,
     DeliveryStatus,
@@ -40,7 +41,7 @@ from modelwright.records.events import (
     SubscriptionState,
 )
 from modelwright.records.explanations import Explanation
-from modelwright.records.filters import AllOf, AnyOf, Condition, Order, Place, Term
+from modelwright.records.filters import AllOf, AnyOf, Condition, Criterion, Order, Place, Term
 from modelwright.records.fusing import FusedVerdict
 from modelwright.records.garbage import Collection, Garbage
 from modelwright.records.gates import GateRules, Outcome, Verdict
@@ -57,7 +58,7 @@ from modelwright.records.lineage import (
     Origin,
     OriginCell,
 )
-from modelwright.records.models import DatasetLink, ModelVersion, PackageFile, VersionFilter
+from modelwright.records.models import DatasetLink, Model, ModelVersion, PackageFile, VersionFilter
 from modelwright.records.notebooks import (
     Beside,
     Cell,
@@ -152,12 +153,14 @@ __all__ = [
     "Condition",
     "Contrast",
     "Conversion",
+    "Criterion",
     "DataKind",
     "Dataset",
     "DatasetFile",
     "DatasetLink",
     "DatasetUser",
     "DatasetVersion",
+    "DeadReason",
     "Delivery",
     "DeliveryPolicy",
     "DeliveryStatus",
@@ -203,6 +206,7 @@ __all__ = [
     "LoggedModelStatus",
     "Metric",
     "Missed",
+    "Model",
     "ModelPoint",
     "ModelVersion",
     "Node",

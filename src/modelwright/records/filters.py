@@ -11,6 +11,7 @@ class Place(StrEnum):
     PARAMETER = "parameters"
     TAG = "tags"
     ATTRIBUTE = "attributes"
+    DATASET = "datasets"
     ANY = "any"
 
 
@@ -22,6 +23,20 @@ class Term:
     name: str
     operator: str
     value: float | str | bool
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A comparison in the language of MLflow's clients, where a place is always said.
+
+    The operator is one of = != < <= > >= LIKE ILIKE, of IN and NOT IN with several texts, or of IS NULL and IS NOT NULL
+    with nothing.
+    """
+
+    place: Place
+    name: str
+    operator: str
+    value: float | str | tuple[str, ...] | None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from modelwright.errors import NotOfClient, RunDeleted, RunMissing, TagMissing
-from modelwright.records import Kind, Point, RunDetails, RunInput, RunOutput, Status
-from modelwright.store import experiments, schema
+from modelwright.records import Criterion, Kind, Order, Point, RunDetails, RunInput, RunOutput, Status
+from modelwright.store import experiments, schema, selecting
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 from modelwright.store.loading import load_runs, marks, rows
@@ -24,12 +24,12 @@ class _State(NamedTuple):
     deleted_at: str | None
 
 
-def ensure_open(change: Change, run_id: str) -> str:
+def ensure_open(connection: sa.Connection, run_id: str) -> str:
     """Return the experiment's name of a run that its client may add to.
 
     Raises RunMissing, RunDeleted, and NotOfClient for a run that was made by what it says: its record is its proof.
     """
-    found = _state(change.connection, run_id)
+    found = _state(connection, run_id)
     if found.deleted_at is not None:
         raise RunDeleted(run=run_id)
     if found.kind != Kind.TRACKED:
@@ -37,15 +37,15 @@ def ensure_open(change: Change, run_id: str) -> str:
     return found.experiment
 
 
-def ensure_taggable(change: Change, run_id: str) -> None:
+def ensure_taggable(connection: sa.Connection, run_id: str) -> None:
     """Refuse a run that is not there, or was put away. Raises RunMissing and RunDeleted."""
-    if _state(change.connection, run_id).deleted_at is not None:
+    if _state(connection, run_id).deleted_at is not None:
         raise RunDeleted(run=run_id)
 
 
 def set_status(change: Change, run_id: str, status: Status | None, *, finished_at: datetime | None) -> None:
     """Record how a client says that its run stands, as before when it does not say, and since when it has ended."""
-    ensure_open(change, run_id)
+    ensure_open(change.connection, run_id)
     was = Status(_state(change.connection, run_id).status)
     status = status or was
     has_ended = status not in {Status.RUNNING, Status.QUEUED}
@@ -57,7 +57,7 @@ def set_status(change: Change, run_id: str, status: Status | None, *, finished_a
 
 def remove_tag(change: Change, run_id: str, name: str) -> None:
     """Remove a tag of a run. Raises TagMissing."""
-    ensure_taggable(change, run_id)
+    ensure_taggable(change.connection, run_id)
     table = schema.run_tags
     if not change.delete(table, (table.c.run_id == run_id) & (table.c.name == name)):
         raise TagMissing(name=name, thing=run_id)
@@ -85,7 +85,7 @@ def restore(change: Change, run_id: str) -> None:
 
 def add_inputs(change: Change, run_id: str, inputs: Sequence[RunInput]) -> None:
     """Record what data a run read; what it has by this name and digest stays."""
-    ensure_open(change, run_id)
+    ensure_open(change.connection, run_id)
     table = schema.run_inputs
     known = {(row.name, row.digest) for row in change.rows(table.select().where(table.c.run_id == run_id))}
     new = {(each.name, each.digest): each for each in reversed(inputs) if (each.name, each.digest) not in known}
@@ -100,7 +100,7 @@ def add_inputs(change: Change, run_id: str, inputs: Sequence[RunInput]) -> None:
 
 def add_outputs(change: Change, run_id: str, outputs: Sequence[RunOutput]) -> None:
     """Record which logged models a run put out, and at which step."""
-    ensure_open(change, run_id)
+    ensure_open(change.connection, run_id)
     table = schema.run_outputs
     known = {row.logged_model_id for row in change.rows(table.select().where(table.c.run_id == run_id))}
     new = {each.logged_model_id: each.step for each in outputs if each.logged_model_id not in known}
@@ -136,6 +136,29 @@ def load_details(connection: sa.Connection, run_ids: Sequence[str]) -> list[RunD
                 outputs=tuple(RunOutput(*row) for row in outputs[run.id]),
             )
     return [found[each] for each in run_ids if each in found]
+
+
+def search_runs(
+    store: Store,
+    wanted: Sequence[Criterion],
+    *,
+    experiment_ids: Sequence[str],
+    is_deleted: bool | None,
+    orders: Sequence[Order],
+    offset: int,
+    limit: int,
+) -> list[RunDetails]:
+    """Return the runs of these experiments that all of `wanted` holds for; `is_deleted` None takes both kinds."""
+    with store.reader.connect() as connection:
+        names = f"SELECT name FROM experiments WHERE id IN ({marks(len(experiment_ids))})"  # noqa: S608 - ours
+        found = rows(connection, names, experiment_ids)
+        conditions: list[selecting.Clause | Criterion] = [
+            selecting.among("runs.experiment", [row[0] for row in found]),
+            *selecting.is_there("runs.deleted_at", is_deleted),
+            *wanted,
+        ]
+        ids = selecting.select(connection, selecting.RUNS, conditions, orders=orders, offset=offset, limit=limit)
+        return load_details(connection, ids)
 
 
 def list_history(store: Store, run_id: str, name: str, *, offset: int, limit: int) -> list[Point]:

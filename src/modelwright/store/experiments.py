@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.errors import ExperimentDeleted, ExperimentExists, ExperimentMissing, InUse
-from modelwright.records import Experiment
-from modelwright.store import schema, usage
+from modelwright.records import Criterion, Experiment, Order
+from modelwright.store import schema, selecting, usage
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 
@@ -80,7 +80,9 @@ def delete_experiment_tag(change: Change, experiment_id: str, name: str) -> bool
 
 def put_away_experiment(change: Change, experiment_id: str) -> None:
     """Put an experiment away with all of its runs; lists leave them out. Raises InUse when a run of it is needed."""
-    experiment = load_active(change.connection, experiment_id)
+    experiment = load_experiment(change.connection, experiment_id)
+    if experiment.deleted_at is not None:
+        raise ExperimentMissing(experiment=experiment_id, among="those that are not deleted")
     runs = schema.runs
     for row in change.rows(sa.select(runs.c.id).where(runs.c.experiment == experiment.name)):
         refuse_needed(change, row.id, thing=f"experiment {experiment.name}")
@@ -92,7 +94,7 @@ def restore_experiment(change: Change, experiment_id: str) -> None:
     """Bring an experiment back that was put away, with all of its runs. Raises ExperimentMissing."""
     experiment = load_experiment(change.connection, experiment_id)
     if experiment.deleted_at is None:
-        raise ExperimentMissing(experiment=experiment_id, among="the deleted ones")
+        raise ExperimentMissing(experiment=experiment_id, among="those that are deleted")
     _move(change, experiment, deleted_at=None)
     change.record("experiment.restored", f"experiments/{experiment_id}", after={"name": experiment.name})
 
@@ -137,12 +139,26 @@ def load_active(connection: sa.Connection, experiment_id: str) -> Experiment:
     return found
 
 
-def list_experiments(store: Store, experiment_ids: Sequence[str]) -> list[Experiment]:
-    """Return the experiments of these ids, in their order."""
+def search_experiments(
+    store: Store,
+    wanted: Sequence[Criterion],
+    *,
+    is_deleted: bool | None,
+    orders: Sequence[Order],
+    offset: int,
+    limit: int,
+) -> list[Experiment]:
+    """Return the experiments that all of `wanted` holds for; `is_deleted` None takes both kinds."""
     table = schema.experiments
+    conditions: list[selecting.Clause | Criterion] = [
+        *selecting.is_there("experiments.deleted_at", is_deleted),
+        *wanted,
+    ]
     with store.reader.connect() as connection:
-        found = {each.id: each for each in _load(connection, table.select().where(table.c.id.in_(experiment_ids)))}
-    return [found[each] for each in experiment_ids if each in found]
+        subject = selecting.EXPERIMENTS
+        ids = selecting.select(connection, subject, conditions, orders=orders, offset=offset, limit=limit)
+        found = {each.id: each for each in _load(connection, table.select().where(table.c.id.in_(ids)))}
+    return [found[each] for each in ids]
 
 
 def ensure_default(change: Change) -> None:

@@ -10,10 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from modelwright.errors import ExperimentExists, ModelwrightError, ParameterFixed
+from modelwright.errors import ExperimentExists, ModelExists, ModelwrightError, ParameterFixed
 
 # Errors of ours that MLflow has a code of its own for, with the status that its clients expect beside it.
 _CODES: dict[type[ModelwrightError], tuple[str, int]] = {
+    ModelExists: ("RESOURCE_ALREADY_EXISTS", 400),
     ExperimentExists: ("RESOURCE_ALREADY_EXISTS", 400),
     ParameterFixed: ("INVALID_PARAMETER_VALUE", 400),
 }

@@ -8,20 +8,32 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from modelwright import __version__
 from modelwright.api.authentication import Surface
-from modelwright.api.mlflow import experiments, runs
+from modelwright.api.mlflow import artifacts, experiments, logged_models, registered, runs, searches, tracking, versions
 from modelwright.api.mlflow.answers import explained, failed, not_routed, told
 from modelwright.api.mlflow.operations import routed
 from modelwright.errors import ModelwrightError
 
 # What the client takes for a server of its own kind is told by the version of the protocol, not by this number.
 _PREFIXES = ("/api/2.0", "/api/3.0", "/ajax-api/2.0", "/ajax-api/3.0")
-_OPERATIONS = (*experiments.OPERATIONS, *runs.OPERATIONS)
+_LOOKING = ("/search", "/get-latest-versions")
+_OPERATIONS = (
+    *experiments.OPERATIONS,
+    *runs.OPERATIONS,
+    *tracking.OPERATIONS,
+    *searches.OPERATIONS,
+    *logged_models.OPERATIONS,
+    *registered.OPERATIONS,
+    *versions.OPERATIONS,
+)
 
 
 def create_app() -> Starlette:
     """Return the application below one of the prefixes. Its `state.store` is the workspace's."""
     return Starlette(
-        routes=[Mount("/mlflow", routes=routed(_OPERATIONS))],
+        routes=[
+            Mount("/mlflow", routes=routed(_OPERATIONS)),
+            Mount("/mlflow-artifacts", routes=artifacts.routes()),
+        ],
         exception_handlers={ModelwrightError: explained, HTTPException: not_routed, Exception: failed},
     )
 
@@ -36,8 +48,13 @@ def routes(app: Starlette) -> list[BaseRoute]:
 
 
 def surfaces() -> list[Surface]:
-    """Return how refused requests are told here, and that a search changes nothing though it is a POST."""
-    return [Surface(prefix, told, looks=lambda path: path.endswith("/search")) for prefix in _PREFIXES]
+    """Return how refused requests are told here, and which operations change nothing though they are a POST."""
+    return [Surface(prefix, told, looks=_looks) for prefix in _PREFIXES]
+
+
+def _looks(path: str) -> bool:
+    # Below /mlflow alone: elsewhere the end of a path is the name of a file.
+    return path.split("/")[3] == "mlflow" and path.endswith(_LOOKING)
 
 
 async def _healthy(_request: Request) -> Response:

@@ -81,7 +81,7 @@ class Call:
         """Return the name of a metric, a parameter or a tag. Raises ValueRefused."""
         return checked_key(name, self.given.get(name))
 
-    def labels(self, name: str, *, longest: int, most: int = 0) -> dict[str, str]:
+    def labels(self, name: str, *, longest: int = 0, most: int = 0) -> dict[str, str]:
         """Return names and texts from a list of keys and values. Raises ValueRefused."""
         return {
             checked_key(f"{name}.key", each.get("key")): checked_text(

@@ -1,11 +1,10 @@
-"""Runs in MLflow's shape. Its parameters are texts; ours know numbers, and give the very text back."""
+"""Runs in MLflow's shape."""
 
-import json
-import math
 from typing import Any
 
 from modelwright.api.mlflow.answers import milliseconds, number, pairs
 from modelwright.records import Point, Run, RunDetails, RunInput, Status
+from modelwright.records.parameter_texts import text_of
 
 NAME_TAG = "mlflow.runName"
 USER_TAG = "mlflow.user"
@@ -18,8 +17,6 @@ _STATUSES = {
     Status.CANCELLED: "KILLED",
 }
 STATUSES = {name: status for status, name in _STATUSES.items()}
-_LARGEST = 1 << 53
-_WORDS = {"True": True, "False": False, "None": None}
 
 
 def told(details: RunDetails) -> dict[str, Any]:
@@ -64,34 +61,6 @@ def told_point(point: Point) -> dict[str, Any]:
         "timestamp": milliseconds(point.recorded_at),
         "step": point.step,
     }
-
-
-def text_of(value: object) -> str:
-    """Return a parameter as a text: what `value_of` made of a text becomes that text again."""
-    return json.dumps(value) if isinstance(value, dict | list) else str(value)
-
-
-def value_of(text: str) -> object:
-    """Return what a text says, where `text_of` makes the same text of it; otherwise the text itself.
-
-    So our own searches compare the parameters of a client's runs as they compare those of others: as numbers.
-    """
-    if text in _WORDS:
-        return _WORDS[text]
-    for kind in (int, float):
-        try:
-            found = kind(text)
-        except ValueError:
-            continue
-        if str(found) == text and _is_kept(found):
-            return found
-    return text
-
-
-def _is_kept(number: float) -> bool:
-    """Whether the database, in which 5.0 is 5, gives the number back as it was."""
-    is_whole = isinstance(number, int)
-    return abs(number) < _LARGEST if is_whole else math.isfinite(number) and number != round(number)
 
 
 def _tags(run: Run) -> dict[str, str]:

@@ -6,6 +6,7 @@ from modelwright import records
 from modelwright.api.mlflow.calls import Call
 from modelwright.api.mlflow.operations import Operation, reading
 from modelwright.api.mlflow.run_shapes import NAME_TAG, STATUSES, told, told_info
+from modelwright.api.mlflow.tracking import LONGEST_TAG
 from modelwright.errors import RunMissing, ValueRefused
 from modelwright.records import Kind, Run, Status
 from modelwright.store import client_runs, experiments, runs
@@ -13,12 +14,11 @@ from modelwright.store.changes import Change
 
 # With what the client says is above this one. One that is not here is told by the tag alone.
 _PARENT_TAG = "mlflow.parentRunId"
-LONGEST_TAG = 8000
 
 
 def _create(call: Call) -> dict[str, Any]:
     experiment_id = call.optional("experiment_id") or experiments.DEFAULT_ID
-    tags = call.labels("tags", longest=LONGEST_TAG)
+    tags = {key: value[:LONGEST_TAG] for key, value in call.labels("tags").items()}
     name = call.optional("run_name", longest=LONGEST_TAG)
     if name and tags.setdefault(NAME_TAG, name) != name:
         rule = f'it is "{name}", and the tag {NAME_TAG} says "{tags[NAME_TAG]}"'
@@ -61,7 +61,7 @@ def _update(call: Call) -> dict[str, Any]:
     if status and status not in STATUSES:
         raise ValueRefused(name="status", rule=f"it is one of {', '.join(STATUSES)}")
     with call.session.change() as opened:
-        client_runs.ensure_taggable(opened, run_id)
+        client_runs.ensure_taggable(opened.connection, run_id)
         if status or ended_at:
             client_runs.set_status(opened, run_id, STATUSES.get(status or ""), finished_at=ended_at)
         if name:
