@@ -53,6 +53,9 @@ class Client:
         self.rollouts = Rollouts(self, "rollouts")
         self.captures = Resource(self, "captures")
         self.audit = Resource(self, "audit")
+        self.events = Resource(self, "events")
+        self.subscriptions = Resource(self, "subscriptions")
+        self.deliveries = Resource(self, "deliveries")
         self.tokens = Resource(self, "tokens")
         self.settings = Resource(self, "settings")
 
@@ -339,9 +342,13 @@ class Datasets(Resource):
 class Endpoints(Resource):
     """Endpoints: what they serve, and how requests are shared out."""
 
-    def deploy(self, name: str, version: str, *, why: str = "", **placed: Any) -> Json:
-        """Put a version behind an endpoint; `placed` is share, shadow, workers and the like."""
-        done: Json = self._client.post(self._path(name, "deployments"), {"version": version, **placed}, why=why)
+    def deploy(self, name: str, version: str, *, wait: float = 600.0, why: str = "", **placed: Any) -> Json:
+        """Put a version behind an endpoint; `placed` is share, shadow, workers and the like.
+
+        What takes longer than `wait` seconds goes on, and the answer says where to look.
+        """
+        place = self._path(name, "deployments")
+        done: Json = self._client.post(place, {"version": version, **placed}, why=why, wait=wait)
         return done
 
     def traffic(self, name: str, shares: Mapping[str, float] | None = None, *, why: str = "", **more: Any) -> Json:

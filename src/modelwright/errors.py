@@ -1103,15 +1103,6 @@ class ParcelInvalid(ModelwrightError):
     remedy = "send plain files and folders, or run the command on the machine where the workspace is"
 
 
-class WorkspaceNotReached(ModelwrightError):
-    """The workspace elsewhere does not answer."""
-
-    code = "workspace-not-reached"
-    status = 502
-    problem = 'the workspace at "{url}" does not answer: {reason}'
-    remedy = "wright up, on the machine where the workspace is"
-
-
 class WorkspaceRefused(ModelwrightError):
     """The server of the workspace elsewhere refuses what was sent."""
 
@@ -1816,6 +1807,8 @@ class DeliveryUnderway(ModelwrightError):
     status = 409
     problem = 'delivery "{delivery}" goes on by itself: it is tried next at {due_at}'
     remedy = "wright event deliveries --subscription {subscription}"
+
+
 # --- automation ------------------------------------------------------------------------------------------------------
 
 

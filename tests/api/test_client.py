@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from api.conftest import Served
+from journeys.terminal import until
 
 import modelwright
+from modelwright.client import Client
 from modelwright.errors import ModelwrightError, Refused, RunNotEnded, WorkspaceNotReached
 from modelwright.records import Role
 
@@ -48,7 +50,7 @@ def test_files_of_this_machine_become_versions_and_a_dataset(served: Served, tmp
     assert (client.datasets.download("rows:1", tmp_path / "data") / "rows.csv").read_text() == rows.read_text()
 
 
-def test_a_pipeline_of_this_machine_is_published_run_waited_for_and_registered(served: Served) -> None:
+def test_a_project_of_this_machine_is_published_run_registered_and_served(served: Served) -> None:
     client = served.client(Role.CONTRIBUTOR)
     project = served.store.folder.parent / "small"
     assert client.pipelines.publish(project)["version"] == 1
@@ -69,14 +71,23 @@ def test_a_pipeline_of_this_machine_is_published_run_waited_for_and_registered(s
     audited = client.audit.list(subject=f"runs/{run['id']}", action="run.started")
     assert [(each["actor"], each["why"]) for each in audited] == [("contributor", "nightly")]
 
-
-def test_traffic_is_shown_and_changed(served: Served) -> None:
-    client = served.client(Role.DEPLOYER)
-    assert client.endpoints.traffic("live")["split"] == {"churn:2": 100}
-    assert client.endpoints.traffic("live", {"churn:1": 10})["split"] == {"churn:1": 10, "churn:2": 90}
+    deployer = served.client(Role.DEPLOYER)
+    assert deployer.endpoints.deploy("small", "small:1", wait=0)["look"] == "/endpoints/small"
+    until(lambda: _state(deployer) == "healthy", "the version to serve")
     with pytest.raises(Refused) as refused:
-        client.endpoints.score("live", {"data": [1]})
+        deployer.endpoints.traffic("small", {"small:9": 10})
+    assert refused.value.code == "traffic-invalid"
+    assert deployer.endpoints.traffic("small", {"small:1": 40}, why="a look")["split"] == {"small:1": 100}
+    answer = deployer.endpoints.score("small", {"data": [1, 2]})
+    assert (answer["status"], answer["version"]) == (200, "small:1")
+    assert deployer.endpoints.stop("small")["state"] == "stopped"
+    with pytest.raises(Refused) as refused:
+        deployer.endpoints.score("small", {"data": [1]})
     assert refused.value.code == "endpoint-not-running"
+
+
+def _state(client: Client) -> str | None:
+    return next((each["state"] for each in client.endpoints.list() if each["name"] == "small"), None)
 
 
 def test_what_is_refused_is_raised_as_the_api_tells_it(served: Served) -> None:

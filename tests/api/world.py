@@ -42,9 +42,9 @@ def furnish(session: Session, project: Path) -> dict[str, list[object]]:
     with session.change() as opened:
         models.move_alias(opened, versions[0], alias="champion")
     things.add_environment(session)
-    for endpoint in ("live", "still"):
-        for version in versions:
-            things.deploy(session, version, DeploymentStatus.HEALTHY, endpoint=endpoint)
+    for version in versions:
+        things.deploy(session, version, DeploymentStatus.HEALTHY, endpoint="live")
+        things.deploy(session, version, DeploymentStatus.STOPPED, endpoint="still")
     scheduling.add(
         session,
         "nightly",
