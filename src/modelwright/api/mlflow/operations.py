@@ -11,10 +11,10 @@ from starlette.routing import Route
 
 from modelwright.api.mlflow.answers import answer
 from modelwright.api.mlflow.calls import Call
-from modelwright.errors import RoleTooLow, TokenUnknown, ValueRefused
+from modelwright.errors import RoleTooLow, ValueRefused
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role
-from modelwright.store import experiments, tokens
+from modelwright.store import experiments
 
 # A run's inputs may bring a profile of 16 MB each; what is larger is no description of anything.
 _LARGEST_BODY = 64 << 20
@@ -40,17 +40,11 @@ def routed(operations: Iterable[Operation]) -> list[Route]:
 
 
 def session(request: Request, role: Role) -> Session:
-    """Return the session in which the request acts. Raises TokenUnknown, and RoleTooLow when `role` is needed."""
-    store, state = request.app.state.store, request.state
-    if not hasattr(state, "actor"):
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        holder = tokens.find_holder(store, token) if kind.lower() == "bearer" else None
-        if holder is None:
-            raise TokenUnknown
-        state.actor, state.role = holder.name, holder.role
+    """Return the session in which the request acts. Raises RoleTooLow when `role` is needed."""
+    state = request.state
     if not state.role.allows(role):
         raise RoleTooLow(name=state.actor, role=state.role, needed=role)
-    return Session(store, state.actor)
+    return Session(request.app.state.store, state.actor)
 
 
 def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
