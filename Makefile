@@ -16,6 +16,8 @@ SHELL := /bin/bash -euo pipefail
 
 # A virtual environment that happens to be active, or a path to somebody's packages, must not steer ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+# Without compiled files every process compiles all that it imports again, and the suite starts a thousand.
+unexport PYTHONDONTWRITEBYTECODE
 export UV_PYTHON_DOWNLOADS := never
 
 BIN := .venv/bin

@@ -694,6 +694,34 @@ class ExplanationFailed(ModelwrightError):
     remedy = "wright model explain {version} --data FILE.csv with rows that the model answers"
 
 
+class ModelExists(ModelwrightError):
+    """A new model whose name another has."""
+
+    code = "model-exists"
+    status = 409
+    problem = 'a model "{model}" is there already'
+    remedy = "register versions of it, or choose another name"
+
+
+class ModelNameFixed(ModelwrightError):
+    """A model was to get another name."""
+
+    code = "model-name-fixed"
+    problem = (
+        'model "{model}" keeps its name: what was recorded of it, references to its versions and what serves them '
+        "all have this name"
+    )
+    remedy = 'create "{name}", and register its versions from models:/{model}/VERSION'
+
+
+class VersionFixed(ModelwrightError):
+    """A file of a version was to be written or deleted."""
+
+    code = "version-fixed"
+    problem = "the files of model version {version} never change"
+    remedy = "register a new version"
+
+
 class AliasMissing(ModelwrightError):
     """A model has no such alias."""
 
@@ -926,15 +954,6 @@ class ScheduleExists(ModelwrightError):
     remedy = "choose another name, or remove it first: wright schedule remove {name}"
 
 
-class ApiNotStarted(ModelwrightError):
-    """The process that is to serve the HTTP API ended at once."""
-
-    code = "api-not-started"
-    status = 500
-    problem = "the HTTP API does not answer: its process ended"
-    remedy = "read {log}, then: wright up"
-
-
 class ApiNotInstalled(ModelwrightError):
     """The HTTP API needs libraries that are not installed."""
 
@@ -950,7 +969,7 @@ class TokenUnknown(ModelwrightError):
     code = "token-unknown"
     status = 401
     problem = "the request has no token of this workspace"
-    remedy = "send the header Authorization: Bearer TOKEN; wright up --new-token makes one"
+    remedy = "send the header Authorization: Bearer TOKEN; an owner makes one: wright token create NAME"
 
 
 class ValueRefused(ModelwrightError):
@@ -970,13 +989,146 @@ class RoleTooLow(ModelwrightError):
     remedy = "an owner makes a token with that role: wright token create NAME --role {needed}"
 
 
-class SchedulerNotStarted(ModelwrightError):
-    """The process that runs the schedules ended before it was ready."""
+class RouteMissing(ModelwrightError):
+    """A request to the HTTP API for a path that it does not have."""
 
-    code = "scheduler-not-started"
+    code = "route-missing"
+    status = 404
+    problem = 'the HTTP API has no "{path}"'
+    remedy = "GET /openapi.json tells what there is; GET /docs shows it"
+
+
+class MethodNotAllowed(ModelwrightError):
+    """A request to the HTTP API for a path that it has, with a method that means nothing there."""
+
+    code = "method-not-allowed"
+    status = 405
+    problem = '"{method}" means nothing at "{path}"'
+    remedy = "GET /openapi.json tells which methods it takes; the header Allow too"
+
+
+class RequestInvalid(ModelwrightError):
+    """A request to the HTTP API whose path, query or body is not what the route takes."""
+
+    code = "request-invalid"
+    status = 422
+    problem = '"{place}": {rule}'
+    remedy = "GET /openapi.json tells what is taken"
+
+
+class RequestTooLarge(ModelwrightError):
+    """A request to the HTTP API with a longer body than it reads."""
+
+    code = "request-too-large"
+    status = 413
+    problem = "the request's body is longer than {limit:,} bytes"
+    remedy = "send less; files go to the routes that take archives"
+
+
+class ArchiveInvalid(ModelwrightError):
+    """A request to the HTTP API whose body is no tar archive that could be unpacked."""
+
+    code = "archive-invalid"
+    status = 422
+    problem = "the request's body is not an archive of files: {reason}"
+    remedy = "tar --create FILES | curl --data-binary @- URL"
+
+
+class FileMissing(ModelwrightError):
+    """A request to the HTTP API for a file that a version or run does not have."""
+
+    code = "file-missing"
+    status = 404
+    problem = '"{thing}" has no file "{path}"'
+    remedy = "its own route tells which files it has"
+
+
+class PageUnknown(ModelwrightError):
+    """A page of a list that is to begin after something that the list does not have."""
+
+    code = "page-unknown"
+    status = 422
+    problem = 'the list does not have "{after}", which the page is to begin after'
+    remedy = "ask without `after`, then follow the Link header"
+
+
+class Fault(ModelwrightError):
+    """A request to the HTTP API met a fault of ours."""
+
+    code = "fault"
     status = 500
-    problem = 'the process that runs the schedules did not start; its log is "{log}"'
+    problem = "the request could not be answered, through a fault of Modelwright"
+    remedy = "read background.log in the workspace, and report what it says"
+
+
+class ParcelInvalid(ModelwrightError):
+    """Files that travel to or from a workspace elsewhere cannot be taken as they are."""
+
+    code = "parcel-invalid"
+    problem = "the files of the command cannot be sent: {reason}"
+    remedy = "send plain files and folders, or run the command on the machine where the workspace is"
+
+
+class WorkspaceNotReached(ModelwrightError):
+    """The workspace elsewhere does not answer."""
+
+    code = "workspace-not-reached"
+    status = 502
+    problem = 'the workspace at "{url}" does not answer: {reason}'
+    remedy = "wright up, on the machine where the workspace is"
+
+
+class WorkspaceRefused(ModelwrightError):
+    """The server of the workspace elsewhere refuses what was sent."""
+
+    code = "workspace-refused"
+    status = 403
+    problem = 'the workspace at "{url}" refuses that: {reason}'
+    remedy = "{next}"
+
+
+class NotFromElsewhere(ModelwrightError):
+    """A command that only makes sense where the workspace is, given to one elsewhere."""
+
+    code = "not-from-elsewhere"
+    problem = '"wright {command}" does not work with a workspace elsewhere'
+    remedy = "{next}"
+
+
+class BackgroundNotStarted(ModelwrightError):
+    """The process that works in the background ended before it was ready."""
+
+    code = "background-not-started"
+    status = 500
+    problem = 'the process that works in the background did not start; its log is "{log}"'
     remedy = "read {log}, then: wright up"
+
+
+class TokenExists(ModelwrightError):
+    """A token of that name counts already."""
+
+    code = "token-exists"
+    status = 409
+    problem = 'there is a token "{name}" already'
+    remedy = "choose another name, or revoke it first: wright token revoke {name}"
+
+
+class TokenMissing(ModelwrightError):
+    """No token of that name counts."""
+
+    code = "token-missing"
+    status = 404
+    problem = 'there is no token "{name}" that still counts'
+    remedy = "wright token list"
+
+
+class HostNotOpen(ModelwrightError):
+    """The API is to be open to other machines, and nobody has a token for it."""
+
+    code = "host-not-open"
+    status = 403
+    problem = 'the HTTP API is not opened to "{host}" before there is a token: nobody could use it'
+    remedy = "wright token create NAME --role contributor, then: wright up --api-host {host}"
 
 
 class SpaceInvalid(ModelwrightError):
@@ -1549,3 +1701,84 @@ class RequestMissing(ModelwrightError):
     status = 404
     problem = 'no captured request has the id "{request}"; {looked}'
     remedy = "wright endpoint list; an answer's id is its header x-request-id"
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class EventTypeUnknown(ModelwrightError):
+    """A type of events that there is not."""
+
+    code = "event-type-unknown"
+    problem = 'no event has the type "{type}"{near}'
+    remedy = "--types 'model.*', or one of docs/reference/events.md"
+
+
+class EventFilterInvalid(ModelwrightError):
+    """A condition on events that cannot be asked."""
+
+    code = "event-filter-invalid"
+    problem = 'events cannot be filtered by "{what}": {rule}'
+    remedy = "--filter 'data.tags.area StringIn diabetes,heart'"
+
+
+class EventMissing(ModelwrightError):
+    """No event of that id."""
+
+    code = "event-missing"
+    status = 404
+    problem = 'no event "{event}" in this workspace'
+    remedy = "wright event list"
+
+
+class SubscriberInvalid(ModelwrightError):
+    """Whom or what events are to reach cannot be reached like that."""
+
+    code = "subscriber-invalid"
+    problem = 'events cannot go to "{target}": {rule}'
+    remedy = "{example}"
+
+
+class AddressRefused(ModelwrightError):
+    """A name leads to an address that is not for everybody, and nobody allowed that."""
+
+    code = "address-refused"
+    status = 403
+    problem = '"{host}" is at {address}, {reason}: requests there are refused'
+    remedy = "an owner allows it for one subscription with --allow-private"
+
+
+class SubscriptionMissing(ModelwrightError):
+    """No subscription of that name."""
+
+    code = "subscription-missing"
+    status = 404
+    problem = 'no subscription "{name}" in this workspace'
+    remedy = "wright event subscriptions"
+
+
+class SubscriptionExists(ModelwrightError):
+    """A subscription of that name is there already."""
+
+    code = "subscription-exists"
+    status = 409
+    problem = 'there is a subscription "{name}" already'
+    remedy = "choose another name, or remove it first: wright event unsubscribe {name}"
+
+
+class DeliveryMissing(ModelwrightError):
+    """No delivery has this id."""
+
+    code = "delivery-missing"
+    status = 404
+    problem = 'no delivery "{delivery}" in this workspace'
+    remedy = "wright event deliveries"
+
+
+class DeliveryUnderway(ModelwrightError):
+    """Only what was delivered or given up can be delivered once more."""
+
+    code = "delivery-underway"
+    status = 409
+    problem = 'delivery "{delivery}" goes on by itself: it is tried next at {due_at}'
+    remedy = "wright event deliveries --subscription {subscription}"

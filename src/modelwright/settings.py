@@ -43,6 +43,27 @@ def find_or_place_workspace(start: Path, *, named: str | None = None) -> Path:
         return Path(named).expanduser().absolute() if named else start.absolute() / WORKSPACE_FOLDER
 
 
+def workspace_url(named: str | None) -> str | None:
+    """Return where the workspace is that `named`, else `WRIGHT_WORKSPACE`, says, when that is a URL; None elsewhere."""
+    place = named or os.environ.get("WRIGHT_WORKSPACE") or ""
+    return place.rstrip("/") if place.startswith(("http://", "https://")) else None
+
+
+def token() -> str | None:
+    """Return the token that workspaces elsewhere are asked with, as `WRIGHT_TOKEN` says: no history keeps it."""
+    return os.environ.get("WRIGHT_TOKEN") or None
+
+
+def terminal() -> str:
+    """Return what kind of terminal this is, as `TERM` says; else one that can do nothing."""
+    return os.environ.get("TERM") or "dumb"
+
+
+def user_folder() -> Path:
+    """Return where we keep what is a user's own on this machine: below `XDG_CONFIG_HOME`, else `~/.config`."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "modelwright"
+
+
 def actor() -> str:
     """Return who acts: `WRIGHT_ACTOR`, else the login name, else the user id."""
     named = os.environ.get("WRIGHT_ACTOR")

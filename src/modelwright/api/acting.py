@@ -7,12 +7,20 @@ from fastapi import Depends, Query, Request
 from modelwright.errors import RoleTooLow
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role
+from modelwright.store.database import Store
+
+
+def _store(request: Request) -> Store:
+    store: Store = request.app.state.store
+    return store
 
 
 def _session(request: Request, why: Annotated[str, Query(description="The reason, for the record.")] = "") -> Session:
     return Session(request.app.state.store, request.state.actor, why=why)
 
 
+# The workspace, to be read.
+Reading = Annotated[Store, Depends(_store)]
 # The session of whoever holds the request's token, with the reason that the request gives.
 Acting = Annotated[Session, Depends(_session)]
 
@@ -24,4 +32,5 @@ def needs(role: Role) -> Any:
         if not request.state.role.allows(role):
             raise RoleTooLow(name=request.state.actor, role=request.state.role, needed=role)
 
+    check.role = role  # type: ignore[attr-defined] # the OpenAPI document tells it
     return Depends(check)

@@ -1,9 +1,11 @@
 """Published pipelines: a project's code, parameters and lock under a version, which runs as it was for ever."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modelwright import records
 from modelwright.errors import CodeMissing, PipelineDisabled, PipelineMissing, PublishedParameterUnknown
@@ -17,10 +19,11 @@ from modelwright.projects.code import copy_code
 from modelwright.projects.manifest import PARAMETERS_FILE, Manifest, toml_literal
 from modelwright.projects.parents import Parent
 from modelwright.records import PackageFile, PipelineVersion, Run
+from modelwright.records.plain import plain
 from modelwright.runs import snapshots, states
-from modelwright.runs.pipelines import Pipeline
+from modelwright.runs.pipelines import Pipeline, Step
 from modelwright.runs.states import Rules
-from modelwright.store import claims, environments, projects, runs
+from modelwright.store import audit, claims, environments, projects, runs
 from modelwright.store import pipelines as published
 from modelwright.store.database import Store
 
@@ -137,6 +140,39 @@ def graph(store: Store, version: PipelineVersion) -> Pipeline:
         return training.pipeline_of(manifest)
 
 
+@dataclass(frozen=True)
+class Published:
+    """A version with its steps, the version that it was cloned from, and who published it at which commit."""
+
+    version: PipelineVersion
+    steps: Sequence[Step]
+    parent: str | None
+    published_by: str
+    commit: str
+    is_dirty: bool
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        found: dict[str, Any] = plain(self.version)
+        return found | {"steps": plain(self.steps), "parent": self.parent, "published_by": self.published_by}
+
+
+def describe(store: Store, reference: str) -> Published:
+    """Return all that is known of a published version. Raises PipelineMissing."""
+    found = published.find_version(store, reference)
+    parent = published.get_version(store, found.parent_id).reference if found.parent_id else None
+    first = audit.list_audit_records(store, subject=f"pipelines/{found.reference}")[0]
+    after = first["after"] or {}
+    return Published(
+        version=found,
+        steps=graph(store, found).steps,
+        parent=parent,
+        published_by=first["actor"],
+        commit=after.get("git_commit") or "",
+        is_dirty=bool(after.get("git_is_dirty")),
+    )
+
+
 def clone(session: Session, reference: str, *, into: Path) -> Parent:
     """Write the project of a published pipeline's version, or of a run, to the new folder `into`, to be edited.
 
@@ -167,6 +203,12 @@ def set_enabled(session: Session, reference: str, *, is_enabled: bool) -> None:
     with session.change() as opened:
         number = version.version if ":" in reference else None
         published.set_enabled(opened, version.pipeline, version=number, is_enabled=is_enabled)
+
+
+def switched(session: Session, reference: str, *, is_enabled: bool) -> list[PipelineVersion]:
+    """Let a pipeline, or a version of it, run or not, and return all its versions. Raises PipelineMissing."""
+    set_enabled(session, reference, is_enabled=is_enabled)
+    return published.list_versions(session.store, pipeline=reference.partition(":")[0])
 
 
 def code_of_run(run: Run) -> tuple[PackageFile, ...]:

@@ -13,7 +13,7 @@ from modelwright.errors import ModelFolderInvalid
 
 FILE = "MLmodel"
 _GENERIC = "python_function"  # the flavor that every model of Python has besides its own
-_REQUIREMENTS = ("requirements.txt", "conda.yaml", "python_env.yaml")
+REQUIREMENTS = ("requirements.txt", "conda.yaml", "python_env.yaml")
 _TYPES = {
     "boolean": "boolean",
     "integer": "number",
@@ -67,7 +67,7 @@ def read(folder: Path) -> MLflowModel | None:
         framework_version=_version(framework, flavors[framework] or {}),
         signature=_signature(path, told.get("signature")),
         properties={f"mlflow.{name}": str(value) for name, value in known.items() if value},
-        requirements=tuple(name for name in _REQUIREMENTS if (folder / name).is_file()),
+        requirements=tuple(name for name in REQUIREMENTS if (folder / name).is_file()),
     )
 
 

@@ -38,7 +38,10 @@ _SERVED_FILES = frozenset({LOCK, SAMPLE})
 
 @dataclass(frozen=True)
 class Package:
-    """A finished package folder, and what was seen of its model when it was tried."""
+    """A finished package folder, and what was seen of its model when it was tried.
+
+    The bytes of files that are `kept` are in the store already, and not in the folder.
+    """
 
     folder: Path
     files: tuple[PackageFile, ...]
@@ -46,6 +49,7 @@ class Package:
     framework: str
     framework_version: str
     signature: dict[str, object]
+    kept: tuple[PackageFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,16 @@ def assembled(
         yield _sealed(folder, made)
 
 
+@contextmanager
+def gathered(store: Store, kept: Sequence[PackageFile], *, given: Mapping[str, object]) -> Iterator[Package]:
+    """Build the package of files whose bytes are in the store: only what describes them is written.
+
+    `given` is the signature that came with the files, if one did.
+    """
+    with claims.scratch_folder(store) as folder:
+        yield _sealed(folder, _Made(signature=given), kept=kept)
+
+
 def _take_apart(folder: Path, trial: Trial, *, given: Mapping[str, object]) -> None:
     """Find out whether a model without a scoring script is arrays, and put the verdict into its package."""
     assert trial.environment is not None  # noqa: S101 - the caller has one
@@ -195,7 +209,7 @@ def _take_apart(folder: Path, trial: Trial, *, given: Mapping[str, object]) -> N
     fusing.fuse(folder, parts, Form("data", "result", ""), is_alone=True)
 
 
-def _sealed(folder: Path, made: _Made) -> Package:
+def _sealed(folder: Path, made: _Made, *, kept: Sequence[PackageFile] = ()) -> Package:
     """Write what describes a package into it: signature, the sample's answer, and last the manifest of all files."""
     if made.signature:
         _write_json(folder / SIGNATURE, made.signature)
@@ -212,12 +226,12 @@ def _sealed(folder: Path, made: _Made) -> Package:
             "model_class": made.described.get("model_class", ""),
             "scoring_script": made.script,
             "python_version": made.python_version,
-            "files": {each.path: each.digest for each in _files_in(folder)},
+            "files": {each.path: each.digest for each in (*kept, *_files_in(folder))},
             **({"empty_folders": list(made.empty_folders)} if made.empty_folders else {}),
         },
     )
     digest = digest_of(folder / MANIFEST)
-    return Package(folder, _files_in(folder), digest, framework, str(version), dict(made.signature))
+    return Package(folder, _files_in(folder), digest, framework, str(version), dict(made.signature), tuple(kept))
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ from modelwright.models import packing
 from modelwright.models.gate.gates import CHAMPION
 from modelwright.models.packing import Package, Trial
 from modelwright.models.sources import Source
-from modelwright.records import BuiltEnvironment, DatasetLink, ModelVersion, Run, Status, VersionFilter
+from modelwright.records import BuiltEnvironment, DatasetLink, ModelVersion, PackageFile, Run, Status, VersionFilter
 from modelwright.store import datasets, models
 from modelwright.store.changes import Change, Changing
 from modelwright.store.database import Store
@@ -113,6 +113,27 @@ def register_files(
         return _added(store, package, version, labels=labels, changing=changing)
 
 
+def register_kept(
+    store: Store,
+    kept: Sequence[PackageFile],
+    *,
+    model: str,
+    found: Found,
+    labels: Labels,
+    told: Mapping[str, str],
+    run: Run | None,
+    changing: Changing,
+) -> ModelVersion:
+    """Register files whose bytes are in the store already, whatever became of the run that wrote them.
+
+    `told` is what the version says of where it came from. Raises NameInvalid, BlobDamaged.
+    """
+    check_labels(store, model, labels)
+    with packing.gathered(store, kept, given=found.signature) as package:
+        version = _draft(store, package, model=model, labels=labels, run=run, source=told, found=found)
+        return _added(store, package, version, labels=labels, changing=changing)
+
+
 def check_run(run: Run) -> None:
     """Raise RunNotRegistrable for a run that did not come to a good end."""
     if run.status is not Status.SUCCEEDED:
@@ -178,7 +199,7 @@ def _draft(
         proof_id=None,
         environment_digest=None,
         created_at=records.now(),
-        files=package.files,
+        files=(*package.kept, *package.files),
         metrics=run.metrics if run else {},
         tags=(_tags(run) if run else {}) | dict(labels.tags),
         properties=dict(found.properties) | dict(labels.properties),
@@ -200,6 +221,8 @@ def _added(
     linked = [(each.role, datasets.find_dataset_version(store, each.reference).id) for each in labels.datasets]
     with store.blobs.batch() as batch:
         batch.add_all([package.folder / each.path for each in package.files])
+        # From here on nobody deletes blobs, so those that are there stay.
+        store.blobs.ensure_there({each.digest for each in package.kept})
         with changing() as opened:
             _check_once(opened, version, labels)
             numbered = models.add_version(opened, version, datasets=linked)

@@ -28,6 +28,7 @@ from modelwright.records.environments import (
 from modelwright.records.events import (
     Attempt,
     AttemptVerdict,
+    DeadReason,
     Delivery,
     DeliveryPolicy,
     DeliveryStatus,
@@ -57,7 +58,7 @@ from modelwright.records.lineage import (
     Origin,
     OriginCell,
 )
-from modelwright.records.models import DatasetLink, ModelVersion, PackageFile, VersionFilter
+from modelwright.records.models import DatasetLink, Model, ModelVersion, PackageFile, VersionFilter
 from modelwright.records.notebooks import (
     Beside,
     Cell,
@@ -159,6 +160,7 @@ __all__ = [
     "DatasetLink",
     "DatasetUser",
     "DatasetVersion",
+    "DeadReason",
     "Delivery",
     "DeliveryPolicy",
     "DeliveryStatus",
@@ -204,6 +206,7 @@ __all__ = [
     "LoggedModelStatus",
     "Metric",
     "Missed",
+    "Model",
     "ModelPoint",
     "ModelVersion",
     "Node",

@@ -41,6 +41,18 @@ class VersionFilter:
 
 
 @dataclass(frozen=True)
+class Model:
+    """A named line of versions. `aliases` lead to their numbers; there may be no version yet."""
+
+    name: str
+    description: str
+    created_at: datetime
+    updated_at: datetime
+    tags: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ModelVersion:
     """An immutable numbered entry of a model.
 
@@ -70,6 +82,7 @@ class ModelVersion:
     source: Mapping[str, str] = field(default_factory=dict)
     parent_id: str | None = None
     created_by: str = ""
+    updated_at: datetime | None = None  # when its description or its stage last changed
 
     @property
     def reference(self) -> str:

@@ -261,6 +261,12 @@ class Blobs:
             raise BlobDamaged(digest=digest, found=found)
         target.chmod(0o755 if is_executable else 0o644)
 
+    def ensure_there(self, digests: AbstractSet[str]) -> None:
+        """Refuse digests of which there is no blob. Raises BlobDamaged."""
+        absent = {each for each in digests if not self.path(each).exists()}
+        for each in absent - self.packed().keys() if absent else ():
+            raise BlobDamaged(digest=each, found="gone")
+
     def digests(self) -> set[str]:
         """Return the digests of all blobs."""
         return {path.parent.name + path.name for path in self.folder.glob("??/*")} | self.packed().keys()

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from modelwright.errors import ArtifactMissing, LoggedModelMissing, RunMissing
+from modelwright.errors import ArtifactMissing, LoggedModelMissing, RunMissing, VersionFixed
 from modelwright.records import Artifact
 from modelwright.store import client_runs, runs, schema
 from modelwright.store.changes import Change
@@ -16,20 +16,24 @@ _AFTER_SLASH = "0"
 
 
 class Owner(NamedTuple):
-    """Whose files: a run's, or a logged model's."""
+    """Whose files: a run's, a logged model's, or those of the version of a model, which never change."""
 
     id: str
     is_model: bool
+    is_version: bool = False
 
     @property
     def table(self) -> sa.Table:
         """The table of the files."""
+        if self.is_version:
+            return schema.version_files
         return schema.logged_model_files if self.is_model else schema.run_artifacts
 
     @property
     def link(self) -> sa.Column[str]:
         """The column that says whose a file is."""
-        found: sa.Column[str] = self.table.c.logged_model_id if self.is_model else self.table.c.run_id
+        name = "version_id" if self.is_version else "logged_model_id" if self.is_model else "run_id"
+        found: sa.Column[str] = self.table.c[name]
         return found
 
 
@@ -83,6 +87,20 @@ def find_file(store: Store, owner: Owner, path: str) -> Artifact:
     return Artifact(*found[0])
 
 
+def list_files(store: Store, owner: Owner, folder: str) -> list[Artifact]:
+    """Return the owner's files in the folder of that path and below it, by their paths in it; "" is the topmost one."""
+    statement = f"SELECT path, digest, size_bytes FROM {owner.table.name} WHERE {owner.link.name} = ?"  # noqa: S608 - ours
+    bounds = (f"{folder}/", f"{folder}{_AFTER_SLASH}") if folder else ()
+    with store.reader.connect() as connection:
+        found = rows(
+            connection,
+            f"{statement}{' AND path > ? AND path < ?' if bounds else ''} ORDER BY path",
+            (owner.id, *bounds),
+        )
+    start = len(folder) + 1 if folder else 0
+    return [Artifact(path[start:], digest, size_bytes) for path, digest, size_bytes in found]
+
+
 def list_folder(store: Store, owner: Owner, folder: str) -> list[Listed]:
     """Return what lies in the owner's folder of that path, "" for the topmost one. Raises RunMissing and the like."""
     prefix = f"{folder}/" if folder else ""
@@ -105,8 +123,10 @@ def list_folder(store: Store, owner: Owner, folder: str) -> list[Listed]:
 def ensure_open(connection: sa.Connection, owner: Owner) -> None:
     """Refuse an owner that nothing may be added to.
 
-    Raises RunMissing, RunDeleted, NotOfClient and LoggedModelMissing.
+    Raises RunMissing, RunDeleted, NotOfClient, LoggedModelMissing and VersionFixed.
     """
+    if owner.is_version:
+        raise VersionFixed(version=owner.id)
     if owner.is_model:
         _ensure_there(connection, owner)
     else:
@@ -114,6 +134,6 @@ def ensure_open(connection: sa.Connection, owner: Owner) -> None:
 
 
 def _ensure_there(connection: sa.Connection, owner: Owner) -> None:
-    table = "logged_models" if owner.is_model else "runs"
+    table = "model_versions" if owner.is_version else "logged_models" if owner.is_model else "runs"
     if not rows(connection, f"SELECT 1 FROM {table} WHERE id = ?", (owner.id,)):  # noqa: S608 - ours
         raise LoggedModelMissing(model=owner.id) if owner.is_model else RunMissing(run=owner.id)

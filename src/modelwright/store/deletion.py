@@ -9,12 +9,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.errors import DatasetMissing, EnvironmentMissing, InUse, PipelineMissing
+from modelwright.errors import DatasetMissing, EnvironmentMissing, InUse, ModelMissing, PipelineMissing
 from modelwright.records import (
     DatasetVersion,
     EnvironmentVersion,
     Lock,
     LoggedModel,
+    Model,
     ModelVersion,
     PipelineVersion,
     Run,
@@ -40,6 +41,22 @@ def delete_model_version(change: Change, version: ModelVersion) -> ModelVersion:
     _delete(change, schema.model_versions, [version.id])
     change.record("model.deleted", f"models/{version.reference}", before=plain(version))
     return version
+
+
+def delete_model_line(change: Change, model: Model) -> None:
+    """Delete a model with all of its versions; its numbers are not given again. Raises InUse when one is in use."""
+    table = schema.model_versions
+    found = change.rows(sa.select(table.c.id).where(table.c.model == model.name).order_by(table.c.version.desc()))
+    ids = [row.id for row in found]
+    _refuse_used(change, table, ids, thing=f"model {model.name}", do="the same request")
+    for each in models.load_versions(change.connection, ids):
+        delete_model_version(change, each)
+    last = change.rows(sa.select(schema.models.c.last_version).where(schema.models.c.name == model.name))
+    if not last:
+        raise ModelMissing(reference=model.name)
+    _delete(change, schema.models, [model.name])
+    retire(change, "model", model.name, version=last[0].last_version)
+    change.record("model.deleted", f"models/{model.name}", before=plain(model))
 
 
 def delete_runs(change: Change, run_id: str, *, with_children: bool = False) -> list[Run]:

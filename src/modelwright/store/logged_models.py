@@ -131,6 +131,15 @@ def find_logged_model(store: Store, model_id: str) -> LoggedModel:
     return found[0]
 
 
+def find_logged_by(store: Store, run_id: str, *, name: str) -> LoggedModel | None:
+    """Return the newest model that a run logged under a name."""
+    table = schema.logged_models
+    query = sa.select(table.c.id).where(table.c.run_id == run_id, table.c.name == name)
+    with store.reader.connect() as connection:
+        found = connection.execute(query.order_by(table.c.created_at.desc())).first()
+        return load_logged_models(connection, [found.id])[0] if found else None
+
+
 def search_logged_models(
     store: Store,
     wanted: Sequence[Criterion],

@@ -15,6 +15,7 @@ from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 from modelwright.store.loading import marks, rows
+from modelwright.store.numbers import next_number
 
 _ALL = VersionFilter()
 _LONGEST_NUMBER = 9  # more digits than a column of whole numbers holds in every database
@@ -25,7 +26,7 @@ _BATCHES = (1, 10, 80)
 
 _VERSIONS = (
     "SELECT id, model, version, digest, framework, signature, run_id, proof_id, environment_digest, created_at, "
-    "framework_version, description, source, parent_id, created_by FROM model_versions WHERE id IN ({})"
+    "framework_version, description, source, parent_id, created_by, updated_at FROM model_versions WHERE id IN ({})"
 )
 # All that belongs to versions, in one statement: what it is, of which version, and up to four values.
 _PARTS = (
@@ -104,6 +105,8 @@ def add_version(change: Change, version: ModelVersion, *, datasets: Sequence[tup
         "model.registered",
         f"models/{numbered.reference}",
         after={
+            "model": numbered.model,
+            "version": numbered.version,
             "digest": numbered.digest,
             "run": numbered.run_id,
             "framework": numbered.framework,
@@ -122,10 +125,11 @@ def _next_number(change: Change, model: str) -> int:
     table = schema.models
     known = rows(change.connection, _HIGHEST, (model,))
     if not known:
-        change.insert(table, {"name": model, "last_version": 1, "created_at": change.at})
-        return 1
-    number: int = known[0][0] + 1
-    change.update_row(table, [model], last_version=number)
+        number = next_number(change, "model", model, highest=0)
+        change.insert(table, {"name": model, "last_version": number, "created_at": change.at, "updated_at": change.at})
+        return number
+    number = int(known[0][0]) + 1
+    change.update_row(table, [model], last_version=number, updated_at=change.at)
     return number
 
 
@@ -145,7 +149,7 @@ def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
         "alias.moved",
         f"models/{version.model}@{alias}",
         before={"version": before[0].version} if before else None,
-        after={"version": version.version},
+        after={"model": version.model, "alias": alias, "version": version.version},
     )
 
 
@@ -173,7 +177,7 @@ def describe_version(change: Change, version: ModelVersion, description: str) ->
     """Set what is said of a version."""
     if description != version.description:
         table = schema.model_versions
-        change.update(table, table.c.id == version.id, description=description)
+        change.update(table, table.c.id == version.id, description=description, updated_at=change.at)
         before, after = {"description": version.description}, {"description": description}
         change.record("model.described", f"models/{version.reference}", before=before, after=after)
 
@@ -289,14 +293,20 @@ def version_of_run(store: Store, run_id: str) -> ModelVersion | None:
         return load_versions(connection, [found[0][0]])[0] if found else None
 
 
-def list_versions(store: Store, wanted: VersionFilter = _ALL, *, limit: int | None = None) -> list[ModelVersion]:
-    """Return the versions that are wanted, newest first.
+def list_versions(
+    store: Store, wanted: VersionFilter = _ALL, *, limit: int | None = None, after: str = ""
+) -> list[ModelVersion]:
+    """Return the versions that are wanted, newest first; those that come after the one that `after` names.
 
     Labels that few versions have are looked up first, and only these versions looked at. Otherwise all are gone through
     from the newest on until there are enough, so that neither takes longer the more versions there are.
     """
     with store.reader.connect() as connection:
         conditions, values = _conditions(connection, wanted)
+        if after:
+            last = find_version(store, after)
+            conditions.append("(created_at, version) < (SELECT created_at, version FROM model_versions WHERE id = ?)")
+            values.append(last.id)
         # Numbers are given in the order of time, and within a model an index has them in order.
         order = "created_at DESC, version DESC" if wanted.model is None else "version DESC"
         statement = (
@@ -374,6 +384,7 @@ def _version(row: tuple[Any, ...], parts: _Parts) -> ModelVersion:
         source=_loaded(row[12]),
         parent_id=row[13],
         created_by=row[14],
+        updated_at=datetime.fromisoformat(row[15]) if row[15] else None,
         files=tuple(
             PackageFile(path, digest, size, bool(is_executable)) for path, digest, size, is_executable in of("file")
         ),

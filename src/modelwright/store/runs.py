@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from modelwright.errors import DeletedMeanwhile, ParameterFixed, RunMissing
 from modelwright.records import Artifact, DatasetLink, DatasetVersion, Kind, Point, Run, Status, StepRun
-from modelwright.store import claims, datasets, schema
+from modelwright.store import claims, datasets, schema, telling
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 from modelwright.store.experiments import ensure_experiment
@@ -20,8 +20,8 @@ from modelwright.store.points import add_points
 def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
     """Record a run that begins, with its parameters and tags."""
     insert_run(change, run, project_id=project_id, actor=change.actor)
-    begun = {"project": run.project, "parameters": run.parameters, "tags": run.tags}
-    change.record("run.started", f"runs/{run.id}", after=begun)
+    begun = {"status": run.status, "project": run.project, "parameters": run.parameters}
+    change.record("run.started", f"runs/{run.id}", after=begun | telling.of_run(change, run.id))
 
 
 def insert_run(change: Change, run: Run, *, project_id: str | None, actor: str) -> None:
@@ -312,7 +312,8 @@ def resume_run(change: Change, run_id: str) -> None:
         raise RunMissing(run=run_id)
     change.update(table, table.c.id == run_id, status=Status.RUNNING, reason="", finished_at=None)
     ended = {"status": before[0].status, "reason": before[0].reason}
-    change.record("run.resumed", f"runs/{run_id}", before=ended, after={"status": Status.RUNNING, "reason": ""})
+    after = {"status": Status.RUNNING, "reason": "", **telling.of_run(change, run_id)}
+    change.record("run.resumed", f"runs/{run_id}", before=ended, after=after)
 
 
 def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> None:
@@ -330,7 +331,7 @@ def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> N
         f"run.{status}",
         f"runs/{run_id}",
         before={"status": was["status"]} if was else None,
-        after={"status": status, "reason": reason},
+        after={"status": status, "reason": reason, **telling.of_run(change, run_id)},
     )
 
 

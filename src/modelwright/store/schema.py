@@ -348,6 +348,7 @@ models = sa.Table(
     column("description", server_default=""),
     column("last_version", sa.Integer, server_default="0"),
     column("created_at", Timestamp),
+    column("updated_at", Timestamp, nullable=True),
 )
 
 model_tags = labels("model_tags", "model", "models.name")
@@ -370,6 +371,7 @@ model_versions = sa.Table(
     link("parent_id", "model_versions.id", nullable=True, index=True),
     column("created_by", server_default=""),
     column("created_at", Timestamp),
+    column("updated_at", Timestamp, nullable=True),
     sa.UniqueConstraint("model", "version"),
     sa.Index(None, "created_at", "version"),
 )
@@ -452,7 +454,8 @@ aliases = sa.Table(
     column("moved_at", Timestamp),
 )
 
-# The highest number of a name whose version was deleted: it is not given again. Of models `last_version` tells it.
+# The highest number of a name whose version was deleted: it is not given again. Of models that are there
+# `last_version` tells it.
 retired_numbers = sa.Table(
     "retired_numbers",
     metadata,

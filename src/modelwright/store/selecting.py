@@ -53,11 +53,12 @@ class Subject(NamedTuple):
     parts: Mapping[Place, Rows]
     order: str
     sorting: Mapping[str, str] = {}  # what takes the place of a column where things are ordered
+    name: str = "id"
 
     @property
     def key(self) -> str:
         """The column that names a row."""
-        return f"{self.table}.id"
+        return f"{self.table}.{self.name}"
 
 
 class Clause(NamedTuple):

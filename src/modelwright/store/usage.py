@@ -52,10 +52,11 @@ PARTS = (
     "logged_model_metrics.logged_model_id",
     "logged_model_metrics.run_id",
     "logged_model_files.logged_model_id",
+    "model_tags.model",
 )
 
 # What no command deletes, and nothing has to keep.
-FOREVER = ("projects", "proofs", "models", "experiments")
+FOREVER = ("projects", "proofs", "experiments")
 
 
 class Keeper(NamedTuple):
@@ -107,6 +108,12 @@ KEEPERS = {
         "SELECT model || '@' || alias, 'it points there', 'wright model unalias ' || model || '@' || alias "
         "FROM aliases WHERE version_id = ?",
     ),
+    "aliases.model": Keeper(
+        "alias",
+        "SELECT model || '@' || alias, 'an alias of it', 'wright model unalias ' || model || '@' || alias "
+        "FROM aliases WHERE model = ?",
+    ),
+    "model_versions.model": Keeper("model", _of_models("model", "'a version of it'")),
     "model_versions.parent_id": Keeper("model", _of_models("parent_id", "'derived from it'")),
     "model_versions.run_id": Keeper("model", _of_models("run_id", "'made by it'")),
     "model_versions.environment_digest": Keeper("model", _of_models("environment_digest", "'runs in it'")),

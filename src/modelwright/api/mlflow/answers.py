@@ -10,10 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from modelwright.errors import ExperimentExists, ModelwrightError, ParameterFixed
+from modelwright.errors import ExperimentExists, ModelExists, ModelwrightError, ParameterFixed
 
 # Errors of ours that MLflow has a code of its own for, with the status that its clients expect beside it.
 _CODES: dict[type[ModelwrightError], tuple[str, int]] = {
+    ModelExists: ("RESOURCE_ALREADY_EXISTS", 400),
     ExperimentExists: ("RESOURCE_ALREADY_EXISTS", 400),
     ParameterFixed: ("INVALID_PARAMETER_VALUE", 400),
 }
@@ -41,15 +42,20 @@ def refused(status: int, code: str, message: str) -> Response:
 
 
 def explained(_request: Request, error: Exception) -> Response:
-    """Answer with an error of ours: what is wrong, and what to do now."""
+    """Answer with an error of ours."""
     assert isinstance(error, ModelwrightError)  # noqa: S101 - it is registered for these
-    told = f"{error}; {error.next_command}" if error.next_command else str(error)
+    return told(error)
+
+
+def told(error: ModelwrightError) -> Response:
+    """Return what is wrong, and what to do now."""
+    text = f"{error}; {error.next_command}" if error.next_command else str(error)
     known = _CODES.get(type(error))
     if known:
-        return refused(known[1], known[0], told)
+        return refused(known[1], known[0], text)
     # A client asks again after a 500, which would change nothing.
     status = error.status if error.status in _BY_STATUS else 400
-    return refused(status, _BY_STATUS[status], told)
+    return refused(status, _BY_STATUS[status], text)
 
 
 def not_routed(_request: Request, error: Exception) -> Response:

@@ -7,19 +7,23 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from modelwright import __version__
-from modelwright.api.mlflow import artifacts, experiments, logged_models, runs, searches, tracking
-from modelwright.api.mlflow.answers import explained, failed, not_routed
+from modelwright.api.authentication import Surface
+from modelwright.api.mlflow import artifacts, experiments, logged_models, registered, runs, searches, tracking, versions
+from modelwright.api.mlflow.answers import explained, failed, not_routed, told
 from modelwright.api.mlflow.operations import routed
 from modelwright.errors import ModelwrightError
 
 # What the client takes for a server of its own kind is told by the version of the protocol, not by this number.
 _PREFIXES = ("/api/2.0", "/api/3.0", "/ajax-api/2.0", "/ajax-api/3.0")
+_LOOKING = ("/search", "/get-latest-versions")
 _OPERATIONS = (
     *experiments.OPERATIONS,
     *runs.OPERATIONS,
     *tracking.OPERATIONS,
     *searches.OPERATIONS,
     *logged_models.OPERATIONS,
+    *registered.OPERATIONS,
+    *versions.OPERATIONS,
 )
 
 
@@ -41,6 +45,16 @@ def routes(app: Starlette) -> list[BaseRoute]:
         Route("/health", _healthy),
         Route("/version", _version),
     ]
+
+
+def surfaces() -> list[Surface]:
+    """Return how refused requests are told here, and which operations change nothing though they are a POST."""
+    return [Surface(prefix, told, looks=_looks) for prefix in _PREFIXES]
+
+
+def _looks(path: str) -> bool:
+    # Below /mlflow alone: elsewhere the end of a path is the name of a file.
+    return path.split("/")[3] == "mlflow" and path.endswith(_LOOKING)
 
 
 async def _healthy(_request: Request) -> Response:

@@ -13,9 +13,10 @@ from starlette.routing import Route
 from modelwright.api.mlflow.answers import answer
 from modelwright.api.mlflow.operations import session
 from modelwright.errors import BlobDamaged, ValueRefused
+from modelwright.lifecycle import kept
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Artifact, Role
-from modelwright.store import client_files
+from modelwright.store import client_files, models
 from modelwright.store.client_files import Owner
 from modelwright.store.database import Store
 from modelwright.store.incoming import Incoming
@@ -39,8 +40,8 @@ async def _list(request: Request) -> Response:
 
 
 def _listed(request: Request) -> Response:
-    owner, folder = _place(request.query_params.get("path", ""))
-    found = client_files.list_folder(session(request, Role.READER).store, owner, folder)
+    store = session(request, Role.READER).store
+    found = client_files.list_folder(store, *_place(store, request.query_params.get("path", "")))
     files: list[dict[str, Any]] = [
         {"path": each.name, "is_dir": True}
         if each.size_bytes is None
@@ -52,7 +53,7 @@ def _listed(request: Request) -> Response:
 
 async def _put(request: Request) -> Response:
     acting = await run_in_threadpool(session, request, Role.CONTRIBUTOR)
-    owner, path = _file_place(request)
+    owner, path = _file_place(acting.store, request)
     pieces = _pieces(request)
     with contextlib.ExitStack() as stack:
         # The first piece is the only one of most files.
@@ -102,7 +103,7 @@ async def _get(request: Request) -> Response:
 
 def _sent(request: Request) -> Response:
     store = session(request, Role.READER).store
-    file = client_files.find_file(store, *_file_place(request))
+    file = client_files.find_file(store, *_file_place(store, request))
     headers = {"etag": f'"{file.digest}"', "x-content-type-options": "nosniff"}
     place = store.blobs.path(file.digest)
     if place.exists():
@@ -119,29 +120,33 @@ async def _delete(request: Request) -> Response:
 
 
 def _deleted(request: Request) -> Response:
-    owner, path = _file_place(request)
-    with session(request, Role.CONTRIBUTOR).change() as opened:
+    acting = session(request, Role.CONTRIBUTOR)
+    owner, path = _file_place(acting.store, request)
+    with acting.change() as opened:
         client_files.delete_files(opened, owner, path)
     return answer({})
 
 
-def _file_place(request: Request) -> tuple[Owner, str]:
-    owner, path = _place(request.path_params["path"])
+def _file_place(store: Store, request: Request) -> tuple[Owner, str]:
+    owner, path = _place(store, request.path_params["path"])
     if not path:
         raise ValueRefused(name="path", rule="it names a file below a run's or a logged model's artifacts")
     return owner, path
 
 
-def _place(path: str) -> tuple[Owner, str]:
+def _place(store: Store, path: str) -> tuple[Owner, str]:
     """Return whose file a path leads to and where it lies there.
 
     The paths are those that runs and logged models are told of: EXPERIMENT/RUN/artifacts/… and
-    EXPERIMENT/models/MODEL/artifacts/…
+    EXPERIMENT/models/MODEL/artifacts/…; and of versions versions/MODEL/NUMBER/artifacts/…
     """
     parts = path.rstrip("/").split("/")
     if "\0" in path or "\\" in path or len(path) > _LONGEST_PATH or any(part in {"", ".", ".."} for part in parts):
         raise ValueRefused(name="path", rule="it is relative, and no part of it is empty, . or ..")
     match parts:
+        case [str(first), model, number, "artifacts", *rest] if first == kept.VERSIONS:
+            version = models.find_version(store, f"{model}:{number}")
+            return Owner(version.id, is_model=False, is_version=True), "/".join([kept.root(version), *rest])
         case [_, "models", model_id, "artifacts", *rest]:
             return Owner(model_id, is_model=True), "/".join(rest)
         case [_, run_id, "artifacts", *rest]:
