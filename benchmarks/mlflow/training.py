@@ -1,6 +1,6 @@
 """What the comparison's client does: runs as a training script makes them, with the real client of MLflow.
 
-    python client.py RUNS
+    python training.py RUNS
 
 Runs in an environment of its own that has `mlflow`, against the server that MLFLOW_TRACKING_URI names. Prints how many
 requests went over the wire.

@@ -1,6 +1,6 @@
 """What a request of MLflow's client costs the server: ours beside `mlflow server`.
 
-    python benchmarks/mlflow/compare.py --peer /tmp/peer/bin/python [--runs 200]
+    python benchmarks/mlflow/costs.py --peer /tmp/peer/bin/python [--runs 200]
 
 The peer is an environment that has `mlflow`, whose client asks both servers. Counted is the processor time of all
 processes of a server, from before the first request to after the last; the memory is what they hold then, with what
@@ -29,7 +29,7 @@ from modelwright.store import tokens
 from modelwright.store.changes import change
 from modelwright.store.database import open_store
 
-_CLIENT = Path(__file__).with_name("client.py")
+_CLIENT = Path(__file__).with_name("training.py")
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
 
 
@@ -55,9 +55,9 @@ def main() -> None:
 def _measure(name: str, process: psutil.Process, environment: dict[str, str], options: argparse.Namespace) -> None:
     client = [options.peer, _CLIENT]
     variables = os.environ | _QUIET | environment
-    subprocess.run([*client, "3"], env=variables, check=True, capture_output=True)  # what is done once is done
+    subprocess.run([*client, "3"], env=variables, check=True, capture_output=True)  # noqa: S603 - ours; what is done once is done
     before = _cpu_seconds(process)
-    done = subprocess.run([*client, str(options.runs)], env=variables, check=True, capture_output=True, text=True)
+    done = subprocess.run([*client, str(options.runs)], env=variables, check=True, capture_output=True, text=True)  # noqa: S603 - ours
     spent = _cpu_seconds(process) - before
     found = json.loads(done.stdout.splitlines()[-1])
     family = _family(process)
@@ -102,7 +102,7 @@ def _peer(
     places = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
     command = [str(python.with_name("mlflow")), "server", *places, "--port", str(port), *arguments]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=os.environ | _QUIET | extra, cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=os.environ | _QUIET | extra, cwd=folder, stdout=log, stderr=log)  # noqa: S603 - ours
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 180
