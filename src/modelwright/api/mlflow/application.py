@@ -24,6 +24,8 @@ _OPERATIONS = (
     *registered.OPERATIONS,
     *versions.OPERATIONS,
 )
+# Though they are a POST: what is looked for would not fit into an address.
+_LOOKING = {f"{prefix}/mlflow/{each.path}" for prefix in _PREFIXES for each in _OPERATIONS if each.is_looking}
 
 
 def create_app() -> Starlette:
@@ -47,8 +49,8 @@ def routes(app: Starlette) -> list[BaseRoute]:
 
 
 def surfaces() -> list[Surface]:
-    """Return how refused requests are told here. Each operation says itself which role it takes."""
-    return [Surface(prefix, told, looks=lambda _path: True) for prefix in _PREFIXES]
+    """Return how refused requests are told here, and which operations change nothing though they are a POST."""
+    return [Surface(prefix, told, looks=_LOOKING.__contains__) for prefix in _PREFIXES]
 
 
 async def _healthy(_request: Request) -> Response:
