@@ -50,9 +50,11 @@ def routes(app: Starlette) -> list[BaseRoute]:
 
 def surfaces() -> list[Surface]:
     """Return how refused requests are told here, and which operations change nothing though they are a POST."""
-    return [
-        Surface(prefix, told, looks=lambda path, length=len(prefix): path[length:] in _LOOKING) for prefix in _PREFIXES
-    ]
+    return [Surface(prefix, told, looks=_is_looking) for prefix in _PREFIXES]
+
+
+def _is_looking(path: str) -> bool:
+    return path.split("/", 3)[-1] in _LOOKING
 
 
 async def _healthy(_request: Request) -> Response:
