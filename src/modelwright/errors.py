@@ -1782,3 +1782,167 @@ class DeliveryUnderway(ModelwrightError):
     status = 409
     problem = 'delivery "{delivery}" goes on by itself: it is tried next at {due_at}'
     remedy = "wright event deliveries --subscription {subscription}"
+
+
+# --- automation ------------------------------------------------------------------------------------------------------
+
+
+class AutomationMissing(ModelwrightError):
+    """A project without `ci.toml`."""
+
+    code = "automation-missing"
+    status = 404
+    problem = 'the project "{folder}" has no ci.toml, which says what automation does with it'
+    remedy = "wright ci init {folder}"
+
+
+class AutomationInvalid(ModelwrightError):
+    """`ci.toml` cannot be read."""
+
+    code = "automation-invalid"
+    status = 422
+    problem = '"{path}" cannot be followed: {reason}'
+    remedy = "mend it, or write it anew: wright ci init --overwrite"
+
+
+class TargetMissing(ModelwrightError):
+    """A release is to go where `ci.toml` knows nothing of."""
+
+    code = "target-missing"
+    status = 404
+    problem = '"{path}" has no target "{target}"; it has {known}'
+    remedy = "add [targets.{target}] there, or name one that it has"
+
+
+class WorkflowsKept(ModelwrightError):
+    """Files of automation that are there are not replaced unasked."""
+
+    code = "workflows-kept"
+    status = 409
+    problem = "{files} would be replaced, and may have been changed by hand"
+    remedy = "wright ci init --overwrite {project}"
+
+
+class RepositoryMissing(ModelwrightError):
+    """What works with commits needs a repository with one."""
+
+    code = "repository-missing"
+    status = 404
+    problem = '"{folder}" is in no git repository with a commit'
+    remedy = "git init && git add . && git commit"
+
+
+class CommitMissing(ModelwrightError):
+    """A repository has no such commit."""
+
+    code = "commit-missing"
+    status = 404
+    problem = 'the repository "{folder}" has no commit "{commit}"'
+    remedy = "git log"
+
+
+class QualityFailed(ModelwrightError):
+    """A project's lint or its tests are not green, or nothing of it is covered."""
+
+    code = "quality-failed"
+    status = 422
+    problem = '"{project}" does not pass: {told}; the reports are in "{into}"'
+    remedy = "wright test {project}"
+
+
+class BuildUnnamed(ModelwrightError):
+    """A build without an id, by which others could find what it made."""
+
+    code = "build-unnamed"
+    problem = 'the build has no id: "{project}" is in no git repository with a commit'
+    remedy = "--build ID, or the variable WRIGHT_BUILD_ID"
+
+
+class ModelNotRegistered(ModelwrightError):
+    """No version was registered for a build: its run failed, or the gate refused what it made."""
+
+    code = "model-not-registered"
+    status = 404
+    problem = "Model was not registered for this run."
+    remedy = "wright run list --tag BuildId={build}"
+
+
+class BuildAmbiguous(ModelwrightError):
+    """More than one version says that it is of one build."""
+
+    code = "build-ambiguous"
+    status = 409
+    problem = 'build "{build}" has {count} versions, and there must be one: {versions}'
+    remedy = "name the version itself, or take the tag from all but one: wright model tag VERSION --remove BuildId"
+
+
+class BuildMissing(ModelwrightError):
+    """No build has registered a version of a model."""
+
+    code = "build-missing"
+    status = 404
+    problem = 'no build has registered a version of model "{model}"'
+    remedy = "wright ci train"
+
+
+class ApprovalMissing(ModelwrightError):
+    """A release needs somebody's word, and has none."""
+
+    code = "approval-missing"
+    status = 403
+    problem = 'nobody has let "{version}" go on to "{stage}"'
+    remedy = 'wright approve {version} --stage {stage} --why "TEXT"'
+
+
+class ApprovalRefused(ModelwrightError):
+    """Somebody has said that a version does not go on."""
+
+    code = "approval-refused"
+    status = 403
+    problem = '{actor} has refused to let "{version}" go on to "{stage}": {why}'
+    remedy = 'wright approve {version} --stage {stage} --why "TEXT" overrules that'
+
+
+class SmokeTestFailed(ModelwrightError):
+    """An endpoint does not answer as what was deployed to it should."""
+
+    code = "smoke-test-failed"
+    status = 422
+    problem = '"{where}" does not pass its smoke test: {reason}'
+    remedy = "wright ci rollback VERSION lets it serve what it served before"
+
+
+class IngestionRefused(ModelwrightError):
+    """Data that was brought in is not what it should be."""
+
+    code = "ingestion-refused"
+    status = 422
+    problem = '"{dataset}" does not pass: {told}'
+    remedy = "mend the data, or what [ingestion] in ci.toml asks of it"
+
+
+class WorkflowUnknown(ModelwrightError):
+    """A workflow file says what the local runner does not know; it leaves nothing out in silence."""
+
+    code = "workflow-unknown"
+    status = 422
+    problem = '"{path}" cannot be run here: {reason}'
+    remedy = "wright ci run runs the files that wright ci init writes; docs/ci.md says what else it knows"
+
+
+class WorkflowFailed(ModelwrightError):
+    """Jobs of a workflow that was run here have failed."""
+
+    code = "workflow-failed"
+    status = 422
+    problem = 'in "{path}" {jobs} failed'
+    remedy = "look at what was printed, and at {folder}"
+
+
+class WorkflowWaits(ModelwrightError):
+    """A workflow that was run here has come to where a person decides."""
+
+    code = "workflow-waits"
+    status = 409
+    problem = '"{path}" waits for somebody to approve of "{name}"'
+    remedy = "wright ci run {path} --approve {name}"

@@ -134,12 +134,39 @@ def is_tracing() -> bool:
     return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
+def build_id() -> str | None:
+    """Return the id of the build that this is a part of, as its CI system says in `WRIGHT_BUILD_ID`."""
+    return os.environ.get("WRIGHT_BUILD_ID") or None
+
+
+def build_url() -> str | None:
+    """Return where that build is looked at, as its CI system says in `WRIGHT_BUILD_URI`."""
+    return os.environ.get("WRIGHT_BUILD_URI") or None
+
+
+def kept_for_ci(start: Path, *, named: str | None) -> dict[str, str]:
+    """Return what a CI system would keep for a project: which workspace its jobs use, and with which token."""
+    workspace = named or os.environ.get("WRIGHT_WORKSPACE") or ""
+    if "://" not in workspace:
+        workspace = str(find_or_place_workspace(start, named=named))
+    return {"WRIGHT_WORKSPACE": workspace, "WRIGHT_TOKEN": os.environ.get("WRIGHT_TOKEN") or ""}
+
+
 def uv_command() -> Path:
     """Return the uv program: beside our Python, else on the path. Raises CommandMissing."""
-    beside = Path(sys.executable).parent / "uv"
-    found = beside if beside.is_file() else shutil.which("uv")
+    return _command("uv", purpose="it locks and builds environments")
+
+
+def ruff_command() -> Path:
+    """Return the ruff program: beside our Python, else on the path. Raises CommandMissing."""
+    return _command("ruff", purpose="it checks the code of projects")
+
+
+def _command(name: str, *, purpose: str) -> Path:
+    beside = Path(sys.executable).parent / name
+    found = beside if beside.is_file() else shutil.which(name)
     if not found:
-        raise CommandMissing(command="uv", purpose="it locks and builds environments", install="pip install uv")
+        raise CommandMissing(command=name, purpose=purpose, install=f"pip install {name}")
     return Path(found)
 
 

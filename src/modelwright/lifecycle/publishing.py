@@ -30,10 +30,17 @@ from modelwright.store.database import Store
 _CODE = "code/"
 
 
-def publish(session: Session, manifest: Manifest, *, name: str | None = None, description: str = "") -> PipelineVersion:
+def publish(
+    session: Session,
+    manifest: Manifest,
+    *,
+    name: str | None = None,
+    description: str = "",
+    project: Path | None = None,
+) -> PipelineVersion:
     """Freeze the project as the next version of pipeline `name`, by default the project's; identical content is that.
 
-    Raises NameInvalid and ProjectInvalid.
+    `project` is the user's folder when the manifest is that of a copy. Raises NameInvalid and ProjectInvalid.
     """
     name = registry.check_name(name or manifest.name, noun="pipeline", way="with --name")
     store = session.store
@@ -60,7 +67,7 @@ def publish(session: Session, manifest: Manifest, *, name: str | None = None, de
         git = snapshots.git_state(manifest.folder)
         facts = {"git_commit": git.commit, "git_is_dirty": git.is_dirty} if git else {}
         with session.change() as opened:
-            project_id = projects.ensure_project(opened, frozen.name, folder=manifest.folder)
+            project_id = projects.ensure_project(opened, frozen.name, folder=project or manifest.folder)
             environments.ensure_environment(opened, lock)
             return published.ensure_version(
                 opened, version, project_id=project_id, facts=facts | ({"cloned_from": parent.run} if parent else {})

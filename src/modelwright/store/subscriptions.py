@@ -99,7 +99,7 @@ def count_unseen(store: Store) -> dict[str, int]:
     positions, events = schema.subscription_positions, schema.events
     newer = sa.select(sa.func.count()).where(events.c.sequence > positions.c.sequence).scalar_subquery()
     with store.reader.connect() as connection:
-        return dict(connection.execute(sa.select(positions.c.subscription, newer)).tuples())
+        return {row[0]: row[1] for row in connection.execute(sa.select(positions.c.subscription, newer))}
 
 
 def _newest(change: Change) -> int:

@@ -1,4 +1,4 @@
-"""Addresses that are not for everybody are refused, by whatever name, and a name has one chance to say where it leads."""
+"""Addresses that are not for everybody are refused by whatever name, and a name says once where it leads."""
 
 import socket
 import time

@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from email.message import EmailMessage
 from typing import Any
 
@@ -61,59 +61,63 @@ def _meaning(error: Exception, *, limit_seconds: float) -> Attempt:
 
 
 class _Server(smtplib.SMTP):
-    """An SMTP server at an address that was looked at first."""
+    """An SMTP server at an address that was looked at first; one that drips is left when the time is up."""
 
     def __init__(self, host: str, port: int, *, deadline: float, is_private_allowed: bool, is_tls: bool) -> None:
         self._deadline, self._is_private_allowed, self._is_tls = deadline, is_private_allowed, is_tls
+        self._connection: socket.socket | None = None
+        self._watchman: threading.Timer | None = None
         super().__init__(host, port, timeout=addresses.remaining(deadline))
+
+    def close(self) -> None:
+        """End the connection, and let nobody watch it any more."""
+        if self._watchman:
+            self._watchman.cancel()
+        super().close()
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         connection = addresses.connect(host, port, deadline=self._deadline, is_private_allowed=self._is_private_allowed)
         connection.settimeout(timeout)
         if self._is_tls:
-            return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+            connection = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+        self._connection = connection
+        self._watchman = threading.Timer(addresses.remaining(self._deadline), self._leave)
+        self._watchman.daemon = True
+        self._watchman.start()
         return connection
+
+    def _leave(self) -> None:
+        with suppress(OSError):
+            if connection := getattr(self, "sock", None) or self._connection:
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
 def _server(store: Store, subscription: Subscription) -> Iterator[_Server]:
-    """Give a connection that is ready for a message, and end it when the time is up, however slow the server drips."""
+    """Give a connection that is ready for a message. Raises TimeoutError when all of it takes too long."""
     target = subscription.target
     deadline = time.monotonic() + subscription.policy.timeout_seconds
-    server = _Server(
-        target["server"],
-        target["port"],
-        deadline=deadline,
-        is_private_allowed=target["is_private_allowed"],
-        is_tls=target["security"] == TLS,
-    )
-    is_late = threading.Event()
-
-    def end() -> None:
-        is_late.set()
-        with suppress(OSError):
-            if server.sock:
-                server.sock.shutdown(socket.SHUT_RDWR)
-
-    watchman = threading.Timer(addresses.remaining(deadline), end)
-    watchman.daemon = True
-    watchman.start()
     try:
-        if target["security"] == STARTTLS:
-            server.starttls(context=ssl.create_default_context())
-        password = secrets.get(store, secret_name(subscription.name))
-        if target["user"] and password is not None:
-            server.login(target["user"], password)
-        yield server
-        with suppress(smtplib.SMTPException, OSError):
-            server.quit()
+        server = _Server(
+            target["server"],
+            target["port"],
+            deadline=deadline,
+            is_private_allowed=target["is_private_allowed"],
+            is_tls=target["security"] == TLS,
+        )
+        with closing(server):
+            if target["security"] == STARTTLS:
+                server.starttls(context=ssl.create_default_context())
+            password = secrets.get(store, secret_name(subscription.name))
+            if target["user"] and password is not None:
+                server.login(target["user"], password)
+            yield server
+            with suppress(smtplib.SMTPException, OSError):  # it has the message, whatever it says to this
+                server.quit()
     except (smtplib.SMTPServerDisconnected, OSError) as error:
-        if is_late.is_set():
+        if time.monotonic() >= deadline:
             raise TimeoutError from error
         raise
-    finally:
-        watchman.cancel()
-        server.close()
 
 
 def _message(subscription: Subscription, event: Event, letters: list[Letter]) -> EmailMessage:

@@ -4,8 +4,8 @@ The run's id is made of the event's and the subscription's, so the database itse
 of the process that delivers events and ends with it; a run that is killed is on record as failed, and not run again.
 """
 
+import threading
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,21 @@ def _find(store: Store, run_id: str) -> Run | None:
         return None
 
 
-@lru_cache(maxsize=8)
+def end() -> None:
+    """End the runs that this process has started and that go on; they are on record as cancelled."""
+    while _LAUNCHERS:
+        _, launcher = _LAUNCHERS.popitem()
+        launcher.end()
+        launcher.store.close()
+
+
+# What holds the runs that this process has started, for each workspace: while it lives they do.
+_LAUNCHERS: dict[Path, Launcher] = {}
+_LOCK = threading.Lock()
+
+
 def _launcher(folder: Path) -> Launcher:
-    """Return what holds the runs that this process has started: while it lives they do."""
-    return Launcher(open_store(folder))
+    with _LOCK:
+        if folder not in _LAUNCHERS:
+            _LAUNCHERS[folder] = Launcher(open_store(folder))
+        return _LAUNCHERS[folder]
