@@ -63,7 +63,9 @@ def test_every_file_answers_to_its_public_schema(
     assert len(written) == {System.GITHUB: 5, System.AZURE: 5, System.GITLAB: 2}[system]
     for path in written[1:]:
         text = path.read_text()
-        assert "@" not in text.replace("@v4", "").replace("@v5", "").replace("@0", "").replace("@1", "").replace("@2", "")
+        assert "@" not in text.replace("@v4", "").replace("@v5", "").replace("@0", "").replace("@1", "").replace(
+            "@2", ""
+        )
         assert "3.12" in text
         validate(system, _read(path))
 

@@ -1,16 +1,15 @@
 """What tests of automation share: the small project in a repository, with its workflow files."""
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lifecycle.ci.repositories import Repository
 
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.ci import workflows
 from modelwright.projects.ci.automation import Automation, read_automation
 from modelwright.projects.manifest import Manifest, manifest_text, read_manifest
-from modelwright.settings import child_environment
 from modelwright.store.database import Store
 
 TEST = """
@@ -20,37 +19,6 @@ from small import train
 def test_fit():
     assert train.fit([1.0, 2.0], 0.5) == 1.5
 """
-
-
-class Repository:
-    """A user's git repository."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.git("init", "--quiet", "--initial-branch", "main")
-        self.commit("first")
-
-    def git(self, *words: str) -> str:
-        who = {f"GIT_{role}_{fact}": "ada@home" for role in ("AUTHOR", "COMMITTER") for fact in ("NAME", "EMAIL")}
-        done = subprocess.run(
-            ["git", *words], cwd=self.folder, check=True, capture_output=True, text=True, env=child_environment(who)
-        )
-        return done.stdout.strip()
-
-    def commit(self, message: str, **files: str) -> str:
-        """Write files, `__` in a name being a slash, commit all that there is, and return the commit."""
-        for name, text in files.items():
-            (self.folder / name.replace("__", "/")).write_text(text)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "-m", message)
-        return self.git("rev-parse", "HEAD")
-
-    def change(self, path: str, old: str, new: str) -> str:
-        """Change a file, commit it, and return the commit."""
-        text = (self.folder / path).read_text()
-        assert old in text
-        (self.folder / path).write_text(text.replace(old, new))
-        return self.commit(f"{old} becomes {new}")
 
 
 @pytest.fixture

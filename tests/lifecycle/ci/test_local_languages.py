@@ -65,7 +65,9 @@ def _situation(event: Event = Event.PUSH, *, branch: str = "main", changed: tupl
     return Situation(event, branch, "c0ffee", changed, "7")
 
 
-GITHUB = "on: {push: {branches: [main], paths: ['src/**']}, schedule: [{cron: '0 0 * * *'}]}\njobs: {one: {steps: []}}\n"
+GITHUB = (
+    "on: {push: {branches: [main], paths: ['src/**']}, schedule: [{cron: '0 0 * * *'}]}\njobs: {one: {steps: []}}\n"
+)
 AZURE = "trigger: {branches: {include: [main]}, paths: {include: ['src/**']}}\nstages: []\n"
 GITLAB = "stages: [a]\none: {stage: a, script: ['true'], rules: [{if: '$CI_COMMIT_BRANCH == \"main\"', changes: ['src/**/*']}]}\n"
 
@@ -86,7 +88,11 @@ def test_branches_and_paths_say_what_a_push_starts(tmp_path: Path, name: str, te
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.yml", "on: push\njobs: {one: {steps: [{uses: docker/login-action@v3}]}}", 'job one uses "docker/login-action"'),
+        (
+            "a.yml",
+            "on: push\njobs: {one: {steps: [{uses: docker/login-action@v3}]}}",
+            'job one uses "docker/login-action"',
+        ),
         ("a.yml", "on: push\njobs: {one: {strategy: {}, steps: []}}", 'job one says "strategy"'),
         ("a.yml", "on: [push, issues]\njobs: {}", 'on says "issues"'),
         ("a.yml", "on: push\ndefaults: {}\njobs: {}", 'the file says "defaults"'),
@@ -96,10 +102,14 @@ def test_branches_and_paths_say_what_a_push_starts(tmp_path: Path, name: str, te
         ("b.yml", "stages: [{stage: A, jobs: [{template: x.yml}]}]", 'job None says "template"'),
         ("b.yml", "stages: [{stage: A, jobs: [{job: b, steps: [{script: '${{ if x }}'}]}]}]", "is not understood"),
         (".gitlab-ci.yml", "stages: [a]\none: {stage: a, script: [x], services: [db]}", 'job one says "services"'),
-        (".gitlab-ci.yml", "include: x.yml\nstages: []", 'job include'),
+        (".gitlab-ci.yml", "include: x.yml\nstages: []", "job include"),
         (".gitlab-ci.yml", "stages: [a]\none: {stage: a, script: [x], rules: [{exists: [y]}]}", 'a rule says "exists"'),
         (".gitlab-ci.yml", "stages: [a]\none: {stage: a, script: [x], needs: [two]}", 'one needs "two"'),
-        (".gitlab-ci.yml", "stages: [a]\none: {stage: a, script: [x], rules: [{if: '$A =~ /x/'}]}", "is not understood"),
+        (
+            ".gitlab-ci.yml",
+            "stages: [a]\none: {stage: a, script: [x], rules: [{if: '$A =~ /x/'}]}",
+            "is not understood",
+        ),
         ("a.yml", "- list", "it is no workflow"),
         ("a.yml", "a: [", "while parsing"),
     ],
@@ -117,12 +127,12 @@ def test_what_is_not_known_is_refused_and_named(tmp_path: Path, name: str, text:
     [
         ("one: {needs: two, steps: []}", 'needs "two", which there is not'),
         ("one: {needs: two, steps: []}, two: {needs: one, steps: []}", "waits for itself"),
-        ("one: {if: 'github.event.head_commit == 1', env: {A: '${{ runner.os }}'}, steps: []}", "runner.os"),
+        ("one: {env: {A: '${{ runner.os }}'}, steps: []}", "runner.os"),
     ],
 )
 def test_jobs_that_cannot_be_run_are_refused(tmp_path: Path, jobs: str, told: str) -> None:
     path = tmp_path / "a.yml"
-    path.write_text(f"on: push\njobs: {{{jobs}}}\n".replace("if: 'github.event.head_commit == 1', ", ""))
+    path.write_text(f"on: push\njobs: {{{jobs}}}\n")
     workflow = running.read(path, _situation())
     with pytest.raises(WorkflowUnknown, match=told):
         running.run(workflow, _situation(), running.Place(tmp_path, tmp_path / "run"), tell=lambda _: None)

@@ -248,9 +248,10 @@ class _Running:
                 line = raw.decode(errors="replace").rstrip("\n")
                 lines.append(line)
                 self.tell(f"  {line}")
-            process.wait()
         finally:
             code = processes.end(process)
+            if process.stdout:
+                process.stdout.close()
         return code, "\n".join(lines)
 
     def _upload(self, name: str, path: str) -> None:
