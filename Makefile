@@ -7,13 +7,14 @@
 #   make fuzz    a million streams of bytes that are nearly HTTP; a quarter of an hour
 #   make api     10,000 requests of the HTTP API that its own document allows or forbids; a quarter of an hour
 #   make kills   200 kills of an endpoint under load, and what it answered and did not keep; ten minutes
+#   make event-kills   200 kills of those who tell of events, and what was not told; five minutes
 #   make check   what must be green before a change is merged
 #   make clean   remove all that was made here
 
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick integrity api kills fuzz check lint package format clean
+.PHONY: help demo test quick integrity api kills event-kills fuzz check lint package format clean
 
 # A virtual environment that happens to be active, or a path to somebody's packages, must not steer ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -75,6 +76,9 @@ api: $(READY)
 
 kills: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/integrity/capture_kills.py 200
+
+event-kills: $(READY)
+	PYTHONPATH=tests $(BIN)/python tests/integrity/event_kills.py 200
 
 integrity: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/integrity/machine.py 100000
