@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -185,6 +186,32 @@ def test_one_that_never_answers_delays_nobody(town: Town) -> None:
     assert counts["well"] == {DeliveryStatus.DELIVERED: 50}
     assert counts["silent"][DeliveryStatus.DELIVERED] == len(town.told_to("silent"))
     assert {each.attempts for each in town.deliveries("silent") if each.status is DeliveryStatus.PENDING} <= {0}
+
+
+def test_what_was_not_begun_is_given_back_when_a_dispatcher_ends(town: Town) -> None:
+    is_over, is_stuck, stopped = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(_subscription: object, _event: object) -> Attempt:
+        if len(town.told) >= 200:
+            is_stuck.set()
+            is_over.wait(PATIENCE_SECONDS)
+        return DELIVERED
+
+    town.answer = answer
+    town.subscribe("every")
+    with town.session.change() as opened:
+        for number in range(400):
+            opened.record("model.registered", f"models/a:{number}")
+    delivering = threading.Thread(target=town.dispatcher.run, args=(stopped,))
+    delivering.start()
+    assert is_stuck.wait(PATIENCE_SECONDS)
+    stopped.set()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while sum(each.attempts > 0 for each in town.deliveries("every")) != len(town.told):
+        assert time.monotonic() < deadline
+    is_over.set()
+    delivering.join()
+    assert deliveries.count_deliveries(town.store)["every"][DeliveryStatus.DELIVERED] == len(town.told) < 400
 
 
 @pytest.mark.parametrize("state", [SubscriptionState.PENDING, SubscriptionState.PAUSED])
