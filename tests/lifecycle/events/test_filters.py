@@ -125,6 +125,7 @@ def test_all_conditions_must_hold() -> None:
         ("tags.area StringIn a", "tags.area"),
         ("eventType StringIn a", "eventType"),
         ("data StringIn a", '"data"'),
+        ("data.ModelTags.area StringIn a", "takes --schema eventgrid"),
         ("data.version NumberIn one", "one"),
         ("data.version NumberIn nan", "nan"),
         ("data.version NumberGreaterThan 1,2", "2 values"),

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from modelwright import records
 from modelwright.errors import SubscriberInvalid
-from modelwright.lifecycle.events import envelopes, filters, handlers, mail, samples, signing, webhooks
+from modelwright.lifecycle.events import envelopes, filters, handlers, mail, pipelines, samples, signing, webhooks
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
 from modelwright.records import Attempt, AttemptVerdict, EventFilter, HandlerKind, Subscription, SubscriptionState
@@ -111,7 +111,7 @@ def rotate(session: Session, name: str, *, secret: str | None = None, overlap: t
 def test(store: Store, name: str) -> Attempt:
     """Send a sample event at once, whatever the subscription filters, and return what came of it.
 
-    A webhook that has not agreed yet is asked first. Raises SubscriptionMissing.
+    Of a pipeline that is what became of its run. A webhook that has not agreed yet is asked first. Raises SubscriptionMissing.
     """
     subscription = subscriptions.get_subscription(store, name)
     if subscription.state is SubscriptionState.PENDING:
@@ -120,7 +120,12 @@ def test(store: Store, name: str) -> Attempt:
             return greeting
     event = samples.sample(subscription.filter, at=records.now())
     types_alone = replace(subscription, filter=EventFilter(types=subscription.filter.types))
-    return handlers.send(store, types_alone, event, attempt=1)
+    came = handlers.send(store, types_alone, event, attempt=1)
+    if subscription.handler is HandlerKind.PIPELINE and came.verdict is AttemptVerdict.DELIVERED:
+        # A run ends with the process that started it.
+        run = pipelines.wait(store, pipelines.run_id_for(subscription, event))
+        return replace(came, told=f"{run.id} {run.status}{f': {run.reason}' if run.reason else ''}")
+    return came
 
 
 def _greeting(store: Store, subscription: Subscription) -> Attempt:

@@ -32,7 +32,7 @@ _FACTS = {
     "environment": "deleted locked registered",
     "garbage": "collected",
     "gate": "passed refused skipped",
-    "model": "deleted described explained properties_added registered reproduced tagged",
+    "model": "created deleted described equipped explained properties_added registered reproduced staged tagged",
     "notebook": "converted",
     "pipeline": "deleted disabled enabled published",
     "project": "created moved proven",
