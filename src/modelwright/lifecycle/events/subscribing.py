@@ -111,7 +111,9 @@ def rotate(session: Session, name: str, *, secret: str | None = None, overlap: t
 def test(store: Store, name: str) -> Attempt:
     """Send a sample event at once, whatever the subscription filters, and return what came of it.
 
-    Of a pipeline that is what became of its run. A webhook that has not agreed yet is asked first. Raises SubscriptionMissing.
+    Of a pipeline that is what became of its run. A webhook that has not agreed yet is asked first.
+
+    Raises SubscriptionMissing.
     """
     subscription = subscriptions.get_subscription(store, name)
     if subscription.state is SubscriptionState.PENDING:
