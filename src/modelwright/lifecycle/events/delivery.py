@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from modelwright import records
-from modelwright.lifecycle.events import retrying
+from modelwright.lifecycle.events import filters, handlers, retrying
 from modelwright.lifecycle.events.lanes import Lane, Told
 from modelwright.records import (
     Attempt,
@@ -66,8 +66,8 @@ class Dispatcher:
     """What a dispatcher works with: how to tell, whether an event is wanted, and what time it is."""
 
     store: Store
-    send: Send
-    wants: Wants
+    send: Send = handlers.send
+    wants: Wants = filters.wants
     now: Callable[[], datetime] = records.now
     chance: Callable[[], float] = random.random
 
