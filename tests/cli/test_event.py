@@ -17,7 +17,6 @@ from standardwebhooks import Webhook
 import modelwright
 from modelwright.cli.program import program
 from modelwright.errors import ModelwrightError, SubscriberInvalid
-from modelwright.lifecycle.events import filters, handlers
 from modelwright.lifecycle.events.delivery import Dispatcher
 from modelwright.records import DeploymentStatus
 from modelwright.runs import workspaces
@@ -55,7 +54,7 @@ def deliver(folder: Path) -> None:
     """Deliver all that is due, as `wright up` does."""
     store = database.open_store(folder / ".wright")
     try:
-        Dispatcher(store, handlers.send, filters.wants).run_once()
+        Dispatcher(store).run_once()
     finally:
         store.close()
 
