@@ -127,7 +127,9 @@ def find_model(store: Store, name: str) -> Model:
 def newest_by_stage(store: Store, name: str) -> list[ModelVersion]:
     """Return the newest version of a model in each stage, the oldest of these first."""
     with store.reader.connect() as connection:
-        return models.load_versions(connection, [row[0] for row in rows(connection, _NEWEST_BY_STAGE, (name,))])
+        return models.load_versions(
+            connection, [row[0] for row in rows(connection, _NEWEST_BY_STAGE, (STAGE_TAG, name))]
+        )
 
 
 def search_models(
@@ -169,8 +171,8 @@ def _load(connection: sa.Connection, names: Sequence[str]) -> list[Model]:
         some = names[start : start + _MOST_VALUES]
         tags, aliases = (_named(connection, statement, some) for statement in (_TAGS, _ALIASES))
         for name, description, created_at, updated_at in rows(connection, _SAID.format(marks(len(some))), some):
-            times = (datetime.fromisoformat(each) for each in (created_at, updated_at or created_at))
-            found[name] = Model(name, description, *times, tags=tags[name], aliases=aliases[name])
+            created, updated = (datetime.fromisoformat(each) for each in (created_at, updated_at or created_at))
+            found[name] = Model(name, description, created, updated, tags[name], aliases[name])
     return [found[each] for each in names if each in found]
 
 

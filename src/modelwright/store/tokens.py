@@ -11,7 +11,12 @@ from modelwright.records import Role, Token, now
 from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.loading import rows
 
+_HOLDER = (
+    "SELECT name, role, created_by, created_at, expires_at FROM tokens "
+    "WHERE digest = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
+)
 _KNOWN = [column for column in schema.tokens.c if column.name != "digest"]
 
 
@@ -32,11 +37,20 @@ def add_token(change: Change, name: str, *, role: Role, expires_at: datetime | N
 
 def find_holder(store: Store, token: str) -> Token | None:
     """Return what is known of a token that still counts; None when it is none of this workspace, or ended."""
-    table = schema.tokens
-    query = sa.select(*_KNOWN).where(table.c.digest == _digest(token), _counts(now()))
+    # Asked for every request, so at the speed of the driver.
+    moment = now().isoformat(timespec="microseconds")
     with store.reader.connect() as connection:
-        row = connection.execute(query).first()
-    return None if row is None else _token(row)
+        found = rows(connection, _HOLDER, (_digest(token), moment))
+    if not found:
+        return None
+    name, role, created_by, created_at, expires_at = found[0]
+    return Token(
+        name,
+        Role(role),
+        created_by,
+        datetime.fromisoformat(created_at),
+        datetime.fromisoformat(expires_at) if expires_at else None,
+    )
 
 
 def revoke(change: Change, name: str) -> None:

@@ -15,7 +15,6 @@ from modelwright.errors import ModelwrightError
 
 # What the client takes for a server of its own kind is told by the version of the protocol, not by this number.
 _PREFIXES = ("/api/2.0", "/api/3.0", "/ajax-api/2.0", "/ajax-api/3.0")
-_LOOKING = ("/search", "/get-latest-versions")
 _OPERATIONS = (
     *experiments.OPERATIONS,
     *runs.OPERATIONS,
@@ -25,6 +24,8 @@ _OPERATIONS = (
     *registered.OPERATIONS,
     *versions.OPERATIONS,
 )
+# Though they are a POST: what is looked for would not fit into an address.
+_LOOKING = {f"mlflow/{each.path}" for each in _OPERATIONS if each.is_looking}
 
 
 def create_app() -> Starlette:
@@ -48,13 +49,15 @@ def routes(app: Starlette) -> list[BaseRoute]:
 
 
 def surfaces() -> list[Surface]:
+<<<<<<< HEAD
+    """Return how refused requests are told here. Each operation says itself which role it takes."""
+    return [Surface(prefix, told, looks=lambda _path: True) for prefix in _PREFIXES]
+=======
     """Return how refused requests are told here, and which operations change nothing though they are a POST."""
-    return [Surface(prefix, told, looks=_looks) for prefix in _PREFIXES]
-
-
-def _looks(path: str) -> bool:
-    # Below /mlflow alone: elsewhere the end of a path is the name of a file.
-    return path.split("/")[3] == "mlflow" and path.endswith(_LOOKING)
+    return [
+        Surface(prefix, told, looks=lambda path, length=len(prefix): path[length:] in _LOOKING) for prefix in _PREFIXES
+    ]
+>>>>>>> 6ee8bb092d9b6ddd42a23315a8139a04795dc894
 
 
 async def _healthy(_request: Request) -> Response:

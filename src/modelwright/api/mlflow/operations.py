@@ -1,4 +1,4 @@
-"""Turns operations into routes: reads what a request gives, asks whether it may, runs it beside the loop."""
+"""Turns operations into routes: reads what a request gives, and carries the operation out beside the loop."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
@@ -11,10 +11,15 @@ from starlette.routing import Route
 
 from modelwright.api.mlflow.answers import answer
 from modelwright.api.mlflow.calls import Call
-from modelwright.errors import RoleTooLow, TokenUnknown, ValueRefused
+<<<<<<< HEAD
+from modelwright.errors import RoleTooLow, ValueRefused
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role
-from modelwright.store import experiments, tokens
+=======
+from modelwright.errors import ValueRefused
+from modelwright.lifecycle.sessions import Session
+>>>>>>> 6ee8bb092d9b6ddd42a23315a8139a04795dc894
+from modelwright.store import experiments
 
 # A run's inputs may bring a profile of 16 MB each; what is larger is no description of anything.
 _LARGEST_BODY = 64 << 20
@@ -26,12 +31,12 @@ class Operation(NamedTuple):
     method: str
     path: str
     carry_out: Callable[[Call], dict[str, Any]]
-    role: Role = Role.CONTRIBUTOR
+    is_looking: bool = False
 
 
 def reading(method: str, path: str, carry_out: Callable[[Call], dict[str, Any]]) -> Operation:
-    """Return an operation that changes nothing, and that every holder of a token may ask for."""
-    return Operation(method, path, carry_out, Role.READER)
+    """Return an operation that changes nothing, which every holder of a token may ask for, whatever its method."""
+    return Operation(method, path, carry_out, is_looking=True)
 
 
 def routed(operations: Iterable[Operation]) -> list[Route]:
@@ -39,18 +44,18 @@ def routed(operations: Iterable[Operation]) -> list[Route]:
     return [Route(f"/{each.path}", _endpoint(each), methods=[each.method]) for each in operations]
 
 
+<<<<<<< HEAD
 def session(request: Request, role: Role) -> Session:
-    """Return the session in which the request acts. Raises TokenUnknown, and RoleTooLow when `role` is needed."""
-    store, state = request.app.state.store, request.state
-    if not hasattr(state, "actor"):
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        holder = tokens.find_holder(store, token) if kind.lower() == "bearer" else None
-        if holder is None:
-            raise TokenUnknown
-        state.actor, state.role = holder.name, holder.role
+    """Return the session in which the request acts. Raises RoleTooLow when `role` is needed."""
+    state = request.state
     if not state.role.allows(role):
         raise RoleTooLow(name=state.actor, role=state.role, needed=role)
-    return Session(store, state.actor)
+    return Session(request.app.state.store, state.actor)
+=======
+def session(request: Request) -> Session:
+    """Return the session in which the request acts: `Authentication` has found out whose it is."""
+    return Session(request.app.state.store, request.state.actor)
+>>>>>>> 6ee8bb092d9b6ddd42a23315a8139a04795dc894
 
 
 def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
@@ -61,10 +66,13 @@ def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _answered(operation: Operation, request: Request, body: bytes) -> Response:
-    acting = session(request, operation.role)
-    if not experiments.has_default(acting.store):
-        with acting.change() as opened:
-            experiments.ensure_default(opened)
+    acting = session(request)
+    state = request.app.state
+    if not getattr(state, "has_default", False):
+        if not experiments.has_default(acting.store):
+            with acting.change() as opened:
+                experiments.ensure_default(opened)
+        state.has_default = True
     return answer(operation.carry_out(Call(acting, _given(request, body))))
 
 
