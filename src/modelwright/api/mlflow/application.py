@@ -25,7 +25,7 @@ _OPERATIONS = (
     *versions.OPERATIONS,
 )
 # Though they are a POST: what is looked for would not fit into an address.
-_LOOKING = {f"mlflow/{each.path}" for each in _OPERATIONS if each.is_looking}
+_LOOKING = {f"{prefix}/mlflow/{each.path}" for prefix in _PREFIXES for each in _OPERATIONS if each.is_looking}
 
 
 def create_app() -> Starlette:
@@ -49,15 +49,8 @@ def routes(app: Starlette) -> list[BaseRoute]:
 
 
 def surfaces() -> list[Surface]:
-<<<<<<< HEAD
-    """Return how refused requests are told here. Each operation says itself which role it takes."""
-    return [Surface(prefix, told, looks=lambda _path: True) for prefix in _PREFIXES]
-=======
     """Return how refused requests are told here, and which operations change nothing though they are a POST."""
-    return [
-        Surface(prefix, told, looks=lambda path, length=len(prefix): path[length:] in _LOOKING) for prefix in _PREFIXES
-    ]
->>>>>>> 6ee8bb092d9b6ddd42a23315a8139a04795dc894
+    return [Surface(prefix, told, looks=_LOOKING.__contains__) for prefix in _PREFIXES]
 
 
 async def _healthy(_request: Request) -> Response:

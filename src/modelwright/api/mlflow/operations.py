@@ -11,14 +11,8 @@ from starlette.routing import Route
 
 from modelwright.api.mlflow.answers import answer
 from modelwright.api.mlflow.calls import Call
-<<<<<<< HEAD
-from modelwright.errors import RoleTooLow, ValueRefused
-from modelwright.lifecycle.sessions import Session
-from modelwright.records import Role
-=======
 from modelwright.errors import ValueRefused
 from modelwright.lifecycle.sessions import Session
->>>>>>> 6ee8bb092d9b6ddd42a23315a8139a04795dc894
 from modelwright.store import experiments
 
 # A run's inputs may bring a profile of 16 MB each; what is larger is no description of anything.
@@ -44,18 +38,9 @@ def routed(operations: Iterable[Operation]) -> list[Route]:
     return [Route(f"/{each.path}", _endpoint(each), methods=[each.method]) for each in operations]
 
 
-<<<<<<< HEAD
-def session(request: Request, role: Role) -> Session:
-    """Return the session in which the request acts. Raises RoleTooLow when `role` is needed."""
-    state = request.state
-    if not state.role.allows(role):
-        raise RoleTooLow(name=state.actor, role=state.role, needed=role)
-    return Session(request.app.state.store, state.actor)
-=======
 def session(request: Request) -> Session:
     """Return the session in which the request acts: `Authentication` has found out whose it is."""
     return Session(request.app.state.store, request.state.actor)
->>>>>>> 6ee8bb092d9b6ddd42a23315a8139a04795dc894
 
 
 def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
