@@ -3,7 +3,6 @@
 import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -351,15 +350,16 @@ def _target(store: "Store", handler: Any, options: dict[str, Any]) -> dict[str, 
     from modelwright.lifecycle.events import targets
 
     is_private_allowed = options["allow_private"]
+    folder = store.folder.absolute().parent  # where we are now may be another machine
     match str(handler):
         case "webhook":
             return targets.webhook(options["webhook"], is_private_allowed=is_private_allowed)
         case "pipeline":
             return targets.pipeline(store, options["pipeline"], parameters=_texts(options["assignments"]))
         case "command":
-            return targets.command(options["command"], folder=Path.cwd())
+            return targets.command(options["command"], folder=folder)
         case "file":
-            return targets.file(options["file"], folder=Path.cwd())
+            return targets.file(options["file"], folder=folder)
     return targets.email(
         options["email"],
         server=options["smtp_server"],
