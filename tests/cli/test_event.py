@@ -215,7 +215,7 @@ def test_secrets_are_rotated_or_brought(folder: Path) -> None:
     own = "whsec_" + "QUJD" * 10
     with receiving(willing) as receiver:
         hook = ("--webhook", receiver.url, "--allow-private", "--secret", "-")
-        assert own in wright("event", "subscribe", "mine", *hook, given=f"{own}\n").stdout
+        assert own not in wright("event", "subscribe", "mine", *hook, given=f"{own}\n").stdout
         new = answer("rotate", "mine")["secret"]
         wright("event", "test", "mine")
         request = receiver.requests[-1]

@@ -17,7 +17,10 @@ OVERLAP = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Introduced:
-    """A subscription, what came of asking its webhook whether it wants events, and its secret: shown this once."""
+    """A subscription, what came of asking its webhook whether it wants events, and the secret that was made for it.
+
+    That is shown this once; nobody is shown one that he brought.
+    """
 
     subscription: Subscription
     greeting: Attempt | None = None
@@ -42,11 +45,12 @@ def subscribe(
     subscription = replace(wanted, state=state, created_by=session.actor)
     with session.change() as opened:
         subscriptions.add_subscription(opened, subscription)
+        made = None
         if is_webhook:
-            secret = signing.renew(session.store, wanted.name, now=opened.at, own=secret, overlap=timedelta())
+            made = signing.renew(session.store, wanted.name, now=opened.at, own=secret, overlap=timedelta())
         elif wanted.handler is HandlerKind.EMAIL and secret is not None:
             secrets.put(session.store, mail.secret_name(wanted.name), secret)
-    return Introduced(subscription, greeting, secret if is_webhook else None)
+    return Introduced(subscription, greeting, made if secret is None else None)
 
 
 def resume(session: Session, name: str, *, is_vouched_for: bool = False) -> Introduced:
@@ -91,7 +95,7 @@ def replay(session: Session, name: str) -> int:
 
 
 def rotate(session: Session, name: str, *, secret: str | None = None, overlap: timedelta = OVERLAP) -> str | None:
-    """Give a subscription another secret; return a webhook's, which the one before signs beside for a while.
+    """Give a subscription another secret, and return it if it was made; a webhook's old one signs too for a while.
 
     Raises SubscriptionMissing, SubscriberInvalid.
     """
@@ -105,7 +109,8 @@ def rotate(session: Session, name: str, *, secret: str | None = None, overlap: t
         if not is_webhook:
             secrets.put(session.store, mail.secret_name(name), str(secret))
             return None
-        return signing.renew(session.store, name, now=opened.at, own=secret, overlap=overlap)
+        made = signing.renew(session.store, name, now=opened.at, own=secret, overlap=overlap)
+    return made if secret is None else None
 
 
 def test(store: Store, name: str) -> Attempt:
