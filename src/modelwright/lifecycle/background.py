@@ -21,6 +21,7 @@ from modelwright import processes, settings
 from modelwright.errors import BackgroundNotStarted, Busy
 from modelwright.lifecycle import rollouts
 from modelwright.lifecycle.compacting import Compacting
+from modelwright.lifecycle.events import pipelines
 from modelwright.lifecycle.events.delivery import Dispatcher
 from modelwright.lifecycle.reviving import Reviver
 from modelwright.lifecycle.scheduler import Scheduler
@@ -69,6 +70,7 @@ class Background:
         self._stopped.set()
         for each in self._threads:
             each.join()
+        pipelines.end()
 
     def _work(self, kind: Work) -> None:
         try:

@@ -11,6 +11,10 @@ def _never(_given: Mapping[str, Any]) -> bool:
     return False
 
 
+def _asks_for_secret(given: Mapping[str, Any]) -> bool:
+    return bool(given["secret"] == "-")  # noqa: S105 - what stands for one that comes by the input
+
+
 @dataclass(frozen=True)
 class Right:
     """The role that a command takes, and what its parameters mean from elsewhere.
@@ -153,6 +157,17 @@ RIGHTS: Mapping[str, Right] = {
     "capture compact": _CONTRIBUTOR,
     "capture delete": _CONTRIBUTOR,
     "capture set": _DEPLOYER,
+    "event list": _READER,
+    "event show": _READER,
+    "event subscriptions": _READER,
+    "event deliveries": _READER,
+    "event subscribe": Right(Role.DEPLOYER, there=("command", "file", "allow_private"), reads_input=_asks_for_secret),
+    "event pause": _DEPLOYER,
+    "event resume": _DEPLOYER,
+    "event unsubscribe": _DEPLOYER,
+    "event replay": _DEPLOYER,
+    "event test": _DEPLOYER,
+    "event rotate": Right(Role.DEPLOYER, reads_input=_asks_for_secret),
     "audit list": _READER,
     "audit export": Right(Role.READER, writes=("file",)),
     "audit verify": Right(Role.READER, reads=("file",)),
