@@ -1782,6 +1782,8 @@ class DeliveryUnderway(ModelwrightError):
     status = 409
     problem = 'delivery "{delivery}" goes on by itself: it is tried next at {due_at}'
     remedy = "wright event deliveries --subscription {subscription}"
+
+
 # --- automation ------------------------------------------------------------------------------------------------------
 
 
@@ -1853,7 +1855,7 @@ class BuildUnnamed(ModelwrightError):
 
     code = "build-unnamed"
     problem = 'the build has no id: "{project}" is in no git repository with a commit'
-    remedy = "--build ID, or the variable WRIGHT_BUILD_ID"
+    remedy = "the same command with --build ID"
 
 
 class ModelNotRegistered(ModelwrightError):

@@ -3,9 +3,9 @@
 import json
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from lifecycle.ci.repositories import Repository
 
 from modelwright.errors import BuildAmbiguous, BuildMissing, BuildUnnamed, ModelNotRegistered, NotBetter
 from modelwright.lifecycle import publishing
@@ -16,6 +16,9 @@ from modelwright.projects.ci.automation import Automation
 from modelwright.projects.manifest import Manifest
 from modelwright.records import Status
 from modelwright.store import audit, models, runs
+
+if TYPE_CHECKING:
+    from lifecycle.ci.repositories import Repository
 
 
 def _train(session: Session, automation: Automation, manifest: Manifest, build: Build) -> str:
@@ -99,14 +102,9 @@ def test_two_pushes_at_once_register_one_after_the_other(
     )
 
 
-def test_a_build_is_called_as_its_system_or_its_commit_says(
-    small: Manifest, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_a_build_is_called_as_its_system_or_its_commit_says(small: Manifest, request: pytest.FixtureRequest) -> None:
     with pytest.raises(BuildUnnamed, match="the build has no id"):
         builds.named(small, None)
     repository: Repository = request.getfixturevalue("repository")
     assert builds.named(small, None) == Build(repository.git("rev-parse", "HEAD"))
-    monkeypatch.setenv("WRIGHT_BUILD_ID", "88")
-    monkeypatch.setenv("WRIGHT_BUILD_URI", "http://ci/88")
-    assert builds.named(small, None) == Build("88", "http://ci/88")
-    assert builds.named(small, "5").id == "5"
+    assert builds.named(small, "88", "http://ci/88") == Build("88", "http://ci/88")

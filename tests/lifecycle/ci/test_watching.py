@@ -75,12 +75,10 @@ def test_a_commit_trains_and_what_it_registers_goes_out(watcher: Watcher) -> Non
     repository.git("checkout", "--quiet", "parameters.toml")
     (repository.folder / "parameters.toml").write_text("alpha = 0.9\n")
     bad = repository.change("src/small/score.py", '["data"]]', '["data"][:2]]')
-    assert watcher.look()[1:] == [
-        f"commit {bad[:12]} became small:2",
-        "small:2 was registered and goes out",
-        'small:2 does not go out, and what it replaced is back: "small-test" does not pass its smoke test: 3 rows were '
-        'asked, and 2 results came back: {"result": [2.7, 5.4]}',
-    ]
+    _, *told, failed = watcher.look()
+    assert told == [f"commit {bad[:12]} became small:2", "small:2 was registered and goes out"]
+    assert failed.startswith("small:2 does not go out, and what it replaced is back: ")
+    assert "3 rows were asked, and 2 results came back" in failed
     assert watcher.served() == {"small": ["small:1"], "small-test": ["small:1"]}
     broken = repository.change("tests/test_train.py", "== 1.5", "== 2.5")
     (repository.folder / "src" / "small" / "train.py").write_text("import os\n")
