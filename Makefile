@@ -6,13 +6,14 @@
 #   make integrity   100,000 operations with kills, and what dangles after them; half an hour
 #   make fuzz    a million streams of bytes that are nearly HTTP; a quarter of an hour
 #   make kills   200 kills of an endpoint under load, and what it answered and did not keep; ten minutes
+#   make workflows   all workflow files of all CI systems, run here with everything that they call; five minutes
 #   make check   what must be green before a change is merged
 #   make clean   remove all that was made here
 
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick integrity kills fuzz check lint package format clean
+.PHONY: help demo test quick integrity kills fuzz workflows check lint package format clean
 
 # A virtual environment that happens to be active, or a path to somebody's packages, must not steer ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -74,6 +75,9 @@ integrity: $(READY)
 
 fuzz: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/serving/fuzzing.py 1000000
+
+workflows: $(READY)
+	$(BIN)/python -m pytest tests/lifecycle/ci/real_systems.py
 
 check: test lint package
 
