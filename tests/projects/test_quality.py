@@ -1,7 +1,7 @@
 """What `wright ci quality` finds, with the real tools, and that all of its reports are there when it is not green."""
 
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -18,12 +18,12 @@ def test_reports_are_written_whatever_is_found(project: Path, environment: Built
     )
     into = tmp_path / "reports"
     found = quality.check(project, source="src", into=into, environment=environment, workspace=tmp_path / ".wright")
-    assert (found.lint, found.tests.split(" in ")[0]) == ("1 finding", "1 failed")
+    assert (found.lint, found.tests.split(" in ")[0]) == ("2 findings", "1 failed")
     assert 0 < float(found.coverage.removesuffix("%")) < 100
     assert [each.partition(":")[0] for each in found.faults] == ["lint", "tests"]
     for name in ("lint-testresults.xml", "unit-testresults.xml"):
-        assert ElementTree.parse(into / name).getroot().find(".//failure") is not None
-    assert ElementTree.parse(into / "coverage.xml").getroot().tag == "coverage"
+        assert ET.parse(into / name).getroot().find(".//failure") is not None
+    assert ET.parse(into / "coverage.xml").getroot().tag == "coverage"
     assert (into / "coverage" / "index.html").is_file()
-    with pytest.raises(QualityFailed, match="does not pass: lint: 1 finding; tests: 1 failed"):
+    with pytest.raises(QualityFailed, match="does not pass: lint: 2 findings; tests: 1 failed"):
         quality.require(project, found, into=into)
