@@ -1880,7 +1880,7 @@ class BuildUnnamed(ModelwrightError):
 
     code = "build-unnamed"
     problem = 'the build has no id: "{project}" is in no git repository with a commit'
-    remedy = "--build ID, or the variable WRIGHT_BUILD_ID"
+    remedy = "the same command with --build ID"
 
 
 class ModelNotRegistered(ModelwrightError):
