@@ -332,7 +332,7 @@ def down(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:
     """Stop the processes of every endpoint; `up` brings back what was serving. Return those that were running."""
     stopped = []
     for place in endpoints.list_endpoints(store):
-        if status(store, place.name):
+        if control.is_running(place.name, runtime_folder=runtime_folder(store.folder)):
             reasons.require(store, "endpoint.down", f"endpoints/{place.name}", why=why)
         if control.stop(place.name, runtime_folder=runtime_folder(store.folder)):
             stopped.append(place)
