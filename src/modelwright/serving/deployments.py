@@ -103,7 +103,7 @@ def update(store: Store, endpoint: str, name: str, version: ModelVersion, *, act
             endpoint,
             sharing.renamed(present.traffic, old.name, new_name),
             frozenset(present.names) - {old.name},
-            ((version, Placement(name=new_name, workers=old.workers)),),
+            ((version, Placement(name=new_name, workers=old.workers, companions=old.companions)),),
         )
         with carry_out(store, transition, Author(actor, why)) as (deployment,):
             smoke_test(store, deployment)
