@@ -1489,6 +1489,15 @@ class EndpointUnresponsive(ModelwrightError):
     remedy = "wright endpoint stop {endpoint}"
 
 
+class EndpointOutdated(ModelwrightError):
+    """An endpoint is served by a process of another build, which takes or tells other things than this one knows."""
+
+    code = "endpoint-outdated"
+    status = 409
+    problem = 'endpoint "{endpoint}" is served by a process of another build of modelwright: {reason}'
+    remedy = "wright down, then: wright up"
+
+
 class EndpointNotReached(ModelwrightError):
     """A scoring request found no server."""
 
