@@ -1782,6 +1782,8 @@ class DeliveryUnderway(ModelwrightError):
     status = 409
     problem = 'delivery "{delivery}" goes on by itself: it is tried next at {due_at}'
     remedy = "wright event deliveries --subscription {subscription}"
+
+
 # --- automation ------------------------------------------------------------------------------------------------------
 
 

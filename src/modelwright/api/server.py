@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from modelwright import processes
+from modelwright import processes, records
 from modelwright.errors import ApiNotInstalled, BackgroundNotStarted, Busy, HostNotOpen, NoFreePort
 from modelwright.lifecycle import background
 from modelwright.store import tokens
@@ -43,7 +43,7 @@ def start(store: Store, *, host: str = "", port: int = 0) -> str | None:
         raise ApiNotInstalled
     last = urlsplit(background.last_url(store) or "")
     host, port = host or last.hostname or _HOST, port or last.port or 0
-    if not _is_loopback(host) and not tokens.has_tokens(store):
+    if not _is_loopback(host) and not any(each.state(records.now()) == "counts" for each in tokens.list_tokens(store)):
         raise HostNotOpen(host=host)
     log = store.folder / background.LOG
     arguments: list[str | Path] = ["--workspace", store.folder.absolute(), "--host", host, "--port", str(port)]

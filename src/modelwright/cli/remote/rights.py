@@ -16,7 +16,7 @@ class Right:
     """The role that a command takes, and what its parameters mean from elsewhere.
 
     `reads` and `writes` are the user's files. `may_read` are files where the user has one of that name, else something
-    else, such as a run's id. `there` are the server's own files and addresses, which are an owner's to name.
+    else, such as a run's id. `there` says something of the server's own, such as its files and addresses: an owner's.
     """
 
     role: Role
@@ -38,6 +38,12 @@ LOCAL = {
     "new": "make it here, then: wright run start PROJECT",
     "prove": "prove it here, then: wright run start PROJECT",
     "test": "it needs no workspace: wright test PROJECT",
+    "ci init": "it needs no workspace: wright ci init PROJECT",
+    "ci quality": "it needs no workspace: wright ci quality PROJECT",
+    "ci run": "run the stages here, with --workspace at each of them",
+    "ci hook install": "install it on the machine where the workspace is",
+    "ci hook remove": "remove it on the machine where the workspace is",
+    "watch": "watch on the machine where the workspace is",
     "endpoint run": "wright endpoint deploy MODEL:VERSION",
     "endpoint top": "wright endpoint show NAME",
     "up": "start it on the machine where the workspace is",
@@ -153,6 +159,33 @@ RIGHTS: Mapping[str, Right] = {
     "capture compact": _CONTRIBUTOR,
     "capture delete": _CONTRIBUTOR,
     "capture set": _DEPLOYER,
+    "event list": _READER,
+    "event subscriptions": _READER,
+    "event show": _READER,
+    "event deliveries": _READER,
+    "event subscribe": Right(
+        Role.CONTRIBUTOR,
+        there=("command", "file", "allow_private", "smtp_server"),
+        reads_input=lambda given: given["secret"] == "-",
+    ),
+    "event unsubscribe": _CONTRIBUTOR,
+    "event pause": _CONTRIBUTOR,
+    "event resume": _CONTRIBUTOR,
+    "event test": _CONTRIBUTOR,
+    "event replay": _CONTRIBUTOR,
+    "event rotate": Right(Role.CONTRIBUTOR, reads_input=lambda given: given["secret"] == "-"),
+    "approve": _DEPLOYER,
+    "approvals": _READER,
+    "ci find": Right(Role.READER, reads=("project",), writes=("outputs",)),
+    "ci published": Right(Role.READER, reads=("project",), writes=("into",)),
+    "ci publish": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
+    "ci train": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
+    "ci ingest": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
+    "ci ingested": Right(Role.CONTRIBUTOR, reads=("project",)),
+    "ci release": Right(Role.DEPLOYER, reads=("project",)),
+    "ci deploy": Right(Role.DEPLOYER, reads=("project",)),
+    "ci smoke": Right(Role.CONTRIBUTOR, reads=("project",)),
+    "ci rollback": Right(Role.DEPLOYER, reads=("project",)),
     "audit list": _READER,
     "audit export": Right(Role.READER, writes=("file",)),
     "audit verify": Right(Role.READER, reads=("file",)),
