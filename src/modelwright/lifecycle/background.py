@@ -1,9 +1,9 @@
 """All that a workspace does by itself, in one process, from `wright up` to `wright down`.
 
 The process takes what comes due, starts endpoints and the watchers of rollouts again that have ended, has what was
-captured turned into Parquet, and tells subscribers what has happened. The HTTP API hosts it where that is installed; else `python -m
-modelwright.lifecycle.background` does. What is to be done is told by the store alone: another process goes on where
-one was killed. It ends by itself when its workspace is gone.
+captured turned into Parquet, and tells subscribers what has happened. The HTTP API hosts it where that is installed;
+else `python -m modelwright.lifecycle.background` does. What is to be done is told by the store alone: another process
+goes on where one was killed. It ends by itself when its workspace is gone.
 """
 
 import argparse
