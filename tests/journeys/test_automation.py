@@ -74,7 +74,7 @@ def test_a_published_pipeline_is_run_changed_compared_and_switched_off(terminal:
 
 def test_up_runs_schedules_and_down_leaves_nothing(terminal: Terminal, small: Path) -> None:
     terminal.wright("pipeline", "publish", "small")
-    terminal.wright("up")
+    terminal.up()
     terminal.wright("down")
     told = terminal.wright("schedule", "add", "often", "--pipeline", "small", "--every", "1s")
     assert told.stdout == 'schedule "often" runs small every 1s\n  next: wright up\n'
@@ -104,7 +104,7 @@ def test_up_runs_schedules_and_down_leaves_nothing(terminal: Terminal, small: Pa
 
 
 def test_one_process_serves_at_one_place_that_only_this_machine_reaches(terminal: Terminal) -> None:
-    told = terminal.json("up")
+    told = terminal.up()
     assert told["token"].startswith("wright_")
     assert told["api"].startswith("http://127.0.0.1:")
     process = psutil.Process(_background_of(terminal))
@@ -133,7 +133,7 @@ def test_a_scheduled_run_ends_with_its_scheduler(terminal: Terminal, small: Path
     _edit(small, 'print("fitting")', "import time; time.sleep(60)")
     terminal.wright("pipeline", "publish", "small")
     terminal.wright("schedule", "add", "slow", "--pipeline", "small:1", "--every", "1s")
-    terminal.wright("up")
+    terminal.up()
     until(lambda: any(each["steps"] for each in _running(terminal)), "the run's steps", seconds=60)
     process = _background_of(terminal)
     assert process

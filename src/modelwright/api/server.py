@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from modelwright import processes, records
-from modelwright.errors import ApiNotInstalled, BackgroundNotStarted, Busy, HostNotOpen, NoFreePort
+from modelwright.errors import ApiNotInstalled, ApiPortTaken, BackgroundNotStarted, Busy, HostNotOpen
 from modelwright.lifecycle import background
 from modelwright.store import tokens
 from modelwright.store.database import Store, open_store
@@ -35,7 +35,7 @@ def start(store: Store, *, host: str = "", port: int = 0) -> str | None:
     """Serve the workspace's API and work in the background; return where, None when that goes on without the API.
 
     What is served is left as it is. Without `host` and `port` it is where it was the last time, and the first time on
-    this machine alone. Raises ApiNotInstalled, HostNotOpen, NoFreePort and BackgroundNotStarted.
+    this machine alone. Raises ApiNotInstalled, HostNotOpen, ApiPortTaken and BackgroundNotStarted.
     """
     if background.is_running(store):
         return background.url(store)
@@ -49,7 +49,7 @@ def start(store: Store, *, host: str = "", port: int = 0) -> str | None:
     arguments: list[str | Path] = ["--workspace", store.folder.absolute(), "--host", host, "--port", str(port)]
     said = json.loads(processes.detach(_MODULE, arguments, log=log) or "{}")
     if "reason" in said:
-        raise NoFreePort(port=port, host=host, reason=said["reason"])
+        raise ApiPortTaken(port=port, host=host, reason=said["reason"])
     found = said.get("url") or background.url(store)
     if not found:
         raise BackgroundNotStarted(log=log)

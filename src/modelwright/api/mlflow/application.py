@@ -25,7 +25,9 @@ _OPERATIONS = (
     *versions.OPERATIONS,
 )
 # Though they are a POST: what is looked for would not fit into an address.
-_LOOKING = {f"{prefix}/mlflow/{each.path}" for prefix in _PREFIXES for each in _OPERATIONS if each.is_looking}
+_LOOKING = {
+    (each.method, f"{prefix}/mlflow/{each.path}") for prefix in _PREFIXES for each in _OPERATIONS if each.is_looking
+}
 
 
 def create_app() -> Starlette:
@@ -50,7 +52,7 @@ def routes(app: Starlette) -> list[BaseRoute]:
 
 def surfaces() -> list[Surface]:
     """Return how refused requests are told here, and which operations change nothing though they are a POST."""
-    return [Surface(prefix, told, looks=_LOOKING.__contains__) for prefix in _PREFIXES]
+    return [Surface(prefix, told, looks=lambda *asked: asked in _LOOKING) for prefix in _PREFIXES]
 
 
 async def _healthy(_request: Request) -> Response:
