@@ -113,6 +113,8 @@ def _routes(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str
     for each in routes:
         if isinstance(each, Mount):
             yield from _routes(each.routes, prefix + each.path)
+        elif hasattr(each, "original_router"):  # as FastAPI keeps what was included
+            yield from _routes(each.original_router.routes, prefix)
         elif isinstance(each, Route):
             path = prefix + re.sub(r"{[^}]*}", "x", each.path)
             yield from ((method, path) for method in each.methods or ())
@@ -120,7 +122,7 @@ def _routes(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str
 
 def test_every_route_takes_a_token_and_none_that_changes_anything_a_readers(ask: Ask, store: Store) -> None:
     routes = sorted(set(_routes(create_app(store.folder).routes)))
-    assert len(routes) > 100
+    assert {("GET", "/models"), ("POST", "/commands"), ("POST", "/api/2.0/mlflow/runs/create")} <= set(routes)
     reader = {"Authorization": f"Bearer {_token(store, Role.READER)}"}
     nobody = {"Authorization": "Bearer wright_guessed"}
     open_to_all = {path for method, path in routes if method != "HEAD" and ask(method, path, nobody)[0] != 401}

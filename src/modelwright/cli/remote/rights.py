@@ -9,7 +9,7 @@ from modelwright.records import Role
 
 def _asks(given: Mapping[str, Any]) -> bool:
     """Whether a secret is to be read from standard input."""
-    return given["secret"] == "-"  # noqa: S105 - the sign for that
+    return bool(given["secret"] == "-")  # noqa: S105 - the sign for that
 
 
 def _never(_given: Mapping[str, Any]) -> bool:
