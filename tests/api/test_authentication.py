@@ -137,6 +137,20 @@ def test_every_route_takes_a_token_and_none_that_changes_anything_a_readers(ask:
     assert {path.rpartition("/")[2] for path in looking} == {"commands", "search", "get-latest-versions"}
 
 
+def test_what_serves_takes_a_deployer_and_who_may_do_what_an_owner(ask: Ask, store: Store) -> None:
+    held = {role: {"Authorization": f"Bearer {_token(store, role)}"} for role in Role}
+    changing = [each for each in set(_routes(create_app(store.folder).routes)) if each[0] not in {"GET", "HEAD"}]
+    for role, beginnings in (
+        (Role.CONTRIBUTOR, ("/endpoints", "/rollouts")),
+        (Role.DEPLOYER, ("/tokens", "/settings")),
+    ):
+        asked = [each for each in changing if each[1].startswith(beginnings) and not each[1].endswith("/score")]
+        assert asked
+        assert [each for each in asked if ask(*each, held[role])[0] != 403] == []
+    assert ask("GET", "/tokens", held[Role.DEPLOYER])[0] == 403
+    assert ask("GET", "/tokens", held[Role.OWNER])[0] == 200
+
+
 def test_a_socket_tells_whose_it_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as ours:
         assert loopback.user_of(ours.getsockname(), listening.getsockname()) == os.geteuid()
