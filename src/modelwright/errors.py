@@ -963,6 +963,15 @@ class ApiNotInstalled(ModelwrightError):
     remedy = 'pip install "modelwright[api]", then: wright up'
 
 
+class ApiPortTaken(ModelwrightError):
+    """Something else listens where the HTTP API is to be, or was the last time."""
+
+    code = "api-port-taken"
+    status = 409
+    problem = 'the HTTP API cannot be served at port {port} of "{host}": {reason}'
+    remedy = "end what listens there, or choose another port for good: wright up --api-port PORT"
+
+
 class TokenUnknown(ModelwrightError):
     """A request to the HTTP API without a token of this workspace."""
 
