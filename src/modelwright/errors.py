@@ -7,8 +7,8 @@ A class states its text once, as a template over named facts; raising it supplie
 `str(error)` names the thing in quotes and the rule that was broken; `error.next_command` says what to type now.
 """
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 
 class ModelwrightError(Exception):
@@ -989,6 +989,15 @@ class RoleTooLow(ModelwrightError):
     remedy = "an owner makes a token with that role: wright token create NAME --role {needed}"
 
 
+class WorkspaceNotReached(ModelwrightError):
+    """The workspace elsewhere does not answer."""
+
+    code = "workspace-not-reached"
+    status = 502
+    problem = 'the workspace at "{url}" does not answer: {reason}'
+    remedy = "wright up, on the machine where the workspace is"
+
+
 class RouteMissing(ModelwrightError):
     """A request to the HTTP API for a path that it does not have."""
 
@@ -1052,6 +1061,31 @@ class PageUnknown(ModelwrightError):
     remedy = "ask without `after`, then follow the Link header"
 
 
+class Refused(ModelwrightError):
+    """What a workspace elsewhere refused a client of its API; `code` is that of its own error."""
+
+    code = "refused"
+    status = 502
+    problem = "{message}"
+    remedy = "{next}"
+
+    def __init__(self, told: Mapping[str, Any], *, status: int) -> None:
+        """Take the error as the API has told it; all that it told is in `told`."""
+        super().__init__(message=told.get("message", ""), next=told.get("next_command", ""))
+        self.told = told
+        self.http_status = status
+        self.__dict__["code"] = told.get("code", self.code)
+
+
+class RunNotEnded(ModelwrightError):
+    """A run that was waited for goes on."""
+
+    code = "run-not-ended"
+    status = 504
+    problem = 'run "{run}" is still {run_status} after {seconds:g} s'
+    remedy = "wait longer, or look: wright run show {run}"
+
+
 class Fault(ModelwrightError):
     """A request to the HTTP API met a fault of ours."""
 
@@ -1067,15 +1101,6 @@ class ParcelInvalid(ModelwrightError):
     code = "parcel-invalid"
     problem = "the files of the command cannot be sent: {reason}"
     remedy = "send plain files and folders, or run the command on the machine where the workspace is"
-
-
-class WorkspaceNotReached(ModelwrightError):
-    """The workspace elsewhere does not answer."""
-
-    code = "workspace-not-reached"
-    status = 502
-    problem = 'the workspace at "{url}" does not answer: {reason}'
-    remedy = "wright up, on the machine where the workspace is"
 
 
 class WorkspaceRefused(ModelwrightError):
