@@ -56,9 +56,8 @@ _ALIASES = (
     "WHERE aliases.model IN ({}) ORDER BY alias"
 )
 _NEWEST_BY_STAGE = (
-    "SELECT id, MAX(version), COALESCE(value, 'None') AS stage FROM model_versions "
-    f"LEFT JOIN version_tags ON version_id = id AND name = '{STAGE_TAG}' WHERE model = ? GROUP BY stage "
-    "ORDER BY MAX(version)"
+    "SELECT id, MAX(version), COALESCE(value, '') AS stage FROM model_versions "
+    "LEFT JOIN version_tags ON version_id = id AND name = ? WHERE model = ? GROUP BY stage ORDER BY MAX(version)"
 )
 
 
@@ -127,7 +126,9 @@ def find_model(store: Store, name: str) -> Model:
 def newest_by_stage(store: Store, name: str) -> list[ModelVersion]:
     """Return the newest version of a model in each stage, the oldest of these first."""
     with store.reader.connect() as connection:
-        return models.load_versions(connection, [row[0] for row in rows(connection, _NEWEST_BY_STAGE, (name,))])
+        return models.load_versions(
+            connection, [row[0] for row in rows(connection, _NEWEST_BY_STAGE, (STAGE_TAG, name))]
+        )
 
 
 def search_models(
@@ -169,8 +170,8 @@ def _load(connection: sa.Connection, names: Sequence[str]) -> list[Model]:
         some = names[start : start + _MOST_VALUES]
         tags, aliases = (_named(connection, statement, some) for statement in (_TAGS, _ALIASES))
         for name, description, created_at, updated_at in rows(connection, _SAID.format(marks(len(some))), some):
-            times = (datetime.fromisoformat(each) for each in (created_at, updated_at or created_at))
-            found[name] = Model(name, description, *times, tags=tags[name], aliases=aliases[name])
+            created, updated = (datetime.fromisoformat(each) for each in (created_at, updated_at or created_at))
+            found[name] = Model(name, description, created, updated, tags[name], aliases[name])
     return [found[each] for each in names if each in found]
 
 

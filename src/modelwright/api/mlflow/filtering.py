@@ -40,12 +40,13 @@ class Language:
     """What can be asked of one kind of thing.
 
     `attributes` leads from the names that clients use to ours; those in `times` are compared
-    with numbers of milliseconds, those in `lists` also with several texts.
+    with numbers of milliseconds, those in `numbers` with numbers, those in `lists` also with several texts.
     """
 
     places: frozenset[Place]
     attributes: Mapping[str, str]
     times: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
     lists: frozenset[str] = frozenset()
     has_presence: bool = False
 
@@ -103,7 +104,8 @@ class _Reader:
     def _term(self) -> Criterion:
         place, name = self.name()
         operator = " ".join(self._match(_OPERATOR, "an operator comes here")[1].upper().split())
-        is_number = place is Place.METRIC or (place is Place.ATTRIBUTE and name in self.language.times)
+        counted = self.language.times | self.language.numbers
+        is_number = place is Place.METRIC or (place is Place.ATTRIBUTE and name in counted)
         allowed = _NUMERIC if is_number else _TEXTUAL | self._further(place, name)
         if operator not in allowed:
             raise self.error(
