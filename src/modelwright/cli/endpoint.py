@@ -51,7 +51,7 @@ def deploy(reference: str, name: str | None, deployment: str, *, why: str, as_js
 
     Without --traffic and --shadow it then takes all requests, and what served before ends.
     """
-    from modelwright.lifecycle import recovery
+    from modelwright.lifecycle import equipping, recovery
     from modelwright.records import Placement
     from modelwright.serving import access, deployments
     from modelwright.store import endpoints, models
@@ -59,7 +59,7 @@ def deploy(reference: str, name: str | None, deployment: str, *, why: str, as_js
     with output.session(is_silent=as_json, why=why) as session:
         store = session.store
         recovery.recover(session)
-        version = models.find_version(store, reference)
+        version = equipping.equipped(session, models.find_version(store, reference))
         with session.stage("deploy", f"starting {version.reference}") as stage:
             with deployments.deploying(
                 store,

@@ -180,6 +180,16 @@ def describe_version(change: Change, version: ModelVersion, description: str) ->
         change.record("model.described", f"models/{version.reference}", before=before, after=after)
 
 
+def equip_version(change: Change, version: ModelVersion, environment_digest: str) -> None:
+    """Record the environment of a version that has none; one that it has stays. Raises ModelMissing."""
+    ensure_there(change, version)
+    known = rows(change.connection, "SELECT environment_digest FROM model_versions WHERE id = ?", (version.id,))
+    if known[0][0] is None:
+        change.update_row(schema.model_versions, [version.id], environment_digest=environment_digest)
+        after = {"environment": environment_digest}
+        change.record("model.equipped", f"models/{version.reference}", after=after)
+
+
 def change_tags(
     change: Change, version: ModelVersion, *, added: Mapping[str, str], removed: Sequence[str] = ()
 ) -> None:
