@@ -27,13 +27,7 @@ def local_files(uri: str, owner: str, *, roots: Sequence[Path]) -> FoundFiles:
             return FoundFiles(
                 missing={"": f'"{place}" lies outside of what was named; allow it with --artifacts FOLDER'}
             )
-    return _walked(folder, roots) if folder else FoundFiles(missing=_absent(place, roots))
-
-
-def _absent(place: Path, roots: Sequence[Path]) -> dict[str, str]:
-    """Say that files are missing, unless nothing was ever written, for which MLflow makes no folder."""
-    beside = [root for root in roots if root.is_dir()]
-    return {} if beside else {"": f'"{place}" is not there'}
+    return _walked(folder, roots) if folder else FoundFiles(is_absent=True)
 
 
 def _path(uri: str) -> Path | None:

@@ -58,6 +58,7 @@ class Tally:
     missing: list[Lack] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
 
     def lines(self) -> list[Line]:
         """Return the counts of each kind that was found."""
@@ -85,6 +86,14 @@ class Tally:
         self.here[kind] += len(asked) - len(lacking)
         for each in sorted(map(str, lacking))[:_MOST_NAMED]:
             self.missing.append(Lack(kind, f"{owner}: {each}", "it is otherwise here"))
+
+    def finish(self) -> None:
+        """Tell of the runs without a folder of files, of which nobody can say whether they ever had one."""
+        if self.absent:
+            self.notes.append(
+                f'{len(self.absent)} runs have no folder of files, as those have not that wrote none; "{self.absent[0]}" '
+                "is the first, and if they were moved: --artifacts FOLDER"
+            )
 
     def lack(self, kind: str, what: str, why: str) -> None:
         """Count something that was named there and could not be had."""

@@ -104,10 +104,14 @@ class FoundModel:
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """Files by their paths below one address, and those that are named there but cannot be had, with the reason."""
+    """Files by their paths below one address, and those that are named there but cannot be had, with the reason.
+
+    `is_absent` when there is no such folder, as for a run that wrote no file, or when it was moved.
+    """
 
     paths: Mapping[str, Path] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    is_absent: bool = False
 
 
 class Source(Protocol):

@@ -20,6 +20,8 @@ from modelwright.lifecycle.sessions import Session
 from modelwright.store import foreign
 
 _DATABASE = "mlflow.db"
+# Where servers keep files unless they are told otherwise.
+_BESIDE = ("mlartifacts", "mlruns")
 _HEADER = b"SQLite format 3\0"
 
 
@@ -58,6 +60,7 @@ def import_all(session: Session, order: Order, *, on_run: Callable[[int, int], N
             brought.finish_outputs()
         for named in source.models():
             bring_model(brought, named)
+    tally.finish()
     return tally
 
 
@@ -76,7 +79,8 @@ def _opened(order: Order) -> Iterator[Source]:
         with foreign.opened(path) as database:
             if not database.columns("experiments") or not database.columns("runs"):
                 raise ImportSourceInvalid(source=path, reason="it is no database of MLflow's")
-            yield DatabaseSource(database, [path.parent, *order.roots])
+            beside = [path.parent, *(path.parent / each for each in _BESIDE)]
+            yield DatabaseSource(database, [*beside, *order.roots])
     else:
         raise ImportSourceInvalid(source=order.place, reason="it is no folder, no database and no address")
 

@@ -13,6 +13,7 @@ from modelwright.records import (
     Experiment,
     Kind,
     LoggedModel,
+    LoggedModelStatus,
     ModelPoint,
     Point,
     Run,
@@ -109,6 +110,7 @@ def bring_run(brought: Brought, found: FoundRun, *, experiment: FoundExperiment)
     }
     before = _run_here(store, found.id)
     with brought.source.files(found.artifact_uri, found.id) as files:
+        tally.absent += [found.artifact_uri] if files.is_absent else []
         for path, why in files.missing.items():
             tally.lack("run files", f"{found.id}/{path}".rstrip("/"), why)
         with store.blobs.batch() as batch:
@@ -139,6 +141,8 @@ def bring_logged(brought: Brought, found: FoundLoggedModel, *, experiment_id: st
     }
     before = _logged_here(store, found.id)
     with brought.source.files(found.artifact_uri, found.id) as files, store.blobs.batch() as batch:
+        if files.is_absent and found.status is LoggedModelStatus.READY:
+            tally.lack("logged model files", found.id, f'there is no "{found.artifact_uri}"')
         for path, why in files.missing.items():
             tally.lack("logged model files", f"{found.id}/{path}".rstrip("/"), why)
         paths = list(files.paths)
