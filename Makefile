@@ -5,6 +5,7 @@
 #   make test    the whole suite           make quick   the same without the slow ones
 #   make integrity   100,000 operations with kills, and what dangles after them; half an hour
 #   make fuzz    a million streams of bytes that are nearly HTTP; a quarter of an hour
+#   make api     10,000 requests of the HTTP API that its own document allows or forbids; a quarter of an hour
 #   make kills   200 kills of an endpoint under load, and what it answered and did not keep; ten minutes
 #   make check   what must be green before a change is merged
 #   make clean   remove all that was made here
@@ -12,10 +13,12 @@
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick integrity kills fuzz check lint package format clean
+.PHONY: help demo test quick integrity api kills fuzz check lint package format clean
 
 # A virtual environment that happens to be active, or a path to somebody's packages, must not steer ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+# Without compiled files every process compiles all that it imports again, and the suite starts a thousand.
+unexport PYTHONDONTWRITEBYTECODE
 export UV_PYTHON_DOWNLOADS := never
 
 BIN := .venv/bin
@@ -63,6 +66,12 @@ test: $(READY)
 
 quick: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not slow"
+
+# schemathesis brings a dozen packages that nothing else needs: it gets an environment of its own.
+api: $(READY)
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python build/schemathesis
+	$(UV) pip install --quiet --python build/schemathesis "schemathesis==4.32.5"
+	PYTHONPATH=tests $(BIN)/python -P tests/api/fuzzing.py build/schemathesis/bin/schemathesis 40
 
 kills: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/integrity/capture_kills.py 200

@@ -69,6 +69,12 @@ def init():
 def run(raw_data, request_headers):
     return {"result": [model * each for each in json.loads(raw_data)["data"]]}
 """
+_PACKAGE = {
+    "src/small/__init__.py": "",
+    "src/small/train.py": TRAIN,
+    "src/small/pipeline.py": PIPELINE,
+    "src/small/score.py": SCORE,
+}
 
 
 @pytest.fixture
@@ -91,13 +97,21 @@ def environment(tmp_path: Path) -> BuiltEnvironment:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A small project with a manifest, whose gate wants the lowest error."""
-    modules = {"__init__": "", "train": TRAIN, "pipeline": PIPELINE, "score": SCORE}
-    return _project(tmp_path, {f"src/small/{name}.py": text for name, text in modules.items()}, package="small")
+    return _project(tmp_path, _PACKAGE, package="small")
 
 
 @pytest.fixture
 def locked(project: Path) -> Path:
     """The small project with a real lock: of this Python, and no packages."""
+    return _locked(project)
+
+
+def write_project(folder: Path) -> Path:
+    """Write the small project with a real lock into a folder, where no fixture does, and return where."""
+    return _locked(_project(folder, _PACKAGE, package="small"))
+
+
+def _locked(project: Path) -> Path:
     found = inspect(interpreter())
     manifest = replace(
         read_manifest(project), python_version=found.python_version, platform=found.platform, gate_metric=None

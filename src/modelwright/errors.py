@@ -7,8 +7,8 @@ A class states its text once, as a template over named facts; raising it supplie
 `str(error)` names the thing in quotes and the rule that was broken; `error.next_command` says what to type now.
 """
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 
 class ModelwrightError(Exception):
@@ -962,15 +962,6 @@ class ScheduleExists(ModelwrightError):
     remedy = "choose another name, or remove it first: wright schedule remove {name}"
 
 
-class ApiNotStarted(ModelwrightError):
-    """The process that is to serve the HTTP API ended at once."""
-
-    code = "api-not-started"
-    status = 500
-    problem = "the HTTP API does not answer: its process ended"
-    remedy = "read {log}, then: wright up"
-
-
 class ApiNotInstalled(ModelwrightError):
     """The HTTP API needs libraries that are not installed."""
 
@@ -986,7 +977,7 @@ class TokenUnknown(ModelwrightError):
     code = "token-unknown"
     status = 401
     problem = "the request has no token of this workspace"
-    remedy = "send the header Authorization: Bearer TOKEN; wright up --new-token makes one"
+    remedy = "send the header Authorization: Bearer TOKEN; an owner makes one: wright token create NAME"
 
 
 class ValueRefused(ModelwrightError):
@@ -1006,13 +997,171 @@ class RoleTooLow(ModelwrightError):
     remedy = "an owner makes a token with that role: wright token create NAME --role {needed}"
 
 
-class SchedulerNotStarted(ModelwrightError):
-    """The process that runs the schedules ended before it was ready."""
+class WorkspaceNotReached(ModelwrightError):
+    """The workspace elsewhere does not answer."""
 
-    code = "scheduler-not-started"
+    code = "workspace-not-reached"
+    status = 502
+    problem = 'the workspace at "{url}" does not answer: {reason}'
+    remedy = "wright up, on the machine where the workspace is"
+
+
+class RouteMissing(ModelwrightError):
+    """A request to the HTTP API for a path that it does not have."""
+
+    code = "route-missing"
+    status = 404
+    problem = 'the HTTP API has no "{path}"'
+    remedy = "GET /openapi.json tells what there is; GET /docs shows it"
+
+
+class MethodNotAllowed(ModelwrightError):
+    """A request to the HTTP API for a path that it has, with a method that means nothing there."""
+
+    code = "method-not-allowed"
+    status = 405
+    problem = '"{method}" means nothing at "{path}"'
+    remedy = "GET /openapi.json tells which methods it takes; the header Allow too"
+
+
+class RequestInvalid(ModelwrightError):
+    """A request to the HTTP API whose path, query or body is not what the route takes."""
+
+    code = "request-invalid"
+    status = 422
+    problem = '"{place}": {rule}'
+    remedy = "GET /openapi.json tells what is taken"
+
+
+class RequestTooLarge(ModelwrightError):
+    """A request to the HTTP API with a longer body than it reads."""
+
+    code = "request-too-large"
+    status = 413
+    problem = "the request's body is longer than {limit:,} bytes"
+    remedy = "send less; files go to the routes that take archives"
+
+
+class ArchiveInvalid(ModelwrightError):
+    """A request to the HTTP API whose body is no tar archive that could be unpacked."""
+
+    code = "archive-invalid"
+    status = 422
+    problem = "the request's body is not an archive of files: {reason}"
+    remedy = "tar --create FILES | curl --data-binary @- URL"
+
+
+class FileMissing(ModelwrightError):
+    """A request to the HTTP API for a file that a version or run does not have."""
+
+    code = "file-missing"
+    status = 404
+    problem = '"{thing}" has no file "{path}"'
+    remedy = "its own route tells which files it has"
+
+
+class PageUnknown(ModelwrightError):
+    """A page of a list that is to begin after something that the list does not have."""
+
+    code = "page-unknown"
+    status = 422
+    problem = 'the list does not have "{after}", which the page is to begin after'
+    remedy = "ask without `after`, then follow the Link header"
+
+
+class Refused(ModelwrightError):
+    """What a workspace elsewhere refused a client of its API; `code` is that of its own error."""
+
+    code = "refused"
+    status = 502
+    problem = "{message}"
+    remedy = "{next}"
+
+    def __init__(self, told: Mapping[str, Any], *, status: int) -> None:
+        """Take the error as the API has told it; all that it told is in `told`."""
+        super().__init__(message=told.get("message", ""), next=told.get("next_command", ""))
+        self.told = told
+        self.http_status = status
+        self.__dict__["code"] = told.get("code", self.code)
+
+
+class RunNotEnded(ModelwrightError):
+    """A run that was waited for goes on."""
+
+    code = "run-not-ended"
+    status = 504
+    problem = 'run "{run}" is still {run_status} after {seconds:g} s'
+    remedy = "wait longer, or look: wright run show {run}"
+
+
+class Fault(ModelwrightError):
+    """A request to the HTTP API met a fault of ours."""
+
+    code = "fault"
     status = 500
-    problem = 'the process that runs the schedules did not start; its log is "{log}"'
+    problem = "the request could not be answered, through a fault of Modelwright"
+    remedy = "read background.log in the workspace, and report what it says"
+
+
+class ParcelInvalid(ModelwrightError):
+    """Files that travel to or from a workspace elsewhere cannot be taken as they are."""
+
+    code = "parcel-invalid"
+    problem = "the files of the command cannot be sent: {reason}"
+    remedy = "send plain files and folders, or run the command on the machine where the workspace is"
+
+
+class WorkspaceRefused(ModelwrightError):
+    """The server of the workspace elsewhere refuses what was sent."""
+
+    code = "workspace-refused"
+    status = 403
+    problem = 'the workspace at "{url}" refuses that: {reason}'
+    remedy = "{next}"
+
+
+class NotFromElsewhere(ModelwrightError):
+    """A command that only makes sense where the workspace is, given to one elsewhere."""
+
+    code = "not-from-elsewhere"
+    problem = '"wright {command}" does not work with a workspace elsewhere'
+    remedy = "{next}"
+
+
+class BackgroundNotStarted(ModelwrightError):
+    """The process that works in the background ended before it was ready."""
+
+    code = "background-not-started"
+    status = 500
+    problem = 'the process that works in the background did not start; its log is "{log}"'
     remedy = "read {log}, then: wright up"
+
+
+class TokenExists(ModelwrightError):
+    """A token of that name counts already."""
+
+    code = "token-exists"
+    status = 409
+    problem = 'there is a token "{name}" already'
+    remedy = "choose another name, or revoke it first: wright token revoke {name}"
+
+
+class TokenMissing(ModelwrightError):
+    """No token of that name counts."""
+
+    code = "token-missing"
+    status = 404
+    problem = 'there is no token "{name}" that still counts'
+    remedy = "wright token list"
+
+
+class HostNotOpen(ModelwrightError):
+    """The API is to be open to other machines, and nobody has a token for it."""
+
+    code = "host-not-open"
+    status = 403
+    problem = 'the HTTP API is not opened to "{host}" before there is a token: nobody could use it'
+    remedy = "wright token create NAME --role contributor, then: wright up --api-host {host}"
 
 
 class SpaceInvalid(ModelwrightError):
@@ -1585,3 +1734,248 @@ class RequestMissing(ModelwrightError):
     status = 404
     problem = 'no captured request has the id "{request}"; {looked}'
     remedy = "wright endpoint list; an answer's id is its header x-request-id"
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class EventTypeUnknown(ModelwrightError):
+    """A type of events that there is not."""
+
+    code = "event-type-unknown"
+    problem = 'no event has the type "{type}"{near}'
+    remedy = "--types 'model.*', or one of docs/reference/events.md"
+
+
+class EventFilterInvalid(ModelwrightError):
+    """A condition on events that cannot be asked."""
+
+    code = "event-filter-invalid"
+    problem = 'events cannot be filtered by "{what}": {rule}'
+    remedy = "--filter 'data.tags.area StringIn diabetes,heart'"
+
+
+class EventMissing(ModelwrightError):
+    """No event of that id."""
+
+    code = "event-missing"
+    status = 404
+    problem = 'no event "{event}" in this workspace'
+    remedy = "wright event list"
+
+
+class SubscriberInvalid(ModelwrightError):
+    """Whom or what events are to reach cannot be reached like that."""
+
+    code = "subscriber-invalid"
+    problem = 'events cannot go to "{target}": {rule}'
+    remedy = "{example}"
+
+
+class AddressRefused(ModelwrightError):
+    """A name leads to an address that is not for everybody, and nobody allowed that."""
+
+    code = "address-refused"
+    status = 403
+    problem = '"{host}" is at {address}, {reason}: requests there are refused'
+    remedy = "an owner allows it for one subscription with --allow-private"
+
+
+class SubscriptionMissing(ModelwrightError):
+    """No subscription of that name."""
+
+    code = "subscription-missing"
+    status = 404
+    problem = 'no subscription "{name}" in this workspace'
+    remedy = "wright event subscriptions"
+
+
+class SubscriptionExists(ModelwrightError):
+    """A subscription of that name is there already."""
+
+    code = "subscription-exists"
+    status = 409
+    problem = 'there is a subscription "{name}" already'
+    remedy = "choose another name, or remove it first: wright event unsubscribe {name}"
+
+
+class DeliveryMissing(ModelwrightError):
+    """No delivery has this id."""
+
+    code = "delivery-missing"
+    status = 404
+    problem = 'no delivery "{delivery}" in this workspace'
+    remedy = "wright event deliveries"
+
+
+class DeliveryUnderway(ModelwrightError):
+    """Only what was delivered or given up can be delivered once more."""
+
+    code = "delivery-underway"
+    status = 409
+    problem = 'delivery "{delivery}" goes on by itself: it is tried next at {due_at}'
+    remedy = "wright event deliveries --subscription {subscription}"
+
+
+# --- automation ------------------------------------------------------------------------------------------------------
+
+
+class AutomationMissing(ModelwrightError):
+    """A project without `ci.toml`."""
+
+    code = "automation-missing"
+    status = 404
+    problem = 'the project "{folder}" has no ci.toml, which says what automation does with it'
+    remedy = "wright ci init {folder}"
+
+
+class AutomationInvalid(ModelwrightError):
+    """`ci.toml` cannot be read."""
+
+    code = "automation-invalid"
+    status = 422
+    problem = '"{path}" cannot be followed: {reason}'
+    remedy = "mend it, or write it anew: wright ci init --overwrite"
+
+
+class TargetMissing(ModelwrightError):
+    """A release is to go where `ci.toml` knows nothing of."""
+
+    code = "target-missing"
+    status = 404
+    problem = '"{path}" has no target "{target}"; it has {known}'
+    remedy = "add [targets.{target}] there, or name one that it has"
+
+
+class WorkflowsKept(ModelwrightError):
+    """Files of automation that are there are not replaced unasked."""
+
+    code = "workflows-kept"
+    status = 409
+    problem = "{files} would be replaced, and may have been changed by hand"
+    remedy = "wright ci init --overwrite {project}"
+
+
+class RepositoryMissing(ModelwrightError):
+    """What works with commits needs a repository with one."""
+
+    code = "repository-missing"
+    status = 404
+    problem = '"{folder}" is in no git repository with a commit'
+    remedy = "git init && git add . && git commit"
+
+
+class CommitMissing(ModelwrightError):
+    """A repository has no such commit."""
+
+    code = "commit-missing"
+    status = 404
+    problem = 'the repository "{folder}" has no commit "{commit}"'
+    remedy = "git log"
+
+
+class QualityFailed(ModelwrightError):
+    """A project's lint or its tests are not green, or nothing of it is covered."""
+
+    code = "quality-failed"
+    status = 422
+    problem = '"{project}" does not pass: {told}; the reports are in "{into}"'
+    remedy = "wright test {project}"
+
+
+class BuildUnnamed(ModelwrightError):
+    """A build without an id, by which others could find what it made."""
+
+    code = "build-unnamed"
+    problem = 'the build has no id: "{project}" is in no git repository with a commit'
+    remedy = "--build ID, or the variable WRIGHT_BUILD_ID"
+
+
+class ModelNotRegistered(ModelwrightError):
+    """No version was registered for a build: its run failed, or the gate refused what it made."""
+
+    code = "model-not-registered"
+    status = 404
+    problem = "Model was not registered for this run."
+    remedy = "wright run list --tag BuildId={build}"
+
+
+class BuildAmbiguous(ModelwrightError):
+    """More than one version says that it is of one build."""
+
+    code = "build-ambiguous"
+    status = 409
+    problem = 'build "{build}" has {count} versions, and there must be one: {versions}'
+    remedy = "name the version itself, or take the tag from all but one: wright model tag VERSION --remove BuildId"
+
+
+class BuildMissing(ModelwrightError):
+    """No build has registered a version of a model."""
+
+    code = "build-missing"
+    status = 404
+    problem = 'no build has registered a version of model "{model}"'
+    remedy = "wright ci train"
+
+
+class ApprovalMissing(ModelwrightError):
+    """A release needs somebody's word, and has none."""
+
+    code = "approval-missing"
+    status = 403
+    problem = 'nobody has let "{version}" go on to "{stage}"'
+    remedy = 'wright approve {version} --stage {stage} --why "TEXT"'
+
+
+class ApprovalRefused(ModelwrightError):
+    """Somebody has said that a version does not go on."""
+
+    code = "approval-refused"
+    status = 403
+    problem = '{actor} has refused to let "{version}" go on to "{stage}": {why}'
+    remedy = 'wright approve {version} --stage {stage} --why "TEXT" overrules that'
+
+
+class SmokeTestFailed(ModelwrightError):
+    """An endpoint does not answer as what was deployed to it should."""
+
+    code = "smoke-test-failed"
+    status = 422
+    problem = '"{where}" does not pass its smoke test: {reason}'
+    remedy = "wright ci rollback VERSION lets it serve what it served before"
+
+
+class IngestionRefused(ModelwrightError):
+    """Data that was brought in is not what it should be."""
+
+    code = "ingestion-refused"
+    status = 422
+    problem = '"{dataset}" does not pass: {told}'
+    remedy = "mend the data, or what [ingestion] in ci.toml asks of it"
+
+
+class WorkflowUnknown(ModelwrightError):
+    """A workflow file says what the local runner does not know; it leaves nothing out in silence."""
+
+    code = "workflow-unknown"
+    status = 422
+    problem = '"{path}" cannot be run here: {reason}'
+    remedy = "wright ci run runs the files that wright ci init writes; docs/ci.md says what else it knows"
+
+
+class WorkflowFailed(ModelwrightError):
+    """Jobs of a workflow that was run here have failed."""
+
+    code = "workflow-failed"
+    status = 422
+    problem = 'in "{path}" {jobs} failed'
+    remedy = "look at what was printed, and at {folder}"
+
+
+class WorkflowWaits(ModelwrightError):
+    """A workflow that was run here has come to where a person decides."""
+
+    code = "workflow-waits"
+    status = 409
+    problem = '"{path}" waits for somebody to approve of "{name}"'
+    remedy = "wright ci run {path} --approve {name}"

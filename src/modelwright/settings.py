@@ -43,6 +43,27 @@ def find_or_place_workspace(start: Path, *, named: str | None = None) -> Path:
         return Path(named).expanduser().absolute() if named else start.absolute() / WORKSPACE_FOLDER
 
 
+def workspace_url(named: str | None) -> str | None:
+    """Return where the workspace is that `named`, else `WRIGHT_WORKSPACE`, says, when that is a URL; None elsewhere."""
+    place = named or os.environ.get("WRIGHT_WORKSPACE") or ""
+    return place.rstrip("/") if place.startswith(("http://", "https://")) else None
+
+
+def token() -> str | None:
+    """Return the token that workspaces elsewhere are asked with, as `WRIGHT_TOKEN` says: no history keeps it."""
+    return os.environ.get("WRIGHT_TOKEN") or None
+
+
+def terminal() -> str:
+    """Return what kind of terminal this is, as `TERM` says; else one that can do nothing."""
+    return os.environ.get("TERM") or "dumb"
+
+
+def user_folder() -> Path:
+    """Return where we keep what is a user's own on this machine: below `XDG_CONFIG_HOME`, else `~/.config`."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "modelwright"
+
+
 def actor() -> str:
     """Return who acts: `WRIGHT_ACTOR`, else the login name, else the user id."""
     named = os.environ.get("WRIGHT_ACTOR")
@@ -113,12 +134,39 @@ def is_tracing() -> bool:
     return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
+def build_id() -> str | None:
+    """Return the id of the build that this is a part of, as its CI system says in `WRIGHT_BUILD_ID`."""
+    return os.environ.get("WRIGHT_BUILD_ID") or None
+
+
+def build_url() -> str | None:
+    """Return where that build is looked at, as its CI system says in `WRIGHT_BUILD_URI`."""
+    return os.environ.get("WRIGHT_BUILD_URI") or None
+
+
+def kept_for_ci(start: Path, *, named: str | None) -> dict[str, str]:
+    """Return what a CI system would keep for a project: which workspace its jobs use, and with which token."""
+    workspace = named or os.environ.get("WRIGHT_WORKSPACE") or ""
+    if "://" not in workspace:
+        workspace = str(find_or_place_workspace(start, named=named))
+    return {"WRIGHT_WORKSPACE": workspace, "WRIGHT_TOKEN": os.environ.get("WRIGHT_TOKEN") or ""}
+
+
 def uv_command() -> Path:
     """Return the uv program: beside our Python, else on the path. Raises CommandMissing."""
-    beside = Path(sys.executable).parent / "uv"
-    found = beside if beside.is_file() else shutil.which("uv")
+    return _command("uv", purpose="it locks and builds environments")
+
+
+def ruff_command() -> Path:
+    """Return the ruff program: beside our Python, else on the path. Raises CommandMissing."""
+    return _command("ruff", purpose="it checks the code of projects")
+
+
+def _command(name: str, *, purpose: str) -> Path:
+    beside = Path(sys.executable).parent / name
+    found = beside if beside.is_file() else shutil.which(name)
     if not found:
-        raise CommandMissing(command="uv", purpose="it locks and builds environments", install="pip install uv")
+        raise CommandMissing(command=name, purpose=purpose, install=f"pip install {name}")
     return Path(found)
 
 

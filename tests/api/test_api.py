@@ -88,7 +88,8 @@ def test_what_cannot_be_done_is_explained_and_nothing_runs(
 
 def test_nobody_gets_in_without_a_token(client: Client, store: Store) -> None:
     assert client.ask("/pipelines", token="wright_guessed")[1]["error"]["code"] == "token-unknown"
-    request = urllib.request.Request(client.url + "/pipelines/small/runs", data=b"{}")
+    strange = {"Content-Type": "application/json", "Origin": "http://elsewhere.example"}
+    request = urllib.request.Request(client.url + "/pipelines/small/runs", data=b"{}", headers=strange)
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request)
     refused.value.close()

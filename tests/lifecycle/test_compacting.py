@@ -1,4 +1,4 @@
-"""While the scheduler runs, what was captured becomes Parquet by itself."""
+"""While `wright up` runs, what was captured becomes Parquet by itself."""
 
 import contextlib
 import time
@@ -27,8 +27,10 @@ def _look_until(compacting: Compacting, store: Store, rows: int) -> None:
 
 
 def test_ended_segments_become_parquet_in_a_process_of_its_own(store: Store, tmp_path: Path) -> None:
-    folder, log = store.folder / "capture" / "churn", tmp_path / "scheduler.log"
-    with contextlib.closing(Compacting(store, log)) as compacting:
+    folder, log = store.folder / "capture" / "churn", tmp_path / "background.log"
+    with contextlib.ExitStack() as held:
+        compacting = Compacting(store, log)
+        held.callback(compacting.end)
         compacting.look(records.now())
         assert not log.exists()
         write(folder, exchange(0))

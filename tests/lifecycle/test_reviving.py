@@ -18,7 +18,7 @@ class Revived:
 
     def __init__(self, store: Store, told: Path) -> None:
         note = f"import sys; open({str(told)!r}, 'a').write(sys.argv[-1] + ' ')"
-        self.reviver = Reviver(store, [sys.executable, "-S", "-c", note])
+        self.reviver = Reviver(store, told.with_suffix(".log"), [sys.executable, "-S", "-c", note])
         self.told = told
 
     def at(self, *moments: float) -> list[str]:

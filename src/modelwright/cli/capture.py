@@ -99,16 +99,11 @@ def show(request: str, *, as_json: bool) -> None:
 @output.json_option
 def stats(endpoint: str | None, *, as_json: bool) -> None:
     """Show what is captured of ENDPOINT or of every endpoint, how, and what could not be kept."""
-    from modelwright.serving import configuring, deployments
-    from modelwright.serving.capture import places, retention
+    from modelwright.lifecycle import capturing
 
-    told: list[dict[str, Any]] = []
     with output.opened_store() as store:
-        for name in [endpoint] if endpoint else places.endpoints_of(store):
-            found = retention.summary(store, places.folder_of(store, name))
-            running = deployments.status(store, name)
-            kept = configuring.capture_or_none(store, name)
-            told.append(plain(found) | {"settings": plain(kept), "counts": plain(running.capture) if running else None})
+        found = [capturing.report(store, endpoint)] if endpoint else capturing.reports(store)
+    told = [each.told() for each in found]
     if as_json:
         output.show_json(told)
         return

@@ -219,13 +219,10 @@ def profile(reference: str, *, again: bool, why: str, as_json: bool) -> None:
 @output.json_option
 def tag(name: str, tags: tuple[str, ...], removed: tuple[str, ...], *, why: str, as_json: bool) -> None:
     """Set and remove tags of dataset NAME, and show those that it has."""
-    from modelwright.store import datasets
+    from modelwright.lifecycle import labelling
 
-    added = dict(map(_tag, tags))
     with output.session(is_silent=True, why=why) as session:
-        with session.change() as opened:
-            datasets.change_tags(opened, name, added=added, removed=removed)
-        found = datasets.get_dataset(session.store, name).tags
+        found = labelling.tag_dataset(session, name, added=dict(map(_tag, tags)), removed=removed).tags
     if as_json:
         output.show_json(dict(found))
         return

@@ -1,7 +1,6 @@
 """`wright endpoint`: deploy, list, show, score, logs, stop, undeploy, delete; its other commands lie beside."""
 
 import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,7 @@ from modelwright.cli import (
 from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
-    from modelwright.records import Deployment, Endpoint, FrontStatus, Serving
-    from modelwright.serving.states import State
-    from modelwright.store.database import Store
+    from modelwright.records import Deployment
 
 
 @click.group()
@@ -51,36 +48,21 @@ def deploy(reference: str, name: str | None, deployment: str, *, why: str, as_js
 
     Without --traffic and --shadow it then takes all requests, and what served before ends.
     """
-    from modelwright.lifecycle import equipping, recovery
+    from modelwright.lifecycle import deploying
     from modelwright.records import Placement
-    from modelwright.serving import access, deployments
-    from modelwright.store import endpoints, models
 
+    placement = Placement(name=deployment, **placed)
     with output.session(is_silent=as_json, why=why) as session:
-        store = session.store
-        recovery.recover(session)
-        version = equipping.equipped(session, models.find_version(store, reference))
-        with session.stage("deploy", f"starting {version.reference}") as stage:
-            with deployments.deploying(
-                store,
-                version,
-                endpoint=name or version.model,
-                actor=session.actor,
-                why=why,
-                placement=Placement(name=deployment, **placed),
-            ) as started:
-                deployments.smoke_test(store, started)
-            stage.decided = f"{version.reference} proved itself and serves at endpoint {started.endpoint}"
-        place = endpoints.get_endpoint(store, started.endpoint)
-        serving = endpoints.serving(store, place)
-        made = access.make_missing_keys(store, place.name, actor=session.actor, why=why)
+        done = deploying.deploy(session, reference, endpoint=name, placement=placement)
+    place, serving, made = done.endpoint, done.serving, done.made_keys
+    version = done.deployment.version
     if as_json:
         told = serving.told() | ({"made_keys": made} if made else {})
-        output.show_json({"endpoint": place, "version": version.reference, "deployment": started.name, **told})
+        output.show_json({"endpoint": place, "version": version, "deployment": done.deployment.name, **told})
         return
-    click.echo(f"{version.reference} answers at {place.url}")
+    click.echo(f"{version} answers at {place.url}")
     if len(serving.deployments) > 1:
-        click.echo(f"  requests go to {endpoint_tables.shares(serving)}")
+        click.echo(f"  requests go to {serving.shares()}")
     endpoint_access.show_made_keys(made)
     click.echo(f"  next: wright endpoint score {place.name} --file REQUEST.json")
 
@@ -89,16 +71,16 @@ def deploy(reference: str, name: str | None, deployment: str, *, why: str, as_js
 @output.json_option
 def list_(*, as_json: bool) -> None:
     """List the endpoints: what they serve, and whether they run."""
-    from modelwright.store import endpoints
+    from modelwright.serving import seeing
 
     with output.opened_store() as store:
-        found = [_seen(store, each) for each in endpoints.list_endpoints(store)]
+        found = seeing.see_all(store)
     if as_json:
         output.show_json([each.told() for each in found])
         return
     output.show_table(
         ("endpoint", "serves", "state", "url"),
-        [(each.place.name, endpoint_tables.shares(each.serving), each.state.name, each.place.url) for each in found],
+        [(each.place.name, each.serving.shares(), each.state.name, each.place.url) for each in found],
         empty="no endpoints yet; make one: wright endpoint deploy MODEL:VERSION",
     )
 
@@ -108,15 +90,13 @@ def list_(*, as_json: bool) -> None:
 @output.json_option
 def show(name: str, *, as_json: bool) -> None:
     """Show an endpoint: its addresses and state, how requests are shared out, and all that was deployed to it."""
-    from modelwright.serving import deployments
-    from modelwright.store import endpoints
+    from modelwright.serving import deployments, seeing
 
     with output.opened_store() as store:
-        seen = _seen(store, endpoints.get_endpoint(store, name))
-        deployed = endpoints.list_deployments(store, endpoint=name)
+        seen = seeing.see(store, name)
         captured = deployments.capture_folder(store) / name
     if as_json:
-        output.show_json(seen.told() | {"deployments": plain(deployed)})
+        output.show_json(seen.told() | {"deployments": plain(seen.deployed)})
         return
     place, front = seen.place, seen.front
     output.show_fields(
@@ -130,7 +110,7 @@ def show(name: str, *, as_json: bool) -> None:
             ("capture", captured),
             *(
                 ("deployment", f"{_called(each)} {each.status} {output.moment(each.created_at)} {each.reason}".strip())
-                for each in deployed
+                for each in seen.deployed
             ),
         ]
     )
@@ -217,37 +197,6 @@ def delete(name: str, *, why: str, as_json: bool) -> None:
         output.show_json({"deleted": name})
     else:
         click.echo(f'endpoint "{name}" is deleted')
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """An endpoint as its record and its front tell of it."""
-
-    place: "Endpoint"
-    serving: "Serving"
-    front: "FrontStatus | None"
-    state: "State"
-
-    def told(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        facts = {"serves": self.serving.version, "state": self.state.name, "reason": self.state.reason}
-        told: dict[str, Any] = plain(self.place)
-        return told | {"running": plain(self.front), **facts, "split": self.serving.traffic.split()}
-
-
-def _seen(store: "Store", place: "Endpoint") -> _Seen:
-    """Return what there is to see of an endpoint now, or, as of a moment, by the record of then."""
-    from modelwright.serving import deployments, states
-    from modelwright.store import endpoints
-
-    front, serving = deployments.status(store, place.name), endpoints.serving(store, place)
-    if not store.moment:
-        deployed = endpoints.list_deployments(store, endpoint=place.name)
-        return _Seen(place, serving, front, states.state_of(deployed, serving, front))
-    then = endpoints.served(store).get(place.name)
-    if then is None:
-        return _Seen(place, replace(serving, deployments=()), None, states.State("served nothing"))
-    return _Seen(place, then, None, states.State(f"served {endpoint_tables.shares(then)}"))
 
 
 def _called(deployment: "Deployment") -> str:

@@ -17,17 +17,10 @@ _SCRIPT = click.Path(exists=True, dir_okay=False, path_type=Path)
 @output.json_option
 def update(name: str, deployment: str, reference: str, *, why: str, as_json: bool) -> None:
     """Let a deployment serve another version, with its share of the requests; none is refused meanwhile."""
-    from modelwright.lifecycle import recovery
-    from modelwright.serving import deployments
-    from modelwright.store import models
+    from modelwright.lifecycle import deploying
 
     with output.session(is_silent=as_json, why=why) as session:
-        store = session.store
-        recovery.recover(session)
-        version = models.find_version(store, reference)
-        with session.stage("update", f"starting {version.reference}") as stage:
-            updated = deployments.update(store, name, deployment, version, actor=session.actor, why=why)
-            stage.decided = f'{version.reference} took the place of {deployment} at endpoint "{name}"'
+        updated = deploying.update(session, name, deployment, reference)
     if as_json:
         output.show_json(updated)
     else:

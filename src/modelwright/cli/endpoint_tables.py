@@ -9,18 +9,6 @@ if TYPE_CHECKING:
     from modelwright.records import FrontStatus, Serving
 
 
-def shares(serving: "Serving") -> str:
-    """Return who has which share of the requests, in a line."""
-    if not serving.deployments:
-        return ""
-    split = serving.traffic.split()
-    if len(serving.deployments) == 1:
-        return _named(serving, serving.deployments[0].name)
-    told = [f"{_named(serving, each)} {share:g} %" for each, share in split.items() if share]
-    told += [f"{_named(serving, each)} shadows {share:g} %" for each, share in serving.traffic.shadows.items()]
-    return ", ".join(told)
-
-
 def show_serving(serving: "Serving", front: "FrontStatus | None") -> None:
     """Print the deployments that serve, with what the front tells of them."""
     states = {each.name: each for each in front.deployments} if front else {}
@@ -56,12 +44,6 @@ def change(record: Mapping[str, Any]) -> str:
     told += [after["script"]] if after.get("script") else []
     told += [f"{after['host']}:{after['port']}"] if after.get("port") else []
     return " ".join(filter(None, told))
-
-
-def _named(serving: "Serving", name: str) -> str:
-    """Return a deployment's name, with its version when it is another."""
-    version = serving.names[name].version
-    return name if name == version else f"{name} ({version})"
 
 
 def _split(told: Mapping[str, Any]) -> str:

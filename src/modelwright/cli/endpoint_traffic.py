@@ -69,18 +69,14 @@ def traffic(name: str, shares: tuple[tuple[str, float], ...], *, why: str, as_js
 @output.json_option
 def rollback(name: str, *, why: str, as_json: bool) -> None:
     """Bring back an endpoint's traffic, and the versions behind it, from before the last change of it."""
-    from modelwright.lifecycle import recovery
-    from modelwright.serving import past
+    from modelwright.lifecycle import deploying
 
     with output.session(is_silent=as_json, why=why) as session:
-        recovery.recover(session)
-        with session.stage("rollback", f'endpoint "{name}"') as stage:
-            serving = past.rollback(session.store, name, actor=session.actor, why=why)
-            stage.decided = endpoint_tables.shares(serving)
+        serving = deploying.roll_back(session, name)
     if as_json:
         output.show_json({"endpoint": name, **serving.told()})
     else:
-        click.echo(f'endpoint "{name}" serves {endpoint_tables.shares(serving)}')
+        click.echo(f'endpoint "{name}" serves {serving.shares()}')
 
 
 @click.command()

@@ -108,16 +108,12 @@ def list_(name: str | None, *, as_json: bool) -> None:
 @output.json_option
 def show(reference: str, *, as_json: bool) -> None:
     """Show an environment, named as churn:2, churn for the newest, or by the beginning of its digest."""
-    from modelwright.environments import placing
+    from modelwright.environments import describing, placing
     from modelwright.environments.pinning import read_pins
-    from modelwright.environments.registration import environment_lock
-    from modelwright.store import environments
 
     with output.opened_store() as store:
-        lock = environment_lock(store, reference)
-        names = environments.list_environment_versions(store, digest=lock.digest)
-        users = environments.list_users(store, lock.digest)
-        built = placing.find_in(store, lock)
+        seen = describing.describe(store, reference)
+    lock, names, users, built = seen.lock, seen.versions, seen.users, seen.built
     size = placing.size_of(built) if built else None
     if as_json:
         facts = {"versions": names, "users": users, "folder": built and str(built.folder), "size": size}

@@ -1,9 +1,7 @@
 """`wright model`: register, list, show, describe, label, alias, look back, delete, download, verify, export, import."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -11,10 +9,6 @@ from modelwright.cli import model_tables, output
 from modelwright.cli.explain import explain
 from modelwright.records import DatasetLink, VersionFilter
 from modelwright.records.plain import plain
-
-if TYPE_CHECKING:
-    from modelwright.records import ModelVersion
-    from modelwright.store.changes import Change
 
 _reference = click.argument("reference", metavar="MODEL:VERSION")
 
@@ -153,7 +147,7 @@ def show(reference: str, *, as_json: bool) -> None:
     with output.opened_store() as store:
         found = describe_version(store, reference)
     if as_json:
-        output.show_json(model_tables.as_json(found))
+        output.show_json(found.told())
     else:
         model_tables.show_report(found)
 
@@ -183,12 +177,11 @@ def delete(reference: str, *, why: str, as_json: bool) -> None:
 @output.json_option
 def tag(reference: str, tags: tuple[str, ...], removed: tuple[str, ...], *, why: str, as_json: bool) -> None:
     """Set and remove tags of a version, and show those that it has."""
-    from modelwright.store import models
+    from modelwright.lifecycle import labelling
 
     added = _assigned(tags, "NAME=VALUE")
-    with _changed(reference, why=why) as (version, opened):
-        models.change_tags(opened, version, added=added, removed=removed)
-    found = _read(version.reference)
+    with output.session(is_silent=True, why=why) as session:
+        found = labelling.tag_version(session, reference, added=added, removed=removed)
     model_tables.show_labels(found.tags, noun="tags", as_json=as_json)
 
 
@@ -199,12 +192,12 @@ def tag(reference: str, tags: tuple[str, ...], removed: tuple[str, ...], *, why:
 @output.json_option
 def describe(reference: str, text: str, *, why: str, as_json: bool) -> None:
     """Say what a version is, in place of what was said before."""
-    from modelwright.store import models
+    from modelwright.lifecycle import labelling
 
-    with _changed(reference, why=why) as (version, opened):
-        models.describe_version(opened, version, text)
+    with output.session(is_silent=True, why=why) as session:
+        version = labelling.describe_version(session, reference, text)
     if as_json:
-        output.show_json(_read(version.reference))
+        output.show_json(version)
     else:
         click.echo(f"{version.reference} {text}")
 
@@ -221,12 +214,11 @@ def property_() -> None:
 @output.json_option
 def add_property(reference: str, properties: tuple[str, ...], *, why: str, as_json: bool) -> None:
     """Add properties to a version; one that it has keeps its value."""
-    from modelwright.store import models
+    from modelwright.lifecycle import labelling
 
     added = _assigned(properties, "NAME=VALUE")
-    with _changed(reference, why=why) as (version, opened):
-        models.add_properties(opened, version, added)
-    found = _read(version.reference)
+    with output.session(is_silent=True, why=why) as session:
+        found = labelling.add_properties(session, reference, added)
     model_tables.show_labels(found.properties, noun="properties", as_json=as_json)
 
 
@@ -237,14 +229,12 @@ def add_property(reference: str, properties: tuple[str, ...], *, why: str, as_js
 @output.json_option
 def alias(reference: str, alias: str, *, why: str, as_json: bool) -> None:
     """Let ALIAS of the model point at a version, from whichever it pointed at."""
-    from modelwright.models.registry import check_name
-    from modelwright.store import models
+    from modelwright.lifecycle import labelling
 
-    check_name(alias, noun="alias", way="name")
-    with _changed(reference, why=why) as (version, opened):
-        models.move_alias(opened, version, alias=alias)
+    with output.session(is_silent=True, why=why) as session:
+        version = labelling.move_alias(session, reference, alias=alias)
     if as_json:
-        output.show_json(_read(version.reference))
+        output.show_json(version)
     else:
         click.echo(f"{version.model}@{alias} is {version.reference}")
 
@@ -255,16 +245,16 @@ def alias(reference: str, alias: str, *, why: str, as_json: bool) -> None:
 @output.json_option
 def unalias(reference: str, *, why: str, as_json: bool) -> None:
     """Take an alias away; the version that it pointed at stays."""
-    from modelwright.store import models
+    from modelwright.lifecycle import labelling
 
     name, _, alias = reference.partition("@")
     if not alias:
         told = f'"{reference}" is not MODEL@ALIAS'
         raise click.BadParameter(told)
-    with _changed(reference, why=why) as (version, opened):
-        models.remove_alias(opened, name, alias=alias)
+    with output.session(is_silent=True, why=why) as session:
+        version = labelling.remove_alias(session, name, alias=alias)
     if as_json:
-        output.show_json(_read(version.reference))
+        output.show_json(version)
     else:
         click.echo(f"{reference} is no more; it was {version.reference}")
 
@@ -362,24 +352,6 @@ def import_(file: Path, name: str | None, *, why: str, as_json: bool) -> None:
         click.echo(f"{imported.version.reference}\n  next: wright model show {imported.version.reference}")
     else:
         click.echo(f"{file} is there already: {imported.version.reference}")
-
-
-@contextmanager
-def _changed(reference: str, *, why: str) -> Iterator[tuple["ModelVersion", "Change"]]:
-    """Open a transaction that changes the version that `reference` names."""
-    from modelwright.store import models
-
-    with output.session(is_silent=True, why=why) as session:
-        version = models.find_version(session.store, reference)
-        with session.change() as opened:
-            yield version, opened
-
-
-def _read(reference: str) -> "ModelVersion":
-    from modelwright.store import models
-
-    with output.opened_store() as store:
-        return models.find_version(store, reference)
 
 
 def _assigned(assignments: Sequence[str], option: str) -> dict[str, str]:

@@ -8,7 +8,6 @@ import click
 from modelwright.cli import output, verdicts
 from modelwright.cli.changes import changed
 from modelwright.cli.explain import summary
-from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
     from modelwright.lifecycle.registering import Registered
@@ -54,31 +53,6 @@ def show_versions(found: Sequence["ModelVersion"], *, is_filtered: bool) -> None
 
 # Tags that repeat what `wright model show` tells with the run.
 _LINEAGE_TAGS = {"project", "code_digest", "dataset", "dataset_digest", "git_commit", "git_is_dirty"}
-
-
-def as_json(report: "VersionReport") -> dict[str, Any]:
-    """Return a report as what JSON can hold: the version's own facts, and those around it beside them."""
-    run, proof = report.run, report.proof
-    around = {
-        "experiment": run.experiment if run else None,
-        "git": run.git if run else None,
-        "code_digest": run.code_digest if run else None,
-        "run": _without_files(run) if run else None,
-        "proof": {"id": proof.id, "is_equal": proof.is_equal, "created_at": proof.created_at} if proof else None,
-        "environments": report.environments,
-        "data": [
-            {"role": each.role, "dataset": each.version.reference, "digest": each.version.digest}
-            for each in report.data
-        ],
-        "parent": report.parent,
-        "derived": report.derived,
-        "lacks": report.lacks,
-        "fused": report.fused,
-        **verdicts.as_json(report.verdict),
-        "deployments": [plain(each.deployment) | {"is_healthy": each.is_healthy} for each in report.placed],
-    }
-    found: dict[str, Any] = plain(report.version) | plain(around)
-    return found
 
 
 def show_report(report: "VersionReport") -> None:
@@ -171,10 +145,6 @@ def size_of(files: Sequence["PackageFile"]) -> str:
 def _placed(placed: "Placed") -> str:
     deployed, answers = placed.deployment, "answers now" if placed.is_healthy else "does not answer now"
     return f"{deployed.endpoint}: {deployed.status} since {output.moment(deployed.created_at)}, {answers}"
-
-
-def _without_files(run: object) -> dict[str, Any]:
-    return {name: value for name, value in plain(run).items() if name not in {"artifacts", "steps", "datasets"}}
 
 
 def _columns(signature: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 _AGO = re.compile(r"(\d{1,6}) (second|minute|hour|day|week)s? ago")
+_SPAN = re.compile(r"(\d{1,5})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _RULE = "a time such as 2026-03-03T12:00, 2026-03-03, yesterday or '2 hours ago'"
 
 
@@ -23,6 +25,21 @@ class Moment(click.ParamType[datetime]):
             return read_moment(value, now=datetime.now(UTC))
         except (ValueError, OverflowError):
             self.fail(f'"{value}" is not {_RULE}', param, ctx)
+
+
+class Span(click.ParamType[timedelta]):
+    """How long: 90m, 12h, 30d, 8w."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return how long that is."""
+        found = value if isinstance(value, timedelta) else _SPAN.fullmatch(value)
+        if isinstance(found, timedelta):
+            return found
+        if not found or not int(found[1]):
+            self.fail(f'"{value}" is not a number of minutes, hours, days or weeks, such as 30d', param, ctx)
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def read_moment(text: str, *, now: datetime) -> datetime:

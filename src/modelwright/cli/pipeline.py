@@ -68,36 +68,31 @@ def list_(name: str | None, *, as_json: bool) -> None:
 def show(reference: str, *, as_json: bool) -> None:
     """Show a version: its parameters, steps, environment, files, parent, and who published it when."""
     from modelwright.lifecycle import publishing
-    from modelwright.store import audit, pipelines
 
     with output.opened_store() as store:
-        found = pipelines.find_version(store, reference)
-        steps = publishing.graph(store, found).steps
-        parent = pipelines.get_version(store, found.parent_id).reference if found.parent_id else None
-        published = audit.list_audit_records(store, subject=f"pipelines/{found.reference}")[0]
+        seen = publishing.describe(store, reference)
+    found, parent = seen.version, seen.parent
     if as_json:
-        more = {"steps": plain(steps), "parent": parent, "published_by": published["actor"]}
-        output.show_json(plain(found) | more)
+        output.show_json(seen.told())
         return
-    commit = (published["after"] or {}).get("git_commit")
     output.show_fields(
         [
             ("pipeline", found.reference),
             ("description", found.description),
             ("project", found.project),
             ("enabled", "yes" if found.may_run else "no"),
-            ("published", f"{output.moment(found.created_at)} by {published['actor']}"),
+            ("published", f"{output.moment(found.created_at)} by {seen.published_by}"),
             ("parent", parent or "none"),
             (
                 "commit",
-                f"{commit}{' + changes' if published['after'].get('git_is_dirty') else ''}" if commit else "none",
+                f"{seen.commit}{' + changes' if seen.is_dirty else ''}" if seen.commit else "none",
             ),
             ("environment", found.environment_digest[:12]),
             ("code", found.code_digest[:12]),
             *(("parameter", f"{name} = {value!r}") for name, value in found.parameters.items()),
             *(
                 ("step", f"{each.name}: {each.module}.{each.function} gives {', '.join(each.outputs) or 'nothing'}")
-                for each in steps
+                for each in seen.steps
             ),
             *(("file", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.files),
         ]
@@ -205,11 +200,9 @@ def delete(reference: str, *, why: str, as_json: bool) -> None:
 
 def _switch(reference: str, *, is_enabled: bool, why: str, as_json: bool) -> None:
     from modelwright.lifecycle import publishing
-    from modelwright.store import pipelines
 
     with output.session(is_silent=as_json, why=why) as session:
-        publishing.set_enabled(session, reference, is_enabled=is_enabled)
-        found = pipelines.list_versions(session.store, pipeline=reference.partition(":")[0])
+        found = publishing.switched(session, reference, is_enabled=is_enabled)
     if as_json:
         output.show_json(found)
     else:

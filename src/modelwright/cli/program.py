@@ -4,17 +4,21 @@ import importlib
 import json
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from keyword import iskeyword
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from modelwright import __version__
+from modelwright import __version__, settings
 from modelwright.cli import output
 from modelwright.errors import ModelwrightError
 
+# Where a call's context keeps what each command is fitted with when it is given to a workspace elsewhere.
+FITTING = "modelwright.fitting"
+# What needs no workspace, or chooses one.
+_AT_HOME = frozenset({"login", "logout", "lint", "convert", "new", "test"})
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _TERMINATED = 143
 
@@ -38,13 +42,34 @@ class LazyGroup(click.Group):
         """Return the names in the order in which a user meets them."""
         return list(self.lazy)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command."""
         if cmd_name not in self.lazy:
             return None
         module = importlib.import_module(f"modelwright.cli.{self.lazy[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
+        fit = ctx.meta.get(FITTING)
+        if fit:
+            fit(cmd_name, command)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Obey the command, or have it obeyed where the workspace is."""
+        words = self._own_words(ctx.meta[output.WORDS])
+        url = settings.workspace_url(ctx.params["workspace"])
+        if url is None or FITTING in ctx.meta or words[:1] in [[each] for each in _AT_HOME]:
+            return super().invoke(ctx)
+        from modelwright.cli.remote import calling, fitting
+
+        ctx.meta[FITTING] = fitting.for_client
+        return calling.call(url, words, super().invoke(ctx))
+
+    def _own_words(self, words: Sequence[str]) -> list[str]:
+        """Return the words that come after the program's own options."""
+        rest = list(words)
+        while rest and rest[0].startswith("-"):
+            rest = rest[2 if rest[0] == "--workspace" else 1 :]
+        return rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """List the commands without importing them."""
@@ -75,9 +100,17 @@ class LazyGroup(click.Group):
         "endpoint": ("endpoint", "Deploy, score, stop and look at endpoints."),
         "rollout": ("rollout", "Let a version take over an endpoint step by step, watched, or not at all."),
         "capture": ("capture", "See, keep, label and delete what endpoints were asked and answered."),
+        "event": ("event", "Let what happens here start something elsewhere, and see whether it did."),
+        "ci": ("ci", "Quality, training and releases, as CI systems call them; the same on one machine."),
+        "watch": ("ci_running", "Let commits train and registered versions go out, on this machine."),
+        "approve": ("approval", "Let a version go on to a stage, or not."),
+        "approvals": ("approval", "List who let which version go on, when and why."),
         "audit": ("audit", "Who did what, when and why; whether the records are whole."),
         "at": ("travelling", "Ask a command what it would have said at some time before."),
         "settings": ("settings", "What the workspace asks of its users, such as reasons."),
+        "token": ("token", "Who may use the workspace from elsewhere, and in which role."),
+        "login": ("login", "Keep the token for a workspace elsewhere on this machine."),
+        "logout": ("login", "Forget it."),
         "up": ("workspace", "Start the workspace's background services."),
         "down": ("workspace", "Stop them; nothing is left running."),
         "gc": ("gc", "Free the disk of files that nothing refers to."),
@@ -86,18 +119,22 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="wright")
-@click.option("--workspace", metavar="FOLDER", help="The workspace; else WRIGHT_WORKSPACE, else the nearest .wright.")
+@click.option(
+    "--workspace", metavar="FOLDER|URL", help="The workspace; else WRIGHT_WORKSPACE, else the nearest .wright."
+)
 @click.pass_context
 def program(context: click.Context, workspace: str | None) -> None:
     """From a notebook to a model in production, with proof at every step."""
     context.obj = workspace
 
 
-def run() -> NoReturn:
-    """Run the program and exit with its code."""
+def run(obey: Callable[[], object] = lambda: program.main(standalone_mode=False)) -> NoReturn:
+    """Run the program, or what is to be done in its place, and exit with its code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = program.main(standalone_mode=False)
+        code = obey()
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

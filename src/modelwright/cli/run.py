@@ -112,11 +112,9 @@ def resume(run_id: str, *, rules: "Rules", no_gate: bool, why: str, as_json: boo
 def cancel(run_id: str, *, why: str, as_json: bool) -> None:
     """End RUN, which is running, with all its steps; `wright run resume` lets it go on."""
     from modelwright.lifecycle import training
-    from modelwright.store import runs
 
     with output.session(is_silent=True, why=why) as session:
-        training.cancel(session, run_id)
-        found = runs.get_run(session.store, run_id)
+        found = training.cancelled(session, run_id)
     if as_json:
         output.show_json(found)
     else:
@@ -219,14 +217,10 @@ def diff(first: str, second: str, *, as_json: bool) -> None:
 @output.json_option
 def tag(run_id: str, assignments: tuple[str, ...], *, why: str, as_json: bool) -> None:
     """Set tags of RUN, whether or not it has ended."""
-    from modelwright.store import runs
+    from modelwright.lifecycle import labelling
 
     with output.session(is_silent=True, why=why) as session:
-        tags = dict(map(_tag, assignments))
-        runs.get_run(session.store, run_id)
-        with session.change() as opened:
-            runs.set_tags(opened, run_id, tags)
-        found = runs.get_run(session.store, run_id)
+        found = labelling.tag_run(session, run_id, dict(map(_tag, assignments)))
     if as_json:
         output.show_json(found)
     else:
@@ -240,13 +234,10 @@ def tag(run_id: str, assignments: tuple[str, ...], *, why: str, as_json: bool) -
 @output.json_option
 def note(run_id: str, text: str, *, why: str, as_json: bool) -> None:
     """Write what is to be said about RUN, in place of what was said before."""
-    from modelwright.store import runs
+    from modelwright.lifecycle import labelling
 
     with output.session(is_silent=True, why=why) as session:
-        runs.get_run(session.store, run_id)
-        with session.change() as opened:
-            runs.set_note(opened, run_id, text)
-        found = runs.get_run(session.store, run_id)
+        found = labelling.note_run(session, run_id, text)
     if as_json:
         output.show_json(found)
     else:

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from modelwright.cli import output
-from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
     from modelwright.records import Schedule, Tick, Trigger
-
-_SHOWN = 5
 
 
 @click.group()
@@ -47,7 +44,7 @@ def add(
 ) -> None:
     """Let a published pipeline run by itself, as NAME. `wright up` runs schedules in the background."""
     from modelwright import records
-    from modelwright.lifecycle import scheduler, scheduling
+    from modelwright.lifecycle import background, scheduling
     from modelwright.records import Missed
 
     trigger = _trigger(when)
@@ -65,7 +62,7 @@ def add(
             missed=Missed(missed or "once"),
             now=records.now(),
         )
-        is_running = scheduler.is_running(session.store)
+        is_running = background.is_running(session.store)
     if as_json:
         output.show_json(made)
         return
@@ -108,17 +105,14 @@ def list_(*, as_json: bool) -> None:
 @output.json_option
 def show(name: str, *, as_json: bool) -> None:
     """Show a schedule: its next times, its last ticks and their runs."""
-    from modelwright.lifecycle import scheduler, timing
-    from modelwright.store import schedules
+    from modelwright.lifecycle import background, scheduling
 
     with output.opened_store() as store:
-        found = schedules.get_schedule(store, name)
-        ticks = schedules.list_ticks(store, schedule=name)
-        is_running = scheduler.is_running(store)
-    following = timing.upcoming(found.trigger, found.next_at, _SHOWN, anchor=found.created_at) if found.next_at else []
+        seen = scheduling.describe(store, name)
+        is_running = background.is_running(store)
+    found = seen.schedule
     if as_json:
-        more = {"next": plain(following), "ticks": plain(ticks), "scheduler": is_running}
-        output.show_json(plain(found) | more)
+        output.show_json(seen.told() | {"scheduler": is_running})
         return
     output.show_fields(
         [
@@ -129,8 +123,8 @@ def show(name: str, *, as_json: bool) -> None:
             ("enabled", "yes" if found.is_enabled else "no"),
             ("scheduler", "running" if is_running else "not running; next: wright up"),
             *(("parameter", f"{key} = {value!r}") for key, value in found.parameters.items()),
-            *(("next", output.moment(each)) for each in following),
-            *(("tick", _line(each)) for each in ticks),
+            *(("next", output.moment(each)) for each in seen.following),
+            *(("tick", _line(each)) for each in seen.ticks),
         ]
     )
 
@@ -224,11 +218,9 @@ def _trigger(when: dict[str, str | None]) -> "Trigger":
 def _switch(name: str, *, is_enabled: bool, why: str, as_json: bool) -> None:
     from modelwright import records
     from modelwright.lifecycle import scheduling
-    from modelwright.store import schedules
 
     with output.session(is_silent=as_json, why=why) as session:
-        scheduling.set_enabled(session, name, is_enabled=is_enabled, now=records.now())
-        found = schedules.get_schedule(session.store, name)
+        found = scheduling.set_enabled(session, name, is_enabled=is_enabled, now=records.now())
     if as_json:
         output.show_json(found)
     else:

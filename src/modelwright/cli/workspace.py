@@ -6,82 +6,78 @@ from modelwright.cli import output
 
 
 @click.command()
-@click.option("--api-port", type=int, default=0, help="The port of the HTTP API; else a free one.")
-@click.option("--new-token", is_flag=True, help="Make another token for the HTTP API, and show it this once.")
+@click.option("--api-host", default="", metavar="ADDRESS", help="Let other machines in at this address; with tokens.")
+@click.option("--api-port", type=int, default=0, help="The port of the HTTP API; else as the last time.")
 @output.why_option
 @output.json_option
-def up(*, api_port: int, new_token: bool, why: str, as_json: bool) -> None:
-    """Start the workspace's background services: endpoints with a healthy deployment, schedules, and the HTTP API.
+def up(*, api_host: str, api_port: int, why: str, as_json: bool) -> None:
+    """Start the workspace's background process, its HTTP API, and the endpoints with a healthy deployment.
 
-    The API is there once a pipeline is published or a token was asked for, and is for this machine alone. Its first
-    token is shown this once.
+    The API is for this machine alone, at the same port every time. The first time an owner's token is made and shown.
     """
     from modelwright.api import server
     from modelwright.errors import ApiNotInstalled
-    from modelwright.lifecycle import recovery, rollouts, scheduler
+    from modelwright.lifecycle import background, recovery, rollouts
     from modelwright.records import Role
     from modelwright.serving import deployments
-    from modelwright.store import pipelines, tokens
+    from modelwright.store import tokens
 
-    token = None
-    with output.session(why=why) as session:
+    token, url, missing = None, None, ""
+    with output.session(is_made=True, why=why) as session:
         recovery.recover(session)
         started = deployments.up(session.store, actor=session.actor, why=why)
         watched = rollouts.take_up(session)
-        has_scheduler = scheduler.start(session.store)
-        url, missing = None, ""
         try:
-            is_wanted = new_token or tokens.has_tokens(session.store) or pipelines.list_versions(session.store)
-            url = server.start(session.store, port=api_port) if is_wanted else None
+            url = server.start(session.store, host=api_host, port=api_port)
         except ApiNotInstalled as error:
             missing = f"{error}; next: {error.next_command}"
-        if new_token or (url and not tokens.has_tokens(session.store)):
+            background.start(session.store)
+        if url and not tokens.has_tokens(session.store):
             with session.change() as opened:
                 token = tokens.add_token(opened, session.actor, role=Role.OWNER)
     if as_json:
-        found = {"endpoints": started, "rollouts": [each.id for each in watched], "scheduler": has_scheduler}
+        found = {"endpoints": started, "rollouts": [each.id for each in watched]}
         output.show_json({**found, "api": url, "token": token})
         return
     lines = [f'endpoint "{each.name}" answers at {each.url}' for each in started]
     lines += [f'the rollout of {each.version} to "{each.endpoint}" goes on' for each in watched]
+    lines.append("what comes due runs in the background, and endpoints are started again when their process ends")
     for line in lines:
         click.echo(line)
-    if has_scheduler:
-        click.echo("what comes due runs in the background, and endpoints are started again when their process ends")
-    if url:
-        click.echo(f"the HTTP API answers at {url}")
     if missing:
         click.echo(missing, err=True)
+    if url:
+        _tell_api(url, token)
+
+
+def _tell_api(url: str, token: str | None) -> None:
+    click.echo(f"the HTTP API answers at {url}")
+    click.echo(f'  from Python:       mlflow.set_tracking_uri("{url}")')
+    click.echo(f"  from a terminal:   wright --workspace {url} COMMAND")
     if token:
-        click.echo(f"its token, shown this once: {token}")
-    if not (started or watched or has_scheduler or url or token):
-        click.echo("nothing to start")
+        click.echo(f"an owner's token for other users and machines, shown this once: {token}")
 
 
 @click.command()
 @output.why_option
 @output.json_option
 def down(*, why: str, as_json: bool) -> None:
-    """Stop the workspace's background services; `wright up` brings them back."""
-    from modelwright.api import server
-    from modelwright.lifecycle import rollouts, scheduler
+    """Stop the workspace's background process and its endpoints; `wright up` brings them back."""
+    from modelwright.lifecycle import background, rollouts
     from modelwright.serving import deployments
 
     with output.session(is_silent=True, why=why) as session:
+        had_background = background.stop(session.store)  # or it would start again what is stopped next
         rollouts.let_go(session.store)
-        had_scheduler = scheduler.stop(session.store)  # or it would revive what is stopped next
         stopped = deployments.down(session.store, actor=session.actor, why=why)
-        had_api = server.stop(session.store)
     if as_json:
-        output.show_json({"endpoints": stopped, "scheduler": had_scheduler, "api": had_api})
+        output.show_json({"endpoints": stopped, "background": had_background})
         return
     for each in stopped:
         click.echo(f'endpoint "{each.name}" is down')
-    if had_scheduler:
-        click.echo("schedules no longer run, and nothing starts endpoints again")
-    if had_api:
-        click.echo("the HTTP API is down")
-    if not (stopped or had_scheduler or had_api):
+    if had_background:
+        click.echo("nothing runs in the background any more, and the HTTP API is down")
+    if not (stopped or had_background):
         click.echo("nothing was running")
 
 

@@ -45,7 +45,7 @@ def _told_nobody(_done_bytes: int, _all_bytes: int) -> None:
     """Report nothing."""
 
 
-def add_files(
+def add_files(  # noqa: PLR0913 - all but two are keywords
     store: Store,
     name: str,
     *,
@@ -55,6 +55,7 @@ def add_files(
     storage: Storage = Storage.COPY,
     labels: Labels = NO_LABELS,
     on_progress: Progress = _told_nobody,
+    told: Mapping[str, str] | None = None,
 ) -> DatasetVersion:
     """Register a file, a folder or the files of a pattern, and return the version that has exactly these bytes.
 
@@ -70,7 +71,7 @@ def add_files(
     with store.blobs.batch() as batch:
         found = _keep(store, batch, seen, storage=storage, progress=progress)
         files = [_file(each, path, found[path], seen, storage) for each, path in gathered.paths.items()]
-        wanted = replace(draft(name, files, kind=DataKind.FILES), storage=storage, source=gathered.source)
+        wanted = replace(draft(name, files, kind=DataKind.FILES), storage=storage, source=told or gathered.source)
         return _record(store, wanted, labels, actor=actor)
 
 

@@ -1,4 +1,4 @@
-"""pytest for an environment whose lock does not name it, without changing that environment."""
+"""pytest, and other tools of tests, for an environment whose lock does not name them, without changing it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,39 +16,46 @@ from modelwright.records import BuiltEnvironment, Requirement
 def pytest_folder(
     environment: BuiltEnvironment, *, cache: Path, donors: Iterable[Path], wheels: Path | None
 ) -> Path | None:
-    """Return a folder to put on `PYTHONPATH` so that `environment` can run pytest; None when it has it already.
+    """Return a folder to put on `PYTHONPATH` so that `environment` can run pytest; None when it has it already."""
+    return tool_folder("pytest", environment, cache=cache, donors=donors, wheels=wheels)
 
-    The version is that of the first of `donors` (interpreters) that has pytest. What pytest needs and the environment
-    has is not in the folder, so nothing of the environment is hidden by it.
 
-    Raises ModuleNotInstalled when no donor has pytest, and what locking and installing raise.
+def tool_folder(
+    tool: str, environment: BuiltEnvironment, *, cache: Path, donors: Iterable[Path], wheels: Path | None
+) -> Path | None:
+    """Return a folder to put on `PYTHONPATH` so that `environment` can run `tool`; None when it has it already.
+
+    The version is that of the first of `donors` (interpreters) that has the tool, which is called as its distribution.
+    What it needs and the environment has is not in the folder, so nothing of the environment is hidden by it.
+
+    Raises ModuleNotInstalled when no donor has it, and what locking and installing raise.
     """
     target = inspect(environment.python)
-    if "pytest" in target.distributions:
+    if tool in target.distributions:
         return None
-    origin = _first_with_pytest(donors)
-    pinned = Requirement("pytest", origin.distributions["pytest"].version)
+    origin = _first_with(tool, donors)
+    pinned = Requirement(tool, origin.distributions[tool].version)
     needed = closure([pinned], origin, markers=target.markers)
     missing = [each for each in needed if not _is_satisfied(each, needed, target)]
     lock = lock_distributions(missing, origin=origin, target=target, wheels=wheels)
-    folder = cache.absolute() / f"pytest-{lock.digest}"
+    folder = cache.absolute() / f"{tool}-{lock.digest}"
 
     def make(made: Path) -> None:
         where: list[str | Path] = ["--python", environment.python, "--target", made]
         install(lock, where, wheels=wheels, folder=folder, scratch=made.parent)
 
-    place(folder, make, key_file=folder / "pytest" / "__init__.py")
+    place(folder, make, key_file=folder / tool / "__init__.py")
     return folder
 
 
-def _first_with_pytest(donors: Iterable[Path]) -> Inspection:
-    """Return the first interpreter that has pytest."""
+def _first_with(tool: str, donors: Iterable[Path]) -> Inspection:
+    """Return the first interpreter that has the tool."""
     python: Path | None = None
     for python in donors:
         inspection = inspect(python)
-        if "pytest" in inspection.distributions:
+        if tool in inspection.distributions:
             return inspection
-    raise ModuleNotInstalled(module="pytest", python=python, distribution="pytest")
+    raise ModuleNotInstalled(module=tool, python=python, distribution=tool)
 
 
 def _is_satisfied(distribution: Distribution, needed: Iterable[Distribution], target: Inspection) -> bool:

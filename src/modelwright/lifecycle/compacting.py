@@ -1,7 +1,7 @@
-"""Has captured requests turned into Parquet, and deleted when they are too old, while the scheduler runs.
+"""Has captured requests turned into Parquet, and deleted when they are too old, while `wright up` runs.
 
 It is done by a process of low priority that ends when it has: what reads and writes Parquet takes memory and time that
-neither the scheduler nor an endpoint's front should pay for.
+neither that process nor an endpoint's front should pay for.
 """
 
 import importlib.util
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelwright import processes, settings
+from modelwright import processes, records, settings
 from modelwright.errors import ModelwrightError
 from modelwright.serving.capture import compaction, keeping, places
 from modelwright.store.database import Store, open_store
@@ -24,6 +24,7 @@ _MODULE = "modelwright.lifecycle.compacting"
 _EVERY = timedelta(minutes=1)
 _AT_LEAST_EVERY = timedelta(hours=1)  # so that what is too old goes though nobody asks anything more
 _LOW_PRIORITY = 10
+_LOOK_SECONDS = 5.0  # how soon its end is seen
 
 
 def is_wanted(store: Store) -> bool:
@@ -42,10 +43,14 @@ class Compacting:
         self._last = datetime.min.replace(tzinfo=UTC)
         self._is_possible = importlib.util.find_spec("pyarrow") is not None
 
-    def look(self, now: datetime) -> None:
-        """Start the process where there is something to do."""
+    def look(self, now: datetime | None = None) -> float:
+        """Start the process where there is something to do, and return in how many seconds to look again."""
         if self._process is not None and self._process.poll() is not None:
-            self.close()
+            self.end()
+        self._begin(now or records.now())
+        return _LOOK_SECONDS
+
+    def _begin(self, now: datetime) -> None:
         if self._process is not None or now - self._last < _EVERY or not is_wanted(self._store):
             return
         if now - self._last < _AT_LEAST_EVERY and not (self._is_possible and self._has_ended_segments()):
@@ -59,7 +64,7 @@ class Compacting:
                 command, folder=Path("/"), environment=environment, stdout=lines.fileno(), stderr=lines.fileno()
             )
 
-    def close(self) -> None:
+    def end(self) -> None:
         """End the process. What it has not finished is done the next time, as after kill -9."""
         process, self._process = self._process, None
         if process is not None:

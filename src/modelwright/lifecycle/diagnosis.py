@@ -8,7 +8,7 @@ from pathlib import Path
 from modelwright import settings
 from modelwright.environments import inspection
 from modelwright.errors import ModelwrightError
-from modelwright.lifecycle import scheduler
+from modelwright.lifecycle import background
 from modelwright.records import DeploymentStatus
 from modelwright.serving import deployments
 from modelwright.store import endpoints, references, runs, schedules
@@ -85,7 +85,7 @@ def _contents(store: Store) -> list[Check]:
     healthy = {each.endpoint for each in endpoints.list_deployments(store, status=DeploymentStatus.HEALTHY)}
     down = [each for each in sorted(healthy) if deployments.status(store, each) is None]
     enabled = [each.name for each in schedules.list_schedules(store) if each.is_enabled]
-    unserved = [] if scheduler.is_running(store) else enabled
+    unserved = [] if background.is_running(store) else enabled
     with store.reader.connect() as connection:
         missing = references.kept_digests(connection) - store.blobs.digests()
     return [

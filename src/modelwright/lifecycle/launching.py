@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _MODULE = "modelwright.lifecycle.launching"
 _LOG = "launches.log"
 _POLL_SECONDS = 0.02
+_LOOK_SECONDS = 60.0
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Launcher:
     """The runs that this process has started and that have not ended."""
 
     store: Store
-    _working: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    _working: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def launch(
@@ -44,58 +45,101 @@ class Launcher:
         reference: str,
         *,
         actor: str,
+        why: str = "",
         overrides: Mapping[str, object],
         tags: Mapping[str, str],
         experiment: str = "",
     ) -> Run:
-        """Start a run of the version that `reference` names, in the name of `actor`, and return it.
+        """Start a run of the version that `reference` names, in the name and for the reason given, and return it.
 
         Raises PipelineMissing, PipelineDisabled and PublishedParameterUnknown before anything runs; RunNotStarted.
         """
-        version = publishing.runnable(self.store, reference, overrides=overrides)
-        run_id = records.new_id("run")
-        wanted = {
-            "workspace": str(self.store.folder.absolute()),
-            "actor": actor,
-            "reference": version.reference,
-            "overrides": dict(overrides),
-            "tags": dict(tags),
-            "experiment": experiment,
-            "run_id": run_id,
-        }
-        log = self.store.folder / _LOG
-        with log.open("ab") as lines:
-            process = processes.start(
-                [sys.executable, "-P", "-m", _MODULE, json.dumps(wanted)],
-                folder=Path("/"),
-                environment=settings.own_environment(),
-                stdout=lines.fileno(),
-                stderr=lines.fileno(),
-            )
-        with self._lock:
-            self._clear()
-            self._working.append(process)
+        run_id = self.start(
+            reference,
+            records.new_id("run"),
+            actor=actor,
+            why=why,
+            overrides=overrides,
+            tags=tags,
+            experiment=experiment,
+        )
         # The first run in an environment builds it before it is on record, which takes what it takes.
-        while process.poll() is None:
+        found = None
+        while found is None:
+            found = self.seen(run_id, reference, patience_seconds=_LOOK_SECONDS)
+        return found
+
+    def start(
+        self,
+        reference: str,
+        run_id: str,
+        *,
+        actor: str,
+        overrides: Mapping[str, object],
+        tags: Mapping[str, str],
+        experiment: str = "",
+        why: str = "",
+    ) -> str:
+        """Start a run under that id, unless it was started here and goes on, and return the id.
+
+        Raises what `launch` raises before anything runs.
+        """
+        with self._lock:
+            if run_id in self._working and self._working[run_id].poll() is None:
+                return run_id
+            version = publishing.runnable(self.store, reference, overrides=overrides)
+            wanted = {
+                "workspace": str(self.store.folder.absolute()),
+                "actor": actor,
+                "why": why,
+                "reference": version.reference,
+                "overrides": dict(overrides),
+                "tags": dict(tags),
+                "experiment": experiment,
+                "run_id": run_id,
+            }
+            self._clear()
+            with self._log.open("ab") as lines:
+                self._working[run_id] = processes.start(
+                    [sys.executable, "-P", "-m", _MODULE, json.dumps(wanted)],
+                    folder=Path("/"),
+                    environment=settings.own_environment(),
+                    stdout=lines.fileno(),
+                    stderr=lines.fileno(),
+                )
+        return run_id
+
+    def seen(self, run_id: str, reference: str, *, patience_seconds: float) -> Run | None:
+        """Return the run of that id, which is of `reference`, as soon as it is on record; None if not after so long.
+
+        Raises RunNotStarted when the process that was to run it has ended.
+        """
+        process = self._working.get(run_id)
+        deadline = time.monotonic() + patience_seconds
+        while True:
+            has_ended = process is None or process.poll() is not None  # a run can be so short that it has ended
             with contextlib.suppress(RunMissing):
                 return runs.get_run(self.store, run_id)
+            if has_ended:
+                raise RunNotStarted(reference=reference, log=self._log)
+            if time.monotonic() > deadline:
+                return None
             time.sleep(_POLL_SECONDS)
-        try:
-            return runs.get_run(self.store, run_id)  # so short a run that it has ended
-        except RunMissing as error:
-            raise RunNotStarted(reference=version.reference, log=log) from error
 
     def end(self) -> None:
         """End every run that was started here and goes on."""
         with self._lock:
-            for process in self._working:
+            for process in self._working.values():
                 processes.end(process)
             self._working.clear()
 
+    @property
+    def _log(self) -> Path:
+        return self.store.folder / _LOG
+
     def _clear(self) -> None:
-        for process in [each for each in self._working if each.poll() is not None]:
-            processes.end(process)
-            self._working.remove(process)
+        for run_id in [each for each, process in self._working.items() if process.poll() is not None]:
+            processes.end(self._working.pop(run_id))
 
 
 def run(wanted: Mapping[str, object]) -> None:
@@ -104,7 +148,8 @@ def run(wanted: Mapping[str, object]) -> None:
     names = ("overrides", "tags", "experiment", "run_id")
     options = {name: wanted[name] for name in names}
     try:
-        publishing.run_published(Session(store, str(wanted["actor"])), str(wanted["reference"]), **options)  # type: ignore[arg-type]
+        session = Session(store, str(wanted["actor"]), why=str(wanted["why"]))
+        publishing.run_published(session, str(wanted["reference"]), **options)  # type: ignore[arg-type]
     except ModelwrightError as error:
         sys.stderr.write(f"{wanted['run_id']} [{error.code}] {error}\n")
     finally:

@@ -1,9 +1,11 @@
 """Published pipelines: a project's code, parameters and lock under a version, which runs as it was for ever."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modelwright import records
 from modelwright.errors import CodeMissing, PipelineDisabled, PipelineMissing, PublishedParameterUnknown
@@ -17,20 +19,28 @@ from modelwright.projects.code import copy_code
 from modelwright.projects.manifest import PARAMETERS_FILE, Manifest, toml_literal
 from modelwright.projects.parents import Parent
 from modelwright.records import PackageFile, PipelineVersion, Run
+from modelwright.records.plain import plain
 from modelwright.runs import snapshots, states
-from modelwright.runs.pipelines import Pipeline
+from modelwright.runs.pipelines import Pipeline, Step
 from modelwright.runs.states import Rules
-from modelwright.store import claims, environments, projects, runs
+from modelwright.store import audit, claims, environments, projects, runs
 from modelwright.store import pipelines as published
 from modelwright.store.database import Store
 
 _CODE = "code/"
 
 
-def publish(session: Session, manifest: Manifest, *, name: str | None = None, description: str = "") -> PipelineVersion:
+def publish(
+    session: Session,
+    manifest: Manifest,
+    *,
+    name: str | None = None,
+    description: str = "",
+    project: Path | None = None,
+) -> PipelineVersion:
     """Freeze the project as the next version of pipeline `name`, by default the project's; identical content is that.
 
-    Raises NameInvalid and ProjectInvalid.
+    `project` is the user's folder when the manifest is that of a copy. Raises NameInvalid and ProjectInvalid.
     """
     name = registry.check_name(name or manifest.name, noun="pipeline", way="with --name")
     store = session.store
@@ -57,7 +67,7 @@ def publish(session: Session, manifest: Manifest, *, name: str | None = None, de
         git = snapshots.git_state(manifest.folder)
         facts = {"git_commit": git.commit, "git_is_dirty": git.is_dirty} if git else {}
         with session.change() as opened:
-            project_id = projects.ensure_project(opened, frozen.name, folder=manifest.folder)
+            project_id = projects.ensure_project(opened, frozen.name, folder=project or manifest.folder)
             environments.ensure_environment(opened, lock)
             return published.ensure_version(
                 opened, version, project_id=project_id, facts=facts | ({"cloned_from": parent.run} if parent else {})
@@ -137,6 +147,39 @@ def graph(store: Store, version: PipelineVersion) -> Pipeline:
         return training.pipeline_of(manifest)
 
 
+@dataclass(frozen=True)
+class Published:
+    """A version with its steps, the version that it was cloned from, and who published it at which commit."""
+
+    version: PipelineVersion
+    steps: Sequence[Step]
+    parent: str | None
+    published_by: str
+    commit: str
+    is_dirty: bool
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        found: dict[str, Any] = plain(self.version)
+        return found | {"steps": plain(self.steps), "parent": self.parent, "published_by": self.published_by}
+
+
+def describe(store: Store, reference: str) -> Published:
+    """Return all that is known of a published version. Raises PipelineMissing."""
+    found = published.find_version(store, reference)
+    parent = published.get_version(store, found.parent_id).reference if found.parent_id else None
+    first = audit.list_audit_records(store, subject=f"pipelines/{found.reference}")[0]
+    after = first["after"] or {}
+    return Published(
+        version=found,
+        steps=graph(store, found).steps,
+        parent=parent,
+        published_by=first["actor"],
+        commit=after.get("git_commit") or "",
+        is_dirty=bool(after.get("git_is_dirty")),
+    )
+
+
 def clone(session: Session, reference: str, *, into: Path) -> Parent:
     """Write the project of a published pipeline's version, or of a run, to the new folder `into`, to be edited.
 
@@ -167,6 +210,12 @@ def set_enabled(session: Session, reference: str, *, is_enabled: bool) -> None:
     with session.change() as opened:
         number = version.version if ":" in reference else None
         published.set_enabled(opened, version.pipeline, version=number, is_enabled=is_enabled)
+
+
+def switched(session: Session, reference: str, *, is_enabled: bool) -> list[PipelineVersion]:
+    """Let a pipeline, or a version of it, run or not, and return all its versions. Raises PipelineMissing."""
+    set_enabled(session, reference, is_enabled=is_enabled)
+    return published.list_versions(session.store, pipeline=reference.partition(":")[0])
 
 
 def code_of_run(run: Run) -> tuple[PackageFile, ...]:

@@ -1,6 +1,6 @@
 """Registers what a user names: a run, or files and folders from anywhere, tried when there is enough to try them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,13 +19,17 @@ from modelwright.projects.manifest import MANIFEST_FILE
 from modelwright.records import ModelVersion, Run
 from modelwright.serving import guest
 from modelwright.store import claims, environments, runs
+from modelwright.store.database import Store
 
 _RUN = "run_"
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be registered: a run's id or files, which of them, and what they are served and tried with."""
+    """What is to be registered: a run's id or files, which of them, and what they are served and tried with.
+
+    `told` is what the version says of where its files came from, in place of the paths that they are read from.
+    """
 
     named: Sequence[str]
     start: Path
@@ -35,6 +39,7 @@ class Order:
     sample: Path | None = None
     environment: str | None = None
     labels: Labels = field(default_factory=Labels)
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,47 @@ class Registered:
 
     version: ModelVersion
     mlflow: MLflowModel | None = None
+
+
+def of_run(
+    store: Store, run_id: str, *, model: str, paths: tuple[str, ...], environment: str | None, labels: Labels
+) -> Order:
+    """Return the order for a run, and for nothing else that could be called so. Raises RunMissing."""
+    named = runs.get_run(store, run_id).id
+    # No file at the top of a workspace is called like a run.
+    return Order((named,), store.folder, model, paths, environment=environment, labels=labels)
+
+
+def of_upload(
+    folder: Path,
+    *,
+    model: str,
+    paths: tuple[str, ...],
+    score: str | None,
+    sample: str | None,
+    environment: str | None,
+    labels: Labels,
+) -> Order:
+    """Return the order for files that came over the network to `folder`. Raises SourceMissing.
+
+    Scoring script and sample are files of it that belong to serving: they are none of the model's own.
+    """
+    script, request = _inside(folder, score), _inside(folder, sample)
+    named = sorted(each.name for each in folder.iterdir() if each not in {script, request})
+    if not named:
+        raise SourceMissing(path="the archive", reason="it has no file of the model", folder=folder)
+    told = {"kind": "upload", "files": ", ".join(named)}
+    return Order(named, folder, model, paths, script, request, environment, labels, told)
+
+
+def _inside(folder: Path, name: str | None) -> Path | None:
+    """Return the file of that name in `folder`, never one elsewhere. Raises SourceMissing."""
+    if name is None:
+        return None
+    found = next((each for each in folder.rglob("*") if each.relative_to(folder).as_posix() == name), None)
+    if found is None or not found.is_file():
+        raise SourceMissing(path=name, reason="the archive has no such file", folder=folder)
+    return found
 
 
 def names_run(order: Order) -> bool:
@@ -77,6 +123,7 @@ def _register_files(session: Session, order: Order) -> Registered:
     _check(session, order, model)
     store = session.store
     source = sources.files_at(order.named, paths=order.paths, model=model, start=order.start, workspace=store.folder)
+    source = replace(source, told=order.told or source.told)
     folder = order.start / Path(order.named[0]).expanduser()
     told = mlflow_folders.read(folder) if len(order.named) == 1 and folder.is_dir() else None
     found = Found()

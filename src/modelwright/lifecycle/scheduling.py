@@ -1,6 +1,7 @@
 """Schedules: made, switched on and off, removed."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from modelwright.errors import TriggerInvalid
 from modelwright.lifecycle import publishing, timing, watching
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
-from modelwright.records import Missed, Schedule, Trigger, TriggerKind
+from modelwright.records import Missed, Schedule, Tick, Trigger, TriggerKind
+from modelwright.records.plain import plain
 from modelwright.store import schedules
 from modelwright.store.database import Store
 
 OF_TIME = frozenset({TriggerKind.CRON, TriggerKind.INTERVAL})
+_SHOWN = 5  # of the times to come
 
 
 def add(
@@ -50,14 +53,40 @@ def add(
     return schedule
 
 
-def set_enabled(session: Session, name: str, *, is_enabled: bool, now: datetime) -> None:
-    """Let a schedule be due or not. What came due, or came in, while it was not is not made up for."""
+@dataclass(frozen=True)
+class Scheduled:
+    """A schedule with its next times and its last ticks."""
+
+    schedule: Schedule
+    following: Sequence[datetime]
+    ticks: Sequence[Tick]
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        found: dict[str, Any] = plain(self.schedule)
+        return found | {"next": plain(self.following), "ticks": plain(self.ticks)}
+
+
+def describe(store: Store, name: str) -> Scheduled:
+    """Return a schedule with what is next and what was last. Raises ScheduleMissing."""
+    found = schedules.get_schedule(store, name)
+    begin = found.next_at
+    following = timing.upcoming(found.trigger, begin, _SHOWN, anchor=found.created_at) if begin else []
+    return Scheduled(found, following, schedules.list_ticks(store, schedule=name))
+
+
+def set_enabled(session: Session, name: str, *, is_enabled: bool, now: datetime) -> Schedule:
+    """Let a schedule be due or not, and return it. What came due, or came in, while it was not is not made up for.
+
+    Raises ScheduleMissing and TriggerInvalid.
+    """
     schedule = schedules.get_schedule(session.store, name)
     if schedule.is_enabled == is_enabled:
-        return
+        return schedule
     next_at, state = _from_now(session.store, schedule, now=now) if is_enabled else (None, {})
     with session.change() as opened:
         schedules.set_enabled(opened, name, is_enabled=is_enabled, next_at=next_at, state=state)
+    return schedules.get_schedule(session.store, name)
 
 
 def remove(session: Session, name: str) -> None:

@@ -195,6 +195,12 @@ def cancel(session: Session, run_id: str) -> None:
     recovery.recover(session)  # of a run that was killed before, nobody else says so
 
 
+def cancelled(session: Session, run_id: str) -> Run:
+    """End a running run, and return it as it is then. Raises what `cancel` raises."""
+    cancel(session, run_id)
+    return runs.get_run(session.store, run_id)
+
+
 def pipeline_of(manifest: Manifest) -> Pipeline:
     """Return the project's pipeline, checked against the functions that it and the gate call. Raises ProjectInvalid."""
     code = Code(manifest.folder / manifest.layout.source)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from modelwright.models import packages
 from modelwright.models.fusing import fusing
@@ -16,6 +17,7 @@ from modelwright.records import (
     Run,
     Verdict,
 )
+from modelwright.records.plain import plain
 from modelwright.serving import deployments
 from modelwright.store import datasets, endpoints, environments, explanations, gates, models, projects, runs
 from modelwright.store.database import Store
@@ -57,6 +59,30 @@ class VersionReport:
     verdict: Verdict | None
     fused: FusedVerdict | None
 
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON can hold it: the version's own facts, and those around it beside them."""
+        run, proof = self.run, self.proof
+        around = {
+            "experiment": run.experiment if run else None,
+            "git": run.git if run else None,
+            "code_digest": run.code_digest if run else None,
+            "run": _without_files(run) if run else None,
+            "proof": {"id": proof.id, "is_equal": proof.is_equal, "created_at": proof.created_at} if proof else None,
+            "environments": self.environments,
+            "data": [
+                {"role": each.role, "dataset": each.version.reference, "digest": each.version.digest}
+                for each in self.data
+            ],
+            "parent": self.parent,
+            "derived": self.derived,
+            "lacks": self.lacks,
+            "fused": self.fused,
+            "verdict": self.verdict,
+            "deployments": [plain(each.deployment) | {"is_healthy": each.is_healthy} for each in self.placed],
+        }
+        found: dict[str, Any] = plain(self.version) | plain(around)
+        return found
+
 
 def describe_version(store: Store, reference: str) -> VersionReport:
     """Return all that is known of the version that `reference` names. Raises ModelMissing."""
@@ -79,6 +105,10 @@ def describe_version(store: Store, reference: str) -> VersionReport:
         verdict=gates.find_verdict(store, version.run_id) if version.run_id else None,
         fused=fusing.verdict_of(store, version),
     )
+
+
+def _without_files(run: Run) -> dict[str, Any]:
+    return {name: value for name, value in plain(run).items() if name not in {"artifacts", "steps", "datasets"}}
 
 
 def _placed(store: Store, deployed: Sequence[Deployment]) -> list[Placed]:

@@ -104,6 +104,13 @@ def detach(module: str, arguments: Sequence[str | Path], *, log: Path, patience_
     return None
 
 
+def interrupt(process: subprocess.Popen[bytes], *, grace_seconds: float = 10.0) -> None:
+    """Do what Ctrl-C does, and wait a while for the process to have cleared up. `end` is for what goes on then."""
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(grace_seconds)
+
+
 def end(process: subprocess.Popen[bytes], *, grace_seconds: float = 5.0) -> int:
     """Ask the process and its children to end, then make them; return the exit code."""
     if process.poll() is None:
@@ -146,3 +153,27 @@ def run(
             if stream:
                 stream.close()
     return Finished(process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+
+
+def wait(
+    command: Sequence[str | Path],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    output: IO[bytes],
+    timeout_seconds: float,
+) -> int:
+    """Run `command` to its end with all that it prints going to the file `output`; return its exit code.
+
+    Raises CommandTimedOut after `timeout_seconds`, when the whole process group has ended.
+    """
+    process = start(command, folder=folder, environment=environment, stdout=output, stderr=output)
+    try:
+        return process.wait(timeout_seconds)
+    except subprocess.TimeoutExpired as expired:
+        name = Path(str(command[0])).name
+        raise CommandTimedOut(
+            command=name, timeout_seconds=timeout_seconds, next="the same with less work"
+        ) from expired
+    finally:
+        end(process)

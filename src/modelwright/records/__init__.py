@@ -28,6 +28,7 @@ from modelwright.records.environments import (
 from modelwright.records.events import (
     Attempt,
     AttemptVerdict,
+    DeadReason,
     Delivery,
     DeliveryPolicy,
     DeliveryStatus,
@@ -159,6 +160,7 @@ __all__ = [
     "DatasetLink",
     "DatasetUser",
     "DatasetVersion",
+    "DeadReason",
     "Delivery",
     "DeliveryPolicy",
     "DeliveryStatus",

@@ -115,6 +115,19 @@ class Serving:
         default = self.names.get(self.traffic.default)
         return default.version if default else None
 
+    def shares(self) -> str:
+        """Return who has which share of the requests, in a line."""
+        if len(self.deployments) == 1:
+            return self._called(self.deployments[0].name)
+        told = [f"{self._called(name)} {share:g} %" for name, share in self.traffic.split().items() if share]
+        copied = [f"{self._called(name)} shadows {share:g} %" for name, share in self.traffic.shadows.items()]
+        return ", ".join(told + copied) if self.deployments else ""
+
+    def _called(self, name: str) -> str:
+        """Return a deployment's name, with its version when it is another."""
+        version = self.names[name].version
+        return name if name == version else f"{name} ({version})"
+
     def told(self) -> dict[str, Any]:
         """Return it as audit records keep it."""
         deployed = {each.name: {"version": each.version, "workers": each.workers} for each in self.deployments}

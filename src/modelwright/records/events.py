@@ -94,9 +94,20 @@ class DeliveryStatus(StrEnum):
     DEAD = "dead"
 
 
+class DeadReason(StrEnum):
+    """Why a delivery was given up: which end of its policy came first, or that trying again would not help."""
+
+    HOPELESS = "hopeless"
+    MAX_ATTEMPTS = "max_attempts"
+    LIVE_MINUTES = "live_minutes"
+
+
 @dataclass(frozen=True)
 class Delivery:
-    """An event on its way to a subscriber. `told` is what came of the last attempt, in words."""
+    """An event on its way to a subscriber. `told` is what came of the last attempt, in words.
+
+    `attempts` counts one that goes on; a `dead` one has a `reason`.
+    """
 
     id: str
     subscription: str
@@ -106,6 +117,7 @@ class Delivery:
     told: str
     due_at: datetime
     created_at: datetime
+    reason: DeadReason | None = None
     attempted_at: datetime | None = None
     finished_at: datetime | None = None
 

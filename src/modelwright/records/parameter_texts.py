@@ -1,4 +1,4 @@
-"""Parameters as texts, which is all that MLflow's clients know, and as what the texts say, which our searches compare."""
+"""Parameters as the texts that MLflow's clients know, and as what the texts say, which our searches compare."""
 
 import json
 import math

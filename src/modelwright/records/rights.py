@@ -34,6 +34,12 @@ class Token:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
 
+    def state(self, at: datetime) -> str:
+        """Return `counts`, `expired` or `revoked`: what it is at that time."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at and self.expires_at <= at else "counts"
+
 
 @dataclass(frozen=True)
 class Approval:

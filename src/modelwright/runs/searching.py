@@ -42,8 +42,9 @@ def find_runs(
     tags: Mapping[str, str | None] | None = None,
     order: str | None = None,
     limit: int | None = None,
+    after: str = "",
 ) -> list[Run]:
-    """Return the runs of `store` as `search_runs` does."""
+    """Return the runs of `store` as `search_runs` does; `after` is the id of one that they come after."""
     filters = (where,) if isinstance(where, str) else tuple(where)
     return searching.search(
         store,
@@ -53,4 +54,5 @@ def find_runs(
         tags=tags or {},
         order=read_order(order) if order else NEWEST,
         limit=limit,
+        after=after,
     )

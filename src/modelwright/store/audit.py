@@ -20,7 +20,7 @@ _GIVEN = "SELECT seq FROM sqlite_sequence WHERE name = 'audit_records'"
 class AuditFilter:
     """Which records are asked for: those that answer to all that is given.
 
-    A subject takes along what is of it: `models/churn` its versions and aliases.
+    A subject takes along what is of it: `models/churn` its versions and aliases. `before` is a sequence number.
     """
 
     subject: str | None = None
@@ -28,6 +28,7 @@ class AuditFilter:
     action: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    before: int | None = None
 
 
 _ALL = AuditFilter()
@@ -56,6 +57,8 @@ def _conditions(wanted: AuditFilter) -> Iterator[sa.ColumnElement[bool]]:
         yield columns.at >= wanted.since
     if wanted.until is not None:
         yield columns.at <= wanted.until
+    if wanted.before is not None:
+        yield columns.sequence < wanted.before
 
 
 def _begins(column: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from modelwright.errors import NotOfClient, RunDeleted, RunMissing, TagMissing
 from modelwright.records import Criterion, Kind, Order, Point, RunDetails, RunInput, RunOutput, Status
-from modelwright.store import experiments, schema, selecting
+from modelwright.store import experiments, schema, selecting, telling
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 from modelwright.store.loading import load_runs, marks, rows
@@ -49,10 +49,11 @@ def set_status(change: Change, run_id: str, status: Status | None, *, finished_a
     was = Status(_state(change.connection, run_id).status)
     status = status or was
     has_ended = status not in {Status.RUNNING, Status.QUEUED}
-    ended_at = finished_at or (change.at if has_ended else None)
+    ended_at = (finished_at or change.at) if has_ended else None
     change.update_row(schema.runs, [run_id], status=status, finished_at=ended_at)
     fact = str(status) if has_ended else "resumed"
-    change.record(f"run.{fact}", f"runs/{run_id}", before={"status": was}, after={"status": status, "reason": ""})
+    after = {"status": status, "reason": "", **telling.of_run(change, run_id)}
+    change.record(f"run.{fact}", f"runs/{run_id}", before={"status": was}, after=after)
 
 
 def remove_tag(change: Change, run_id: str, name: str) -> None:

@@ -61,7 +61,13 @@ def ensure_dataset_version(change: Change, wanted: DatasetVersion) -> DatasetVer
     change.record(
         "dataset.registered",
         f"datasets/{version.reference}",
-        after={"digest": version.digest, "size_bytes": version.size_bytes, "storage": version.storage},
+        after={
+            "dataset": version.dataset,
+            "version": version.version,
+            "digest": version.digest,
+            "size_bytes": version.size_bytes,
+            "storage": version.storage,
+        },
     )
     return version
 

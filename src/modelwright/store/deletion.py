@@ -30,6 +30,10 @@ from modelwright.store.numbers import retire
 
 # So many files of a dataset version are named in its audit record; of the others it has the number.
 _MOST_FILES = 10_000
+_MADE_OF = (
+    "SELECT model || ':' || version FROM model_versions WHERE json_extract(source, '$.logged_model') = ? "
+    "ORDER BY model, version"
+)
 
 
 def delete_model_version(change: Change, version: ModelVersion) -> ModelVersion:
@@ -183,6 +187,11 @@ def delete_pipeline_version(change: Change, version: PipelineVersion) -> Pipelin
 
 def delete_logged_model(change: Change, model: LoggedModel) -> None:
     """Delete a model that a client logged, with its files. Raises InUse when a registered version was made of it."""
+    made = [
+        Use("model", reference, "made of it", f"wright model delete {reference}")
+        for (reference,) in rows(change.connection, _MADE_OF, (model.id,))
+    ]
+    _refuse(made, thing=f"logged model {model.id}", do="the same request")
     files = schema.logged_model_files
     kept = {row.path: row.digest for row in change.rows(files.select().where(files.c.logged_model_id == model.id))}
     _delete(change, schema.logged_models, [model.id])

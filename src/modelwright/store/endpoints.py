@@ -11,7 +11,7 @@ from modelwright.errors import DeletedMeanwhile, DeploymentMissing, EndpointMiss
 from modelwright.records import Deployment, DeploymentStatus, Endpoint, ModelVersion, Serving, Traffic, Use
 from modelwright.records.decoding import decoded
 from modelwright.records.plain import plain
-from modelwright.store import models, schema, usage
+from modelwright.store import models, schema, telling, usage
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 
@@ -87,6 +87,7 @@ def add_deployment(
         "version": version.reference,
         "workers": workers,
         "status": deployment.status,
+        **_told_of(change, deployment),
     }
     change.record("deployment.started", f"endpoints/{endpoint.name}", after=after)
     return deployment
@@ -119,7 +120,14 @@ def set_deployment_status(
             "version": deployment.version,
             "status": status,
             "reason": reason,
+            **_told_of(change, deployment),
         },
+    )
+
+
+def _told_of(change: Change, deployment: Deployment) -> dict[str, Any]:
+    return telling.of_deployment(
+        change, endpoint=deployment.endpoint, version=deployment.version, version_id=deployment.version_id
     )
 
 

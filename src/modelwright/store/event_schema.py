@@ -40,7 +40,8 @@ subscription_positions = sa.Table(
     column("sequence", sa.Integer),
 )
 
-# An event on its way to a subscriber. While one is at it, the lease is his; one that ran out is anybody's.
+# An event on its way to a subscriber. Who is at it leases it: it is not due again until his lease ends. How long it may
+# be tried counts from `created_at`, which is set anew when it is to start anew.
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -50,12 +51,13 @@ deliveries = sa.Table(
     column("status"),
     column("attempts", sa.Integer, server_default="0"),
     column("told", server_default=""),
+    column("reason", server_default=""),
     column("due_at", Timestamp),
     column("leased_by", nullable=True),
-    column("leased_until", Timestamp, nullable=True),
     column("created_at", Timestamp),
     column("attempted_at", Timestamp, nullable=True),
     column("finished_at", Timestamp, nullable=True),
     sa.UniqueConstraint("subscription", "event_id"),
-    sa.Index(None, "status", "due_at"),
+    sa.Index(None, "subscription", "status", "due_at"),
+    sa.Index(None, "leased_by", sqlite_where=sa.text("leased_by IS NOT NULL")),
 )

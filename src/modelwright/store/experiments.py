@@ -1,6 +1,7 @@
 """Experiments: the names that runs carry, with tags of their own."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,21 +11,22 @@ from modelwright.records import Criterion, Experiment, Order
 from modelwright.store import schema, selecting, usage
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.loading import marks, rows
 
 # The experiment of clients that name none. Its id is the one that MLflow's clients take for granted.
 DEFAULT = "Default"
 DEFAULT_ID = "0"
+_COLUMNS = "id, name, created_at, updated_at, deleted_at"
 _NEXT_ID = "SELECT COALESCE(MAX(CAST(id AS INTEGER)), 0) + 1 FROM experiments"
 
 
 def ensure_experiment(change: Change, name: str) -> None:
     """Add the experiment unless it is there, and bring it back when it was put away, for a run that belongs to it."""
-    table = schema.experiments
-    known = change.rows(sa.select(table.c.id, table.c.deleted_at).where(table.c.name == name))
+    known = rows(change.connection, "SELECT id, deleted_at FROM experiments WHERE name = ?", (name,))
     if not known:
         _insert(change, name)
-    elif known[0].deleted_at is not None:
-        change.update_row(table, [known[0].id], deleted_at=None, updated_at=change.at)
+    elif known[0][1] is not None:
+        change.update_row(schema.experiments, [known[0][0]], deleted_at=None, updated_at=change.at)
 
 
 def add_experiment(change: Change, name: str, *, tags: Mapping[str, str]) -> str:
@@ -114,9 +116,8 @@ def find_experiment(store: Store, experiment_id: str) -> Experiment:
 
 def find_by_name(store: Store, name: str) -> Experiment:
     """Return the experiment of this name, also one that was put away. Raises ExperimentMissing."""
-    table = schema.experiments
     with store.reader.connect() as connection:
-        found = _load(connection, table.select().where(table.c.name == name))
+        found = _load(connection, "name = ?", (name,))
     if not found:
         raise ExperimentMissing(experiment=name, among="this workspace")
     return found[0]
@@ -124,8 +125,7 @@ def find_by_name(store: Store, name: str) -> Experiment:
 
 def load_experiment(connection: sa.Connection, experiment_id: str) -> Experiment:
     """Return the experiment as this connection sees it. Raises ExperimentMissing."""
-    table = schema.experiments
-    found = _load(connection, table.select().where(table.c.id == experiment_id))
+    found = _load(connection, "id = ?", (experiment_id,))
     if not found:
         raise ExperimentMissing(experiment=experiment_id, among="this workspace")
     return found[0]
@@ -149,7 +149,6 @@ def search_experiments(
     limit: int,
 ) -> list[Experiment]:
     """Return the experiments that all of `wanted` holds for; `is_deleted` None takes both kinds."""
-    table = schema.experiments
     conditions: list[selecting.Clause | Criterion] = [
         *selecting.is_there("experiments.deleted_at", is_deleted),
         *wanted,
@@ -157,7 +156,7 @@ def search_experiments(
     with store.reader.connect() as connection:
         subject = selecting.EXPERIMENTS
         ids = selecting.select(connection, subject, conditions, orders=orders, offset=offset, limit=limit)
-        found = {each.id: each for each in _load(connection, table.select().where(table.c.id.in_(ids)))}
+        found = {each.id: each for each in _load(connection, f"id IN ({marks(len(ids))})", ids)}
     return [found[each] for each in ids]
 
 
@@ -172,9 +171,8 @@ def ensure_default(change: Change) -> None:
 
 def has_default(store: Store) -> bool:
     """Whether there is the experiment of clients that name none."""
-    table = schema.experiments
     with store.reader.connect() as connection:
-        return connection.execute(sa.select(table.c.id).where(table.c.id == DEFAULT_ID)).first() is not None
+        return bool(rows(connection, "SELECT 1 FROM experiments WHERE id = ?", (DEFAULT_ID,)))
 
 
 def next_id(change: Change) -> str:
@@ -195,10 +193,21 @@ def _move(change: Change, experiment: Experiment, *, deleted_at: Any) -> None:
     change.update(runs, runs.c.experiment == experiment.name, deleted_at=deleted_at)
 
 
-def _load(connection: sa.Connection, query: sa.Select[Any]) -> list[Experiment]:
-    rows = connection.execute(query).all()
-    table = schema.experiment_tags
-    tags: dict[str, dict[str, str]] = {row.id: {} for row in rows}
-    for row in connection.execute(table.select().where(table.c.experiment_id.in_(tags)).order_by(table.c.name)):
-        tags[row.experiment_id][row.name] = row.value
-    return [Experiment(**row._mapping, tags=tags[row.id]) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+def _load(connection: sa.Connection, condition: str, values: Sequence[str]) -> list[Experiment]:
+    chosen = f"SELECT {_COLUMNS} FROM experiments WHERE {condition}"  # noqa: S608 - ours
+    found = rows(connection, chosen, values)
+    tags: dict[str, dict[str, str]] = {row[0]: {} for row in found}
+    labels = f"SELECT * FROM experiment_tags WHERE experiment_id IN ({marks(len(tags))}) ORDER BY name"  # noqa: S608 - ours
+    for experiment_id, name, value in rows(connection, labels, list(tags)):
+        tags[experiment_id][name] = value
+    return [
+        Experiment(
+            id=row[0],
+            name=row[1],
+            created_at=datetime.fromisoformat(row[2]),
+            updated_at=datetime.fromisoformat(row[3]),
+            deleted_at=datetime.fromisoformat(row[4]) if row[4] else None,
+            tags=tags[row[0]],
+        )
+        for row in found
+    ]

@@ -49,6 +49,11 @@ def load_runs(connection: sa.Connection, run_ids: Sequence[str]) -> list[Run]:
     return found
 
 
+def parameter(value: Any) -> Any:
+    """Return a parameter as it was logged: SQLite keeps the numbers in a column of JSON as numbers."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
 def _run(row: tuple[Any, ...], **named: dict[str, Any]) -> Run:
     commit, is_dirty, branch, repository, started_at, finished_at = row[6:12]
     return Run(
@@ -80,8 +85,8 @@ def _named(connection: sa.Connection, table: str, run_ids: Sequence[str]) -> dic
     for run_id, name, value in rows(connection, _NAMED.format(marks(len(run_ids)), table=table), run_ids):
         if value is None:  # of a metric it is a NaN
             found[run_id][name] = math.nan if is_metrics else None
-        elif is_parameters and isinstance(value, str):  # SQLite keeps numbers in a JSON column as numbers
-            found[run_id][name] = json.loads(value)
+        elif is_parameters:
+            found[run_id][name] = parameter(value)
         else:
             found[run_id][name] = value
     return found

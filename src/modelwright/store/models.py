@@ -110,6 +110,8 @@ def add_version(
         "model.registered",
         f"models/{numbered.reference}",
         after={
+            "model": numbered.model,
+            "version": numbered.version,
             "digest": numbered.digest,
             "run": numbered.run_id,
             "framework": numbered.framework,
@@ -152,7 +154,7 @@ def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
         "alias.moved",
         f"models/{version.model}@{alias}",
         before={"version": before[0].version} if before else None,
-        after={"version": version.version},
+        after={"model": version.model, "alias": alias, "version": version.version},
     )
 
 
@@ -306,14 +308,20 @@ def version_of_run(store: Store, run_id: str) -> ModelVersion | None:
         return load_versions(connection, [found[0][0]])[0] if found else None
 
 
-def list_versions(store: Store, wanted: VersionFilter = _ALL, *, limit: int | None = None) -> list[ModelVersion]:
-    """Return the versions that are wanted, newest first.
+def list_versions(
+    store: Store, wanted: VersionFilter = _ALL, *, limit: int | None = None, after: str = ""
+) -> list[ModelVersion]:
+    """Return the versions that are wanted, newest first; those that come after the one that `after` names.
 
     Labels that few versions have are looked up first, and only these versions looked at. Otherwise all are gone through
     from the newest on until there are enough, so that neither takes longer the more versions there are.
     """
     with store.reader.connect() as connection:
         conditions, values = _conditions(connection, wanted)
+        if after:
+            last = find_version(store, after)
+            conditions.append("(created_at, version) < (SELECT created_at, version FROM model_versions WHERE id = ?)")
+            values.append(last.id)
         # Numbers are given in the order of time, and within a model an index has them in order.
         order = "created_at DESC, version DESC" if wanted.model is None else "version DESC"
         statement = (

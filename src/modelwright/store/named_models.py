@@ -56,8 +56,9 @@ _ALIASES = (
     "WHERE aliases.model IN ({}) ORDER BY alias"
 )
 _NEWEST_BY_STAGE = (
-    "SELECT id, MAX(version), COALESCE(value, '') AS stage FROM model_versions "
-    "LEFT JOIN version_tags ON version_id = id AND name = ? WHERE model = ? GROUP BY stage ORDER BY MAX(version)"
+    "SELECT id, MAX(version), COALESCE(value, 'None') AS stage FROM model_versions "
+    "LEFT JOIN version_tags ON version_id = id AND name = ? WHERE model = ? GROUP BY stage "
+    "ORDER BY MAX(version)"
 )
 
 

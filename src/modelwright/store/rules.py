@@ -1,4 +1,4 @@
-"""The workspace's own rules, which its users set: which kinds of change need a reason."""
+"""The workspace's own rules, which its users set: which changes need a reason, who needs a token."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from modelwright.errors import RuleInvalid, RuleUnknown
 from modelwright.store import reasons, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+
+LOOPBACK_TRUST = "loopback-trust"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ def _kinds(text: str) -> str | None:
     return ",".join(each for each in reasons.KINDS if each in given) if given and given <= set(reasons.KINDS) else None
 
 
+def _switch(text: str) -> str | None:
+    """Return `on` or `off`; None for anything else."""
+    return text if text in {"on", "off"} else None
+
+
 RULES = {
     reasons.SETTING: Rule(
         reasons.SETTING,
@@ -35,7 +42,14 @@ RULES = {
         f"one or more of {', '.join(reasons.KINDS)}, with commas",
         ",".join(reasons.KINDS),
         _kinds,
-    )
+    ),
+    LOOPBACK_TRUST: Rule(
+        LOOPBACK_TRUST,
+        "whether your own programs on this machine need no token",
+        "on (as when not set) or off",
+        "off",
+        _switch,
+    ),
 }
 
 
@@ -77,6 +91,13 @@ def list_rules(store: Store) -> dict[str, str | None]:
     with store.reader.connect() as connection:
         found = {row.name: row.value for row in connection.execute(schema.settings.select())}
     return {name: found.get(name) for name in RULES}
+
+
+def is_on(store: Store, name: str) -> bool:
+    """Whether a setting that is on or off is on, as it is when nobody has set it."""
+    table = schema.settings
+    with store.reader.connect() as connection:
+        return connection.execute(sa.select(table.c.value).where(table.c.name == name)).scalar() != "off"
 
 
 def _rule(name: str) -> Rule:

@@ -9,19 +9,19 @@ import sqlalchemy as sa
 
 from modelwright.errors import DeletedMeanwhile, ParameterFixed, RunMissing
 from modelwright.records import Artifact, DatasetLink, DatasetVersion, Kind, Point, Run, Status, StepRun
-from modelwright.store import claims, datasets, schema
+from modelwright.store import claims, datasets, schema, telling
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 from modelwright.store.experiments import ensure_experiment
-from modelwright.store.loading import load_runs, rows
+from modelwright.store.loading import load_runs, marks, parameter, rows
 from modelwright.store.points import add_points
 
 
 def add_run(change: Change, run: Run, *, project_id: str | None) -> None:
     """Record a run that begins, with its parameters and tags."""
     insert_run(change, run, project_id=project_id, actor=change.actor)
-    begun = {"project": run.project, "parameters": run.parameters, "tags": run.tags}
-    change.record("run.started", f"runs/{run.id}", after=begun)
+    begun = {"status": run.status, "project": run.project, "parameters": run.parameters}
+    change.record("run.started", f"runs/{run.id}", after=begun | telling.of_run(change, run.id))
 
 
 def insert_run(change: Change, run: Run, *, project_id: str | None, actor: str) -> None:
@@ -70,7 +70,9 @@ def insert_run_alone(change: Change, run: Run, *, project_id: str | None, actor:
 def set_parameters(change: Change, run_id: str, parameters: Mapping[str, object]) -> None:
     """Record parameters of a run that has begun. Raises ParameterFixed when one of them has another value already."""
     table = schema.run_parameters
-    known = {row.name: row.value for row in change.rows(table.select().where(table.c.run_id == run_id))}
+    names = list(parameters)
+    query = f"SELECT name, value FROM run_parameters WHERE run_id = ? AND name IN ({marks(len(names))})"  # noqa: S608 - ours
+    known = {name: parameter(value) for name, value in rows(change.connection, query, (run_id, *names))}
     for name, value in parameters.items():
         if name in known and json.dumps(known[name]) != json.dumps(value):
             raise ParameterFixed(name=name, run=run_id, old=known[name], new=value)
@@ -230,8 +232,8 @@ def set_tags(change: Change, run_id: str, tags: Mapping[str, str]) -> None:
     table = schema.run_tags
     if not tags:
         return
-    change.delete(table, (table.c.run_id == run_id) & table.c.name.in_(list(tags)))
-    change.insert(table, *({"run_id": run_id, "name": name, "value": value} for name, value in tags.items()))
+    new = [name for name, value in tags.items() if not change.update_row(table, [run_id, name], value=value)]
+    change.insert(table, *({"run_id": run_id, "name": name, "value": tags[name]} for name in new))
     known = {name: was["value"] for name in tags if (was := change.before(table, run_id, name))}
     change.record("run.tagged", f"runs/{run_id}", before=known or None, after=dict(tags))
 
@@ -256,16 +258,14 @@ def set_note(change: Change, run_id: str, note: str) -> None:
 def add_artifacts(change: Change, run_id: str, *, artifacts: Sequence[Artifact]) -> None:
     """Record files of the run, in the place of those with the same paths; their blobs are in the store already."""
     table = schema.run_artifacts
-    known = {row.path for row in change.rows(sa.select(table.c.path).where(table.c.run_id == run_id))}
-    for path in known.intersection(each.path for each in artifacts):
-        change.delete(table, (table.c.run_id == run_id) & (table.c.path == path))
-    change.insert(
-        schema.run_artifacts,
-        *(
-            {"run_id": run_id, "path": each.path, "digest": each.digest, "size_bytes": each.size_bytes}
-            for each in artifacts
-        ),
-    )
+    known = rows(change.connection, "SELECT path FROM run_artifacts WHERE run_id = ?", (run_id,))
+    paths = {path for (path,) in known}
+    for each in artifacts:
+        values = {"digest": each.digest, "size_bytes": each.size_bytes}
+        if each.path in paths:
+            change.update_row(table, [run_id, each.path], **values)
+        else:
+            change.insert(table, {"run_id": run_id, "path": each.path} | values)
     replaced = {each.path: was["digest"] for each in artifacts if (was := change.before(table, run_id, each.path))}
     change.record(
         "run.artifacts_kept",
@@ -317,7 +317,8 @@ def resume_run(change: Change, run_id: str) -> None:
         raise RunMissing(run=run_id)
     change.update(table, table.c.id == run_id, status=Status.RUNNING, reason="", finished_at=None)
     ended = {"status": before[0].status, "reason": before[0].reason}
-    change.record("run.resumed", f"runs/{run_id}", before=ended, after={"status": Status.RUNNING, "reason": ""})
+    after = {"status": Status.RUNNING, "reason": "", **telling.of_run(change, run_id)}
+    change.record("run.resumed", f"runs/{run_id}", before=ended, after=after)
 
 
 def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> None:
@@ -335,7 +336,7 @@ def finish_run(change: Change, run_id: str, *, status: Status, reason: str) -> N
         f"run.{status}",
         f"runs/{run_id}",
         before={"status": was["status"]} if was else None,
-        after={"status": status, "reason": reason},
+        after={"status": status, "reason": reason, **telling.of_run(change, run_id)},
     )
 
 

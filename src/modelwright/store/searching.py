@@ -57,8 +57,12 @@ def search(
     tags: Mapping[str, str | None],
     order: Order,
     limit: int | None,
+    after: str = "",
 ) -> list[Run]:
-    """Return the runs that all this holds for, in order, without their steps and artifacts."""
+    """Return the runs that all this holds for, in order, without their steps and artifacts.
+
+    `after` is the id of one of them, which the others are to come after; none come after one that is not among them.
+    """
     labels = [Term(Place.TAG, name, *(_ANY if value is None else ("=", value))) for name, value in tags.items()]
     with store.reader.connect() as connection:
         parts = [*(_located(connection, part) for part in _parts(condition)), *labels]
@@ -76,7 +80,11 @@ def search(
         wanted += [_Clause("runs.experiment = ?", (experiment,))] if experiment else []
         wanted += [_Clause("runs.status = ?", (str(status),))] if status else []
         picked = _joined(wanted, " AND ")
-        ids = _ordered(connection, picked, parts=parts, order=order, limit=limit, are_few=few is not None)
+        most = None if after else limit
+        ids = _ordered(connection, picked, parts=parts, order=order, limit=most, are_few=few is not None)
+        if after:
+            begin = ids.index(after) + 1 if after in ids else len(ids)
+            ids = ids[begin : None if limit is None else begin + limit]
         by_id = {run.id: run for run in load_runs(connection, ids)}
     return [by_id[each] for each in ids]
 

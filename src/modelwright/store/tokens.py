@@ -6,16 +6,27 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from modelwright.errors import TokenExists, TokenMissing
 from modelwright.records import Role, Token, now
 from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.loading import rows
 
+_HOLDER = (
+    "SELECT name, role, created_by, created_at, expires_at FROM tokens "
+    "WHERE digest = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
+)
 _KNOWN = [column for column in schema.tokens.c if column.name != "digest"]
 
 
 def add_token(change: Change, name: str, *, role: Role, expires_at: datetime | None = None) -> str:
-    """Make a token and return it: this once, for only its digest is kept."""
+    """Make a token and return it: this once, for only its digest is kept.
+
+    Raises TokenExists when one of that name counts: a name in a record is to say who it was.
+    """
+    if change.rows(sa.select(schema.tokens.c.name).where(_counts(change.at), schema.tokens.c.name == name)):
+        raise TokenExists(name=name)
     token = f"wright_{secrets.token_urlsafe(32)}"
     row = {"digest": _digest(token), "name": name, "role": role, "created_by": change.actor, "created_at": change.at}
     change.insert(schema.tokens, row | {"expires_at": expires_at})
@@ -26,21 +37,49 @@ def add_token(change: Change, name: str, *, role: Role, expires_at: datetime | N
 
 def find_holder(store: Store, token: str) -> Token | None:
     """Return what is known of a token that still counts; None when it is none of this workspace, or ended."""
-    table = schema.tokens
-    query = sa.select(*_KNOWN).where(
-        table.c.digest == _digest(token),
-        table.c.revoked_at.is_(None),
-        sa.or_(table.c.expires_at.is_(None), table.c.expires_at > now()),
-    )
+    # Asked for every request, so at the speed of the driver.
+    moment = now().isoformat(timespec="microseconds")
     with store.reader.connect() as connection:
-        row = connection.execute(query).first()
-    return None if row is None else _token(row)
+        found = rows(connection, _HOLDER, (_digest(token), moment))
+    if not found:
+        return None
+    name, role, created_by, created_at, expires_at = found[0]
+    return Token(
+        name,
+        Role(role),
+        created_by,
+        datetime.fromisoformat(created_at),
+        datetime.fromisoformat(expires_at) if expires_at else None,
+    )
+
+
+def revoke(change: Change, name: str) -> None:
+    """Let the token of that name count no more, from the next request on. Raises TokenMissing."""
+    if not change.update(
+        schema.tokens, sa.and_(_counts(change.at), schema.tokens.c.name == name), revoked_at=change.at
+    ):
+        raise TokenMissing(name=name)
+    change.record("token.revoked", f"tokens/{name}", after={"revoked_at": change.at.isoformat()})
+
+
+def list_tokens(store: Store) -> list[Token]:
+    """Return what is known of all tokens, those that ended too, newest first."""
+    with store.reader.connect() as connection:
+        return [
+            _token(row) for row in connection.execute(sa.select(*_KNOWN).order_by(schema.tokens.c.created_at.desc()))
+        ]
 
 
 def has_tokens(store: Store) -> bool:
     """Whether any token was made."""
     with store.reader.connect() as connection:
         return connection.execute(sa.select(schema.tokens.c.digest).limit(1)).first() is not None
+
+
+def _counts(at: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition that a token counts at that time."""
+    table = schema.tokens
+    return sa.and_(table.c.revoked_at.is_(None), sa.or_(table.c.expires_at.is_(None), table.c.expires_at > at))
 
 
 def _token(row: sa.Row[tuple[object, ...]]) -> Token:

@@ -11,11 +11,11 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from modelwright.api.mlflow.answers import answer
-from modelwright.api.mlflow.operations import session
+from modelwright.api.mlflow.operations import explaining, session
 from modelwright.errors import BlobDamaged, ValueRefused
 from modelwright.lifecycle import kept
 from modelwright.lifecycle.sessions import Session
-from modelwright.records import Artifact, Role
+from modelwright.records import Artifact
 from modelwright.store import client_files, models
 from modelwright.store.client_files import Owner
 from modelwright.store.database import Store
@@ -28,10 +28,10 @@ _LONGEST_PATH = 1024
 def routes() -> list[Route]:
     """Return the routes, below `/mlflow-artifacts`."""
     return [
-        Route("/artifacts", _list, methods=["GET"]),
-        Route("/artifacts/{path:path}", _put, methods=["PUT"]),
-        Route("/artifacts/{path:path}", _get, methods=["GET", "HEAD"]),
-        Route("/artifacts/{path:path}", _delete, methods=["DELETE"]),
+        Route("/artifacts", explaining(_list), methods=["GET"]),
+        Route("/artifacts/{path:path}", explaining(_put), methods=["PUT"]),
+        Route("/artifacts/{path:path}", explaining(_get), methods=["GET", "HEAD"]),
+        Route("/artifacts/{path:path}", explaining(_delete), methods=["DELETE"]),
     ]
 
 
@@ -40,7 +40,7 @@ async def _list(request: Request) -> Response:
 
 
 def _listed(request: Request) -> Response:
-    store = session(request, Role.READER).store
+    store = session(request).store
     found = client_files.list_folder(store, *_place(store, request.query_params.get("path", "")))
     files: list[dict[str, Any]] = [
         {"path": each.name, "is_dir": True}
@@ -52,7 +52,7 @@ def _listed(request: Request) -> Response:
 
 
 async def _put(request: Request) -> Response:
-    acting = await run_in_threadpool(session, request, Role.CONTRIBUTOR)
+    acting = session(request)
     owner, path = _file_place(acting.store, request)
     pieces = _pieces(request)
     with contextlib.ExitStack() as stack:
@@ -102,7 +102,7 @@ async def _get(request: Request) -> Response:
 
 
 def _sent(request: Request) -> Response:
-    store = session(request, Role.READER).store
+    store = session(request).store
     file = client_files.find_file(store, *_file_place(store, request))
     headers = {"etag": f'"{file.digest}"', "x-content-type-options": "nosniff"}
     place = store.blobs.path(file.digest)
@@ -120,7 +120,7 @@ async def _delete(request: Request) -> Response:
 
 
 def _deleted(request: Request) -> Response:
-    acting = session(request, Role.CONTRIBUTOR)
+    acting = session(request)
     owner, path = _file_place(acting.store, request)
     with acting.change() as opened:
         client_files.delete_files(opened, owner, path)

@@ -54,9 +54,9 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("told", sa.Text(), server_default="", nullable=False),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("due_at", sa.String(32), nullable=False),
         sa.Column("leased_by", sa.Text(), nullable=True),
-        sa.Column("leased_until", sa.String(32), nullable=True),
         sa.Column("created_at", sa.String(32), nullable=False),
         sa.Column("attempted_at", sa.String(32), nullable=True),
         sa.Column("finished_at", sa.String(32), nullable=True),
@@ -70,7 +70,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("subscription", "event_id", name=op.f("uq_deliveries_subscription_event_id")),
     )
     op.create_index(op.f("ix_deliveries_event_id"), "deliveries", ["event_id"])
-    op.create_index(op.f("ix_deliveries_status_due_at"), "deliveries", ["status", "due_at"])
+    op.create_index(
+        op.f("ix_deliveries_leased_by"), "deliveries", ["leased_by"], sqlite_where=sa.text("leased_by IS NOT NULL")
+    )
+    op.create_index(
+        op.f("ix_deliveries_subscription_status_due_at"), "deliveries", ["subscription", "status", "due_at"]
+    )
     op.create_table(
         "experiment_tags",
         sa.Column("experiment_id", sa.Text(), nullable=False),

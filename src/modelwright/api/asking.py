@@ -1,0 +1,123 @@
+"""What many routes ask for: numbers of versions, labels, files."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, overload
+
+from fastapi import Depends, Query, Request
+from fastapi import Path as InPath
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from modelwright.errors import RequestInvalid
+from modelwright.lifecycle import receiving
+from modelwright.store import claims
+from modelwright.store.database import Store
+
+_LARGEST = 2**63 - 1  # that the database can hold
+
+Number = Annotated[int, InPath(ge=1, le=_LARGEST, description="The version's number.")]
+Tags = Annotated[list[str], Query(alias="tag", description="NAME=VALUE, or NAME for any value; all, if repeated.")]
+TAR = {
+    "requestBody": {
+        "required": True,
+        "description": "A tar archive, compressed or not, of the files.",
+        "content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+REQUEST = {
+    "requestBody": {
+        "required": True,
+        "description": "What the scoring script takes.",
+        "content": {
+            "application/json": {"schema": {}},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+LABELS = {
+    "requestBody": {
+        "required": True,
+        "description": "CSV, JSON lines or Parquet, as `kind` says.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file's bytes.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+class Text(BaseModel):
+    """A text that takes the place of another."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+
+
+@overload
+def moment(given: datetime) -> datetime: ...
+@overload
+def moment(given: None) -> None: ...
+def moment(given: datetime | None) -> datetime | None:
+    """Return a time with its zone; one without is in UTC."""
+    return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
+
+
+def filters(given: Sequence[str]) -> dict[str, str | None]:
+    """Return what NAME=VALUE says; a NAME alone, which takes any value, as None."""
+    parts = (each.partition("=") for each in given)
+    return {name: value if separator else None for name, separator, value in parts}
+
+
+def assigned(given: Sequence[str], place: str) -> dict[str, str]:
+    """Return what NAME=VALUE says. Raises RequestInvalid for what is none."""
+    found = filters(given)
+    wrong = next((name for name, value in found.items() if value is None or not name), None)
+    if wrong is not None:
+        raise RequestInvalid(place=place, rule=f'"{wrong}" is not NAME=VALUE')
+    return {name: str(value) for name, value in found.items()}
+
+
+def _scratch(request: Request) -> Iterator[Path]:
+    with claims.scratch_folder(request.app.state.store) as folder:
+        yield folder
+
+
+async def _received(request: Request, folder: Annotated[Path, Depends(_scratch)]) -> Path:
+    """Write the request's body to a file as it comes in."""
+    place, size = folder / "body", 0
+    with place.open("wb") as file:
+        async for part in request.stream():
+            size += len(part)
+            if size > receiving.MOST_BYTES:
+                raise HTTPException(413, str(receiving.MOST_BYTES))
+            await run_in_threadpool(file.write, part)
+    return place
+
+
+async def _unpacked(body: Annotated[Path, Depends(_received)]) -> Path:
+    return await run_in_threadpool(receiving.unpack, body, body.with_name("files"))
+
+
+# A folder for the time of the request; the body of the request as a file; the files of the archive that it is.
+Scratch = Annotated[Path, Depends(_scratch)]
+Body = Annotated[Path, Depends(_received)]
+Files = Annotated[Path, Depends(_unpacked)]
+
+
+def blob(store: Store, digest: str, *, name: str, scratch: Path) -> FileResponse:
+    """Return a file of the store as an answer, every byte verified. Raises BlobDamaged."""
+    store.blobs.export(digest, scratch / "file")
+    return download(scratch / "file", name=name)
+
+
+def download(file: Path, *, name: str) -> FileResponse:
+    """Return a file as an answer that no browser takes for a page of ours, whatever is in it."""
+    return FileResponse(file, media_type="application/octet-stream", filename=Path(name).name)

@@ -1,0 +1,43 @@
+"""What is captured of endpoints, how, and what could not be kept."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from modelwright.records import CaptureCounts, CaptureSettings, CaptureSummary
+from modelwright.records.plain import plain
+from modelwright.serving import configuring, deployments
+from modelwright.serving.capture import places, retention
+from modelwright.store.database import Store
+
+
+@dataclass(frozen=True)
+class CaptureReport:
+    """What lies on the disk of an endpoint's requests, how they are captured, and what its front has counted.
+
+    `settings` is None for an endpoint that was deleted, `counts` while its front does not run.
+    """
+
+    summary: CaptureSummary
+    settings: CaptureSettings | None
+    counts: CaptureCounts | None
+
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        found: dict[str, Any] = plain(self.summary)
+        return found | {"settings": plain(self.settings), "counts": plain(self.counts)}
+
+
+def report(store: Store, endpoint: str) -> CaptureReport:
+    """Return what there is of an endpoint, which may be deleted by now. Raises EndpointMissing."""
+    folder = places.folder_of(store, endpoint)
+    running = deployments.status(store, endpoint)
+    return CaptureReport(
+        retention.summary(store, folder),
+        configuring.capture_or_none(store, endpoint),
+        running.capture if running else None,
+    )
+
+
+def reports(store: Store) -> list[CaptureReport]:
+    """Return the same of every endpoint, by name."""
+    return [report(store, each) for each in places.endpoints_of(store)]

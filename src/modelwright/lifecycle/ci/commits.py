@@ -1,0 +1,78 @@
+"""Commits of the user's repository: which there are, what they change, and their files in a folder apart.
+
+The repository itself is only read: what is checked out is a clone that shares its objects.
+"""
+
+import subprocess
+from pathlib import Path
+
+from modelwright.errors import CommitMissing, RepositoryMissing
+from modelwright.settings import child_environment
+
+
+def head(repository: Path, branch: str | None = None) -> str:
+    """Return the commit that a branch is at, by default the one that is checked out.
+
+    Raises RepositoryMissing and CommitMissing.
+    """
+    return resolve(repository, f"refs/heads/{branch}" if branch else "HEAD")
+
+
+def resolve(repository: Path, name: str) -> str:
+    """Return the full id of a commit. Raises RepositoryMissing and CommitMissing."""
+    try:
+        return _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+    except subprocess.CalledProcessError as error:
+        if name == "HEAD":
+            raise RepositoryMissing(folder=repository) from error
+        raise CommitMissing(folder=repository, commit=name) from error
+
+
+def branch_of(repository: Path) -> str:
+    """Return the branch that is checked out; nothing when none is."""
+    try:
+        return _git(repository, "symbolic-ref", "--short", "--quiet", "HEAD").strip()
+    except subprocess.CalledProcessError:
+        return ""
+
+
+def parent_of(repository: Path, commit: str) -> str | None:
+    """Return the first parent of a commit; None when it is the first one."""
+    try:
+        return _git(repository, "rev-parse", "--verify", "--quiet", f"{commit}^").strip()
+    except subprocess.CalledProcessError:
+        return None
+
+
+def changed(repository: Path, since: str | None, commit: str) -> tuple[str, ...]:
+    """Return the paths of what differs between two commits; all that a commit has when there is none before."""
+    if since is None:
+        told = _git(repository, "ls-tree", "-r", "-z", "--name-only", commit)
+    else:
+        told = _git(repository, "diff", "--name-only", "-z", "--no-renames", since, commit)
+    return tuple(each for each in told.split("\0") if each)
+
+
+def check_out(repository: Path, commit: str, *, into: Path, branch: str = "") -> None:
+    """Write the files of a commit to the folder `into`, which becomes a repository of its own at that commit."""
+    into.parent.mkdir(parents=True, exist_ok=True)
+    _git(repository, "clone", "--quiet", "--shared", "--no-checkout", str(repository), str(into))
+    place = ["-B", branch] if branch else ["--detach"]
+    _git(into, "checkout", "--quiet", *place, commit)
+
+
+def hooks_folder(repository: Path) -> Path:
+    """Return where the repository's hooks are."""
+    return repository / _git(repository, "rev-parse", "--git-path", "hooks").strip()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - an argument list, no shell
+        ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
+        check=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        # Inside of a hook git says in variables which repository is meant, whatever -C says.
+        env={name: value for name, value in child_environment().items() if not name.startswith("GIT_")},
+    )
+    return done.stdout.decode(errors="surrogateescape")

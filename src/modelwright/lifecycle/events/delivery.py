@@ -1,0 +1,220 @@
+"""The dispatcher: has every event told to every subscriber that wants it, at least once, whatever is killed.
+
+Any number of dispatchers, in any number of processes, may be at one workspace: a delivery is leased before it is tried,
+and of one that was killed the leases end at once.
+"""
+
+import contextlib
+import itertools
+import random
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from modelwright import records
+from modelwright.lifecycle.events import retrying
+from modelwright.lifecycle.events.lanes import Lane, Told
+from modelwright.records import (
+    Attempt,
+    AttemptVerdict,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Subscription,
+    SubscriptionState,
+)
+from modelwright.store import claims, subscriptions
+from modelwright.store.database import Store
+from modelwright.store.outbox import Outbox
+
+# How soon something new is seen.
+_LOOK_SECONDS = 0.1
+# What ends within this time is noted in one transaction.
+_GATHER_SECONDS = 0.02
+# How soon it is seen that another dispatcher was killed.
+_FREE_EVERY = timedelta(seconds=5)
+# How much longer a lease is than an attempt may take.
+_SPARE = timedelta(seconds=30)
+# How long attempts may go on when the dispatcher is to end; after that they are made once more by the next.
+_GRACE_SECONDS = 5.0
+# How long it is left alone when something is wrong with the workspace itself, such as a full disk.
+_TROUBLE_SECONDS = 5.0
+# How long it is remembered what became of a delivery.
+KEPT = {DeliveryStatus.DELIVERED: timedelta(days=7), DeliveryStatus.DEAD: timedelta(days=30)}
+_FORGET_EVERY = timedelta(hours=1)
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Send(Protocol):
+    """Tells a subscriber of an event, in the time that its policy gives."""
+
+    def __call__(self, store: Store, subscription: Subscription, event: Event, *, attempt: int) -> Attempt:
+        """Return what came of it; `attempt` counts from 1."""
+
+
+Wants = Callable[[Subscription, Event], bool]
+
+
+@dataclass(frozen=True)
+class Dispatcher:
+    """What a dispatcher works with: how to tell, whether an event is wanted, and what time it is."""
+
+    store: Store
+    send: Send
+    wants: Wants
+    now: Callable[[], datetime] = records.now
+    chance: Callable[[], float] = random.random
+
+    def run(self, stopped: threading.Event) -> None:
+        """Deliver until `stopped` is set."""
+        with self._shift() as shift:
+            while not stopped.is_set():
+                try:
+                    shift.look()
+                    shift.gather(0.0 if shift.is_behind else _LOOK_SECONDS)
+                except Exception:  # noqa: BLE001 - what is wrong with one look may be right at the next
+                    traceback.print_exc()
+                    stopped.wait(_TROUBLE_SECONDS)
+
+    def run_once(self) -> datetime | None:
+        """Deliver what is due and wait for what comes of it; return when the next is due."""
+        with self._shift() as shift:
+            while shift.look() or shift.is_busy:
+                shift.gather(_LOOK_SECONDS if shift.is_busy else 0.0)
+            return shift.next_due
+
+    @contextlib.contextmanager
+    def _shift(self) -> "Iterator[_Shift]":
+        holder = records.new_id("dispatcher")
+        with claims.claim(self.store, holder), contextlib.closing(Outbox(self.store, holder)) as outbox:
+            shift = _Shift(self, outbox)
+            try:
+                yield shift
+            finally:
+                shift.end()
+
+
+@dataclass
+class _Shift:
+    """One dispatcher at work: what it knows of the workspace, and what it has leased."""
+
+    dispatcher: Dispatcher
+    outbox: Outbox
+    known: list[Subscription] = field(default_factory=list)
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    ended: "SimpleQueue[Told]" = field(default_factory=SimpleQueue)
+    unsettled: list[Told] = field(default_factory=list)
+    newest: int = -1
+    next_due: datetime | None = None
+    is_behind: bool = False
+    has_room: bool = True
+    is_ending: bool = False
+    freed_at: datetime = _LONG_AGO
+    forgot_at: datetime = _LONG_AGO
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is leased."""
+        return any(lane.held for lane in self.lanes.values())
+
+    def look(self) -> bool:
+        """See what is new, lease what is due and have it told; return whether there was anything."""
+        now = self.dispatcher.now()
+        is_new = self.outbox.has_changed() or self.is_behind
+        if is_new:
+            self._hand_out(now)
+        if now - self.freed_at >= _FREE_EVERY:
+            is_new = self.outbox.free(now=now) or is_new
+            self.freed_at = now
+        if now - self.forgot_at >= _FORGET_EVERY and not self._forget(now):
+            self.forgot_at = now
+        if is_new or self.has_room or (self.next_due is not None and self.next_due <= now):
+            return self._lease(now) or self.is_behind
+        return False
+
+    def gather(self, seconds: float) -> None:
+        """Wait so long for an attempt to end, and note what came of all that ended."""
+        with contextlib.suppress(Empty):
+            self.unsettled.append(self.ended.get(timeout=seconds))
+            deadline = time.monotonic() + _GATHER_SECONDS
+            while len(self.unsettled) < sum(lane.held for lane in self.lanes.values()):
+                self.unsettled.append(self.ended.get(timeout=max(0.0, deadline - time.monotonic())))
+        if self.unsettled:
+            self._settle()
+
+    def end(self) -> None:
+        """Give back what was not tried yet, and wait a little for what is being tried."""
+        self.is_ending = True
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while self.is_busy and time.monotonic() < deadline:
+            self.gather(_LOOK_SECONDS)
+
+    def _hand_out(self, now: datetime) -> None:
+        newest = self.outbox.newest()
+        if newest != self.newest:  # whatever changes a subscription is an event too
+            self.known = subscriptions.list_subscriptions(self.dispatcher.store)
+        self.is_behind = self.outbox.hand_out(self._active(), self._wants, now=now)
+        self.newest = newest
+
+    def _lease(self, now: datetime) -> bool:
+        """Lease what is due as far as there is room for it, and have it told; return whether there was anything."""
+        active = {each.name: each for each in self._active()}
+        wanted = {}
+        for name, each in active.items():
+            lane = self.lanes.setdefault(name, Lane(self._tell, self.ended))
+            if lane.room:
+                wanted[name] = (lane.room, now + timedelta(seconds=each.policy.timeout_seconds) + _SPARE)
+        found = self.outbox.lease(wanted, now=now)
+        for name, deliveries in itertools.groupby(found, key=lambda each: each.subscription):
+            self.lanes[name].take(active[name], deliveries)
+        self.lanes = {name: lane for name, lane in self.lanes.items() if lane.held or name in active}
+        self.next_due = min(filter(None, map(self.outbox.next_due, wanted)), default=None)
+        self.has_room = False
+        return bool(found)
+
+    def _tell(self, subscription: Subscription, delivery: Delivery) -> Attempt | None:
+        """Make one attempt, in a thread of the subscriber's lane."""
+        dispatcher, policy = self.dispatcher, subscription.policy
+        lasts = timedelta(seconds=policy.timeout_seconds) + _SPARE / 2
+        if self.is_ending or dispatcher.now() + lasts > delivery.due_at:
+            return None
+        if delivery.attempts > policy.max_attempts:
+            return Attempt(AttemptVerdict.AGAIN, "every process that tried it was killed")
+        try:
+            return dispatcher.send(dispatcher.store, subscription, delivery.event, attempt=delivery.attempts)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscriber's
+            return Attempt(AttemptVerdict.AGAIN, f"{type(error).__name__}: {error}")
+
+    def _settle(self) -> None:
+        at, chance = self.dispatcher.now(), self.dispatcher.chance
+        settled = [
+            retrying.settle(each.delivery, each.subscription.policy, each.attempt, at=at, chance=chance())
+            for each in self.unsettled
+            if each.attempt
+        ]
+        self.outbox.settle(settled, [each.delivery for each in self.unsettled if not each.attempt], now=at)
+        for each in self.unsettled:
+            self.lanes[each.subscription.name].note(each)
+        self.unsettled.clear()
+        self.has_room = True
+
+    def _wants(self, subscription: Subscription, event: Event) -> bool:
+        try:
+            return self.dispatcher.wants(subscription, event)
+        except Exception:  # noqa: BLE001 - rather one too many, and the others not kept waiting
+            traceback.print_exc()
+            return True
+
+    def _forget(self, now: datetime) -> bool:
+        """Delete what ended long ago, a part of it; return whether there may be more."""
+        ended = [(each.name, status, now - age) for each in self.known for status, age in KEPT.items()]
+        return any(self.outbox.forget(name, status, before=before) for name, status, before in ended)
+
+    def _active(self) -> list[Subscription]:
+        return [each for each in self.known if each.state is SubscriptionState.ACTIVE]

@@ -1,0 +1,27 @@
+"""What each kind of subscriber is told by."""
+
+from modelwright.lifecycle.events import commands, envelopes, files, filters, mail, pipelines, webhooks
+from modelwright.records import Attempt, AttemptVerdict, Event, HandlerKind, Subscription
+from modelwright.store.database import Store
+
+
+def send(store: Store, subscription: Subscription, event: Event, *, attempt: int) -> Attempt:
+    """Tell a subscriber of an event and return what came of it; what the subscriber does wrong raises nothing.
+
+    `attempt` counts from 1. It takes about as long as the subscription's policy allows, at most.
+    """
+    workspace = envelopes.workspace_name(store.folder)
+    letters = filters.wanted(event, subscription.filter, subscription.envelope, workspace=workspace)
+    if not letters:  # the subscription was changed since
+        return Attempt(AttemptVerdict.DELIVERED, "it is not wanted any more")
+    match subscription.handler:
+        case HandlerKind.WEBHOOK:
+            return webhooks.send(store, subscription, event, letters, attempt=attempt)
+        case HandlerKind.PIPELINE:
+            return pipelines.send(store, subscription, event)
+        case HandlerKind.COMMAND:
+            return commands.send(store, subscription, event, letters, attempt=attempt)
+        case HandlerKind.EMAIL:
+            return mail.send(store, subscription, event, letters)
+        case HandlerKind.FILE:
+            return files.send(subscription, event, letters, attempt=attempt)

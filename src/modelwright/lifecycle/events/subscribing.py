@@ -1,0 +1,137 @@
+"""Subscriptions: made, tried, paused, resumed, removed, and given other secrets."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from modelwright import records
+from modelwright.errors import SubscriberInvalid
+from modelwright.lifecycle.events import envelopes, filters, handlers, mail, samples, signing, webhooks
+from modelwright.lifecycle.sessions import Session
+from modelwright.models import registry
+from modelwright.records import Attempt, AttemptVerdict, EventFilter, HandlerKind, Subscription, SubscriptionState
+from modelwright.store import deliveries, secrets, subscriptions
+from modelwright.store.database import Store
+
+OVERLAP = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Introduced:
+    """A subscription, what came of asking its webhook whether it wants events, and its secret: shown this once."""
+
+    subscription: Subscription
+    greeting: Attempt | None = None
+    secret: str | None = None
+
+
+def subscribe(
+    session: Session, wanted: Subscription, *, secret: str | None = None, is_vouched_for: bool = False
+) -> Introduced:
+    """Record a subscription, whose events are those that come after it; `secret` signs webhooks, or opens mail servers.
+
+    A webhook that has not said that it wants events is recorded as `pending`, unless its owner vouches for it. Raises
+    NameInvalid, EventTypeUnknown, EventFilterInvalid, SubscriberInvalid, SubscriptionExists.
+    """
+    registry.check_name(wanted.name, noun="subscription", way="NAME")
+    filters.check(wanted.filter, wanted.envelope)
+    is_webhook = wanted.handler is HandlerKind.WEBHOOK
+    if secret is not None and is_webhook:
+        signing.checked(secret)
+    greeting = _greeting(session.store, wanted) if is_webhook and not is_vouched_for else None
+    state = SubscriptionState.ACTIVE if _is_welcome(greeting) else SubscriptionState.PENDING
+    subscription = replace(wanted, state=state, created_by=session.actor)
+    with session.change() as opened:
+        subscriptions.add_subscription(opened, subscription)
+        if is_webhook:
+            secret = signing.renew(session.store, wanted.name, now=opened.at, own=secret, overlap=timedelta())
+        elif wanted.handler is HandlerKind.EMAIL and secret is not None:
+            secrets.put(session.store, mail.secret_name(wanted.name), secret)
+    return Introduced(subscription, greeting, secret if is_webhook else None)
+
+
+def resume(session: Session, name: str, *, is_vouched_for: bool = False) -> Introduced:
+    """Let events be delivered again, those that came meanwhile included; ask a webhook that has not agreed yet.
+
+    Raises SubscriptionMissing.
+    """
+    subscription = subscriptions.get_subscription(session.store, name)
+    is_asked = subscription.state is SubscriptionState.PENDING and not is_vouched_for
+    greeting = _greeting(session.store, subscription) if is_asked else None
+    if _is_welcome(greeting) and subscription.state is not SubscriptionState.ACTIVE:
+        subscription = _switch(session, subscription, SubscriptionState.ACTIVE)
+    return Introduced(subscription, greeting)
+
+
+def pause(session: Session, name: str) -> Subscription:
+    """Let no events be delivered for a while; they wait. Raises SubscriptionMissing."""
+    subscription = subscriptions.get_subscription(session.store, name)
+    if subscription.state is not SubscriptionState.ACTIVE:
+        return subscription
+    return _switch(session, subscription, SubscriptionState.PAUSED)
+
+
+def unsubscribe(session: Session, name: str) -> None:
+    """Delete a subscription with its deliveries and secrets. Raises SubscriptionMissing."""
+    with session.change() as opened:
+        subscriptions.remove_subscription(opened, name)
+    signing.forget(session.store, name)
+    secrets.remove(session.store, mail.secret_name(name))
+
+
+def replay(session: Session, name: str) -> int:
+    """Tell once more from the start: a delivery by its id, or all that was given up of a subscription; return how many.
+
+    Raises DeliveryMissing, DeliveryUnderway, SubscriptionMissing.
+    """
+    with session.change() as opened:
+        if name.startswith("delivery_"):
+            deliveries.replay(opened, name)
+            return 1
+        return deliveries.replay_dead(opened, subscriptions.get_subscription(session.store, name).name)
+
+
+def rotate(session: Session, name: str, *, secret: str | None = None, overlap: timedelta = OVERLAP) -> str | None:
+    """Give a subscription another secret; return a webhook's, which the one before signs beside for a while.
+
+    Raises SubscriptionMissing, SubscriberInvalid.
+    """
+    subscription = subscriptions.get_subscription(session.store, name)
+    is_webhook = subscription.handler is HandlerKind.WEBHOOK
+    if not is_webhook and (subscription.handler is not HandlerKind.EMAIL or secret is None):
+        rule = "webhooks have a secret, and mail servers a password, which --secret says"
+        raise SubscriberInvalid(target=name, rule=rule, example=f"wright event rotate {name} --secret -")
+    with session.change() as opened:
+        opened.record("subscription.secret_rotated", f"subscriptions/{name}", after={"handler": subscription.handler})
+        if not is_webhook:
+            secrets.put(session.store, mail.secret_name(name), str(secret))
+            return None
+        return signing.renew(session.store, name, now=opened.at, own=secret, overlap=overlap)
+
+
+def test(store: Store, name: str) -> Attempt:
+    """Send a sample event at once, whatever the subscription filters, and return what came of it.
+
+    A webhook that has not agreed yet is asked first. Raises SubscriptionMissing.
+    """
+    subscription = subscriptions.get_subscription(store, name)
+    if subscription.state is SubscriptionState.PENDING:
+        greeting = _greeting(store, subscription)
+        if not _is_welcome(greeting):
+            return greeting
+    event = samples.sample(subscription.filter, at=records.now())
+    types_alone = replace(subscription, filter=EventFilter(types=subscription.filter.types))
+    return handlers.send(store, types_alone, event, attempt=1)
+
+
+def _greeting(store: Store, subscription: Subscription) -> Attempt:
+    return webhooks.shake_hands(subscription, workspace=envelopes.workspace_name(store.folder))
+
+
+def _is_welcome(greeting: Attempt | None) -> bool:
+    return greeting is None or greeting.verdict is AttemptVerdict.DELIVERED
+
+
+def _switch(session: Session, subscription: Subscription, state: SubscriptionState) -> Subscription:
+    with session.change() as opened:
+        subscriptions.set_state(opened, subscription.name, state)
+    return replace(subscription, state=state)

@@ -1,0 +1,41 @@
+"""What events say of runs and deployments besides what changed: all that a subscriber filters by or acts on."""
+
+from typing import Any
+
+from modelwright.store.changes import Change
+from modelwright.store.loading import rows
+
+_RUN = (
+    "SELECT runs.experiment, runs.kind, projects.name, runs.git_commit, runs.code_digest, runs.environment_digest, "
+    "runs.parent_id, pipeline || ':' || pipeline_versions.version FROM runs "
+    "LEFT JOIN projects ON projects.id = runs.project_id "
+    "LEFT JOIN pipeline_versions ON pipeline_versions.id = runs.pipeline_version_id WHERE runs.id = ?"
+)
+_PROPERTIES = ("project", "git_commit", "code_digest", "environment_digest", "parent", "pipeline")
+_RUN_TAGS = "SELECT name, value FROM run_tags WHERE run_id = ? ORDER BY name"
+_VERSION_TAGS = "SELECT name, value FROM version_tags WHERE version_id = ? ORDER BY name"
+_VERSION_PROPERTIES = "SELECT name, value FROM version_properties WHERE version_id = ? ORDER BY name"
+
+
+def of_run(change: Change, run_id: str) -> dict[str, Any]:
+    """Return a run's experiment, kind, tags, and as properties what never changes; nothing for one that is gone."""
+    found = rows(change.connection, _RUN, (run_id,))
+    if not found:
+        return {}
+    experiment, kind, *fixed = found[0]
+    return {
+        "experiment": experiment,
+        "kind": kind,
+        "tags": dict(rows(change.connection, _RUN_TAGS, (run_id,))),
+        "properties": {name: value for name, value in zip(_PROPERTIES, fixed, strict=True) if value},
+    }
+
+
+def of_deployment(change: Change, *, endpoint: str, version: str, version_id: str) -> dict[str, Any]:
+    """Return where a version is deployed, which models that is, and its tags and properties."""
+    return {
+        "endpoint": endpoint,
+        "models": [version],
+        "tags": dict(rows(change.connection, _VERSION_TAGS, (version_id,))),
+        "properties": dict(rows(change.connection, _VERSION_PROPERTIES, (version_id,))),
+    }

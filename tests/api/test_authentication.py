@@ -1,0 +1,115 @@
+"""Who gets in, and in which role: by raw requests over a real socket."""
+
+import base64
+import http.client
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from modelwright.api import loopback, server
+from modelwright.lifecycle.sessions import Session
+from modelwright.records import Role
+from modelwright.store import rules, tokens
+from modelwright.store.database import Store
+
+Ask = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def url(store: Store) -> Iterator[str]:
+    """Where the workspace's API answers."""
+    yield server.start(store)
+    server.stop(store)
+
+
+@pytest.fixture
+def ask(url: str) -> Ask:
+    """Send exactly these headers, and return the answer's status and body."""
+    place = urlsplit(url).netloc
+
+    def send(method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> tuple[int, Any]:
+        connection = http.client.HTTPConnection(place, timeout=60)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in {"Host": place, "Content-Length": str(len(body)), **(headers or {})}.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        told = json.loads(answer.read())
+        connection.close()
+        return answer.status, told
+
+    return send
+
+
+def _token(store: Store, role: Role) -> str:
+    with Session(store, "ada").change() as opened:
+        return tokens.add_token(opened, f"a {role}", role=role)
+
+
+def test_the_workspaces_own_user_needs_no_token_here(ask: Ask, store: Store) -> None:
+    assert ask("GET", "/models") == (200, [])
+    assert ask("GET", "/models", {"Host": "localhost"})[0] == 200
+    assert ask("DELETE", "/models/churn/versions/1")[1]["error"]["code"] == "model-missing"
+    with Session(store, "ada").change() as opened:
+        rules.set_rule(opened, rules.LOOPBACK_TRUST, "off")
+    assert ask("GET", "/models")[1]["error"]["code"] == "token-unknown"
+
+
+STRANGE: list[dict[str, str]] = [
+    {"Host": "wright.example"},
+    {"Host": "wright.example:80"},
+    {"Host": "127.0.0.1.example"},
+    {"Host": ""},
+    {"Origin": "http://127.0.0.1"},
+    {"Origin": "null"},
+    {"Referer": "http://elsewhere.example/"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Mode": "no-cors"},
+    {"Cookie": "a=b"},
+    {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"},
+    {"X-Forwarded-For": "127.0.0.1"},
+    {"X-Forwarded-Proto": "http"},
+    {"X-Real-IP": "127.0.0.1"},
+    {"Forwarded": "for=127.0.0.1"},
+    {"Via": "1.1 proxy"},
+    {"Authorization": ""},
+    {"Authorization": "Bearer"},
+    {"Authorization": "Bearer wright_guessed"},
+    {"Authorization": "Basic wright_guessed"},
+    {"Authorization": "Basic " + base64.b64encode(b"ada:").decode()},
+    {"Authorization": "Negotiate abc"},
+]
+
+
+def test_no_browser_no_proxy_and_no_wrong_token_is_trusted(ask: Ask) -> None:
+    for headers in STRANGE:
+        for method, path in (("GET", "/models"), ("GET", "/nothing"), ("GET", "/openapi.json"), ("DELETE", "/runs/a")):
+            assert (*headers.items(), ask(method, path, headers)[0]) == (*headers.items(), 401)
+
+
+def test_a_token_comes_as_bearer_or_as_a_password(ask: Ask, store: Store) -> None:
+    token = _token(store, Role.READER)
+    for scheme, value in (
+        ("Bearer", token),
+        ("bearer", token),
+        ("Basic", base64.b64encode(f"anybody:{token}".encode()).decode()),
+        ("Basic", base64.b64encode(f":{token}".encode()).decode()),
+    ):
+        headers = {"Authorization": f"{scheme} {value}", "Origin": "http://elsewhere.example", "Host": "wright.example"}
+        assert ask("GET", "/models", headers) == (200, [])
+
+
+def test_a_socket_tells_whose_it_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as ours:
+        assert loopback.user_of(ours.getsockname(), listening.getsockname()) == os.geteuid()
+        assert loopback.user_of(("127.0.0.1", 1), listening.getsockname()) is None
+    with (
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as listening,
+        socket.create_connection(listening.getsockname()[:2]) as ours,
+    ):
+        assert loopback.user_of(ours.getsockname()[:2], listening.getsockname()[:2]) == os.geteuid()

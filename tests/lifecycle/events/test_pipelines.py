@@ -1,0 +1,103 @@
+"""Events that start runs: one run for each event, with parameters taken from it, and none for its own."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lifecycle.events.told import AT, registered, subscription
+
+from modelwright.errors import PublishedParameterUnknown
+from modelwright.lifecycle import publishing
+from modelwright.lifecycle.events import handlers, pipelines, targets
+from modelwright.lifecycle.sessions import Session
+from modelwright.projects.manifest import read_manifest
+from modelwright.records import AttemptVerdict, DeliveryPolicy, Event, HandlerKind, Run, Status, Subscription
+from modelwright.store import runs
+from modelwright.store.database import Store
+
+AGAIN, DELIVERED, HOPELESS = AttemptVerdict.AGAIN, AttemptVerdict.DELIVERED, AttemptVerdict.HOPELESS
+
+
+def starting(store: Store, seconds: float = 60.0, **parameters: str) -> Subscription:
+    target = targets.pipeline(store, "small", parameters=parameters)
+    return subscription(HandlerKind.PIPELINE, target, policy=DeliveryPolicy(timeout_seconds=seconds))
+
+
+def ended(store: Store, run_id: str) -> Run:
+    deadline = time.monotonic() + 60
+    while (found := runs.get_run(store, run_id)).finished_at is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def published(session: Session, locked: Path) -> Iterator[Session]:
+    """A workspace with the small pipeline."""
+    publishing.publish(session, read_manifest(locked))
+    yield session
+    pipelines.end()
+
+
+@pytest.mark.slow
+def test_an_event_starts_one_run_however_often_it_is_told(published: Session) -> None:
+    store = published.store
+    wanted = starting(store, alpha="data.metrics.mse")
+    run_id = pipelines.run_id_for(wanted, registered())
+    hasty = replace(wanted, policy=DeliveryPolicy(timeout_seconds=0.01))
+    came = [handlers.send(store, hasty, registered(), attempt=1)]
+    assert (came[0].verdict, came[0].told) == (AGAIN, f"{run_id} is being prepared")
+    with ThreadPoolExecutor(3) as pool:
+        came = list(pool.map(lambda number: handlers.send(store, wanted, registered(), attempt=number), (1, 2, 3)))
+    assert [each.verdict for each in came] == [DELIVERED] * 3, came
+    assert [each.id for each in runs.list_runs(store)] == [run_id]
+    run = ended(store, run_id)
+    assert (run.status, run.parameters) == (Status.SUCCEEDED, {"alpha": 0.25})
+    assert run.tags["subscription"] == "watcher"
+    assert run.tags["event"] == registered().id
+    assert run.actor == "ada"
+    again = handlers.send(store, wanted, registered(), attempt=4)
+    assert (again.verdict, again.told) == (DELIVERED, f"{run.id} was started before")
+
+    of_own = Event(9, "event_9", "run.succeeded", f"runs/{run.id}", AT, {"tags": run.tags})
+    made_by_own = replace(registered(), id="event_10", data=registered().data | {"run": run.id})
+    for event in (of_own, made_by_own):
+        assert handlers.send(store, wanted, event, attempt=1).told.startswith("left out: it is of a run that this")
+    assert [each.id for each in runs.list_runs(store)] == [run.id]
+
+
+def test_a_field_that_the_event_has_not_will_never_come(published: Session) -> None:
+    came = handlers.send(published.store, starting(published.store, alpha="data.nothing"), registered(), attempt=1)
+    assert (came.verdict, came.told) == (HOPELESS, "the event has no data.nothing, which a parameter is taken from")
+
+
+def test_a_pipeline_that_may_not_run_is_to_be_mended(published: Session) -> None:
+    wanted = starting(published.store)
+    with pytest.raises(PublishedParameterUnknown):
+        targets.pipeline(published.store, "small:1", parameters={"beta": "1"})
+    publishing.set_enabled(published, "small", is_enabled=False)
+    came = handlers.send(published.store, wanted, registered(), attempt=1)
+    assert (came.verdict, came.wait_seconds) == (AGAIN, 300.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("data.version", 20),
+        ("data.tags.AREA", "Diabetes"),
+        ("subject", "models/churn:20"),
+        ("type", "model.registered"),
+        ("0.5", 0.5),
+        ("true", True),
+        ('["a", "b"]', ["a", "b"]),
+        ("some words", "some words"),
+        ('"data.version"', "data.version"),
+    ],
+)
+def test_parameters_are_fields_of_the_event_or_values(text: str, value: Any) -> None:
+    wanted = {"it": pipelines.read_parameter(text)}
+    assert pipelines.parameters_from(registered(), wanted, workspace="team") == {"it": value}
