@@ -694,6 +694,14 @@ class ExplanationFailed(ModelwrightError):
     remedy = "wright model explain {version} --data FILE.csv with rows that the model answers"
 
 
+class ImportSourceInvalid(ModelwrightError):
+    """What is to be imported is not what it should be, or cannot be read."""
+
+    code = "import-source-invalid"
+    problem = '"{source}" cannot be imported: {reason}'
+    remedy = "name a folder mlruns, a file mlflow.db, or the address of a running MLflow server"
+
+
 class ModelExists(ModelwrightError):
     """A new model whose name another has."""
 
