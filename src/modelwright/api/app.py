@@ -64,14 +64,12 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
 
     `trusts_loopback` unless others are let in: whether the workspace's user needs no token on this machine.
     """
-    tracking = mlflow.create_app()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store = open_store(workspace)
         app.state.launcher = Launcher(app.state.store)
         app.state.works = Works()
-        tracking.state.store = app.state.store
         yield
         app.state.launcher.end()
         app.state.works.end()
@@ -89,7 +87,8 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
     for each in _NOUNS:
         app.include_router(each.router)
     app.add_api_route("/docs", lambda: HTMLResponse(page.page(app.openapi())), include_in_schema=False)
-    app.router.routes += mlflow.routes(tracking)
+    # First, for they are asked most often, and every route before them would be tried.
+    app.router.routes[:0] = mlflow.routes()
     # What is mounted with error answers of its own has its surface before the last. A command says itself which role
     # it takes.
     others = Surface("", refusals.answer, looks=lambda path: path == commands.PATH)

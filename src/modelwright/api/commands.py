@@ -96,6 +96,7 @@ class Command:
         self._call = call
         self._held = held
         self._process: Any = None
+        self.files = folder.resolve() / "sent" / "files"
         self.streams: dict[str, int] = {}
 
     def start(self, actor: str, role: Role) -> None:
@@ -116,7 +117,7 @@ class Command:
         try:
             self._process = processes.start(
                 [sys.executable, "-P", "-m", _ANSWERING, told],
-                folder=sent / "files",
+                folder=self.files,
                 environment=settings.own_environment() | self._environment(actor),
                 stdout=pairs["stdout"][1],
                 stderr=pairs["stderr"][1],
@@ -145,7 +146,7 @@ class Command:
             return None
         path = self._folder / "made"
         with path.open("wb") as parcel:
-            parcels.pack(parcel, self._folder / "sent" / "files", self._call.wants)
+            parcels.pack(parcel, self.files, self._call.wants)
         return path
 
     def end(self) -> None:

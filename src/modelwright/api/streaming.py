@@ -24,9 +24,10 @@ _PIECE_BYTES = 48 * 1024
 
 
 class Printing(Protocol):
-    """A process that was started, and what it prints, by the name of the stream."""
+    """A process that was started, what it prints, by the name of the stream, and the folder with its files."""
 
     streams: dict[str, int]
+    files: Path
 
     def wait(self) -> int:
         """Return the exit code once it has ended."""
@@ -67,6 +68,7 @@ class Streamed(Response):
                 os.close(descriptor)
 
     async def _tell(self, send: "Send") -> None:
+        await self._line(send, {"folder": str(self._printing.files)})
         await asyncio.gather(*(self._pass(name, each, send) for name, each in self._printing.streams.items()))
         code = await run_in_threadpool(self._printing.wait)
         try:

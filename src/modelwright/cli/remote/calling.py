@@ -9,10 +9,10 @@ import sys
 import tarfile
 import tempfile
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -42,7 +42,7 @@ def call(url: str, words: list[str], needs: object) -> int:
         _pack(sent, words, needs)
         back = held.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES))
         with asking(url, "POST", "/commands", body=sent) as answer:
-            code = _show(url, answer, back)
+            code = _show(url, answer, back, needs)
         if back.tell():
             back.seek(0)
             _put(back, needs.wants)
@@ -167,14 +167,17 @@ def _zone(moment: datetime) -> str:
     return f"<{moment:%z}>{'-' if minutes > 0 else ''}{abs(minutes) // 60}:{abs(minutes) % 60:02d}"
 
 
-def _show(url: str, answer: HTTPResponse, back: IO[bytes]) -> int:
+def _show(url: str, answer: HTTPResponse, back: IO[bytes], needs: Needs) -> int:
     """Print what the command prints, write the files that it gives to `back`, and return its exit code."""
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+    names = dict[str, str]()
     for line in answer:
         told = json.loads(line)
+        if "folder" in told:
+            names = _names(told["folder"], needs)
         for name, stream in streams.items():
             if name in told:
-                stream.buffer.write(told[name].encode("utf-8", "surrogateescape"))
+                stream.buffer.write(_renamed(told[name], names).encode("utf-8", "surrogateescape"))
                 stream.flush()
         if "parcel" in told:
             back.write(b64decode(told["parcel"]))
@@ -182,6 +185,20 @@ def _show(url: str, answer: HTTPResponse, back: IO[bytes]) -> int:
             code: int = told["exit"]
             return code
     raise WorkspaceNotReached(url=url, reason="it ended before the command did")
+
+
+def _names(folder: str, needs: Needs) -> dict[str, str]:
+    """Return what the server calls the user's files, and what the user does; longest first."""
+    places = {each: str(parcels.place(each)) for each in needs.files}
+    whole = {f"{folder}/{there}": str(Path(each).expanduser().absolute()) for each, there in places.items()}
+    moved = {there: each for each, there in places.items() if PurePosixPath(each) != PurePosixPath(there)}
+    return dict(sorted(whole.items(), reverse=True)) | moved | {folder: str(Path.cwd())}
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    for there, here in names.items():
+        text = text.replace(there, here)
+    return text
 
 
 def _put(parcel: IO[bytes], wanted: tuple[str, ...]) -> None:

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 import click
 
-from modelwright.cli.remote.rights import LOCAL, RIGHTS, UNKNOWN, Right
+from modelwright import settings
+from modelwright.cli.remote.rights import LOCAL, RIGHTS, Right
 from modelwright.errors import NotFromElsewhere, RoleTooLow
 from modelwright.lifecycle.parcels import place
 from modelwright.records import Role
@@ -23,11 +24,16 @@ _Fit = Callable[[click.Command, str], None]
 
 @dataclass(frozen=True)
 class Needs:
-    """What a command needs of the client's side: files to send, files to come back, and its standard input."""
+    """What a command needs of the client's side: its files, those of them that it writes, its standard input."""
 
-    sends: tuple[str, ...]
+    files: tuple[str, ...]
     wants: tuple[str, ...]
     reads_input: bool
+
+    @property
+    def sends(self) -> tuple[str, ...]:
+        """The files that are to be sent: those that are there."""
+        return tuple(each for each in self.files if each not in self.wants and Path(each).expanduser().exists())
 
 
 def for_client(name: str, command: click.Command) -> None:
@@ -49,20 +55,20 @@ def _each(command: click.Command, path: str, fit: _Fit) -> None:
 
 
 def _ask(command: click.Command, path: str) -> None:
-    right = RIGHTS.get(path, UNKNOWN)
+    right = _right(command, path)
     for each in _parameters(command, (*right.reads, *right.writes)):
         each.type = _Typed(each.type)
 
     def needs(*_: object, **given: Any) -> Needs:
         _refuse_local(path)
-        sends = [each for each in _values(given, (*right.reads, *right.may_read)) if Path(each).expanduser().exists()]
-        return Needs(tuple(sends), tuple(_values(given, right.writes)), right.reads_input(given))
+        wants = tuple(_values(given, right.writes))
+        return Needs((*_values(given, (*right.reads, *right.may_read)), *wants), wants, right.reads_input(given))
 
     command.callback = needs
 
 
 def _guard(command: click.Command, path: str, *, role: Role) -> None:
-    right = RIGHTS.get(path, UNKNOWN)
+    right = _right(command, path)
     for each in _parameters(command, (*right.reads, *right.writes)):
         each.type = _Placed(each.type)
     for each in _parameters(command, right.may_read):
@@ -72,21 +78,26 @@ def _guard(command: click.Command, path: str, *, role: Role) -> None:
     @functools.wraps(obey)
     def checked(*words: Any, **given: Any) -> object:
         _refuse_local(path)
-        _check(path, right, role, click.get_current_context())
+        _check(right, role, click.get_current_context())
         return obey(*words, **given)
 
     command.callback = checked
 
 
-def _check(path: str, right: Right, role: Role, context: click.Context) -> None:
-    name = f"wright {path}"
+def _right(command: click.Command, path: str) -> Right:
+    """Return what the command takes; one of which nobody has said anything is an owner's, and reads its files."""
+    files = tuple(str(each.name) for each in command.params if isinstance(each.type, click.Path))
+    return RIGHTS.get(path) or Right(Role.OWNER, reads=files)
+
+
+def _check(right: Right, role: Role, context: click.Context) -> None:
     if not role.allows(right.role):
-        raise RoleTooLow(name=name, role=role, needed=right.role)
+        raise RoleTooLow(name=settings.actor(), role=role, needed=right.role)
     given = [
         each for each in right.there if context.get_parameter_source(each) is click.core.ParameterSource.COMMANDLINE
     ]
     if given and not role.allows(Role.OWNER):
-        raise RoleTooLow(name=f"{name} --{given[0].replace('_', '-')}", role=role, needed=Role.OWNER)
+        raise RoleTooLow(name=settings.actor(), role=role, needed=Role.OWNER)
 
 
 def _refuse_local(path: str) -> None:

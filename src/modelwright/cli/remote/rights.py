@@ -30,9 +30,6 @@ class Right:
 _READER, _CONTRIBUTOR, _DEPLOYER, _OWNER = (
     Right(each) for each in (Role.READER, Role.CONTRIBUTOR, Role.DEPLOYER, Role.OWNER)
 )
-# What nobody has said anything of.
-UNKNOWN = _OWNER
-
 # What only makes sense where the workspace, or the user's notebooks and terminal, are; and what to do instead.
 LOCAL = {
     "ship": "wright run start PROJECT trains a converted project there",
@@ -49,7 +46,7 @@ LOCAL = {
     "logout": "wright logout URL",
 }
 
-RIGHTS = {
+RIGHTS: Mapping[str, Right] = {
     "run list": _READER,
     "run show": _READER,
     "run diff": _READER,
@@ -94,7 +91,7 @@ RIGHTS = {
     "model export": Right(Role.READER, writes=("file",)),
     "model import": Right(Role.CONTRIBUTOR, reads=("file",)),
     "model register": Right(Role.CONTRIBUTOR, reads=("score", "sample"), may_read=("sources",)),
-    "model explain": Right(Role.CONTRIBUTOR, reads=("row",), writes=("html",), may_read=("data",)),
+    "model explain": Right(Role.CONTRIBUTOR, reads=("rows",), writes=("html",), may_read=("data",)),
     "model alias": _CONTRIBUTOR,
     "model unalias": _CONTRIBUTOR,
     "model tag": _CONTRIBUTOR,
@@ -102,8 +99,8 @@ RIGHTS = {
     "model describe": _CONTRIBUTOR,
     "model delete": _CONTRIBUTOR,
     "reproduce": _CONTRIBUTOR,
-    "why": Right(Role.READER, writes=("html", "svg")),
-    "impact": Right(Role.READER, writes=("html", "svg")),
+    "why": Right(Role.READER, writes=("page", "drawing")),
+    "impact": Right(Role.READER, writes=("page", "drawing")),
     "dataset list": _READER,
     "dataset show": _READER,
     "dataset users": _READER,
@@ -120,8 +117,8 @@ RIGHTS = {
     "endpoint logs": _READER,
     "endpoint score": Right(
         Role.CONTRIBUTOR,
-        reads=("file",),
-        reads_input=lambda given: given["data"] is None and given["file"] is None,
+        reads=("path",),
+        reads_input=lambda given: given["data"] is None and given["path"] is None,
     ),
     "endpoint deploy": Right(Role.DEPLOYER, there=("host",)),
     "endpoint reload": Right(Role.DEPLOYER, reads=("script",)),
@@ -141,7 +138,7 @@ RIGHTS = {
     "rollout list": _READER,
     "rollout show": _READER,
     "rollout verdict": _READER,
-    "rollout report": Right(Role.READER, writes=("html",)),
+    "rollout report": Right(Role.READER, writes=("path",)),
     "rollout start": _DEPLOYER,
     "rollout pause": _DEPLOYER,
     "rollout resume": _DEPLOYER,
