@@ -1034,15 +1034,6 @@ class RequestTooLarge(ModelwrightError):
     remedy = "send less; files go to the routes that take archives"
 
 
-class ArchiveInvalid(ModelwrightError):
-    """A request to the HTTP API whose body is no tar archive that could be unpacked."""
-
-    code = "archive-invalid"
-    status = 422
-    problem = "the request's body is not an archive of files: {reason}"
-    remedy = "tar --create FILES | curl --data-binary @- URL"
-
-
 class FileMissing(ModelwrightError):
     """A request to the HTTP API for a file that a version or run does not have."""
 
@@ -1104,7 +1095,7 @@ class ParcelInvalid(ModelwrightError):
     """Files that travel to or from a workspace elsewhere cannot be taken as they are."""
 
     code = "parcel-invalid"
-    problem = "the files of the command cannot be sent: {reason}"
+    problem = "the files cannot be taken as they were sent: {reason}"
     remedy = "send plain files and folders, or run the command on the machine where the workspace is"
 
 

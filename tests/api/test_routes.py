@@ -133,7 +133,7 @@ def test_a_role_is_asked_of_every_route_that_its_description_names(served: Serve
         ("GET", "/models?limit=0", None, 422, "request-invalid"),
         ("GET", "/runs?after=run_9&limit=1", None, 200, ""),
         ("GET", "/datasets?after=nothing", None, 422, "page-unknown"),
-        ("POST", "/datasets/sales/uploads", b"no archive", 422, "archive-invalid"),
+        ("POST", "/datasets/sales/uploads", b"no archive", 400, "parcel-invalid"),
     ],
 )
 def test_what_cannot_be_asked_is_explained_in_the_one_shape(
