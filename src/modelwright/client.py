@@ -44,6 +44,7 @@ class Client:
         self._timeout_seconds = timeout_seconds
         self.models = Models(self, "models")
         self.runs = Runs(self, "runs")
+        self.experiments = Resource(self, "experiments")
         self.pipelines = Pipelines(self, "pipelines")
         self.schedules = Schedules(self, "schedules")
         self.sweeps = Resource(self, "sweeps")
