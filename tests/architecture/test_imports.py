@@ -38,6 +38,11 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded_by(program) & HEAVY
 
 
+def test_what_serves_the_api_loads_no_library_of_numbers_or_notebooks() -> None:
+    always = {"asyncio", "blake3", "fastapi", "httptools", "psutil", "sqlalchemy", "uvicorn"}
+    assert not loaded_by("import modelwright.api.app") & (HEAVY - always)
+
+
 def test_the_public_names_are_these() -> None:
     assert sorted(modelwright.__all__) == PUBLIC_NAMES
     assert all(hasattr(modelwright, name) for name in PUBLIC_NAMES)
