@@ -10,9 +10,8 @@ from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict
-from starlette.exceptions import HTTPException
 
-from modelwright.errors import ParcelInvalid, RequestInvalid
+from modelwright.errors import ParcelInvalid, RequestInvalid, RequestTooLarge
 from modelwright.lifecycle import parcels
 from modelwright.store import claims
 from modelwright.store.database import Store
@@ -97,7 +96,7 @@ async def _received(request: Request, folder: Annotated[Path, Depends(_scratch)]
         async for part in request.stream():
             size += len(part)
             if size > parcels.LARGEST_BYTES:
-                raise HTTPException(413, str(parcels.LARGEST_BYTES))
+                raise RequestTooLarge(limit=parcels.LARGEST_BYTES)
             await run_in_threadpool(file.write, part)
     return place
 
