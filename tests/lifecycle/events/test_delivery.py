@@ -188,6 +188,43 @@ def test_one_that_never_answers_delays_nobody(town: Town) -> None:
     assert {each.attempts for each in town.deliveries("silent") if each.status is DeliveryStatus.PENDING} <= {0}
 
 
+def test_what_goes_wrong_in_the_workspace_for_a_while_loses_nothing(
+    town: Town, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    town.subscribe("every")
+    town.let_happen("models/a:1")
+    is_told, stopped = threading.Event(), threading.Event()
+
+    def fails_once(name: str) -> None:
+        whole, is_full = getattr(Outbox, name), iter([True])
+
+        def once(*given: object, **named: object) -> object:
+            if next(is_full, False):
+                raise OSError("the disk is full")
+            return whole(*given, **named)
+
+        monkeypatch.setattr(Outbox, name, once)
+
+    def answer(_subscription: object, _event: object) -> Attempt:
+        is_told.set()
+        return DELIVERED
+
+    town.answer = answer
+    monkeypatch.setattr(delivery, "_TROUBLE_SECONDS", 0.0)
+    for failing in ("hand_out", "lease", "settle"):
+        is_told.clear()
+        stopped.clear()
+        fails_once(failing)
+        delivering = threading.Thread(target=town.dispatcher.run, args=(stopped,))
+        delivering.start()
+        assert is_told.wait(PATIENCE_SECONDS), failing
+        stopped.set()
+        delivering.join()
+        assert "the disk is full" in capsys.readouterr().err
+        assert deliveries.count_deliveries(town.store) == {"every": {DeliveryStatus.DELIVERED: len(town.told)}}
+        town.let_happen("models/a:2")
+
+
 def test_what_was_not_begun_is_given_back_when_a_dispatcher_ends(town: Town) -> None:
     is_over, is_stuck, stopped = threading.Event(), threading.Event(), threading.Event()
 

@@ -112,8 +112,8 @@ class _Shift:
     unsettled: list[Told] = field(default_factory=list)
     newest: int = -1
     next_due: datetime | None = None
-    is_behind: bool = False
-    has_room: bool = True
+    is_behind: bool = False  # something may be to be handed out
+    is_ready: bool = True  # something may be to be leased
     freed_at: datetime = _LONG_AGO
     forgot_at: datetime = _LONG_AGO
 
@@ -125,15 +125,16 @@ class _Shift:
     def look(self) -> bool:
         """See what is new, lease what is due and have it told; return whether there was anything."""
         now = self.dispatcher.now()
-        is_new = self.outbox.has_changed() or self.is_behind
-        if is_new:
+        self.is_behind = self.outbox.has_changed() or self.is_behind
+        if self.is_behind:
+            self.is_ready = True
             self._hand_out(now)
         if now - self.freed_at >= _FREE_EVERY:
-            is_new = self.outbox.free(now=now) or is_new
+            self.is_ready = self.outbox.free(now=now) or self.is_ready
             self.freed_at = now
         if now - self.forgot_at >= _FORGET_EVERY and not self._forget(now):
             self.forgot_at = now
-        if is_new or self.has_room or (self.next_due is not None and self.next_due <= now):
+        if self.is_ready or (self.next_due is not None and self.next_due <= now):
             return self._lease(now) or self.is_behind
         return False
 
@@ -175,7 +176,7 @@ class _Shift:
             self.lanes[name].take(active[name], deliveries)
         self.lanes = {name: lane for name, lane in self.lanes.items() if lane.held or name in active}
         self.next_due = min(filter(None, map(self.outbox.next_due, wanted)), default=None)
-        self.has_room = False
+        self.is_ready = False
         return bool(found)
 
     def _tell(self, subscription: Subscription, delivery: Delivery) -> Attempt | None:
@@ -202,7 +203,7 @@ class _Shift:
         for each in self.unsettled:
             self.lanes[each.subscription.name].note(each)
         self.unsettled.clear()
-        self.has_room = True
+        self.is_ready = True
 
     def _wants(self, subscription: Subscription, event: Event) -> bool:
         try:
