@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from modelwright.models import guest
 from modelwright.records import CaptureRecord, DeployAnswer, FrontLimits, FrontSettings, FrontStatus, WorkerSpec
-from modelwright.serving import control, guest
+from modelwright.serving import control
 from modelwright.serving.capture import reading
 
 DEADLINE_SECONDS = 20.0

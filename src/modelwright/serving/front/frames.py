@@ -1,6 +1,6 @@
 """The messages between front and worker, in both directions of one layout.
 
-`guest/worker.py` writes and reads the same by itself, since a guest imports nothing of ours. Big-endian: u32 length of
+`models/guest/worker.py` writes and reads the same by itself, since a guest imports nothing of ours. Big-endian: u32 length of
 all that follows, u32 number, u8 kind, u8 code, u16 small, u32 length of the head, u32 microseconds; then for a request
 the id, of `small` bytes; then head and body.
 
