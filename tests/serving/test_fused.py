@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from serving.conftest import Served
+from serving.endpoints import Served
 
 from modelwright.models.fusing import asking, exporting, fusing, scripts
 from modelwright.models.guest.codes import Route
