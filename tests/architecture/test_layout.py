@@ -31,7 +31,7 @@ EXPLAINING = {
     )
 }
 FUSING = {PACKAGE / "models" / "fusing" / f"{each}.py" for each in ("asking", "exporting")}
-SERVING = {each for each in MODULES if each.parent == PACKAGE / "serving" / "guest"}
+SERVING = {each for each in MODULES if each.parent == PACKAGE / "models" / "guest"}
 KERNEL_GUESTS = [
     each
     for each in MODULES

@@ -138,7 +138,7 @@ def test_errors_are_json_when_asked_for(begun: Terminal, arguments: tuple[str, .
 
 @pytest.mark.slow
 def test_what_may_go_wrong_after_shipping(terminal: Terminal) -> None:
-    """No free port, edits that a conversion would overwrite, an unknown parameter, a step that raises."""
+    """Nothing better, no free port, edits that conversion would overwrite, an unknown parameter, a step that raises."""
     write_notebook(terminal.folder / "training.ipynb", LINE)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -149,6 +149,11 @@ def test_what_may_go_wrong_after_shipping(terminal: Terminal) -> None:
         _nothing_happened(terminal)
 
         terminal.wright("ship", "training.ipynb", "--name", "small")
+        told = _refused(terminal, "ship", "training.ipynb", "--name", "small")
+        assert "not better than small:1, nothing registered" in told
+        assert [each["reference"] for each in terminal.json("model", "list")] == ["small:1"]
+        assert terminal.json("run", "list")[0]["status"] == "cancelled"
+
         told = _refused(terminal, "endpoint", "deploy", "small:1", "--name", "other", "--port", port)
         assert port in told
         assert [each["status"] for each in terminal.json("endpoint", "show", "other")["deployments"]] == ["failed"]

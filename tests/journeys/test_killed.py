@@ -44,8 +44,7 @@ def _kill_in(terminal: Terminal, stage: str, *command: str | Path, number: int =
 def _is_quiet(terminal: Terminal) -> bool:
     """Whether nothing but an endpoint, which outlives the command that deployed it, is running."""
     return all(
-        "modelwright.serving.front.server" in each or "/serving/guest/worker.py" in each
-        for each in terminal.processes()
+        "modelwright.serving.front.server" in each or "/models/guest/worker.py" in each for each in terminal.processes()
     )
 
 

@@ -77,14 +77,6 @@ def test_the_projects_own_command_line_gives_the_same_metric(shipped: tuple[Term
     assert float(done.stdout.split("mse: ")[1].split()[0]) == pytest.approx(MSE, rel=1e-9)
 
 
-def test_shipping_again_unchanged_is_not_better(shipped: tuple[Terminal, str], notebooks: Path) -> None:
-    terminal, _ = shipped
-    done = terminal.wright("ship", notebooks / "training.ipynb", notebooks / "scoring.ipynb", expect=1)
-    assert "not better than diabetes:1, nothing registered" in done.stderr
-    assert [each["reference"] for each in terminal.json("model", "list")] == ["diabetes:1"]
-    assert terminal.json("run", "list")[0]["status"] == "cancelled"
-
-
 def test_every_request_is_captured(shipped: tuple[Terminal, str]) -> None:
     terminal, _ = shipped
     answer = terminal.json("endpoint", "score", "diabetes", "--file", terminal.folder / "diabetes" / "sample.json")

@@ -10,15 +10,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from serving.conftest import Served
+from serving.endpoints import Served
 
 from modelwright.models.fusing import asking, exporting, fusing, scripts
+from modelwright.models.guest.codes import Route
+from modelwright.models.guest.messages import Call
+from modelwright.models.guest.models import Model
 from modelwright.records import WorkerSpec
 from modelwright.serving import control
 from modelwright.serving.front.fused import Fused
-from modelwright.serving.guest.codes import Route
-from modelwright.serving.guest.messages import Call
-from modelwright.serving.guest.models import Model
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("sklearn")

@@ -138,7 +138,7 @@ def test_a_guest_follows_the_log_by_its_name(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = f"""
 import sys
-from modelwright.serving.guest import logs
+from modelwright.models.guest import logs
 logs.take_over("churn:2", {str(log)!r})
 print("one")
 import os

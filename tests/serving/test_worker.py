@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from modelwright.errors import DeploymentFailed
-from modelwright.serving import control, guest
+from modelwright.models import guest
+from modelwright.serving import control
 from modelwright.serving.front import frames
 from modelwright.serving.front.routes import Route
 

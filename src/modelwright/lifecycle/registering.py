@@ -17,7 +17,6 @@ from modelwright.models.registry import Found, Labels
 from modelwright.models.sources import Source
 from modelwright.projects.manifest import MANIFEST_FILE
 from modelwright.records import ModelVersion, Run
-from modelwright.serving import guest
 from modelwright.store import claims, environments, runs
 from modelwright.store.database import Store
 
@@ -156,7 +155,7 @@ def _added(
     if order.score is None and onnx_environment.is_onnx(source, framework):
         lock = lock or onnx_environment.shared_environment(session)
         labels = labels if framework else replace(labels, framework=onnx_environment.FRAMEWORK)
-    trial = Trial(order.score, order.sample, lock, guest=Path(guest.__file__).parent, framework=framework)
+    trial = Trial(order.score, order.sample, lock, framework=framework)
     if lock is not None and (trial.is_complete or trial.is_of_arrays):
         with session.stage("environment", f"building {lock.digest[:12]}") as stage:
             trial = replace(trial, environment=placing.build_in(store, lock))

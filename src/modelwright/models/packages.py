@@ -30,7 +30,7 @@ LOCK = "requirements.lock"
 LINKS = "azureml-models"
 # Where the models of several versions lie that are served together; no model's name begins like that.
 _TOGETHER = ".together"
-# What is served without a scoring script, by the names that registries give it. `serving/guest/frameworks.py` loads it.
+# What is served without a scoring script, by the names that registries give it. `models/guest/frameworks.py` loads it.
 SERVED_BY_ITSELF = frozenset(
     {"sklearn", "scikit-learn", "scikitlearn", "xgboost", "lightgbm", "onnx", "torchscript", "torch", "pytorch"}
 )

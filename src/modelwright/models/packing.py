@@ -11,7 +11,7 @@ from pathlib import Path
 from modelwright import processes
 from modelwright.environments import building
 from modelwright.errors import CommandTimedOut, FileBusy, FileNotReadable, RunNotRegistrable, VersionNotRegistrable
-from modelwright.models import packages, signature
+from modelwright.models import guest, packages, signature
 from modelwright.models.fusing import fusing
 from modelwright.models.fusing.scripts import Form, form_of
 from modelwright.models.packages import EXPECTED, LOCK, MANIFEST, MODEL_FOLDER, SAMPLE, SIGNATURE
@@ -57,14 +57,13 @@ class Trial:
     """What a model from elsewhere is served and tried with: a scoring script, a request, an environment.
 
     With all three the request is scored and its answer kept; with fewer there is nothing to try. A model that is served
-    without a script may still be fused, with the help of what serves it, the modules in the folder `guest`.
+    without a script may still be fused, with the help of what serves it.
     """
 
     score: Path | None = None
     sample: Path | None = None
     lock: Lock | None = None
     environment: BuiltEnvironment | None = None  # the lock's, built only where it is needed
-    guest: Path | None = None
     framework: str = ""
 
     @property
@@ -167,7 +166,7 @@ def assembled(
                 )
             version = trial.environment.lock.python_version
             made = _Made(described, signature.infer(described, sample), made.script, version, empty)
-        elif trial.is_of_arrays and trial.environment and trial.guest:
+        elif trial.is_of_arrays and trial.environment:
             _take_apart(folder, trial, given=given)
         yield _sealed(folder, made)
 
@@ -195,7 +194,7 @@ def _take_apart(folder: Path, trial: Trial, *, given: Mapping[str, object]) -> N
             [
                 trial.environment.python,
                 _APART,
-                str(trial.guest),
+                Path(guest.__file__).parent,
                 trial.framework,
                 folder / MODEL_FOLDER,
                 folder,

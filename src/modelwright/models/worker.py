@@ -25,7 +25,7 @@ def main() -> None:
     # A model may be of a class that the package defines.
     sys.path.insert(0, source)
     model = None if str(model_file) == "-" else _load(model_file)
-    _serving("shims").install()
+    _guest("shims").install()
     script: Any = importlib.import_module(module)
     script.init()
     answer = _served(script, sample.read_bytes())
@@ -88,18 +88,18 @@ def _served(script: Any, body: bytes) -> object:
 
     So decorated scripts and names of the cloud's packages are understood here as they are there.
     """
-    messages = _serving("messages")
+    messages = _guest("messages")
     headers = {"Content-Type": "application/json", "X-Ms-Request-Id": "sample"}
     head = json.dumps({"headers": headers, "method": "POST", "path": "/score", "query": ""}).encode()
-    asked = messages.Call(0, _serving("codes").Route.SCORE, "sample", head, body)
-    return json.loads(_serving("scripts").Script(script).score(asked).body)
+    asked = messages.Call(0, _guest("codes").Route.SCORE, "sample", head, body)
+    return json.loads(_guest("scripts").Script(script).score(asked).body)
 
 
-def _serving(name: str) -> Any:
+def _guest(name: str) -> Any:
     """Return a module of what serves scoring scripts, which is a package of its own here as well."""
     package = "modelwright_guest"
     if package not in sys.modules:
-        folder = Path(__file__).parents[1] / "serving" / "guest"
+        folder = Path(__file__).with_name("guest")
         places = [str(folder)]
         spec = importlib.util.spec_from_file_location(
             package, folder / "__init__.py", submodule_search_locations=places

@@ -2,5 +2,5 @@
 
 Takes registered versions with their environments; gives a URL that answers, traffic that can be shared out otherwise at
 any time, and every request on record. `deployments` changes endpoints and `control` speaks to their fronts. The
-`front`, the `guest` in a version's environment, `capture` and `rollout` are rooms of their own.
+`front`, `capture` and `rollout` are rooms of their own.
 """

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from modelwright.serving.guest import collector
+from modelwright.models.guest import collector
 
 ROOT = Path("modeldata", "sub", "group", "ws", "churn")
 COLUMNS = [
@@ -27,7 +27,7 @@ COLUMNS = [
 ]
 PROGRAM = """
 import sys
-from modelwright.serving.guest.collector import ModelDataCollector
+from modelwright.models.guest.collector import ModelDataCollector
 inputs = ModelDataCollector("diabetes", designation="inputs", feature_names=["age", "bmi"], model_version="3")
 predictions = ModelDataCollector("diabetes", "predictions", feature_names=["y"], model_version="3")
 
@@ -157,6 +157,6 @@ for number in range(4):
 for child in children:
     os.waitpid(child, 0)
 """
-    assert run("from modelwright.serving.guest import collector\n" + program).returncode == 0
+    assert run("from modelwright.models.guest import collector\n" + program).returncode == 0
     found = {(each["age"], each["bmi"]) for each in collected(tmp_path, "inputs")}
     assert len(collected(tmp_path, "inputs")) == len(found) == 200

@@ -1,7 +1,7 @@
 """Where the model data collector of old scripts writes, and its switch, which takes no restart.
 
 The folder is `<workspace>/modeldata/local/local/<name>/<endpoint>`: in the cloud the first two were a subscription and
-a resource group. The collector itself is `serving/guest/collector.py`.
+a resource group. The collector itself is `models/guest/collector.py`.
 """
 
 import logging

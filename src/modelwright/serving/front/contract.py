@@ -15,6 +15,7 @@ from time import perf_counter, time
 from urllib.parse import parse_qsl
 
 from modelwright import __version__
+from modelwright.models.guest.wordings import FAILED, INTERNAL, error_body
 from modelwright.records import Exchange, FrontSettings, new_request_id
 from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front import tracing
@@ -27,7 +28,6 @@ from modelwright.serving.front.routing import Pinned, Router
 from modelwright.serving.front.tracing import Spans, Trace, Traced
 from modelwright.serving.front.versions import Version
 from modelwright.serving.front.workers import Outcome, Scored
-from modelwright.serving.guest.wordings import FAILED, INTERNAL, error_body
 
 _LOG = logging.getLogger(__name__)
 _RETRY = ("retry-after", "1")

@@ -1,8 +1,8 @@
 """The messages between front and worker, in both directions of one layout.
 
-`guest/worker.py` writes and reads the same by itself, since a guest imports nothing of ours. Big-endian: u32 length of
-all that follows, u32 number, u8 kind, u8 code, u16 small, u32 length of the head, u32 microseconds; then for a request
-the id, of `small` bytes; then head and body.
+`models/guest/worker.py` writes and reads the same by itself, since a guest imports nothing of ours. Big-endian: u32
+length of all that follows, u32 number, u8 kind, u8 code, u16 small, u32 length of the head, u32 microseconds; then for
+a request the id, of `small` bytes; then head and body.
 
 Of a request the microseconds are the milliseconds of the machine's monotonic clock after which it is not to be begun
 any more, or 0; `code` is its route and the head a JSON object with the headers for `run()`, or empty when the worker

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from modelwright.serving.guest.codes import Route
+from modelwright.models.guest.codes import Route
 
 __all__ = ["METHODS", "OF_FRONT", "SCORING", "ModelAsked", "Route", "find", "model_asked"]
 

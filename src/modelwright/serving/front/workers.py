@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from modelwright import processes, settings
 from modelwright.errors import WorkerFailed
+from modelwright.models import guest
 from modelwright.records import WorkerSpec
 from modelwright.serving.capture import collecting
 from modelwright.serving.front import frames
@@ -23,7 +24,7 @@ from modelwright.serving.front import frames
 if TYPE_CHECKING:
     import subprocess
 
-_WORKER = Path(__file__).parent.with_name("guest") / "worker.py"
+_WORKER = Path(guest.__file__).with_name("worker.py")
 _LOG = logging.getLogger(__name__)
 _END_GRACE_SECONDS = 3.0
 

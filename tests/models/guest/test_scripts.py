@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving.guest.asking import JSON, call, script, told
+from models.guest.asking import JSON, call, script, told
 
-from modelwright.serving.guest.codes import Outcome, Route
-from modelwright.serving.guest.importing import ScriptUnfit
+from modelwright.models.guest.codes import Outcome, Route
+from modelwright.models.guest.importing import ScriptUnfit
 
 INIT = "def init(): ...\n"
 SCHEMA = """
 import datetime
 import numpy
 import pandas
-from modelwright.serving.guest.parameters import (
+from modelwright.models.guest.parameters import (
     NumpyParameterType, PandasParameterType, StandardPythonParameterType,
 )
-from modelwright.serving.guest.schemas import input_schema, output_schema
-from modelwright.serving.guest.rawhttp import AMLResponse, rawhttp
+from modelwright.models.guest.schemas import input_schema, output_schema
+from modelwright.models.guest.rawhttp import AMLResponse, rawhttp
 
 def init(): ...
 """

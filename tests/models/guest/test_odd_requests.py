@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from serving.guest.asking import call, model, plain, told
+from models.guest.asking import call, model, plain, told
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from modelwright.serving.guest.codes import Route
+from modelwright.models.guest.codes import Route
 
 EXAMPLES = settings(max_examples=40, deadline=None)
 ROWS = np.arange(16.0).reshape(8, 2)

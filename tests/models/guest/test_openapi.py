@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from models.guest.asking import call, model, script, told
+from models.guest.test_scripts import INIT, SCHEMA
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV30SpecValidator, OpenAPIV31SpecValidator, validate
-from serving.guest.asking import call, model, script, told
-from serving.guest.test_scripts import INIT, SCHEMA
 from sklearn.linear_model import LinearRegression
 
-from modelwright.serving.guest.codes import Route
+from modelwright.models.guest.codes import Route
 
 VALIDATORS = {"2": OpenAPIV2SpecValidator, "3": OpenAPIV30SpecValidator, "3.1": OpenAPIV31SpecValidator}
 DECORATED = (

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from modelwright.serving.guest.answering import Answering
-from modelwright.serving.guest.codes import Route
-from modelwright.serving.guest.messages import Call, Reply
-from modelwright.serving.guest.models import Model
-from modelwright.serving.guest.scripts import Script
+from modelwright.models.guest.answering import Answering
+from modelwright.models.guest.codes import Route
+from modelwright.models.guest.messages import Call, Reply
+from modelwright.models.guest.models import Model
+from modelwright.models.guest.scripts import Script
 
 JSON = {"Content-Type": "application/json"}
 _NUMBERS = itertools.count(1)

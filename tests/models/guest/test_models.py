@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from serving.guest.asking import JSON, call, model, plain, told
+from models.guest.asking import JSON, call, model, plain, told
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from modelwright.models.guest.codes import Route
+from modelwright.models.guest.importing import ScriptUnfit
 from modelwright.serving import control
-from modelwright.serving.guest.codes import Route
-from modelwright.serving.guest.importing import ScriptUnfit
 
 X = np.arange(24.0).reshape(8, 3) ** 1.5 % 7
 LINEAR = LinearRegression().fit(X, X.sum(axis=1))
