@@ -13,7 +13,7 @@ from journeys.terminal import until
 
 from modelwright.api import server
 from modelwright.errors import ApiNotInstalled
-from modelwright.lifecycle import publishing
+from modelwright.lifecycle import background, publishing
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import read_manifest
 from modelwright.records import Role
@@ -112,7 +112,7 @@ def test_it_listens_on_this_machine_alone_and_leaves_nothing(client: Client, sto
     publishing.publish(Session(store, "ada"), read_manifest(store.folder.parent / "small"))
     run = client.ask("/pipelines/small/runs", {})[1]
     assert server.stop(store)
-    assert server.url(store) is None
+    assert background.url(store) is None
     assert runs.get_run(store, run["Id"]).status == "cancelled"
     for process in psutil.process_iter():
         try:

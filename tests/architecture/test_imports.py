@@ -38,6 +38,11 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded_by(program) & HEAVY
 
 
+def test_the_process_that_idles_has_loaded_nothing_that_computes() -> None:
+    loaded = loaded_by("import modelwright.api.server, modelwright.api.app")
+    assert not loaded & {"numpy", "pandas", "pyarrow", "sklearn", "onnx", "libcst", "rich"}
+
+
 def test_the_public_names_are_these() -> None:
     assert sorted(modelwright.__all__) == PUBLIC_NAMES
     assert all(hasattr(modelwright, name) for name in PUBLIC_NAMES)

@@ -18,6 +18,7 @@ from modelwright.api import (
     endpoints,
     environments,
     events,
+    experiments,
     lineage,
     models,
     page,
@@ -40,6 +41,7 @@ from modelwright.store.database import open_store
 _NOUNS = (
     models,
     runs,
+    experiments,
     sweeps,
     pipelines,
     schedules,
@@ -91,7 +93,7 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
     app.router.routes[:0] = mlflow.routes()
     # What is mounted with error answers of its own has its surface before the last. A command says itself which role
     # it takes.
-    others = Surface("", refusals.answer, looks=lambda path: path == commands.PATH)
+    others = Surface("", refusals.answer, looks=lambda *asked: asked == ("POST", commands.PATH))
     app.add_middleware(Authentication, surfaces=[*mlflow.surfaces(), others], trusts_loopback=trusts_loopback)
     refusals.install(app)
     return app

@@ -10,7 +10,7 @@ from modelwright.api.asking import FILE, TAR, Files, Number, Scratch, Tags, assi
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.told import Gone, Verified, verified
-from modelwright.datasets import adding, profiling
+from modelwright.datasets import adding
 from modelwright.datasets import reading as contents
 from modelwright.errors import FileMissing
 from modelwright.lifecycle import deletion, labelling
@@ -99,6 +99,8 @@ def profile_dataset(
     again: Annotated[bool, Query(description="Compute it anew, though it is kept.")] = False,  # noqa: FBT002 - FastAPI's way
 ) -> dict[str, Any]:
     """Return statistics of every column of a version; they are computed once and kept."""
+    from modelwright.datasets import profiling  # which brings numpy, and nothing else here does
+
     found = profiling.profile_version(
         acting.store, f"{name}:{version}", actor=acting.actor, why=acting.why, is_anew=again
     )

@@ -104,6 +104,11 @@ def is_running(store: Store) -> bool:
     return claims.holder(store, _CLAIM) is not None
 
 
+def was_killed(store: Store) -> bool:
+    """Whether the process has ended without being asked to."""
+    return claims.is_abandoned(store, _CLAIM)
+
+
 def url(store: Store) -> str | None:
     """Return where the workspace's HTTP API answers; None when nothing serves it."""
     return last_url(store) if claims.holder(store, "api") is not None else None

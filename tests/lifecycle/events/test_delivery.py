@@ -2,7 +2,9 @@
 
 import itertools
 import threading
+import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -186,6 +188,32 @@ def test_one_that_never_answers_delays_nobody(town: Town) -> None:
     assert {each.attempts for each in town.deliveries("silent") if each.status is DeliveryStatus.PENDING} <= {0}
 
 
+def test_what_was_not_begun_is_given_back_when_a_dispatcher_ends(town: Town) -> None:
+    is_over, is_stuck, stopped = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(_subscription: object, _event: object) -> Attempt:
+        if len(town.told) >= 200:
+            is_stuck.set()
+            is_over.wait(PATIENCE_SECONDS)
+        return DELIVERED
+
+    town.answer = answer
+    town.subscribe("every")
+    with town.session.change() as opened:
+        for number in range(400):
+            opened.record("model.registered", f"models/a:{number}")
+    delivering = threading.Thread(target=town.dispatcher.run, args=(stopped,))
+    delivering.start()
+    assert is_stuck.wait(PATIENCE_SECONDS)
+    stopped.set()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while sum(each.attempts > 0 for each in town.deliveries("every")) != len(town.told):
+        assert time.monotonic() < deadline
+    is_over.set()
+    delivering.join()
+    assert deliveries.count_deliveries(town.store)["every"][DeliveryStatus.DELIVERED] == len(town.told) < 400
+
+
 @pytest.mark.parametrize("state", [SubscriptionState.PENDING, SubscriptionState.PAUSED])
 def test_one_that_is_not_active_is_told_nothing_and_catches_up(town: Town, state: SubscriptionState) -> None:
     town.subscribe("shy", state=state)
@@ -265,6 +293,34 @@ def test_what_a_killed_dispatcher_was_at_is_told_by_the_next(town: Town) -> None
     killed.settle([late], [leased], now=town.now)
     killed.close()
     assert town.deliveries("every")[0].status is DeliveryStatus.DELIVERED
+
+
+def test_what_has_arrived_has_arrived_though_the_lease_was_lost(town: Town) -> None:
+    town.subscribe("every")
+    town.let_happen("models/a:1")
+    slow = Outbox(town.store, "dispatcher_slow")
+    slow.hand_out(subscriptions.list_subscriptions(town.store), town.wants, now=town.now)
+    (leased,) = slow.lease({"every": (10, town.now)}, now=town.now)
+    town.answer = lambda _subscription, _event: Attempt(AttemptVerdict.HOPELESS, "answered 400")
+    town.dispatcher.run_once()
+    slow.settle([Settled(leased, DeliveryStatus.DELIVERED, "answered 204", town.now, town.now)], [], now=town.now)
+    slow.close()
+    (found,) = town.deliveries("every")
+    assert (found.status, found.reason, found.told) == (DeliveryStatus.DELIVERED, None, "answered 204")
+
+
+def test_two_dispatchers_that_see_the_same_event_make_one_delivery_of_it(town: Town) -> None:
+    town.subscribe("every")
+    town.let_happen("models/a:1")
+    known = subscriptions.list_subscriptions(town.store)
+    with closing(Outbox(town.store, "dispatcher_one")) as one, closing(Outbox(town.store, "dispatcher_other")) as other:
+
+        def wants(_subscription: object, _event: object) -> bool:  # meanwhile the other is quicker
+            other.hand_out(known, town.wants, now=town.now)
+            return True
+
+        one.hand_out(known, wants, now=town.now)
+    assert len(town.deliveries("every")) == 1
 
 
 def test_what_kills_every_process_that_tries_it_is_given_up(town: Town) -> None:
