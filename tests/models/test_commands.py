@@ -98,8 +98,8 @@ def test_an_alias_moves_and_its_history_says_who_when_and_why(versions: None, wr
 
     found = wright("history", "churn@champion", "--json")
     assert [(each["action"], each["before"], each["after"], each["why"]) for each in found] == [
-        ("alias.moved", None, {"version": 1}, "the first"),
-        ("alias.moved", {"version": 1}, {"version": 3}, "it is better"),
+        ("alias.moved", None, {"model": "churn", "alias": "champion", "version": 1}, "the first"),
+        ("alias.moved", {"version": 1}, {"model": "churn", "alias": "champion", "version": 3}, "it is better"),
         ("alias.removed", {"version": 3}, None, "withdrawn"),
     ]
     assert all(each["actor"] and each["at"] for each in found)

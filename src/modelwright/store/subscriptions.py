@@ -68,6 +68,11 @@ def change_subscription(change: Change, changed: Subscription) -> None:
     )
 
 
+def note_rotation(change: Change, name: str) -> None:
+    """Record that a subscription has another secret, which is in no record. Raises SubscriptionMissing."""
+    change.record("subscription.secret_rotated", f"subscriptions/{name}", after={"handler": _get(change, name).handler})
+
+
 def remove_subscription(change: Change, name: str) -> None:
     """Delete a subscription with its deliveries; the audit record keeps what it was. Raises SubscriptionMissing."""
     was = _get(change, name)

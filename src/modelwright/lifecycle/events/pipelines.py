@@ -38,17 +38,21 @@ def send(store: Store, subscription: Subscription, event: Event) -> Attempt:
         parameters = parameters_from(event, subscription.target["parameters"], workspace=workspace)
     except KeyError as error:
         return Attempt(AttemptVerdict.HOPELESS, f"the event has no {error.args[0]}, which a parameter is taken from")
-    return _started(
-        store, subscription, run_id, parameters=parameters, tags={"subscription": subscription.name, "event": event.id}
-    )
+    return _started(store, subscription, event, parameters=parameters)
 
 
-def _started(
-    store: Store, subscription: Subscription, run_id: str, *, parameters: Mapping[str, Any], tags: Mapping[str, str]
-) -> Attempt:
+def _started(store: Store, subscription: Subscription, event: Event, *, parameters: Mapping[str, Any]) -> Attempt:
     launcher, reference = _launcher(store.folder), subscription.target["pipeline"]
+    run_id = run_id_for(subscription, event)
     try:
-        launcher.start(reference, run_id, actor=subscription.created_by, overrides=parameters, tags=tags)
+        launcher.start(
+            reference,
+            run_id,
+            actor=subscription.created_by,
+            why=f"{event.type} of {event.subject}",
+            overrides=parameters,
+            tags={"subscription": subscription.name, "event": event.id},
+        )
         run = launcher.seen(run_id, reference, patience_seconds=subscription.policy.timeout_seconds)
     except RunNotStarted as error:
         return Attempt(AttemptVerdict.AGAIN, str(error))

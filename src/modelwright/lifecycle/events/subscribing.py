@@ -105,7 +105,7 @@ def rotate(session: Session, name: str, *, secret: str | None = None, overlap: t
         rule = "webhooks have a secret, and mail servers a password, which --secret says"
         raise SubscriberInvalid(target=name, rule=rule, example=f"wright event rotate {name} --secret -")
     with session.change() as opened:
-        opened.record("subscription.secret_rotated", f"subscriptions/{name}", after={"handler": subscription.handler})
+        subscriptions.note_rotation(opened, name)
         if not is_webhook:
             secrets.put(session.store, mail.secret_name(name), str(secret))
             return None
