@@ -30,12 +30,13 @@ PATIENCE_SECONDS = 400.0
 def wright(folder: Path) -> Iterator[psutil.Process]:
     """Give the process that `wright up` has started."""
     command = [sys.executable, "-m", "modelwright", "--workspace", str(folder / ".wright")]
-    told = json.loads(subprocess.run([*command, "up", "--json"], check=True, capture_output=True, cwd=folder).stdout)
+    up = subprocess.run([*command, "up", "--json"], check=True, capture_output=True, cwd=folder)  # noqa: S603 - our own
+    told = json.loads(up.stdout)
     answers(f"{told['api']}/models")
     try:
         yield psutil.Process(int((folder / ".wright" / "claims" / "background").read_text()))
     finally:
-        subprocess.run([*command, "down"], check=True, capture_output=True, cwd=folder)
+        subprocess.run([*command, "down"], check=True, capture_output=True, cwd=folder)  # noqa: S603 - our own
 
 
 @contextlib.contextmanager
@@ -43,7 +44,7 @@ def mlflow(folder: Path, python: str, *options: str, **variables: str) -> Iterat
     """Give the process that `mlflow server` is."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - the server that is measured
         [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *options],
         cwd=folder,
         env=os.environ | variables,
@@ -66,7 +67,7 @@ def answers(url: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=10):
+            with urllib.request.urlopen(url, timeout=10):  # noqa: S310 - what was started here
                 return
         except OSError:
             if time.monotonic() > deadline:
