@@ -74,7 +74,7 @@ def _family(process: psutil.Process) -> list[psutil.Process]:
 
 def _cpu_seconds(process: psutil.Process) -> float:
     times = [each.cpu_times() for each in _family(process)]
-    return sum(each.user + each.system + each.children_user + each.children_system for each in times)
+    return sum(float(each.user + each.system + each.children_user + each.children_system) for each in times)
 
 
 @contextlib.contextmanager
@@ -82,7 +82,7 @@ def _ours(folder: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
     store = open_store(folder)
     with change(store, actor="benchmark") as opened:
         token = tokens.add_token(opened, "benchmark", role=Role.CONTRIBUTOR)
-    url = server.start(store)
+    url = str(server.start(store))
     port = int(url.rpartition(":")[2])
     try:
         yield _listening(port), {"MLFLOW_TRACKING_URI": url, "MLFLOW_TRACKING_TOKEN": token}

@@ -2,6 +2,7 @@
 
 TYPE_CHECKING = False  # not from typing, which would take longer to import than all there is here
 if TYPE_CHECKING:
+    from modelwright.client import connect
     from modelwright.runs.inprocess import pipeline, step
     from modelwright.runs.recording import cancel_run, command
     from modelwright.runs.searching import search_runs
@@ -26,6 +27,7 @@ __all__ = [
     "active_run",
     "cancel_run",
     "command",
+    "connect",
     "dataset",
     "log_artifact",
     "log_figure",
@@ -47,6 +49,7 @@ __version__ = "0.1.0"
 
 # Loaded when they are first asked for: importing the package does nothing else.
 _HOMES = {
+    "connect": "modelwright.client",
     "search_runs": "modelwright.runs.searching",
     **dict.fromkeys(("pipeline", "step"), "modelwright.runs.inprocess"),
     **dict.fromkeys(("cancel_run", "command"), "modelwright.runs.recording"),

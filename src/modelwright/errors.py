@@ -7,8 +7,8 @@ A class states its text once, as a template over named facts; raising it supplie
 `str(error)` names the thing in quotes and the rule that was broken; `error.next_command` says what to type now.
 """
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 
 class ModelwrightError(Exception):
@@ -998,6 +998,15 @@ class RoleTooLow(ModelwrightError):
     remedy = "an owner makes a token with that role: wright token create NAME --role {needed}"
 
 
+class WorkspaceNotReached(ModelwrightError):
+    """The workspace elsewhere does not answer."""
+
+    code = "workspace-not-reached"
+    status = 502
+    problem = 'the workspace at "{url}" does not answer: {reason}'
+    remedy = "wright up, on the machine where the workspace is"
+
+
 class RouteMissing(ModelwrightError):
     """A request to the HTTP API for a path that it does not have."""
 
@@ -1061,6 +1070,31 @@ class PageUnknown(ModelwrightError):
     remedy = "ask without `after`, then follow the Link header"
 
 
+class Refused(ModelwrightError):
+    """What a workspace elsewhere refused a client of its API; `code` is that of its own error."""
+
+    code = "refused"
+    status = 502
+    problem = "{message}"
+    remedy = "{next}"
+
+    def __init__(self, told: Mapping[str, Any], *, status: int) -> None:
+        """Take the error as the API has told it; all that it told is in `told`."""
+        super().__init__(message=told.get("message", ""), next=told.get("next_command", ""))
+        self.told = told
+        self.http_status = status
+        self.__dict__["code"] = told.get("code", self.code)
+
+
+class RunNotEnded(ModelwrightError):
+    """A run that was waited for goes on."""
+
+    code = "run-not-ended"
+    status = 504
+    problem = 'run "{run}" is still {run_status} after {seconds:g} s'
+    remedy = "wait longer, or look: wright run show {run}"
+
+
 class Fault(ModelwrightError):
     """A request to the HTTP API met a fault of ours."""
 
@@ -1076,15 +1110,6 @@ class ParcelInvalid(ModelwrightError):
     code = "parcel-invalid"
     problem = "the files of the command cannot be sent: {reason}"
     remedy = "send plain files and folders, or run the command on the machine where the workspace is"
-
-
-class WorkspaceNotReached(ModelwrightError):
-    """The workspace elsewhere does not answer."""
-
-    code = "workspace-not-reached"
-    status = 502
-    problem = 'the workspace at "{url}" does not answer: {reason}'
-    remedy = "wright up, on the machine where the workspace is"
 
 
 class WorkspaceRefused(ModelwrightError):
@@ -1471,6 +1496,15 @@ class EndpointUnresponsive(ModelwrightError):
     status = 504
     problem = 'the process of endpoint "{endpoint}" lives but does not answer: {reason}'
     remedy = "wright endpoint stop {endpoint}"
+
+
+class EndpointOutdated(ModelwrightError):
+    """An endpoint is served by a process of another build, which takes or tells other things than this one knows."""
+
+    code = "endpoint-outdated"
+    status = 409
+    problem = 'endpoint "{endpoint}" is served by a process of another build of modelwright: {reason}'
+    remedy = "wright down, then: wright up"
 
 
 class EndpointNotReached(ModelwrightError):
@@ -1864,7 +1898,7 @@ class BuildUnnamed(ModelwrightError):
 
     code = "build-unnamed"
     problem = 'the build has no id: "{project}" is in no git repository with a commit'
-    remedy = "--build ID, or the variable WRIGHT_BUILD_ID"
+    remedy = "the same command with --build ID"
 
 
 class ModelNotRegistered(ModelwrightError):

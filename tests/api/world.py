@@ -5,11 +5,13 @@ from pathlib import Path
 from integrity import things
 
 from modelwright import records
+from modelwright.api.events import NewSubscription
 from modelwright.lifecycle import publishing, scheduling
+from modelwright.lifecycle.events import subscribing
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import read_manifest
 from modelwright.records import DeploymentStatus, Missed, Point, Trigger, TriggerKind
-from modelwright.store import models, runs
+from modelwright.store import audit, models, runs
 
 # What the path parameters of routes may be, so that about every other request is of something that is there.
 NAMES = {
@@ -17,7 +19,7 @@ NAMES = {
     "deployment": ["churn:1", "churn:2"],
     "endpoint": ["live", "still"],
     "kind": ["model", "run", "dataset", "primary"],
-    "name": ["churn", "sales", "production", "live", "still", "nightly", "require-reason", "churn:1", "ada"],
+    "name": ["churn", "sales", "production", "live", "still", "nightly", "require-reason", "churn:1", "ada", "told"],
     "other": ["small:1", "production:1", "churn:2"],
     "path": ["model.txt", "file-0", "deep/model.pkl"],
     "reference": ["small", "small:1", "production", "production:1"],
@@ -42,9 +44,9 @@ def furnish(session: Session, project: Path) -> dict[str, list[object]]:
     with session.change() as opened:
         models.move_alias(opened, versions[0], alias="champion")
     things.add_environment(session)
-    for endpoint in ("live", "still"):
-        for version in versions:
-            things.deploy(session, version, DeploymentStatus.HEALTHY, endpoint=endpoint)
+    for version in versions:
+        things.deploy(session, version, DeploymentStatus.HEALTHY, endpoint="live")
+        things.deploy(session, version, DeploymentStatus.STOPPED, endpoint="still")
     scheduling.add(
         session,
         "nightly",
@@ -54,4 +56,12 @@ def furnish(session: Session, project: Path) -> dict[str, list[object]]:
         missed=Missed.SKIP,
         now=records.now(),
     )
-    return NAMES | {"run_id": [run.id, child.id], "other": [*NAMES["other"], run.id], "request": [versions[0].id]}
+    told = NewSubscription(name="told", file={"path": "told.jsonl"}).subscription(session.store)
+    subscribing.subscribe(session, told)
+    return NAMES | {
+        "delivery": ["delivery_1", "told"],
+        "event": [audit.list_events(session.store)[0]["id"]],
+        "other": [*NAMES["other"], run.id],
+        "request": [versions[0].id],
+        "run_id": [run.id, child.id],
+    }

@@ -14,9 +14,9 @@ HEAVY = {
     "uvicorn", "zmq",
 }  # fmt: skip
 PUBLIC_NAMES = [
-    "__version__", "active_run", "cancel_run", "command", "dataset", "log_artifact", "log_figure", "log_metric",
-    "log_metrics", "log_parameter", "log_parameters", "log_table", "note", "pipeline", "search_runs", "set_tag",
-    "set_tags", "start_run", "step",
+    "__version__", "active_run", "cancel_run", "command", "connect", "dataset", "log_artifact", "log_figure",
+    "log_metric", "log_metrics", "log_parameter", "log_parameters", "log_table", "note", "pipeline", "search_runs",
+    "set_tag", "set_tags", "start_run", "step",
 ]  # fmt: skip
 
 

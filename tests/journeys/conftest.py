@@ -23,5 +23,5 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     """A terminal in an empty folder; whatever it started is stopped."""
     opened = Terminal(tmp_path)
     yield opened
-    if opened.workspace.exists():
+    if opened.workspace.exists() and opened.processes():
         opened.wright("down")

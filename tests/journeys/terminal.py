@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from click.testing import CliRunner
 
+from modelwright.cli.program import program
 from modelwright.settings import child_environment
 
 PATIENCE_SECONDS = 180.0
@@ -57,6 +59,12 @@ class Terminal:
     def up(self) -> Any:
         """Start the workspace's services the first time, at a port that no other test is given meanwhile."""
         return self.json("up", "--api-port", str(_free_port()))
+
+    def look(self, *arguments: str) -> Any:
+        """Return what `json` returns, asked in this process: for what is asked again and again until it holds."""
+        done = CliRunner().invoke(program, ["--workspace", str(self.workspace), *arguments, "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
 
     def processes(self) -> list[str]:
         """Return the command lines of the processes that have to do with this folder."""

@@ -40,7 +40,7 @@ def _background_of(terminal: Terminal) -> int | None:
 
 
 def _ticks(terminal: Terminal, name: str) -> list[Any]:
-    ticks: list[Any] = terminal.json("schedule", "show", name)["ticks"]
+    ticks: list[Any] = terminal.look("schedule", "show", name)["ticks"]
     return ticks
 
 
@@ -150,7 +150,7 @@ def test_a_scheduled_run_ends_with_its_scheduler(terminal: Terminal, small: Path
 
 
 def _running(terminal: Terminal) -> list[Any]:
-    return [terminal.json("run", "show", each["id"]) for each in terminal.json("run", "list")]
+    return [terminal.look("run", "show", each["id"]) for each in terminal.look("run", "list")]
 
 
 def test_a_scheduler_ends_when_its_workspace_is_gone(terminal: Terminal, small: Path) -> None:

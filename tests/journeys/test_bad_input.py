@@ -5,28 +5,17 @@ import socket
 import sqlite3
 from pathlib import Path
 
-import nbformat
 import pytest
+from journeys.line import LINE, write_notebook
 from journeys.terminal import Terminal
-from nbformat import v4
-
-GOOD = """
-import joblib
-from sklearn.datasets import load_diabetes
-from sklearn.linear_model import Ridge
-from sklearn.metrics import mean_squared_error
-X, y = load_diabetes(return_X_y=True)
-model = Ridge(alpha=0.5)
-model.fit(X, y)
-print("mse", mean_squared_error(y, model.predict(X)))
-joblib.dump(model, "model.pkl")
-"""
 
 
-def _notebook(folder: Path, *cells: str, name: str = "training.ipynb") -> Path:
-    path = folder / name
-    path.write_text(nbformat.writes(v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])))
-    return path
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """A terminal in a folder whose workspace has nothing in it."""
+    terminal = Terminal(tmp_path_factory.mktemp("begun"))
+    _refused(terminal, "ship", "nowhere.ipynb", "--name", "small")
+    return terminal
 
 
 def _refused(terminal: Terminal, *arguments: str | Path) -> str:
@@ -50,21 +39,18 @@ def test_a_missing_notebook(terminal: Terminal) -> None:
     _nothing_happened(terminal)
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", '{"cells": 3}', "\0\1\2", '{"nbformat": 4, "nbformat_minor": 5, "cells": []}']
-)
-def test_a_corrupt_notebook(terminal: Terminal, content: str) -> None:
-    (terminal.folder / "training.ipynb").write_text(content)
-    told = _refused(terminal, "ship", "training.ipynb", "--name", "small")
-    assert "training.ipynb" in told
+def test_a_corrupt_notebook(terminal: Terminal) -> None:
+    for content in ("", "{", '{"cells": 3}', "\0\1\2", '{"nbformat": 4, "nbformat_minor": 5, "cells": []}'):
+        (terminal.folder / "training.ipynb").write_text(content)
+        assert "training.ipynb" in _refused(terminal, "ship", "training.ipynb", "--name", "small"), content
     _nothing_happened(terminal)
 
 
 def test_a_name_that_was_never_assigned_stops_before_anything_runs(terminal: Terminal) -> None:
     """The template's own training notebook dumps `reg` where only `reg_model` exists."""
-    _notebook(
-        terminal.folder,
-        GOOD.replace("model.", "reg_model.").replace("model = ", "reg_model = ").replace("dump(model", "dump(reg"),
+    write_notebook(
+        terminal.folder / "training.ipynb",
+        LINE.replace("model.", "reg_model.").replace("model = ", "reg_model = ").replace("dump(model", "dump(reg"),
         "open('proof that it ran', 'w').close()",
     )
     told = _refused(terminal, "ship", "training.ipynb", "--name", "small")
@@ -76,7 +62,7 @@ def test_a_name_that_was_never_assigned_stops_before_anything_runs(terminal: Ter
 
 
 def test_a_notebook_that_raises(terminal: Terminal) -> None:
-    _notebook(terminal.folder, GOOD, "print(1 / 0)")
+    write_notebook(terminal.folder / "training.ipynb", LINE, "print(1 / 0)")
     told = _refused(terminal, "ship", "training.ipynb", "--name", "small")
     assert "ZeroDivisionError" in told
     assert "cell 2" in told
@@ -85,7 +71,9 @@ def test_a_notebook_that_raises(terminal: Terminal) -> None:
 
 @pytest.mark.slow
 def test_a_notebook_without_a_metric(terminal: Terminal) -> None:
-    _notebook(terminal.folder, "\n".join(line for line in GOOD.splitlines() if "mse" not in line), "!ls")
+    write_notebook(
+        terminal.folder / "training.ipynb", "\n".join(line for line in LINE.splitlines() if "r2" not in line), "!ls"
+    )
     told = _refused(terminal, "ship", "training.ipynb", "--name", "small")
     assert "no-metric" in told
     assert 'shell-command training.ipynb cell 2 line 1: the shell command "!ls" is not run' in told
@@ -94,13 +82,13 @@ def test_a_notebook_without_a_metric(terminal: Terminal) -> None:
 
 
 def test_a_name_that_breaks_the_rule(terminal: Terminal) -> None:
-    _notebook(terminal.folder, GOOD)
+    write_notebook(terminal.folder / "training.ipynb", LINE)
     told = _refused(terminal, "ship", "training.ipynb", "--name", "no/good")
     assert '"no/good" is no valid model name' in told
 
 
 def test_a_project_folder_that_cannot_be_written(terminal: Terminal) -> None:
-    _notebook(terminal.folder, GOOD)
+    write_notebook(terminal.folder / "training.ipynb", LINE)
     (terminal.folder / "file").write_text("")
     told = _refused(terminal, "ship", "training.ipynb", "--name", "small", "--into", "file/small")
     assert "file/small" in told
@@ -109,7 +97,7 @@ def test_a_project_folder_that_cannot_be_written(terminal: Terminal) -> None:
 
 
 def test_a_workspace_from_a_newer_release(terminal: Terminal) -> None:
-    _notebook(terminal.folder, GOOD)
+    write_notebook(terminal.folder / "training.ipynb", LINE)
     _refused(terminal, "ship", "nowhere.ipynb", "--name", "small")
     with sqlite3.connect(terminal.workspace / "modelwright.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -142,9 +130,8 @@ def test_wrong_usage_exits_2(terminal: Terminal, arguments: tuple[str, ...]) -> 
         (("run", "."), "project-missing"),
     ],
 )
-def test_errors_are_json_when_asked_for(terminal: Terminal, arguments: tuple[str, ...], code: str) -> None:
-    _refused(terminal, "ship", "nowhere.ipynb", "--name", "small")
-    error = terminal.json(*arguments, expect=1)["error"]
+def test_errors_are_json_when_asked_for(begun: Terminal, arguments: tuple[str, ...], code: str) -> None:
+    error = begun.json(*arguments, expect=1)["error"]
     assert error["code"] == code
     assert error["next_command"]
 
@@ -152,7 +139,7 @@ def test_errors_are_json_when_asked_for(terminal: Terminal, arguments: tuple[str
 @pytest.mark.slow
 def test_what_may_go_wrong_after_shipping(terminal: Terminal) -> None:
     """No free port, edits that a conversion would overwrite, an unknown parameter, a step that raises."""
-    _notebook(terminal.folder, GOOD)
+    write_notebook(terminal.folder / "training.ipynb", LINE)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -188,9 +175,11 @@ def test_what_may_go_wrong_after_shipping(terminal: Terminal) -> None:
 
 
 def test_lint_tells_all_that_stops_a_conversion_and_runs_nothing(terminal: Terminal) -> None:
-    path = _notebook(terminal.folder, GOOD.replace("model.fit", "modle.fit"), "open('ran', 'w')\nkind = input()")
+    path = write_notebook(
+        terminal.folder / "training.ipynb", LINE.replace("model.fit", "modle.fit"), "open('ran', 'w')\nkind = input()"
+    )
     done = terminal.wright("lint", path, expect=1)
-    assert "training.ipynb:1:8 error [name-undefined]" in done.stdout
+    assert "training.ipynb:1:19 error [name-undefined]" in done.stdout
     assert '"modle" is used but never assigned; "model" may be meant' in done.stdout
     assert "training.ipynb:2:2 error [asks-for-input]" in done.stdout
     assert not (terminal.folder / "ran").exists()
@@ -198,7 +187,7 @@ def test_lint_tells_all_that_stops_a_conversion_and_runs_nothing(terminal: Termi
 
 
 def test_lint_says_what_a_conversion_would_make_of_a_sound_notebook(terminal: Terminal) -> None:
-    path = _notebook(terminal.folder, GOOD + "print(X.shape)")
+    path = write_notebook(terminal.folder / "training.ipynb", LINE + "print(X.shape)")
     found = terminal.json("lint", path)
     assert found["is_convertible"]
     assert [each["reason"] for each in found["decisions"] if each["fate"] == "removed"] == ["prints the shape"]

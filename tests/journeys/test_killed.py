@@ -7,28 +7,14 @@ import signal
 import subprocess
 from pathlib import Path
 
-import nbformat
 import pytest
 import sqlalchemy as sa
+from journeys.line import LINE, write_notebook
 from journeys.terminal import Terminal, until
-from nbformat import v4
 
 from modelwright.store import database, references
 
 pytestmark = pytest.mark.slow
-
-# Small, so that nine starts of it take a minute or two.
-CODE = """
-import joblib
-from sklearn.datasets import load_diabetes
-from sklearn.linear_model import Ridge
-from sklearn.metrics import mean_squared_error
-X, y = load_diabetes(return_X_y=True)
-model = Ridge(alpha=0.5)
-model.fit(X, y)
-print("mse", mean_squared_error(y, model.predict(X)))
-joblib.dump(model, "model.pkl")
-"""
 
 STAGES = ("convert", "lock", "prove", "test", "run", "gate", "register", "deploy", "smoke-test")
 
@@ -65,8 +51,7 @@ def _is_quiet(terminal: Terminal) -> bool:
 
 def test_killed_at_every_stage_and_shipped_in_the_end(terminal: Terminal) -> None:
     """One workspace, killed at each stage in turn: every start has to get over what the kill before it left."""
-    (terminal.folder / "diabetes.ipynb").write_text(nbformat.writes(v4.new_notebook(cells=[v4.new_code_cell(CODE)])))
-    command = ("ship", "diabetes.ipynb", "--name", "diabetes")
+    command = ("ship", write_notebook(terminal.folder / "line.ipynb", LINE), "--name", "line")
     for stage in STAGES:
         _kill_in(terminal, stage, *command)
         until(lambda: _is_quiet(terminal), f"the children of the one killed in {stage} to end")
@@ -76,8 +61,8 @@ def test_killed_at_every_stage_and_shipped_in_the_end(terminal: Terminal) -> Non
     answered = subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True)
     assert len(json.loads(answered.stdout)["result"]) == 2
 
-    assert [each["reference"] for each in terminal.json("model", "list")] == ["diabetes:1"]
-    statuses = [each["status"] for each in terminal.json("endpoint", "show", "diabetes")["deployments"]]
+    assert [each["reference"] for each in terminal.json("model", "list")] == ["line:1"]
+    statuses = [each["status"] for each in terminal.json("endpoint", "show", "line")["deployments"]]
     assert statuses[0] == "healthy"
     assert set(statuses[1:]) == {"failed"}
     assert {each["status"] for each in terminal.json("run", "list")} <= {"failed", "succeeded", "cancelled"}
@@ -98,7 +83,7 @@ def _nothing_dangles(terminal: Terminal) -> None:
     assert list((terminal.workspace / "blobs" / "partial").iterdir()) == []
     assert list((terminal.workspace / "scratch").iterdir()) == []
     assert list((terminal.workspace / "claims").iterdir()) == []
-    assert [path.name for path in (terminal.workspace / "packages" / "diabetes").iterdir()] == ["1"]
+    assert [path.name for path in (terminal.workspace / "packages" / "line").iterdir()] == ["1"]
     assert not list(terminal.workspace.glob("runs/*/steps"))
     assert not list(terminal.folder.glob(".*.partial"))
 

@@ -25,12 +25,17 @@ Reading = Annotated[Store, Depends(_store)]
 Acting = Annotated[Session, Depends(_session)]
 
 
+def demand(request: Request, role: Role) -> None:
+    """Raise RoleTooLow unless whoever sends the request has this role."""
+    if not request.state.role.allows(role):
+        raise RoleTooLow(name=request.state.actor, role=request.state.role, needed=role)
+
+
 def needs(role: Role) -> Any:
     """Return what a route depends on that takes this role. Raises RoleTooLow for holders of a lower one."""
 
     def check(request: Request) -> None:
-        if not request.state.role.allows(role):
-            raise RoleTooLow(name=request.state.actor, role=request.state.role, needed=role)
+        demand(request, role)
 
     check.role = role  # type: ignore[attr-defined] # the OpenAPI document tells it
     return Depends(check)

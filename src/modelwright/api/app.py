@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
+from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBasic, HTTPBearer
 
 from modelwright import __version__
@@ -16,8 +17,10 @@ from modelwright.api import (
     datasets,
     endpoints,
     environments,
+    events,
     lineage,
     models,
+    page,
     pipelines,
     refusals,
     rollouts,
@@ -48,6 +51,7 @@ _NOUNS = (
     captures,
     lineage,
     audit,
+    events,
     tokens,
     settings,
     commands,
@@ -60,14 +64,12 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
 
     `trusts_loopback` unless others are let in: whether the workspace's user needs no token on this machine.
     """
-    tracking = mlflow.create_app()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store = open_store(workspace)
         app.state.launcher = Launcher(app.state.store)
         app.state.works = Works()
-        tracking.state.store = app.state.store
         yield
         app.state.launcher.end()
         app.state.works.end()
@@ -84,7 +86,9 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
     )
     for each in _NOUNS:
         app.include_router(each.router)
-    app.router.routes += mlflow.routes(tracking)
+    app.add_api_route("/docs", lambda: HTMLResponse(page.page(app.openapi())), include_in_schema=False)
+    # First, for they are asked most often, and every route before them would be tried.
+    app.router.routes[:0] = mlflow.routes()
     # What is mounted with error answers of its own has its surface before the last. A command says itself which role
     # it takes.
     others = Surface("", refusals.answer, looks=lambda *asked: asked == ("POST", commands.PATH))

@@ -13,11 +13,13 @@ import threading
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelwright import processes, settings
+from modelwright.api.asking import TAR
+from modelwright.api.routing import Router
 from modelwright.api.streaming import Streamed
 from modelwright.errors import ParcelInvalid
 from modelwright.lifecycle import parcels
@@ -26,7 +28,7 @@ from modelwright.records import Role
 from modelwright.store import claims
 from modelwright.store.database import Store
 
-router = APIRouter(prefix="/commands", tags=["commands"])
+router = Router("/commands")
 PATH = "/commands"
 _ANSWERING = "modelwright.cli.answering"
 
@@ -54,9 +56,9 @@ class Call(BaseModel):
     zone: Annotated[str, Field(pattern=r"^(<[+-]\d{2,4}>[+-]?\d{1,2}(:\d{2})?)?$")] = ""
 
 
-@router.post("")
+@router.post("", openapi_extra=TAR, responses={200: {"content": {"application/x-ndjson": {"schema": {}}}}})
 async def obey(request: Request) -> Streamed:
-    """Run the command, and answer with what it prints."""
+    """Run a command of `wright`, and answer with what it prints; which role it takes the command says."""
     store: Store = request.app.state.store
     with contextlib.ExitStack() as held:
         folder = held.enter_context(claims.scratch_folder(store))

@@ -26,7 +26,7 @@ def list_datasets(
     reading: Reading,
     page: Paged,
     tags: Tags = [],  # noqa: B006 - FastAPI copies it
-    search: Annotated[str, Query(description="Only those whose name holds this.")] = "",
+    search: Annotated[str, Query(max_length=1000, description="Only those whose name holds this.")] = "",
 ) -> list[Dataset]:
     """List the datasets by name, each with its versions."""
     return page.cut(datasets.list_datasets(reading, text=search, tags=filters(tags)), lambda each: each.name)

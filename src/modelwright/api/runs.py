@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from fastapi.responses import FileResponse
+from pydantic import Field
 
 from modelwright.api.acting import Acting, Reading, needs
 from modelwright.api.asking import FILE, Scratch, Tags, Text, blob, filters
@@ -23,7 +24,10 @@ router = Router("/runs")
 _contributor = [needs(Role.CONTRIBUTOR)]
 
 RunShown = Annotated[dict[str, Any], joined("RunShown", Run, children=list[str], verdict=Verdict | None)]
-Filters = Annotated[list[str], Query(max_length=20, description="As 'mse < 3000 and alpha = 0.5'; all, if repeated.")]
+Filters = Annotated[
+    list[Annotated[str, Field(max_length=4000)]],
+    Query(max_length=20, description="As 'mse < 3000 and alpha = 0.5'; all, if repeated."),
+]
 
 
 @router.get("")

@@ -1,11 +1,13 @@
 """`/whoami`: as whom the server takes whoever asks."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
-router = APIRouter(prefix="/whoami", tags=["access"])
+from modelwright.api.routing import Router
+
+router = Router("/whoami", tag="tokens")
 
 
 @router.get("")
-def show(request: Request) -> dict[str, str]:
+def show_holder(request: Request) -> dict[str, str]:
     """Return in whose name, and in which role, this request came."""
     return {"name": request.state.actor, "role": request.state.role}

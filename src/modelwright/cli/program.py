@@ -17,7 +17,9 @@ from modelwright.errors import ModelwrightError
 # Where a call's context keeps what each command is fitted with when it is given to a workspace elsewhere.
 FITTING = "modelwright.fitting"
 # What needs no workspace, or chooses one.
-_AT_HOME = frozenset({"login", "logout", "lint", "convert", "new", "test"})
+_AT_HOME = frozenset(
+    {"login", "logout", "lint", "convert", "new", "test", "ci init", "ci quality", "ci run", "ci hook", "watch"}
+)
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _TERMINATED = 143
 
@@ -56,7 +58,7 @@ class LazyGroup(click.Group):
         """Obey the command, or have it obeyed where the workspace is."""
         words = self._own_words(ctx.meta[output.WORDS])
         url = settings.workspace_url(ctx.params["workspace"])
-        if url is None or FITTING in ctx.meta or words[:1] in [[each] for each in _AT_HOME]:
+        if url is None or FITTING in ctx.meta or {words[0] if words else "", " ".join(words[:2])} & _AT_HOME:
             return super().invoke(ctx)
         from modelwright.cli.remote import calling, fitting
 

@@ -29,9 +29,10 @@ class CaptureReport:
 
 def report(store: Store, endpoint: str) -> CaptureReport:
     """Return what there is of an endpoint, which may be deleted by now. Raises EndpointMissing."""
+    folder = places.folder_of(store, endpoint)
     running = deployments.status(store, endpoint)
     return CaptureReport(
-        retention.summary(store, places.folder_of(store, endpoint)),
+        retention.summary(store, folder),
         configuring.capture_or_none(store, endpoint),
         running.capture if running else None,
     )

@@ -6,6 +6,7 @@ A run or deployment that is `running` or `starting` and that nobody claims was k
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import time
@@ -13,19 +14,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from blake3 import blake3
+
 from modelwright import records
 from modelwright.errors import Busy
 from modelwright.store.database import Store
 
 _POLL_SECONDS = 0.02
+_FITTING = re.compile(r"(?!\.)[\w.:@-]{1,200}", re.ASCII)
 
 
 @contextlib.contextmanager
 def claim(store: Store, subject: str) -> Iterator[None]:
     """Hold the claim on `subject`, an id or a name, for as long as the block runs. Raises Busy when it is taken."""
-    folder = store.folder / "claims"
-    folder.mkdir(exist_ok=True)
-    path, holder = folder / subject, os.getpid()
+    path, holder = _file(store, subject), os.getpid()
+    path.parent.mkdir(exist_ok=True)
     with _locked(path, subject) as handle:
         if os.fstat(handle.fileno()).st_size:  # to empty an empty file makes closing it wait for the disk
             handle.truncate(0)
@@ -40,7 +43,7 @@ def claim(store: Store, subject: str) -> Iterator[None]:
 
 def is_claimed(store: Store, subject: str) -> bool:
     """Whether some process holds the claim on `subject`; one that nobody holds is cleared away."""
-    path = store.folder / "claims" / subject
+    path = _file(store, subject)
     try:
         with path.open() as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -55,7 +58,7 @@ def is_claimed(store: Store, subject: str) -> bool:
 def is_abandoned(store: Store, subject: str) -> bool:
     """Whether the process that held the claim on `subject` was killed, and nobody has cleared the claim away."""
     try:
-        with (store.folder / "claims" / subject).open() as handle:
+        with _file(store, subject).open() as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (FileNotFoundError, BlockingIOError):
         return False
@@ -65,7 +68,7 @@ def is_abandoned(store: Store, subject: str) -> bool:
 def holder(store: Store, subject: str) -> int | None:
     """Return the id of the process that holds the claim on `subject`; None when nobody does."""
     try:
-        with (store.folder / "claims" / subject).open() as handle:
+        with _file(store, subject).open() as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -110,6 +113,12 @@ def scratch_folder(store: Store) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _file(store: Store, subject: str) -> Path:
+    """Return the file of a claim; of a subject that no file could be called, one by its digest."""
+    name = subject if _FITTING.fullmatch(subject) else blake3(subject.encode("utf-8", "surrogatepass")).hexdigest()
+    return store.folder / "claims" / name
 
 
 def _locked(path: Path, subject: str) -> IO[str]:

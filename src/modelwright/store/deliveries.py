@@ -19,6 +19,7 @@ class DeliveryFilter:
     subscription: str | None = None
     status: DeliveryStatus | None = None
     event_id: str | None = None
+    before: str = ""
 
 
 _ALL = DeliveryFilter()
@@ -34,6 +35,8 @@ def list_deliveries(store: Store, wanted: DeliveryFilter = _ALL, *, limit: int |
         query = query.where(table.c.status == wanted.status)
     if wanted.event_id is not None:
         query = query.where(table.c.event_id == wanted.event_id)
+    if wanted.before:
+        query = query.where(table.c.id < wanted.before)
     with store.reader.connect() as connection:
         return [_delivery(row) for row in connection.execute(query)]
 

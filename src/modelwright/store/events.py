@@ -10,11 +10,15 @@ from modelwright.store import schema
 from modelwright.store.database import Store
 
 
-def list_events(store: Store, *, types: str = "*", subject: str = "*", limit: int | None = None) -> list[Event]:
-    """Return events, newest first, whose type and subject are like the globs."""
+def list_events(
+    store: Store, *, types: str = "*", subject: str = "*", before: int | None = None, limit: int | None = None
+) -> list[Event]:
+    """Return events, newest first, whose type and subject are like the globs; `before` is a sequence number."""
     table = schema.events
     query = table.select().order_by(table.c.sequence.desc()).limit(limit)
     query = query.where(table.c.type.op("GLOB")(types), table.c.subject.op("GLOB")(subject))
+    if before is not None:
+        query = query.where(table.c.sequence < before)
     with store.reader.connect() as connection:
         return [_event(row) for row in connection.execute(query)]
 

@@ -196,6 +196,13 @@ def _load(connection: sa.Connection, condition: str, values: Sequence[str]) -> l
     for experiment_id, name, value in rows(connection, labels, list(tags)):
         tags[experiment_id][name] = value
     return [
-        Experiment(*row[:2], *(datetime.fromisoformat(each) if each else None for each in row[2:]), tags=tags[row[0]])  # type: ignore[arg-type]
+        Experiment(
+            id=row[0],
+            name=row[1],
+            created_at=datetime.fromisoformat(row[2]),
+            updated_at=datetime.fromisoformat(row[3]),
+            deleted_at=datetime.fromisoformat(row[4]) if row[4] else None,
+            tags=tags[row[0]],
+        )
         for row in found
     ]

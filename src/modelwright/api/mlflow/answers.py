@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from modelwright.errors import ExperimentExists, ModelExists, ModelwrightError, ParameterFixed
@@ -41,12 +39,6 @@ def refused(status: int, code: str, message: str) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def explained(_request: Request, error: Exception) -> Response:
-    """Answer with an error of ours."""
-    assert isinstance(error, ModelwrightError)  # noqa: S101 - it is registered for these
-    return told(error)
-
-
 def told(error: ModelwrightError) -> Response:
     """Return what is wrong, and what to do now."""
     text = f"{error}; {error.next_command}" if error.next_command else str(error)
@@ -58,14 +50,8 @@ def told(error: ModelwrightError) -> Response:
     return refused(status, _BY_STATUS[status], text)
 
 
-def not_routed(_request: Request, error: Exception) -> Response:
-    """Answer that there is no such operation, or none with this method."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
-    return refused(error.status_code, "ENDPOINT_NOT_FOUND", "this server has no such operation of MLflow's")
-
-
-def failed(_request: Request, _error: Exception) -> Response:
-    """Answer that we have failed; what happened stands in the server's log."""
+def failed() -> Response:
+    """Return that we have failed; what happened stands in the server's log."""
     return refused(500, "INTERNAL_ERROR", "the server failed; its log says how")
 
 

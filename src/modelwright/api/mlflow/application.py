@@ -1,7 +1,5 @@
-"""The application that answers MLflow's clients, and where it is reached."""
+"""Where MLflow's clients are answered."""
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -9,9 +7,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from modelwright import __version__
 from modelwright.api.authentication import Surface
 from modelwright.api.mlflow import artifacts, experiments, logged_models, registered, runs, searches, tracking, versions
-from modelwright.api.mlflow.answers import explained, failed, not_routed, told
-from modelwright.api.mlflow.operations import routed
-from modelwright.errors import ModelwrightError
+from modelwright.api.mlflow.answers import told
+from modelwright.api.mlflow.operations import Dispatcher
 
 # What the client takes for a server of its own kind is told by the version of the protocol, not by this number.
 _PREFIXES = ("/api/2.0", "/api/3.0", "/ajax-api/2.0", "/ajax-api/3.0")
@@ -25,26 +22,15 @@ _OPERATIONS = (
     *versions.OPERATIONS,
 )
 # Though they are a POST: what is looked for would not fit into an address.
-_LOOKING = {
-    (each.method, f"{prefix}/mlflow/{each.path}") for prefix in _PREFIXES for each in _OPERATIONS if each.is_looking
-}
+_LOOKING = {(each.method, f"mlflow/{each.path}") for each in _OPERATIONS if each.is_looking}
 
 
-def create_app() -> Starlette:
-    """Return the application below one of the prefixes. Its `state.store` is the workspace's."""
-    return Starlette(
-        routes=[
-            Mount("/mlflow", routes=routed(_OPERATIONS)),
-            Mount("/mlflow-artifacts", routes=artifacts.routes()),
-        ],
-        exception_handlers={ModelwrightError: explained, HTTPException: not_routed, Exception: failed},
-    )
-
-
-def routes(app: Starlette) -> list[BaseRoute]:
-    """Return where `app` is reached, and what clients ask to find out whether somebody is there."""
+def routes() -> list[BaseRoute]:
+    """Return where MLflow's clients are answered, and what they ask to find out whether somebody is there."""
+    dispatcher, files = Dispatcher(_OPERATIONS), artifacts.routes()
     return [
-        *(Mount(prefix, app) for prefix in _PREFIXES),
+        *(Mount(f"{prefix}/mlflow", dispatcher) for prefix in _PREFIXES),
+        *(Mount(f"{prefix}/mlflow-artifacts", routes=files) for prefix in _PREFIXES),
         Route("/health", _healthy),
         Route("/version", _version),
     ]
@@ -52,7 +38,11 @@ def routes(app: Starlette) -> list[BaseRoute]:
 
 def surfaces() -> list[Surface]:
     """Return how refused requests are told here, and which operations change nothing though they are a POST."""
-    return [Surface(prefix, told, looks=lambda *asked: asked in _LOOKING) for prefix in _PREFIXES]
+    return [Surface(prefix, told, looks=_is_looking) for prefix in _PREFIXES]
+
+
+def _is_looking(method: str, path: str) -> bool:
+    return (method, path.split("/", 3)[-1]) in _LOOKING
 
 
 async def _healthy(_request: Request) -> Response:

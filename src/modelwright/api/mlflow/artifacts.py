@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from modelwright.api.mlflow.answers import answer
-from modelwright.api.mlflow.operations import session
+from modelwright.api.mlflow.operations import explaining, session
 from modelwright.errors import BlobDamaged, ValueRefused
 from modelwright.lifecycle import kept
 from modelwright.lifecycle.sessions import Session
@@ -28,10 +28,10 @@ _LONGEST_PATH = 1024
 def routes() -> list[Route]:
     """Return the routes, below `/mlflow-artifacts`."""
     return [
-        Route("/artifacts", _list, methods=["GET"]),
-        Route("/artifacts/{path:path}", _put, methods=["PUT"]),
-        Route("/artifacts/{path:path}", _get, methods=["GET", "HEAD"]),
-        Route("/artifacts/{path:path}", _delete, methods=["DELETE"]),
+        Route("/artifacts", explaining(_list), methods=["GET"]),
+        Route("/artifacts/{path:path}", explaining(_put), methods=["PUT"]),
+        Route("/artifacts/{path:path}", explaining(_get), methods=["GET", "HEAD"]),
+        Route("/artifacts/{path:path}", explaining(_delete), methods=["DELETE"]),
     ]
 
 

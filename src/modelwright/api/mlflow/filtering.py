@@ -39,8 +39,8 @@ _WAY = re.compile(r"\s+(asc|desc)\s*$", re.IGNORECASE)
 class Language:
     """What can be asked of one kind of thing.
 
-    `attributes` leads from the names that clients use to ours; those in `times` are compared
-    with numbers of milliseconds, those in `numbers` with numbers, those in `lists` also with several texts.
+    `attributes` leads from the names that clients use to ours. Those in `times` are compared with milliseconds since
+    1970, those in `numbers` with numbers, those in `lists` with several texts too.
     """
 
     places: frozenset[Place]
@@ -104,8 +104,9 @@ class _Reader:
     def _term(self) -> Criterion:
         place, name = self.name()
         operator = " ".join(self._match(_OPERATOR, "an operator comes here")[1].upper().split())
-        counted = self.language.times | self.language.numbers
-        is_number = place is Place.METRIC or (place is Place.ATTRIBUTE and name in counted)
+        is_number = place is Place.METRIC or (
+            place is Place.ATTRIBUTE and name in self.language.times | self.language.numbers
+        )
         allowed = _NUMERIC if is_number else _TEXTUAL | self._further(place, name)
         if operator not in allowed:
             raise self.error(

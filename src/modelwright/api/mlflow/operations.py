@@ -1,22 +1,26 @@
-"""Turns operations into routes: reads what a request gives, and carries the operation out beside the loop."""
+"""Leads requests to operations: reads what a request gives, and carries the operation out beside the loop."""
 
-from collections.abc import Awaitable, Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from modelwright.api.mlflow.answers import answer
+from modelwright.api.mlflow.answers import answer, failed, refused, told
 from modelwright.api.mlflow.calls import Call
-from modelwright.errors import ValueRefused
+from modelwright.errors import ModelwrightError, ValueRefused
 from modelwright.lifecycle.sessions import Session
 from modelwright.store import experiments
 
 # A run's inputs may bring a profile of 16 MB each; what is larger is no description of anything.
 _LARGEST_BODY = 64 << 20
+_log = logging.getLogger(__name__)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Operation(NamedTuple):
@@ -33,9 +37,63 @@ def reading(method: str, path: str, carry_out: Callable[[Call], dict[str, Any]])
     return Operation(method, path, carry_out, is_looking=True)
 
 
-def routed(operations: Iterable[Operation]) -> list[Route]:
-    """Return a route for each operation."""
-    return [Route(f"/{each.path}", _endpoint(each), methods=[each.method]) for each in operations]
+class Dispatcher:
+    """The application that carries operations out, found by method and path without trying one after the other."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        """Take all that can be asked for."""
+        self._fixed: dict[tuple[str, str], Operation] = {}
+        # Of a path with names in braces: by its method, its first part and how many parts it has.
+        self._named: dict[tuple[str, str, int], Operation] = {}
+        for each in operations:
+            parts = each.path.split("/")
+            if "{" in each.path:
+                self._named[each.method, parts[0], len(parts)] = each
+            else:
+                self._fixed[each.method, each.path] = each
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, whose path goes on after `/mlflow/`."""
+        request = Request(scope, receive)
+        await (await _answered(self._endpoint, request))(scope, receive, send)
+
+    async def _endpoint(self, request: Request) -> Response:
+        path = request.scope["path"].partition("/mlflow/")[2]
+        operation, named = self._find(request.method, path)
+        if operation is None:
+            return refused(404, "ENDPOINT_NOT_FOUND", "this server has no such operation of MLflow's")
+        return await run_in_threadpool(_carried_out, operation, request, named, await _body(request))
+
+    def _find(self, method: str, path: str) -> tuple[Operation | None, dict[str, str]]:
+        found = self._fixed.get((method, path))
+        if found is None:
+            parts = path.split("/")
+            found = self._named.get((method, parts[0], len(parts)))
+            if found is not None:
+                names = found.path.split("/")
+                return found, {name[1:-1]: part for name, part in zip(names, parts, strict=True) if name[0] == "{"}
+        return found, {}
+
+
+def explaining(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint with its errors told in MLflow's shape."""
+
+    async def told_of(request: Request) -> Response:
+        return await _answered(endpoint, request)
+
+    return told_of
+
+
+async def _answered(endpoint: Endpoint, request: Request) -> Response:
+    try:
+        return await endpoint(request)
+    except ModelwrightError as error:
+        return told(error)
+    except ClientDisconnect:
+        return refused(400, "CANCELLED", "the request broke off")
+    except Exception:  # noqa: BLE001 - whatever it is, the client is to hear of it in its own shape
+        _log.exception("%s %s", request.method, request.scope["path"])
+        return failed()
 
 
 def session(request: Request) -> Session:
@@ -43,14 +101,7 @@ def session(request: Request) -> Session:
     return Session(request.app.state.store, request.state.actor)
 
 
-def _endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        return await run_in_threadpool(_answered, operation, request, await _body(request))
-
-    return endpoint
-
-
-def _answered(operation: Operation, request: Request, body: bytes) -> Response:
+def _carried_out(operation: Operation, request: Request, named: Mapping[str, str], body: bytes) -> Response:
     acting = session(request)
     state = request.app.state
     if not getattr(state, "has_default", False):
@@ -58,21 +109,22 @@ def _answered(operation: Operation, request: Request, body: bytes) -> Response:
             with acting.change() as opened:
                 experiments.ensure_default(opened)
         state.has_default = True
-    return answer(operation.carry_out(Call(acting, _given(request, body))))
+    return answer(operation.carry_out(Call(acting, {**_given(request, body), **named})))
 
 
 def _given(request: Request, body: bytes) -> dict[str, Any]:
-    given: dict[str, Any] = dict(request.path_params)
-    query = request.query_params
-    given |= {name: each[0] if len(each := query.getlist(name)) == 1 else each for name in query}
+    given: dict[str, Any] = {}
+    if request.scope["query_string"]:
+        query = request.query_params
+        given = {name: each[0] if len(each := query.getlist(name)) == 1 else each for name in query}
     if body:
         try:
-            told = orjson.loads(body)
+            content = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise ValueRefused(name="the body", rule=f"it is JSON: {error}") from error
-        if not isinstance(told, dict):
-            raise ValueRefused(name="the body", rule=f"it is an object, not {type(told).__name__}")
-        given |= told
+        if not isinstance(content, dict):
+            raise ValueRefused(name="the body", rule=f"it is an object, not {type(content).__name__}")
+        given |= content
     return given
 
 

@@ -7,13 +7,12 @@ from typing import Any
 from modelwright.records import Role
 
 
-def _asks(given: Mapping[str, Any]) -> bool:
-    """Whether a secret is to be read from standard input."""
-    return bool(given["secret"] == "-")  # noqa: S105 - the sign for that
-
-
 def _never(_given: Mapping[str, Any]) -> bool:
     return False
+
+
+def _asks_for_secret(given: Mapping[str, Any]) -> bool:
+    return bool(given["secret"] == "-")  # noqa: S105 - what stands for one that comes by the input
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ LOCAL = {
     "test": "it needs no workspace: wright test PROJECT",
     "ci init": "it needs no workspace: wright ci init PROJECT",
     "ci quality": "it needs no workspace: wright ci quality PROJECT",
-    "ci run": "run the stages here, with --workspace at each of them",
-    "ci hook install": "install it on the machine where the workspace is",
-    "ci hook remove": "remove it on the machine where the workspace is",
-    "watch": "watch on the machine where the workspace is",
+    "ci run": "run it here; its jobs may use a workspace elsewhere",
+    "ci hook install": "run it where the repository and a workspace are",
+    "ci hook remove": "run it where the repository is",
+    "watch": "run it where the repository and a workspace are",
     "endpoint run": "wright endpoint deploy MODEL:VERSION",
     "endpoint top": "wright endpoint show NAME",
     "up": "start it on the machine where the workspace is",
@@ -165,36 +164,34 @@ RIGHTS: Mapping[str, Right] = {
     "capture delete": _CONTRIBUTOR,
     "capture set": _DEPLOYER,
     "event list": _READER,
-    "event subscriptions": _READER,
     "event show": _READER,
+    "event subscriptions": _READER,
     "event deliveries": _READER,
     "event subscribe": Right(
-        Role.CONTRIBUTOR,
-        there=("command", "file", "allow_private", "smtp_server"),
-        reads_input=_asks,
+        Role.DEPLOYER, there=("command", "file", "allow_private", "smtp_server"), reads_input=_asks_for_secret
     ),
-    "event unsubscribe": _CONTRIBUTOR,
-    "event pause": _CONTRIBUTOR,
-    "event resume": _CONTRIBUTOR,
-    "event test": _CONTRIBUTOR,
-    "event replay": _CONTRIBUTOR,
-    "event rotate": Right(Role.CONTRIBUTOR, reads_input=_asks),
-    "approve": _DEPLOYER,
-    "approvals": _READER,
-    "ci find": Right(Role.READER, reads=("project",), writes=("outputs",)),
-    "ci published": Right(Role.READER, reads=("project",), writes=("into",)),
-    "ci publish": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
-    "ci train": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
-    "ci ingest": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
-    "ci ingested": Right(Role.CONTRIBUTOR, reads=("project",)),
-    "ci release": Right(Role.DEPLOYER, reads=("project",)),
-    "ci deploy": Right(Role.DEPLOYER, reads=("project",)),
-    "ci smoke": Right(Role.CONTRIBUTOR, reads=("project",)),
-    "ci rollback": Right(Role.DEPLOYER, reads=("project",)),
+    "event pause": _DEPLOYER,
+    "event resume": _DEPLOYER,
+    "event unsubscribe": _DEPLOYER,
+    "event replay": _DEPLOYER,
+    "event test": _DEPLOYER,
+    "event rotate": Right(Role.DEPLOYER, reads_input=_asks_for_secret),
     "audit list": _READER,
     "audit export": Right(Role.READER, writes=("file",)),
     "audit verify": Right(Role.READER, reads=("file",)),
     "at": _READER,
+    "ci publish": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
+    "ci train": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
+    "ci published": Right(Role.READER, reads=("project",), writes=("into",)),
+    "ci find": Right(Role.READER, reads=("project",), writes=("outputs",)),
+    "ci deploy": Right(Role.DEPLOYER, reads=("project",)),
+    "ci smoke": Right(Role.CONTRIBUTOR, reads=("project",), there=("url",)),
+    "ci rollback": Right(Role.DEPLOYER, reads=("project",)),
+    "ci release": Right(Role.DEPLOYER, reads=("project",)),
+    "ci ingest": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
+    "ci ingested": Right(Role.CONTRIBUTOR, reads=("project",)),
+    "approve": _DEPLOYER,
+    "approvals": _READER,
     "settings list": _READER,
     "settings set": _OWNER,
     "settings unset": _OWNER,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from modelwright.errors import EndpointMissing
 from modelwright.store import endpoints
 from modelwright.store.database import Store
 
@@ -15,10 +16,9 @@ def root(store: Store) -> Path:
 
 def folder_of(store: Store, endpoint: str) -> Path:
     """Return the capture folder of an endpoint, which may be deleted by now. Raises EndpointMissing."""
-    folder = root(store) / endpoint
-    if not folder.is_dir():
-        endpoints.get_endpoint(store, endpoint)
-    return folder
+    if endpoint not in endpoints_of(store):  # a name that leads elsewhere is never one of them
+        raise EndpointMissing(endpoint=endpoint)
+    return root(store) / endpoint
 
 
 def endpoints_of(store: Store) -> list[str]:

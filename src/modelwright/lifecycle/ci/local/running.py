@@ -33,10 +33,14 @@ _GITLAB_FILE = ".gitlab-ci.yml"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a workflow runs: the repository that is checked out, and the folder for jobs, logs and artifacts."""
+    """Where a workflow runs: the repository that is checked out, and the folder for jobs and artifacts.
+
+    `programs` is where scripts look for `wright` first: beside the Python that this is.
+    """
 
     repository: Path
     folder: Path
+    programs: Path = Path(sys.executable).parent
 
 
 @dataclass
@@ -221,7 +225,7 @@ class _Running:
         written = self.place.folder / "outputs" / f"{self.name}-{len(self.scope.steps)}"
         written.parent.mkdir(parents=True, exist_ok=True)
         written.touch()
-        environment = _base() | dict(variables) | own | ({file: str(written)} if file else {})
+        environment = _base(self.place.programs) | dict(variables) | own | ({file: str(written)} if file else {})
         # A script of GitLab is the shell's own matter, that of the others has been filled in before the shell sees it.
         script = step.text if isinstance(dialect, gitlab.GitLab) else dialect.expand(step.text, self.scope)
         code, printed = self._process(dialect.command(script), environment)
@@ -244,9 +248,10 @@ class _Running:
                 line = raw.decode(errors="replace").rstrip("\n")
                 lines.append(line)
                 self.tell(f"  {line}")
-            process.wait()
         finally:
             code = processes.end(process)
+            if process.stdout:
+                process.stdout.close()
         return code, "\n".join(lines)
 
     def _upload(self, name: str, path: str) -> None:
@@ -290,7 +295,7 @@ def _pairs(path: Path) -> dict[str, str]:
     return {}
 
 
-def _base() -> dict[str, str]:
-    """Return what every script starts with: what we were given, and this very `wright` first on the path."""
+def _base(programs: Path) -> dict[str, str]:
+    """Return what every script starts with: what we were given, and our own programs first on the path."""
     given = {name: value for name, value in settings.child_environment().items() if not name.startswith("GIT_")}
-    return given | {"PATH": f"{Path(sys.executable).parent}:{given.get('PATH', '')}"}
+    return given | {"PATH": f"{programs}:{given.get('PATH', '')}"}

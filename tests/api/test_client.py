@@ -1,0 +1,121 @@
+"""`modelwright.connect`: a program's way to a workspace that is served elsewhere."""
+
+import json
+from pathlib import Path
+
+import pytest
+from api.conftest import Served
+from journeys.terminal import until
+
+import modelwright
+from modelwright.client import Client
+from modelwright.errors import ModelwrightError, Refused, RunNotEnded, WorkspaceNotReached
+from modelwright.records import Role
+
+
+def test_the_registry_is_read_labelled_and_downloaded(served: Served, tmp_path: Path) -> None:
+    client = served.client()
+    assert [f"{each['model']}:{each['version']}" for each in client.models.list(limit=1)] == ["churn:2", "churn:1"]
+    assert client.models.get("churn@champion")["version"] == client.models.get("churn:1")["version"] == 1
+    assert client.models.get("churn")["version"] == 2
+    tagged = client.models.tag("churn@champion", {"area": "risk", "none": None}, why="to find it")
+    assert tagged["tags"] == {"area": "risk"}
+    assert [each["version"] for each in client.models.list(tag="area=risk")] == [1]
+    assert client.models.describe("churn:2", "the second")["description"] == "the second"
+    assert client.models.alias("churn:2", "candidate")["aliases"] == ["candidate"]
+    assert client.models.unalias("churn@candidate")["aliases"] == []
+    assert (client.models.download("churn:1", tmp_path / "files") / "model.txt").read_text() == "model"
+    assert client.get("/models/churn/versions/1/verification")["faults"] == []
+    last = client.audit.list(action="tag", subject="models/churn:1", limit=1)
+    assert {each["why"] for each in last if each["action"] == "model.tagged"} <= {"to find it"}
+
+
+def test_files_of_this_machine_become_versions_and_a_dataset(served: Served, tmp_path: Path) -> None:
+    client = served.client(Role.CONTRIBUTOR)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "weights.bin").write_bytes(bytes(range(256)))
+    (tmp_path / "notes.txt").write_text("what it is")
+    made = client.models.upload(
+        "brought", tmp_path / "deep", tmp_path / "notes.txt", tag=["by=hand"], description="ours"
+    )
+    assert (made["version"], made["tags"], made["description"]) == (1, {"by": "hand"}, "ours")
+    assert made["source"] == {"kind": "upload", "files": "deep, notes.txt"}
+    folder = client.models.download("brought:1", tmp_path / "back")
+    assert (folder / "model" / "deep" / "weights.bin").read_bytes() == bytes(range(256))
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b\n1,2\n")
+    first = client.datasets.upload("rows", rows, tag=["kind=small"])
+    assert client.datasets.upload("rows", rows)["version"] == first["version"] == 1
+    assert client.datasets.get("rows")["tags"] == {"kind": "small"}
+    assert (client.datasets.download("rows:1", tmp_path / "data") / "rows.csv").read_text() == rows.read_text()
+
+
+def test_a_project_of_this_machine_is_published_run_registered_and_served(served: Served) -> None:
+    client = served.client(Role.CONTRIBUTOR)
+    project = served.store.folder.parent / "small"
+    assert client.pipelines.publish(project)["version"] == 1
+    assert [each["is_pipeline_enabled"] for each in client.pipelines.disable("small")] == [False]
+    with pytest.raises(Refused) as refused:
+        client.pipelines.run("small")
+    assert refused.value.code == "pipeline-disabled"
+    client.pipelines.enable("small")
+    run = client.pipelines.run("small", {"alpha": 0.25}, tags={"build": "7"}, why="nightly")
+    with pytest.raises(RunNotEnded):
+        client.runs.wait(run["id"], seconds=-1)
+    ended = client.runs.wait(run["id"], seconds=120)
+    assert (ended["status"], ended["parameters"]["alpha"], ended["tags"]) == ("succeeded", 0.25, {"build": "7"})
+    assert client.runs.note(run["id"], "as before")["note"] == "as before"
+    assert client.runs.list(where="alpha = 0.25")[0]["id"] == run["id"]
+    registered = client.models.register(run["id"], model="small", tags={"from": "afar"})
+    assert (registered["run_id"], registered["tags"]["from"]) == (run["id"], "afar")
+    audited = client.audit.list(subject=f"runs/{run['id']}", action="run.started")
+    assert [(each["actor"], each["why"]) for each in audited] == [("contributor", "nightly")]
+
+    deployer = served.client(Role.DEPLOYER)
+    assert deployer.endpoints.deploy("small", "small:1", wait=0)["look"] == "/endpoints/small"
+    until(lambda: _state(deployer) == "healthy", "the version to serve")
+    with pytest.raises(Refused) as refused:
+        deployer.endpoints.traffic("small", {"small:9": 10})
+    assert refused.value.code == "traffic-invalid"
+    assert deployer.endpoints.traffic("small", {"small:1": 40}, why="a look")["split"] == {"small:1": 100}
+    answer = deployer.endpoints.score("small", {"data": [1, 2]})
+    assert (answer["status"], answer["version"]) == (200, "small:1")
+    assert deployer.endpoints.stop("small")["state"] == "stopped"
+    with pytest.raises(Refused) as refused:
+        deployer.endpoints.score("small", {"data": [1]})
+    assert refused.value.code == "endpoint-not-running"
+
+
+def _state(client: Client) -> str | None:
+    return next((each["state"] for each in client.endpoints.list() if each["name"] == "small"), None)
+
+
+def test_what_is_refused_is_raised_as_the_api_tells_it(served: Served) -> None:
+    with pytest.raises(ModelwrightError) as refused:
+        served.client(Role.READER).models.delete("churn:1")
+    assert (refused.value.code, refused.value.http_status) == ("role-too-low", 403)  # type: ignore[attr-defined]
+    assert "contributor" in str(refused.value)
+    assert refused.value.next_command.startswith("an owner makes a token")
+    with pytest.raises(Refused) as used:
+        served.client().models.delete("churn:1")
+    assert used.value.code == "in-use"
+    assert {each["kind"] for each in used.value.told["users"]} >= {"deployment", "alias"}
+    with pytest.raises(Refused) as unknown:
+        modelwright.connect(served.url, "wright_guessed").models.list()
+    assert unknown.value.code == "token-unknown"
+    with pytest.raises(WorkspaceNotReached):
+        modelwright.connect("http://127.0.0.1:9", timeout_seconds=5).models.list()
+
+
+def test_a_long_list_comes_in_pages_and_once_each(served: Served) -> None:
+    client = served.client()
+    with client.open("GET", "/audit", query={"limit": 3}) as answer:
+        assert len(json.load(answer)) == 3
+        assert 'rel="next"' in answer.headers["Link"]
+    whole = [each["sequence"] for each in client.pages("/audit", limit=1000)]
+    for limit in (1, 7):
+        found = [each["sequence"] for each in client.pages("/audit", limit=limit)]
+        assert found == whole == sorted(whole, reverse=True)
+    points = client.runs.metrics(served.names["run_id"][0])
+    assert [each["sequence"] for each in points] == sorted(each["sequence"] for each in points)
+    assert [each["value"] for each in points if each["name"] == "loss"] == [None]

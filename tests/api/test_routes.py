@@ -1,0 +1,153 @@
+"""Every route of the HTTP API, as the OpenAPI document tells of it, over a real socket."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jsonschema
+import pytest
+from api.conftest import Served
+from openapi_spec_validator import validate
+
+from modelwright.api.app import create_app
+from modelwright.records import Role
+from modelwright.store import audit
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = create_app(Path("nowhere")).openapi()
+OPERATIONS = [
+    (method, path, told)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, told in methods.items()
+    if path != "/commands"  # it takes parcels alone, and has tests of its own
+]
+# Each has broken some server: no text, a number that no database holds, not a number, a path out of here.
+NASTY = ["\0", "..", "ü" * 90, "x" * 5000, str(2**64), "'"]
+BODIES = [
+    b"",
+    b"{}",
+    b"null",
+    b'"\\ud800"',
+    b'{"hours": NaN}',
+    b"[" * 2000,
+    b'{"name": "a\\u0000b", "version": 18446744073709551616, "text": "\\u0000", "hours": 1e308, "run": "/etc/passwd"}',
+]
+# What these start takes seconds, and has tests of its own.
+STARTS = {"/pipelines/{reference}/runs", "/schedules/{name}/runs"}
+
+
+def ask(
+    served: Served, method: str, path: str, *, body: bytes | None = None, role: Role = Role.OWNER
+) -> tuple[int, Any, str]:
+    headers = {"Authorization": f"Bearer {served.tokens[role]}", "Content-Type": "application/json"}
+    served.connection.request(method.upper(), path, body, headers)
+    answer = served.connection.getresponse()
+    kind, found = answer.headers.get_content_type(), answer.read()
+    return answer.status, json.loads(found) if kind == "application/json" else found, kind
+
+
+def filled(path: str, names: dict[str, Any]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: quote(str(names[found[1]]), safe=""), path)
+
+
+def paths(served: Served, path: str) -> Iterator[str]:
+    """Give the path with names of what is there, then with what breaks servers in the place of each name."""
+    known = {name: values[0] for name, values in served.names.items()}
+    yield filled(path, known)
+    for name in re.findall(r"\{(\w+)\}", path):
+        for each in NASTY:
+            yield filled(path, known | {name: each.encode("utf-8", "surrogatepass").decode("utf-8", "replace")})
+
+
+def check(told: dict[str, Any], status: int, body: Any, kind: str) -> None:
+    """Fail unless the document has this answer."""
+    answers = told["responses"]
+    said = answers.get(str(status)) or answers[f"{status // 100}XX"]
+    assert kind in said["content"], (status, kind)
+    if kind == "application/json":
+        schema = said["content"][kind]["schema"] | {"components": DOCUMENT["components"]}
+        jsonschema.Draft202012Validator(schema).validate(body)
+
+
+def test_the_document_is_valid_and_says_of_every_route_what_it_is_and_takes() -> None:
+    validate(DOCUMENT)
+    assert len({told["operationId"] for _, _, told in OPERATIONS}) == len(OPERATIONS)
+    for method, path, told in OPERATIONS:
+        assert told["summary"], path
+        assert told["tags"], path
+        assert {"401", "4XX"} <= told["responses"].keys(), path
+        assert re.search(r"Takes the role \*\*(reader|contributor|deployer|owner)\*\*", told["description"]), path
+        assert method == "get" or "**reader**" not in told["description"], path
+        assert {"HTTPBearer": []} in told["security"], path
+
+
+@pytest.mark.parametrize(("method", "path", "told"), OPERATIONS, ids=[f"{m} {p}" for m, p, _ in OPERATIONS])
+def test_a_route_answers_whatever_is_asked_and_as_the_document_says(
+    served: Served, method: str, path: str, told: dict[str, Any]
+) -> None:
+    there, *elsewhere = paths(served, path)
+    looks = method in {"get", "delete"}
+    calls = [(each, None if looks else b"{}") for each in elsewhere]
+    if path not in STARTS:
+        calls += [(f"{there}?limit=-1&after=%00&wait=nan&since=now&lines=1e9&{quote('ü')}=%ff", None)]
+    if method == "get":
+        calls += [(there, None)]
+    elif method != "delete" and path not in STARTS:  # what is there is to be there for the others
+        calls += [(there, each) for each in BODIES]
+    for place, body in calls:
+        status, answer, kind = ask(served, method, place, body=body)
+        assert status < 500, (place, body, answer)
+        check(told, status, answer, kind)
+
+
+def test_a_reader_changes_nothing_by_any_route(served: Served) -> None:
+    before = audit.find_audit_records(served.store, limit=1)[0]["sequence"]
+    for method, path, _ in OPERATIONS:
+        if method != "get":
+            place = next(paths(served, path))
+            status, answer, _ = ask(served, method, place, body=b"{}", role=Role.READER)
+            assert (status, answer["error"]["code"]) == (403, "role-too-low"), (method, path)
+    assert audit.find_audit_records(served.store, limit=1)[0]["sequence"] == before
+
+
+def test_a_role_is_asked_of_every_route_that_its_description_names(served: Served) -> None:
+    below = {Role.DEPLOYER: Role.CONTRIBUTOR, Role.OWNER: Role.DEPLOYER}
+    for method, path, told in OPERATIONS:
+        for needed, lower in below.items():
+            if f"**{needed}**" in told["description"]:
+                status, answer, _ = ask(served, method, next(paths(served, path)), body=b"{}", role=lower)
+                assert (status, answer["error"]["code"]) == (403, "role-too-low"), (method, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("GET", "/nothing", None, 404, "route-missing"),
+        ("GET", "/models/churn/nothing", None, 404, "route-missing"),
+        ("DELETE", "/models", None, 405, "method-not-allowed"),
+        ("PUT", "/runs/run_1/note", b'{"text": "' + b"x" * 5_000_000 + b'"}', 413, "request-too-large"),
+        ("PUT", "/runs/run_1/note", b'{"text": "\\ud800"}', 422, "request-invalid"),
+        ("GET", "/models?limit=0", None, 422, "request-invalid"),
+        ("GET", "/runs?after=run_9&limit=1", None, 200, ""),
+        ("GET", "/datasets?after=nothing", None, 422, "page-unknown"),
+        ("POST", "/datasets/sales/uploads", b"no archive", 422, "archive-invalid"),
+    ],
+)
+def test_what_cannot_be_asked_is_explained_in_the_one_shape(
+    served: Served, method: str, path: str, body: bytes | None, status: int, code: str
+) -> None:
+    got, answer, _ = ask(served, method, path, body=body)
+    assert got == status
+    if code:
+        assert answer["error"]["code"] == code
+        assert answer["error"]["message"]
+        assert answer["error"]["next_command"]
+
+
+def test_every_route_is_documented() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    told = set(re.findall(r"^\| `([A-Z]+) (/\S*)` \|", page, re.MULTILINE))
+    assert told == {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}

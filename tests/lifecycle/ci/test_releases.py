@@ -1,0 +1,96 @@
+"""Releases: approvals, smoke tests of real endpoints, and what comes back when they fail."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from modelwright.errors import ApprovalMissing, ApprovalRefused, SmokeTestFailed
+from modelwright.lifecycle import publishing
+from modelwright.lifecycle.ci import builds, releasing
+from modelwright.lifecycle.ci.builds import Build
+from modelwright.lifecycle.sessions import Session
+from modelwright.projects.ci.automation import Automation
+from modelwright.projects.manifest import Manifest
+from modelwright.records import ModelVersion, ScoringAnswer
+from modelwright.serving import deployments
+from modelwright.store import approvals, audit, endpoints
+
+
+@pytest.fixture
+def versions(session: Session, automation: Automation, small: Manifest) -> Iterator[list[ModelVersion]]:
+    """Two versions: the second one answers its sample, and of more rows only the first two."""
+    score = small.folder / "src" / "small" / "score.py"
+    made = []
+    for number, alpha in enumerate((0.5, 0.9)):
+        (small.folder / "parameters.toml").write_text(f"alpha = {alpha}\n")
+        if number:
+            score.write_text(score.read_text().replace('["data"]]', '["data"][:2]]'))
+        pipeline = publishing.publish(session, small)
+        made.append(builds.train(session, automation, Build(str(number)), pipeline=pipeline, model="small"))
+    yield made
+    deployments.down(session.store, actor="ada")
+
+
+def _served(session: Session, endpoint: str) -> list[str]:
+    known = [each for each in endpoints.list_endpoints(session.store) if each.name == endpoint]
+    return [each.version for place in known for each in endpoints.serving(session.store, place).deployments]
+
+
+def test_a_release_is_approved_tried_and_taken_back(
+    session: Session, automation: Automation, versions: list[ModelVersion]
+) -> None:
+    good, bad = versions
+    production = automation.target("production")
+    with pytest.raises(ApprovalMissing, match='nobody has let "small:1" go on to "production"'):
+        releasing.release(session, automation, good)
+    assert (_served(session, "small-test"), _served(session, "small")) == (["small:1"], [])
+    releasing.approve(Session(session.store, "eve", why="no"), good, stage="production", is_approved=False)
+    with pytest.raises(ApprovalRefused, match='eve has refused to let "small:1" go on to "production": no'):
+        releasing.deploy(session, good, production)
+    releasing.approve(Session(session.store, "bob", why="yes"), good, stage="production", is_approved=True)
+    releasing.release(session, automation, good)
+    assert _served(session, "small") == ["small:1"]
+    assert not releasing.deploy(session, good, production)  # it serves already
+    assert releasing.find_approval(session.store, bad, stage="production") is None
+    assert releasing.find_approval(session.store, good, stage="moon") is None
+    assert [(each.actor, each.is_approved) for each in approvals.list_approvals(session.store)] == [
+        ("bob", True),
+        ("eve", False),
+    ]
+    told = [each["action"] for each in audit.list_audit_records(session.store, subject="models/small:1")]
+    assert told[-2:] == ["approval.refused", "approval.given"]
+
+    with pytest.raises(SmokeTestFailed, match=r'"small-test" does not pass .*: 3 rows were asked, and 2 results came'):
+        releasing.release(session, automation, bad)
+    assert (_served(session, "small-test"), _served(session, "small")) == (["small:1"], ["small:1"])
+    assert releasing.rollback(session, bad, automation) == [
+        "small serves small:1, and is left as it is",
+        "small-test serves small:1, and is left as it is",
+    ]
+    # Nothing served before this one: what is left is nothing.
+    assert releasing.rollback(session, good, automation)[0] == "small served nothing before small:1: it is stopped"
+    with pytest.raises(SmokeTestFailed, match="is not running"):
+        releasing.smoke_test(session, automation, production, patience_seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        ('{"result": [1, 2, 3]}', 200, None),
+        ("[1, 2, 3]", 200, "its answer is a list, and that to the sample was an object with result"),
+        ('{"result": [1, 2]}', 200, "3 rows were asked, and 2 results came back"),
+        ('{"result": 7}', 200, "3 rows were asked, and no list came back"),
+        ('{"results": [1, 2, 3]}', 200, "an object with results, and that to the sample was an object with result"),
+        ("oops", 200, "its answer is no JSON: oops"),
+        ('{"error": "x"}', 500, "it answers 500"),
+    ],
+)
+def test_an_answer_has_a_result_for_every_row(body: str, status: int, told: str | None) -> None:
+    answer = ScoringAnswer(status, body, "", "small:1")
+    request, expected = json.dumps({"data": [[1], [2], [3]]}), '{"result": [1]}'
+    if told is None:
+        releasing.check_answer("small", request, answer, expected=expected)
+        return
+    with pytest.raises(SmokeTestFailed, match=told):
+        releasing.check_answer("small", request, answer, expected=expected)
