@@ -44,6 +44,7 @@ class Client:
         self._timeout_seconds = timeout_seconds
         self.models = Models(self, "models")
         self.runs = Runs(self, "runs")
+        self.experiments = Resource(self, "experiments")
         self.pipelines = Pipelines(self, "pipelines")
         self.schedules = Schedules(self, "schedules")
         self.sweeps = Resource(self, "sweeps")
@@ -138,7 +139,7 @@ class Client:
         for name in names:
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):  # never elsewhere, whatever a server says
-                raise Refused({"message": f'"{name}" would lie outside "{folder}"'}, status=200)
+                raise Refused(message=f'"{name}" would lie outside "{folder}"', command="do not trust that server")
             target.parent.mkdir(parents=True, exist_ok=True)
             self.download(f"{path}/{quote(name)}", target)
         return folder
@@ -404,4 +405,4 @@ def _refused(error: urllib.error.HTTPError) -> Refused:
         told = json.load(error)["error"]
     except (ValueError, KeyError, TypeError):
         told = {"message": f"{error.code} {error.reason}", "next_command": "see whether that is a workspace's address"}
-    return Refused(told, status=error.code)
+    return Refused(told=told, http_status=error.code)

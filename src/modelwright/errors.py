@@ -694,6 +694,14 @@ class ExplanationFailed(ModelwrightError):
     remedy = "wright model explain {version} --data FILE.csv with rows that the model answers"
 
 
+class ImportSourceInvalid(ModelwrightError):
+    """What is to be imported is not what it should be, or cannot be read."""
+
+    code = "import-source-invalid"
+    problem = '"{source}" cannot be imported: {reason}'
+    remedy = "name a folder mlruns, a file mlflow.db, or the address of a running MLflow server"
+
+
 class ModelExists(ModelwrightError):
     """A new model whose name another has."""
 
@@ -1043,15 +1051,6 @@ class RequestTooLarge(ModelwrightError):
     remedy = "send less; files go to the routes that take archives"
 
 
-class ArchiveInvalid(ModelwrightError):
-    """A request to the HTTP API whose body is no tar archive that could be unpacked."""
-
-    code = "archive-invalid"
-    status = 422
-    problem = "the request's body is not an archive of files: {reason}"
-    remedy = "tar --create FILES | curl --data-binary @- URL"
-
-
 class FileMissing(ModelwrightError):
     """A request to the HTTP API for a file that a version or run does not have."""
 
@@ -1071,19 +1070,24 @@ class PageUnknown(ModelwrightError):
 
 
 class Refused(ModelwrightError):
-    """What a workspace elsewhere refused a client of its API; `code` is that of its own error."""
+    """What a workspace elsewhere refused a client of its API.
+
+    `code` is that of its own error, of which `told` has all, and `http_status` the answer's.
+    """
 
     code = "refused"
     status = 502
     problem = "{message}"
-    remedy = "{next}"
+    remedy = "{command}"
 
-    def __init__(self, told: Mapping[str, Any], *, status: int) -> None:
-        """Take the error as the API has told it; all that it told is in `told`."""
-        super().__init__(message=told.get("message", ""), next=told.get("next_command", ""))
-        self.told = told
-        self.http_status = status
-        self.__dict__["code"] = told.get("code", self.code)
+    def __init__(
+        self, *, told: Mapping[str, Any] | None = None, http_status: int = 502, message: str = "", command: str = ""
+    ) -> None:
+        """Take the error as the API has told it, or a message and the next command in its place."""
+        self.told = told or {"message": message, "next_command": command}
+        self.http_status = http_status
+        super().__init__(message=self.told.get("message", ""), command=self.told.get("next_command", ""))
+        self.__dict__["code"] = self.told.get("code", self.code)
 
 
 class RunNotEnded(ModelwrightError):
@@ -1108,7 +1112,7 @@ class ParcelInvalid(ModelwrightError):
     """Files that travel to or from a workspace elsewhere cannot be taken as they are."""
 
     code = "parcel-invalid"
-    problem = "the files of the command cannot be sent: {reason}"
+    problem = "the files cannot be taken as they were sent: {reason}"
     remedy = "send plain files and folders, or run the command on the machine where the workspace is"
 
 

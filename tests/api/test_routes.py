@@ -132,8 +132,22 @@ def test_a_role_is_asked_of_every_route_that_its_description_names(served: Serve
         ("PUT", "/runs/run_1/note", b'{"text": "\\ud800"}', 422, "request-invalid"),
         ("GET", "/models?limit=0", None, 422, "request-invalid"),
         ("GET", "/runs?after=run_9&limit=1", None, 200, ""),
+        (
+            "POST",
+            "/subscriptions",
+            b'{"name": "x", "file": {"path": "' + b"0" * 4000 + b'"}}',
+            400,
+            "subscriber-invalid",
+        ),
+        (
+            "POST",
+            "/subscriptions",
+            b'{"name": "x", "file": {"path": "~nobody-is-called-so/x"}}',
+            400,
+            "subscriber-invalid",
+        ),
         ("GET", "/datasets?after=nothing", None, 422, "page-unknown"),
-        ("POST", "/datasets/sales/uploads", b"no archive", 422, "archive-invalid"),
+        ("POST", "/datasets/sales/uploads", b"no archive", 400, "parcel-invalid"),
     ],
 )
 def test_what_cannot_be_asked_is_explained_in_the_one_shape(
@@ -147,7 +161,38 @@ def test_what_cannot_be_asked_is_explained_in_the_one_shape(
         assert answer["error"]["next_command"]
 
 
-def test_every_route_is_documented() -> None:
+def test_what_reaches_into_the_machine_takes_an_owner(served: Served) -> None:
+    wanted: dict[str, dict[str, Any]] = {
+        "runs": {"command": {"command": "true"}},
+        "writes": {"file": {"path": "events.jsonl"}},
+        "asks": {"webhook": {"url": "http://127.0.0.1:9/", "is_private_allowed": True, "is_vouched_for": True}},
+    }
+    for name, handler in wanted.items():
+        body = json.dumps({"name": name, **handler}).encode()
+        status, answer, _ = ask(served, "POST", "/subscriptions", body=body, role=Role.DEPLOYER)
+        assert (status, answer["error"]["code"]) == (403, "role-too-low")
+        status, made, _ = ask(served, "POST", "/subscriptions", body=body)
+        assert (status, made["subscription"]["name"], made["subscription"]["state"]) == (201, name, "active")
+        assert ask(served, "DELETE", f"/subscriptions/{name}", role=Role.DEPLOYER)[0] == 200
+    both = json.dumps({"name": "both", **wanted["runs"], **wanted["writes"]}).encode()
+    assert ask(served, "POST", "/subscriptions", body=both)[0] == 422
+
+
+def test_the_page_shows_every_route_and_needs_no_other_host(served: Served) -> None:
+    status, page, kind = ask(served, "GET", "/docs")
+    assert (status, kind) == (200, "text/html")
+    text = page.decode()
+    assert all(f"<code>{path}</code>" in text for path in DOCUMENT["paths"])
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//|<script|@import|url\(", text)
+    links = set(re.findall(r'href="#([^"]+)"', text))
+    assert links <= set(re.findall(r'id="([^"]+)"', text))
+
+
+def test_every_route_is_documented_with_its_role() -> None:
     page = (ROOT / "docs" / "reference" / "api.md").read_text()
-    told = set(re.findall(r"^\| `([A-Z]+) (/\S*)` \|", page, re.MULTILINE))
-    assert told == {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}
+    told = set(re.findall(r"^\| `([A-Z]+) (/\S*)` \| (\w+) \|", page, re.MULTILINE))
+    assert told == {
+        (method.upper(), path, re.findall(r"Takes the role \*\*(\w+)\*\*", operation["description"])[0])
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+    }

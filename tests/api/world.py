@@ -40,6 +40,7 @@ def furnish(session: Session, project: Path) -> dict[str, list[object]]:
         runs.log_points(opened, run.id, [Point("error", step, 1 / (step + 1), records.now()) for step in range(5)])
         runs.log_points(opened, run.id, [Point("loss", 0, float("nan"), records.now())])
         runs.set_tags(opened, run.id, {"team": "risk"})
+        runs.add_parameters(opened, run.id, {"huge": 2**70, "none": float("nan")})
     versions = [things.add_version(session, run=run, data=data), things.add_version(session, content="another")]
     with session.change() as opened:
         models.move_alias(opened, versions[0], alias="champion")

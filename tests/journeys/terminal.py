@@ -56,15 +56,15 @@ class Terminal:
         """Run `wright` with `--json` and return what it printed, parsed."""
         return json.loads(self.wright(*arguments, "--json", expect=expect).stdout)
 
-    def up(self) -> Any:
-        """Start the workspace's services the first time, at a port that no other test is given meanwhile."""
-        return self.json("up", "--api-port", str(_free_port()))
-
     def look(self, *arguments: str) -> Any:
         """Return what `json` returns, asked in this process: for what is asked again and again until it holds."""
         done = CliRunner().invoke(program, ["--workspace", str(self.workspace), *arguments, "--json"])
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
+
+    def up(self) -> Any:
+        """Start the workspace's services the first time, at a port that no other test is given meanwhile."""
+        return self.json("up", "--api-port", str(_free_port()))
 
     def processes(self) -> list[str]:
         """Return the command lines of the processes that have to do with this folder."""

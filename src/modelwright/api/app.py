@@ -18,6 +18,7 @@ from modelwright.api import (
     endpoints,
     environments,
     events,
+    experiments,
     lineage,
     models,
     page,
@@ -40,6 +41,7 @@ from modelwright.store.database import open_store
 _NOUNS = (
     models,
     runs,
+    experiments,
     sweeps,
     pipelines,
     schedules,

@@ -10,10 +10,9 @@ from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict
-from starlette.exceptions import HTTPException
 
-from modelwright.errors import RequestInvalid
-from modelwright.lifecycle import receiving
+from modelwright.errors import ParcelInvalid, RequestInvalid, RequestTooLarge
+from modelwright.lifecycle import parcels
 from modelwright.store import claims
 from modelwright.store.database import Store
 
@@ -24,7 +23,7 @@ Tags = Annotated[list[str], Query(alias="tag", description="NAME=VALUE, or NAME 
 TAR = {
     "requestBody": {
         "required": True,
-        "description": "A tar archive, compressed or not, of the files.",
+        "description": "A tar archive of the files, not compressed.",
         "content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
@@ -96,14 +95,24 @@ async def _received(request: Request, folder: Annotated[Path, Depends(_scratch)]
     with place.open("wb") as file:
         async for part in request.stream():
             size += len(part)
-            if size > receiving.MOST_BYTES:
-                raise HTTPException(413, str(receiving.MOST_BYTES))
+            if size > parcels.LARGEST_BYTES:
+                raise RequestTooLarge(limit=parcels.LARGEST_BYTES)
             await run_in_threadpool(file.write, part)
     return place
 
 
-async def _unpacked(body: Annotated[Path, Depends(_received)]) -> Path:
-    return await run_in_threadpool(receiving.unpack, body, body.with_name("files"))
+def _unpacked(body: Annotated[Path, Depends(_received)]) -> Path:
+    folder = body.with_name("files")
+    folder.mkdir()
+    with body.open("rb") as parcel:
+        names = parcels.unpack(parcel, folder)
+    if not names:
+        raise ParcelInvalid(reason="there are none")
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:  # no database could keep it
+        raise ParcelInvalid(reason="the name of a file is no UTF-8") from error
+    return folder
 
 
 # A folder for the time of the request; the body of the request as a file; the files of the archive that it is.

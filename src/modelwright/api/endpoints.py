@@ -13,6 +13,7 @@ from modelwright.api.routing import Router
 from modelwright.api.shapes import joined
 from modelwright.api.told import AuditRecord, Deleted, audited
 from modelwright.api.waiting import Accepted, Patient
+from modelwright.errors import RequestTooLarge
 from modelwright.lifecycle import deploying
 from modelwright.records import (
     Deployment,
@@ -24,7 +25,7 @@ from modelwright.records import (
     ScoringAnswer,
     Traffic,
 )
-from modelwright.serving import access, deployments, logs, past, seeing, sharing
+from modelwright.serving import access, configuring, deployments, logs, past, seeing, sharing
 from modelwright.store import endpoints
 
 router = Router("/endpoints")
@@ -240,6 +241,9 @@ def score(
     key: Annotated[str | None, Header(alias="X-Endpoint-Key", description="A key or token of the endpoint.")] = None,
 ) -> ScoringAnswer:
     """Send the request's body to an endpoint, and return its answer."""
+    longest = configuring.settings_of(reading, name).limits.max_body_bytes
+    if body.stat().st_size > longest:  # before it is read into memory
+        raise RequestTooLarge(limit=longest)
     return deployments.score(reading, name, body=body.read_bytes(), headers=access.key_header(key) if key else None)
 
 

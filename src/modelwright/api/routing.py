@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any, Union, get_args
 
@@ -115,6 +116,13 @@ def _told(endpoint: Callable[..., Any], status: int) -> Callable[..., Any]:
             return found
         headers = {"Location": found.look} if isinstance(found, Accepted) else None
         code = 202 if isinstance(found, Accepted) else status
-        return Response(orjson.dumps(plain(found), default=str), code, headers, media_type="application/json")
+        return Response(_json(plain(found)), code, headers, media_type="application/json")
 
     return tell
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:  # a parameter may be a number of more than 64 bits, which few programs read
+        return json.dumps(value, default=str).encode()

@@ -25,8 +25,8 @@ _contributor = [needs(Role.CONTRIBUTOR)]
 
 RunShown = Annotated[dict[str, Any], joined("RunShown", Run, children=list[str], verdict=Verdict | None)]
 Filters = Annotated[
-    list[Annotated[str, Field(max_length=4000)]],
-    Query(max_length=20, description="As 'mse < 3000 and alpha = 0.5'; all, if repeated."),
+    list[Annotated[str, Field(max_length=500)]],  # with ten of them in any script, still an address that servers read
+    Query(max_length=10, description="As 'mse < 3000 and alpha = 0.5'; all, if repeated."),
 ]
 
 

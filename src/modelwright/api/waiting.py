@@ -1,5 +1,6 @@
 """Work that may take longer than a client waits: answered when it is done, or with where to look for it."""
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
@@ -8,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query, Request
 
+_LOG = logging.getLogger(__name__)
 _AT_ONCE = 16
 _Found = TypeVar("_Found")
 
@@ -46,7 +48,15 @@ class Patience:
         except NotYet:
             if going.done():  # it was the work itself that ran out of time
                 raise
+            going.add_done_callback(_logged)
             return Accepted(is_done=False, look=look)
+
+
+def _logged(going: Future[Any]) -> None:
+    """Say in the log how work ended badly that nobody waits for any more."""
+    error = None if going.cancelled() else going.exception()
+    if error is not None:
+        _LOG.warning("%s: %s", getattr(error, "code", type(error).__name__), error)
 
 
 def _patience(

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -48,7 +49,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.lazy:
             return None
         module = importlib.import_module(f"modelwright.cli.{self.lazy[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         fit = ctx.meta.get(FITTING)
         if fit:
             fit(cmd_name, command)
@@ -93,6 +94,7 @@ class LazyGroup(click.Group):
         "schedule": ("schedule", "Let a published pipeline run by itself: at times, or when new data comes."),
         "sweep": ("sweep", "Try a project with many parameters, and keep the best."),
         "model": ("model", "Register, list, show and delete model versions."),
+        "import": ("importing", "Bring what another program recorded here, counted."),
         "reproduce": ("reproduce", "Make a model version again from the record, and say how like it the new one is."),
         "why": ("lineage", "Tell what a prediction, version, run or endpoint came of, to the notebook's cell."),
         "impact": ("lineage", "Tell what depends on data, code, an environment, a run or a version."),

@@ -7,6 +7,11 @@ from typing import Any
 from modelwright.records import Role
 
 
+def _asks(given: Mapping[str, Any]) -> bool:
+    """Whether a secret is to be read from standard input."""
+    return bool(given["secret"] == "-")  # noqa: S105 - the sign for that
+
+
 def _never(_given: Mapping[str, Any]) -> bool:
     return False
 
@@ -44,10 +49,10 @@ LOCAL = {
     "test": "it needs no workspace: wright test PROJECT",
     "ci init": "it needs no workspace: wright ci init PROJECT",
     "ci quality": "it needs no workspace: wright ci quality PROJECT",
-    "ci run": "run it here; its jobs may use a workspace elsewhere",
-    "ci hook install": "run it where the repository and a workspace are",
-    "ci hook remove": "run it where the repository is",
-    "watch": "run it where the repository and a workspace are",
+    "ci run": "run the stages here, with --workspace at each of them",
+    "ci hook install": "install it on the machine where the workspace is",
+    "ci hook remove": "remove it on the machine where the workspace is",
+    "watch": "watch on the machine where the workspace is",
     "endpoint run": "wright endpoint deploy MODEL:VERSION",
     "endpoint top": "wright endpoint show NAME",
     "up": "start it on the machine where the workspace is",
@@ -164,18 +169,20 @@ RIGHTS: Mapping[str, Right] = {
     "capture delete": _CONTRIBUTOR,
     "capture set": _DEPLOYER,
     "event list": _READER,
-    "event show": _READER,
     "event subscriptions": _READER,
+    "event show": _READER,
     "event deliveries": _READER,
     "event subscribe": Right(
-        Role.DEPLOYER, there=("command", "file", "allow_private", "smtp_server"), reads_input=_asks_for_secret
+        Role.CONTRIBUTOR,
+        there=("command", "file", "allow_private", "smtp_server"),
+        reads_input=_asks,
     ),
-    "event pause": _DEPLOYER,
-    "event resume": _DEPLOYER,
-    "event unsubscribe": _DEPLOYER,
-    "event replay": _DEPLOYER,
-    "event test": _DEPLOYER,
-    "event rotate": Right(Role.DEPLOYER, reads_input=_asks_for_secret),
+    "event unsubscribe": _CONTRIBUTOR,
+    "event pause": _CONTRIBUTOR,
+    "event resume": _CONTRIBUTOR,
+    "event test": _CONTRIBUTOR,
+    "event replay": _CONTRIBUTOR,
+    "event rotate": Right(Role.CONTRIBUTOR, reads_input=_asks),
     "audit list": _READER,
     "audit export": Right(Role.READER, writes=("file",)),
     "audit verify": Right(Role.READER, reads=("file",)),

@@ -14,6 +14,7 @@ from modelwright.store.database import Store
 _ADDRESS = re.compile(r"[^\s@<>,\"]+@[^\s@<>,\"]+", re.ASCII)
 _PORTS = {mail.STARTTLS: 587, mail.TLS: 465, mail.PLAIN: 25}
 _HIGHEST_PORT = 65535
+_SHOWN = 100
 
 Target = dict[str, Any]
 
@@ -79,9 +80,13 @@ def file(path: str, *, folder: Path) -> Target:
 
     Raises SubscriberInvalid.
     """
-    place = (folder / Path(path).expanduser()).absolute()
-    is_folder = path.endswith("/") or place.is_dir()
-    if not place.parent.is_dir():
-        rule = f'there is no folder "{place.parent}"'
-        raise SubscriberInvalid(target=path, rule=rule, example="--file events.jsonl, or --file events/")
+    example = "--file events.jsonl, or --file events/"
+    try:
+        place = (folder / Path(path).expanduser()).absolute()
+        is_folder = path.endswith("/") or place.is_dir()
+        is_reachable = place.parent.is_dir()
+    except (OSError, RuntimeError) as error:  # longer than a name may be, or at the home of nobody
+        raise SubscriberInvalid(target=path[:_SHOWN], rule=str(error)[:_SHOWN], example=example) from error
+    if not is_reachable:
+        raise SubscriberInvalid(target=path, rule=f'there is no folder "{place.parent}"', example=example)
     return {"path": str(place), "is_folder": is_folder}
