@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from modelwright.api import loopback, server
 from modelwright.api.app import create_app
+from modelwright.api.mlflow import application
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role
 from modelwright.store import rules, tokens
@@ -120,8 +121,14 @@ def _routes(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str
             yield from ((method, path) for method in each.methods or ())
 
 
+def _all(store: Store) -> list[tuple[str, str]]:
+    """Return every method and path of the application, those of MLflow's operations too."""
+    operations = [(each.method, f"/api/2.0/mlflow/{each.path}") for each in application._OPERATIONS]
+    return sorted({*_routes(create_app(store.folder).routes), *operations})
+
+
 def test_every_route_takes_a_token_and_none_that_changes_anything_a_readers(ask: Ask, store: Store) -> None:
-    routes = sorted(set(_routes(create_app(store.folder).routes)))
+    routes = _all(store)
     assert {("GET", "/models"), ("POST", "/commands"), ("POST", "/api/2.0/mlflow/runs/create")} <= set(routes)
     reader = {"Authorization": f"Bearer {_token(store, Role.READER)}"}
     nobody = {"Authorization": "Bearer wright_guessed"}
@@ -139,7 +146,7 @@ def test_every_route_takes_a_token_and_none_that_changes_anything_a_readers(ask:
 
 def test_what_serves_takes_a_deployer_and_who_may_do_what_an_owner(ask: Ask, store: Store) -> None:
     held = {role: {"Authorization": f"Bearer {_token(store, role)}"} for role in Role}
-    changing = [each for each in set(_routes(create_app(store.folder).routes)) if each[0] not in {"GET", "HEAD"}]
+    changing = [each for each in _all(store) if each[0] not in {"GET", "HEAD"}]
     for role, beginnings in (
         (Role.CONTRIBUTOR, ("/endpoints", "/rollouts")),
         (Role.DEPLOYER, ("/tokens", "/settings")),

@@ -157,4 +157,6 @@ class Command:
         if self._process.poll() is None:
             processes.interrupt(self._process)
         processes.end(self._process)
+        for each in self.streams.values():  # not before: what it still prints would break it
+            os.close(each)
         self._held.close()

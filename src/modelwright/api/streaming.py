@@ -4,7 +4,6 @@ import asyncio
 import base64
 import codecs
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -62,10 +61,8 @@ class Streamed(Response):
         finally:
             for each in tasks:
                 each.cancel()
+            await asyncio.sleep(0)  # so that nobody waits for the streams any more
             self._printing.end()
-            await asyncio.wait(tasks)
-            for descriptor in self._printing.streams.values():
-                os.close(descriptor)
 
     async def _tell(self, send: "Send") -> None:
         await self._line(send, {"folder": str(self._printing.files)})

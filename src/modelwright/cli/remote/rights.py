@@ -16,10 +16,6 @@ def _never(_given: Mapping[str, Any]) -> bool:
     return False
 
 
-def _asks_for_secret(given: Mapping[str, Any]) -> bool:
-    return bool(given["secret"] == "-")  # noqa: S105 - what stands for one that comes by the input
-
-
 @dataclass(frozen=True)
 class Right:
     """The role that a command takes, and what its parameters mean from elsewhere.
