@@ -17,6 +17,8 @@ def local_files(uri: str, owner: str, *, roots: Sequence[Path]) -> FoundFiles:
 
     Folders that were moved are found by the end of the path that they had, from where it names the `owner`.
     """
+    if not uri:
+        return FoundFiles(is_absent=True)
     place = _path(uri)
     if place is None:
         return FoundFiles(missing={"": f'"{uri}" is on no disk of this machine; name a copy with --artifacts FOLDER'})
@@ -40,7 +42,7 @@ def _path(uri: str) -> Path | None:
 def _moved(place: Path, owner: str, roots: Sequence[Path]) -> Path | None:
     """Return the folder below a root that ends as `place` does, from a part on that names the owner at the latest."""
     parts = [part for part in place.parts if part not in {"/", ".", ".."}]
-    if ".." in place.parts:
+    if not parts or ".." in place.parts:
         return None
     last = parts.index(owner) if owner in parts else 0
     for root in roots:

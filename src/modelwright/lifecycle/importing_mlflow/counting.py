@@ -90,10 +90,9 @@ class Tally:
     def finish(self) -> None:
         """Tell of the runs without a folder of files, of which nobody can say whether they ever had one."""
         if self.absent:
-            self.notes.append(
-                f'{len(self.absent)} runs have no folder of files, as those have not that wrote none; "{self.absent[0]}" '
-                "is the first, and if they were moved: --artifacts FOLDER"
-            )
+            told = "runs have no folder of files, as those have not that wrote none"
+            moved = "if they were moved: --artifacts FOLDER"
+            self.notes.append(f'{len(self.absent)} {told}; the first is "{self.absent[0]}", and {moved}')
 
     def lack(self, kind: str, what: str, why: str) -> None:
         """Count something that was named there and could not be had."""

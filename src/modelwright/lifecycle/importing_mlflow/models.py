@@ -145,8 +145,8 @@ def _said(brought: Brought, files: Sequence[Artifact]) -> Found:
 
 
 def _logged(store: Store, uri: str) -> kept.Held | None:
-    """Return the files of the logged model that a version was made of, where it came with the rest."""
-    if not uri.startswith("models:/m-"):
+    """Return the files of the logged model or run that a version was made of, where it came with the rest."""
+    if not uri.startswith(("models:/m-", "runs:/")):
         return None
     try:
         held = kept.find(store, uri)
