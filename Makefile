@@ -7,13 +7,15 @@
 #   make fuzz    a million streams of bytes that are nearly HTTP; a quarter of an hour
 #   make api     10,000 requests of the HTTP API that its own document allows or forbids; a quarter of an hour
 #   make kills   200 kills of an endpoint under load, and what it answered and did not keep; ten minutes
+#   make event-kills   200 kills of those who tell of events, and what was not told; five minutes
+#   make workflows   all workflow files of all CI systems, run here with everything that they call; five minutes
 #   make check   what must be green before a change is merged
 #   make clean   remove all that was made here
 
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick integrity api kills fuzz check lint package format clean
+.PHONY: help demo test quick integrity api kills event-kills fuzz workflows check lint package format clean
 
 # A virtual environment that happens to be active, or a path to somebody's packages, must not steer ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -76,11 +78,17 @@ api: $(READY)
 kills: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/integrity/capture_kills.py 200
 
+event-kills: $(READY)
+	PYTHONPATH=tests $(BIN)/python tests/integrity/event_kills.py 200
+
 integrity: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/integrity/machine.py 100000
 
 fuzz: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/serving/fuzzing.py 1000000
+
+workflows: $(READY)
+	$(BIN)/python -m pytest tests/lifecycle/ci/real_systems.py
 
 check: test lint package
 

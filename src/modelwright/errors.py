@@ -694,6 +694,14 @@ class ExplanationFailed(ModelwrightError):
     remedy = "wright model explain {version} --data FILE.csv with rows that the model answers"
 
 
+class ImportSourceInvalid(ModelwrightError):
+    """What is to be imported is not what it should be, or cannot be read."""
+
+    code = "import-source-invalid"
+    problem = '"{source}" cannot be imported: {reason}'
+    remedy = "name a folder mlruns, a file mlflow.db, or the address of a running MLflow server"
+
+
 class ModelExists(ModelwrightError):
     """A new model whose name another has."""
 
@@ -961,6 +969,15 @@ class ApiNotInstalled(ModelwrightError):
     status = 424
     problem = "the HTTP API needs FastAPI and uvicorn, which are not installed"
     remedy = 'pip install "modelwright[api]", then: wright up'
+
+
+class ApiPortTaken(ModelwrightError):
+    """Something else listens where the HTTP API is to be, or was the last time."""
+
+    code = "api-port-taken"
+    status = 409
+    problem = 'the HTTP API cannot be served at port {port} of "{host}": {reason}'
+    remedy = "end what listens there, or choose another port for good: wright up --api-port PORT"
 
 
 class TokenUnknown(ModelwrightError):
@@ -1485,6 +1502,15 @@ class EndpointUnresponsive(ModelwrightError):
     remedy = "wright endpoint stop {endpoint}"
 
 
+class EndpointOutdated(ModelwrightError):
+    """An endpoint is served by a process of another build, which takes or tells other things than this one knows."""
+
+    code = "endpoint-outdated"
+    status = 409
+    problem = 'endpoint "{endpoint}" is served by a process of another build of modelwright: {reason}'
+    remedy = "wright down, then: wright up"
+
+
 class EndpointNotReached(ModelwrightError):
     """A scoring request found no server."""
 
@@ -1876,7 +1902,7 @@ class BuildUnnamed(ModelwrightError):
 
     code = "build-unnamed"
     problem = 'the build has no id: "{project}" is in no git repository with a commit'
-    remedy = "--build ID, or the variable WRIGHT_BUILD_ID"
+    remedy = "the same command with --build ID"
 
 
 class ModelNotRegistered(ModelwrightError):

@@ -43,6 +43,12 @@ def find_or_place_workspace(start: Path, *, named: str | None = None) -> Path:
         return Path(named).expanduser().absolute() if named else start.absolute() / WORKSPACE_FOLDER
 
 
+def workspace_here(start: Path) -> Path:
+    """Return the nearest `.wright` at or above `start`, else the place for a new one there, whatever was named."""
+    folders = [folder / WORKSPACE_FOLDER for folder in (start.absolute(), *start.absolute().parents)]
+    return next((each for each in folders if each.is_dir()), folders[0])
+
+
 def workspace_url(named: str | None) -> str | None:
     """Return where the workspace is that `named`, else `WRIGHT_WORKSPACE`, says, when that is a URL; None elsewhere."""
     place = named or os.environ.get("WRIGHT_WORKSPACE") or ""
@@ -134,22 +140,10 @@ def is_tracing() -> bool:
     return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
-def build_id() -> str | None:
-    """Return the id of the build that this is a part of, as its CI system says in `WRIGHT_BUILD_ID`."""
-    return os.environ.get("WRIGHT_BUILD_ID") or None
-
-
-def build_url() -> str | None:
-    """Return where that build is looked at, as its CI system says in `WRIGHT_BUILD_URI`."""
-    return os.environ.get("WRIGHT_BUILD_URI") or None
-
-
 def kept_for_ci(start: Path, *, named: str | None) -> dict[str, str]:
     """Return what a CI system would keep for a project: which workspace its jobs use, and with which token."""
-    workspace = named or os.environ.get("WRIGHT_WORKSPACE") or ""
-    if "://" not in workspace:
-        workspace = str(find_or_place_workspace(start, named=named))
-    return {"WRIGHT_WORKSPACE": workspace, "WRIGHT_TOKEN": os.environ.get("WRIGHT_TOKEN") or ""}
+    workspace = workspace_url(named) or str(find_or_place_workspace(start, named=named))
+    return {"WRIGHT_WORKSPACE": workspace, "WRIGHT_TOKEN": token() or ""}
 
 
 def uv_command() -> Path:

@@ -4,14 +4,17 @@ import base64
 import http.client
 import json
 import os
+import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.routing import BaseRoute, Mount, Route
 
 from modelwright.api import loopback, server
+from modelwright.api.app import create_app
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role
 from modelwright.store import rules, tokens
@@ -39,7 +42,8 @@ def ask(url: str) -> Ask:
             connection.putheader(name, value)
         connection.endheaders(body)
         answer = connection.getresponse()
-        told = json.loads(answer.read())
+        body = answer.read()
+        told = json.loads(body) if body.startswith((b"{", b"[")) else body
         connection.close()
         return answer.status, told
 
@@ -102,6 +106,49 @@ def test_a_token_comes_as_bearer_or_as_a_password(ask: Ask, store: Store) -> Non
     ):
         headers = {"Authorization": f"{scheme} {value}", "Origin": "http://elsewhere.example", "Host": "wright.example"}
         assert ask("GET", "/models", headers) == (200, [])
+
+
+def _routes(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Give every method and path of the application, those of what is mounted too."""
+    for each in routes:
+        if isinstance(each, Mount):
+            yield from _routes(each.routes, prefix + each.path)
+        elif hasattr(each, "original_router"):  # as FastAPI keeps what was included
+            yield from _routes(each.original_router.routes, prefix)
+        elif isinstance(each, Route):
+            path = prefix + re.sub(r"{[^}]*}", "x", each.path)
+            yield from ((method, path) for method in each.methods or ())
+
+
+def test_every_route_takes_a_token_and_none_that_changes_anything_a_readers(ask: Ask, store: Store) -> None:
+    routes = sorted(set(_routes(create_app(store.folder).routes)))
+    assert {("GET", "/models"), ("POST", "/commands"), ("POST", "/api/2.0/mlflow/runs/create")} <= set(routes)
+    reader = {"Authorization": f"Bearer {_token(store, Role.READER)}"}
+    nobody = {"Authorization": "Bearer wright_guessed"}
+    open_to_all = {path for method, path in routes if method != "HEAD" and ask(method, path, nobody)[0] != 401}
+    assert open_to_all == set()
+    looking = {
+        f"{method} {path}"
+        for method, path in routes
+        if method not in {"GET", "HEAD", "OPTIONS"} and ask(method, path, reader)[0] != 403
+    }
+    assert {each.partition(" ")[0] for each in looking} == {"POST"}
+    # All of them look for something that would not fit into an address; a command asks for its role itself.
+    assert {path.rpartition("/")[2] for path in looking} == {"commands", "search", "get-latest-versions"}
+
+
+def test_what_serves_takes_a_deployer_and_who_may_do_what_an_owner(ask: Ask, store: Store) -> None:
+    held = {role: {"Authorization": f"Bearer {_token(store, role)}"} for role in Role}
+    changing = [each for each in set(_routes(create_app(store.folder).routes)) if each[0] not in {"GET", "HEAD"}]
+    for role, beginnings in (
+        (Role.CONTRIBUTOR, ("/endpoints", "/rollouts")),
+        (Role.DEPLOYER, ("/tokens", "/settings")),
+    ):
+        asked = [each for each in changing if each[1].startswith(beginnings) and not each[1].endswith("/score")]
+        assert asked
+        assert [each for each in asked if ask(*each, held[role])[0] != 403] == []
+    assert ask("GET", "/tokens", held[Role.DEPLOYER])[0] == 403
+    assert ask("GET", "/tokens", held[Role.OWNER])[0] == 200
 
 
 def test_a_socket_tells_whose_it_is() -> None:

@@ -38,9 +38,9 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded_by(program) & HEAVY
 
 
-def test_what_serves_the_api_loads_no_library_of_numbers_or_notebooks() -> None:
-    always = {"asyncio", "blake3", "fastapi", "httptools", "psutil", "sqlalchemy", "uvicorn"}
-    assert not loaded_by("import modelwright.api.app") & (HEAVY - always)
+def test_the_process_that_idles_has_loaded_nothing_that_computes() -> None:
+    loaded = loaded_by("import modelwright.api.server, modelwright.api.app")
+    assert not loaded & {"numpy", "pandas", "pyarrow", "sklearn", "onnx", "libcst", "rich"}
 
 
 def test_the_public_names_are_these() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -11,9 +12,16 @@ from serving import servable
 
 from modelwright import records
 from modelwright.cli.program import program
-from modelwright.errors import DeploymentHasTraffic, ModelwrightError, TrafficInvalid, WorkingCopyMissing
+from modelwright.errors import (
+    DeploymentHasTraffic,
+    EndpointOutdated,
+    ModelwrightError,
+    TrafficInvalid,
+    WorkingCopyMissing,
+)
 from modelwright.lifecycle.sessions import Session
-from modelwright.serving import deployments
+from modelwright.records import FrontStatus
+from modelwright.serving import control, deployments
 from modelwright.store import database
 from modelwright.store.database import Store
 
@@ -116,3 +124,23 @@ def test_a_version_takes_the_place_of_another_and_back(wright: Wright) -> None:
     assert "blue (churn:2)" in wright("endpoint", "rollback", "churn")
     assert _json(wright, "endpoint", "undeploy", "churn", "blue", "--force")["forgotten"]
     assert wright("endpoint", "traffic", "churn").count("churn:1") == 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaterStatus(FrontStatus):
+    """What fronts of a later build say of themselves."""
+
+    mood: str
+
+
+def test_a_front_of_an_older_build_is_told_of_and_replaced(wright: Wright, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as later:
+        later.setattr(control, "FrontStatus", LaterStatus)
+        with pytest.raises(
+            EndpointOutdated, match=r'"churn" is served by a process of another build.*"mood" is missing'
+        ):
+            wright("endpoint", "show", "churn")
+        assert wright("down") == 'endpoint "churn" is down\n'
+    wright("up")
+    assert _json(wright, "endpoint", "show", "churn")["state"] == "healthy"
+    wright("down")

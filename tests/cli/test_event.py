@@ -1,6 +1,10 @@
 """`wright event`, with things that really happen and receivers that really listen."""
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,6 @@ from standardwebhooks import Webhook
 import modelwright
 from modelwright.cli.program import program
 from modelwright.errors import ModelwrightError, SubscriberInvalid
-from modelwright.lifecycle.events import filters, handlers
 from modelwright.lifecycle.events.delivery import Dispatcher
 from modelwright.records import DeploymentStatus
 from modelwright.runs import workspaces
@@ -51,7 +54,7 @@ def deliver(folder: Path) -> None:
     """Deliver all that is due, as `wright up` does."""
     store = database.open_store(folder / ".wright")
     try:
-        Dispatcher(store, handlers.send, filters.wants).run_once()
+        Dispatcher(store).run_once()
     finally:
         store.close()
 
@@ -212,7 +215,7 @@ def test_secrets_are_rotated_or_brought(folder: Path) -> None:
     own = "whsec_" + "QUJD" * 10
     with receiving(willing) as receiver:
         hook = ("--webhook", receiver.url, "--allow-private", "--secret", "-")
-        assert own in wright("event", "subscribe", "mine", *hook, given=f"{own}\n").stdout
+        assert own not in wright("event", "subscribe", "mine", *hook, given=f"{own}\n").stdout
         new = answer("rotate", "mine")["secret"]
         wright("event", "test", "mine")
         request = receiver.requests[-1]
@@ -274,3 +277,46 @@ def test_a_private_address_is_refused_unless_it_is_allowed(folder: Path) -> None
 def test_exactly_one_handler_is_named(folder: Path) -> None:
     for options in ((), ("--file", "a", "--command", "true"), ("--file", "a", "--set", "b=c")):
         assert "exactly one" in (told := wright("event", "subscribe", "x", *options, code=2).stderr) or "only a" in told
+
+
+@contextlib.contextmanager
+def documented_receiver(folder: Path, secret: str) -> Iterator[subprocess.Popen[str]]:
+    """The receiver of docs/events.md, as a process."""
+    page = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+    (folder / "receiver.py").write_text(page.split("```python\n")[1].split("```")[0])
+    process = subprocess.Popen(
+        [sys.executable, "receiver.py"],
+        env=os.environ | {"WEBHOOK_SECRET": secret, "PORT": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_receiver_of_the_documentation_checks_signatures_and_drops_what_it_has_had(folder: Path) -> None:
+    secret = "whsec_" + "QUJD" * 10
+    with documented_receiver(folder, secret) as process:
+        assert process.stdout
+        port = process.stdout.readline().split()[-1]
+        hook = ("--webhook", f"http://127.0.0.1:{port}/", "--allow-private", "--secret", secret)
+        wright("event", "subscribe", "documented", *hook, "--types", "model.registered")
+        register(folder)
+        deliver(folder)
+        (delivery,) = answer("deliveries")
+        assert (delivery["status"], delivery["told"]) == ("delivered", "204")
+        wright("event", "replay", delivery["id"])
+        deliver(folder)
+        wright("event", "rotate", "documented")
+        wright("event", "test", "documented")
+        wright("event", "rotate", "documented", "--overlap", "0")
+        assert answer("test", "documented", code=1)["told"] == "401"
+        process.kill()
+        assert process.stdout.read().splitlines() == [
+            "model.registered models/churn:1",
+            "model.registered models/sample:1",
+        ]

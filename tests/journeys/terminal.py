@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import random
+import socket
 import subprocess
 import sys
 import time
@@ -60,6 +62,10 @@ class Terminal:
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
+    def up(self) -> Any:
+        """Start the workspace's services the first time, at a port that no other test is given meanwhile."""
+        return self.json("up", "--api-port", str(_free_port()))
+
     def processes(self) -> list[str]:
         """Return the command lines of the processes that have to do with this folder."""
         found = []
@@ -70,6 +76,14 @@ class Terminal:
                 if any(str(self.folder) in each for each in (*command, process.cwd())):
                     found.append(" ".join(command))
         return found
+
+
+def _free_port() -> int:
+    """Return a port that is neither among those for outgoing connections nor among those that `wright up` chooses."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def until(condition: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:

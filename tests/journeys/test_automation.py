@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from journeys.terminal import Terminal, until
 
@@ -30,15 +31,10 @@ def _edit(folder: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-def _scheduled(terminal: Terminal) -> list[str]:
-    """Return what runs of the workspace, but for the HTTP API."""
-    return [each for each in terminal.processes() if "modelwright.api.server" not in each]
-
-
-def _scheduler_of(terminal: Terminal) -> int | None:
+def _background_of(terminal: Terminal) -> int | None:
     store = database.open_store(terminal.workspace)
     try:
-        return claims.holder(store, "scheduler")
+        return claims.holder(store, "background")
     finally:
         store.close()
 
@@ -78,14 +74,12 @@ def test_a_published_pipeline_is_run_changed_compared_and_switched_off(terminal:
 
 def test_up_runs_schedules_and_down_leaves_nothing(terminal: Terminal, small: Path) -> None:
     terminal.wright("pipeline", "publish", "small")
-    told = terminal.json("up")
-    assert (told["endpoints"], told["scheduler"]) == ([], False)
-    assert told["api"].startswith("http://127.0.0.1:")
-    assert told["token"].startswith("wright_")
+    terminal.up()
+    terminal.wright("down")
     told = terminal.wright("schedule", "add", "often", "--pipeline", "small", "--every", "1s")
     assert told.stdout == 'schedule "often" runs small every 1s\n  next: wright up\n'
     assert "nothing runs often" in terminal.wright("doctor", expect=1).stdout
-    again = {"endpoints": [], "rollouts": [], "scheduler": True, "api": terminal.json("up")["api"], "token": None}
+    again = {"endpoints": [], "rollouts": [], "api": terminal.json("up")["api"], "token": None}
     assert terminal.json("up") == again
     terminal.wright("up")  # a second one changes nothing
     until(lambda: "succeeded" in [each["outcome"] for each in _ticks(terminal, "often")], "a tick", seconds=60)
@@ -96,17 +90,42 @@ def test_up_runs_schedules_and_down_leaves_nothing(terminal: Terminal, small: Pa
     (terminal.folder / "data" / "new.csv").write_text("1")
     until(lambda: "succeeded" in [each["outcome"] for each in _ticks(terminal, "data")], "the new file", seconds=60)
 
-    process = _scheduler_of(terminal)
+    process = _background_of(terminal)
     assert process
     os.kill(process, signal.SIGKILL)
-    until(lambda: _scheduled(terminal) == [], "what it started to end")
-    assert terminal.json("up")["scheduler"]
+    until(lambda: terminal.processes() == [], "what it started to end")
+    assert terminal.json("up")["api"] == again["api"]
     terminal.wright("schedule", "run-now", "often")
-    assert terminal.json("down") == {"endpoints": [], "scheduler": True, "api": True}
+    assert terminal.json("down") == {"endpoints": [], "background": True}
     assert terminal.processes() == []
     assert terminal.wright("down").stdout == "nothing was running\n"
     runs = terminal.json("run", "list")
     assert {each["tags"]["schedule"] for each in runs} == {"often", "data"}
+
+
+def test_one_process_serves_at_one_place_that_only_this_machine_reaches(terminal: Terminal) -> None:
+    told = terminal.up()
+    assert told["token"].startswith("wright_")
+    assert told["api"].startswith("http://127.0.0.1:")
+    process = psutil.Process(_background_of(terminal))
+    assert [each.laddr.ip for each in process.net_connections() if each.status == psutil.CONN_LISTEN] == ["127.0.0.1"]
+    assert process.children(recursive=True) == []
+    assert len(terminal.processes()) == 1
+    assert terminal.json("model", "list") == terminal.json("--workspace", told["api"], "model", "list") == []
+    assert "it works at " + told["api"] in terminal.wright("doctor").stdout
+
+    process.kill()
+    process.wait(10)
+    assert "does nothing" in terminal.wright("doctor", expect=1).stdout
+    assert terminal.json("up") == told | {"token": None}
+    assert terminal.json("--workspace", told["api"], "model", "list") == []
+    assert terminal.json("up", "--api-host", "0.0.0.0")["api"] == told["api"], "it is there already"
+    terminal.wright("down")
+    for each in terminal.json("token", "list"):
+        terminal.wright("token", "revoke", each["name"])
+    refused = terminal.json("up", "--api-host", "0.0.0.0", expect=1)["error"]
+    assert refused["code"] == "host-not-open"
+    assert terminal.processes() == []
 
 
 def test_a_scheduled_run_ends_with_its_scheduler(terminal: Terminal, small: Path) -> None:
@@ -114,12 +133,12 @@ def test_a_scheduled_run_ends_with_its_scheduler(terminal: Terminal, small: Path
     _edit(small, 'print("fitting")', "import time; time.sleep(60)")
     terminal.wright("pipeline", "publish", "small")
     terminal.wright("schedule", "add", "slow", "--pipeline", "small:1", "--every", "1s")
-    terminal.wright("up")
+    terminal.up()
     until(lambda: any(each["steps"] for each in _running(terminal)), "the run's steps", seconds=60)
-    process = _scheduler_of(terminal)
+    process = _background_of(terminal)
     assert process
     os.kill(process, signal.SIGKILL)
-    until(lambda: _scheduled(terminal) == [], "what it started to end")
+    until(lambda: terminal.processes() == [], "what it started to end")
 
     terminal.wright("up")
     until(lambda: len(_running(terminal)) == 2 and bool(_running(terminal)[0]["steps"]), "the next run", seconds=60)

@@ -54,7 +54,7 @@ def test_what_is_killed_comes_back_as_it_was(shop: Terminal) -> None:
     assert _answer(shown["url"]) == "2"
 
     # The front, while something watches.
-    assert shop.json("up")["scheduler"]
+    assert shop.json("up")["api"]
     os.kill(shop.json("endpoint", "show", "churn")["running"]["pid"], signal.SIGKILL)
     until(lambda: _answer(shown["url"]) == "2", "the endpoint to be back")
     until(lambda: not (shop.workspace / "claims" / "endpoint-churn").exists(), "it to be on record")

@@ -173,7 +173,7 @@ def test_down_leaves_no_process_and_no_socket_and_up_brings_it_back(shipped: tup
     assert terminal.processes() == []
     assert terminal.json("endpoint", "show", "diabetes")["running"] is None
     assert "wright up" in terminal.wright("doctor", expect=1).stdout
-    terminal.wright("up")
+    terminal.up()
     after = terminal.json("endpoint", "show", "diabetes")
     assert after["url"] == before["url"]
     assert after["running"]["version"] == "diabetes:2"

@@ -10,13 +10,15 @@ import stat
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from modelwright.errors import EndpointNotReached, EndpointNotRunning, FolderNotWritable, NoFreePort
+from modelwright.errors import EndpointNotReached, EndpointNotRunning, EndpointOutdated, FolderNotWritable, NoFreePort
+from modelwright.records import FrontSettings
 from modelwright.serving import control
 
 ECHO = "def init(): pass\ndef run(data): return data"
@@ -270,3 +272,17 @@ def test_scoring_gives_the_answer_whatever_its_status(served: Any) -> None:
         control.score(served.started.url, "x")
     with pytest.raises(EndpointNotReached):
         control.score("file:///etc/hostname", "x")
+
+
+@dataclass(frozen=True)
+class LaterSettings(FrontSettings):
+    """What a later build tells a front."""
+
+    colour: str = "red"
+
+
+def test_a_front_that_does_not_know_what_it_is_told_says_so_and_goes_on(served: Any) -> None:
+    served.start()
+    with pytest.raises(EndpointOutdated, match=r"of the command .configure., it: .colour. is not known"):
+        control.configure("diabetes", LaterSettings(), runtime_folder=served.runtime_folder)
+    assert served.status() == served.started

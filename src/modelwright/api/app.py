@@ -93,7 +93,7 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
     app.router.routes[:0] = mlflow.routes()
     # What is mounted with error answers of its own has its surface before the last. A command says itself which role
     # it takes.
-    others = Surface("", refusals.answer, looks=lambda path: path == commands.PATH)
+    others = Surface("", refusals.answer, looks=lambda *asked: asked == ("POST", commands.PATH))
     app.add_middleware(Authentication, surfaces=[*mlflow.surfaces(), others], trusts_loopback=trusts_loopback)
     refusals.install(app)
     return app

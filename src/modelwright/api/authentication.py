@@ -25,11 +25,14 @@ _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True)
 class Surface:
-    """A part of the paths: how they begin, how errors are told there, and which POSTs there change nothing."""
+    """A part of the paths: how they begin, how errors are told there, and which requests but GET change nothing.
+
+    `looks` is asked with a request's method and path: a path that is looked at by one may be changed by another.
+    """
 
     prefix: str
     explained: Callable[[ModelwrightError], Response]
-    looks: Callable[[str], bool] = lambda _path: False
+    looks: Callable[[str, str], bool] = lambda _method, _path: False
 
 
 class Authentication:
@@ -54,7 +57,7 @@ class Authentication:
         surface = next(each for each in self._surfaces if path.startswith(each.prefix))
         try:
             name, role = self._sender(scope, scope["app"].state.store)
-            is_looking = scope["method"] in _LOOKING or surface.looks(path)
+            is_looking = scope["method"] in _LOOKING or surface.looks(scope["method"], path)
             needed = Role.READER if is_looking else Role.CONTRIBUTOR
             if not role.allows(needed):
                 raise RoleTooLow(name=name, role=role, needed=needed)

@@ -99,7 +99,7 @@ def profile_dataset(
     again: Annotated[bool, Query(description="Compute it anew, though it is kept.")] = False,  # noqa: FBT002 - FastAPI's way
 ) -> dict[str, Any]:
     """Return statistics of every column of a version; they are computed once and kept."""
-    from modelwright.datasets import profiling  # numpy is large, and this process is always there
+    from modelwright.datasets import profiling  # which brings numpy, and nothing else here does
 
     found = profiling.profile_version(
         acting.store, f"{name}:{version}", actor=acting.actor, why=acting.why, is_anew=again

@@ -84,6 +84,7 @@ class NewDeployment(BaseModel):
     is_control: bool = False
     workers: int = Field(1, ge=1, le=10_000)
     memory_gb: float | None = Field(None, gt=0, le=1e6)
+    companions: tuple[str, ...] = Field((), description="Further versions that its scoring script needs.")
     port: int | None = Field(None, ge=1, le=65535)
     host: str | None = Field(None, description="Where it listens; by default as before, else this machine alone.")
 

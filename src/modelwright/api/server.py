@@ -16,8 +16,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from modelwright import processes
-from modelwright.errors import ApiNotInstalled, BackgroundNotStarted, Busy, HostNotOpen, NoFreePort
+from modelwright import processes, records
+from modelwright.errors import ApiNotInstalled, ApiPortTaken, BackgroundNotStarted, Busy, HostNotOpen
 from modelwright.lifecycle import background
 from modelwright.store import tokens
 from modelwright.store.database import Store, open_store
@@ -35,7 +35,7 @@ def start(store: Store, *, host: str = "", port: int = 0) -> str | None:
     """Serve the workspace's API and work in the background; return where, None when that goes on without the API.
 
     What is served is left as it is. Without `host` and `port` it is where it was the last time, and the first time on
-    this machine alone. Raises ApiNotInstalled, HostNotOpen, NoFreePort and BackgroundNotStarted.
+    this machine alone. Raises ApiNotInstalled, HostNotOpen, ApiPortTaken and BackgroundNotStarted.
     """
     if background.is_running(store):
         return background.url(store)
@@ -43,13 +43,13 @@ def start(store: Store, *, host: str = "", port: int = 0) -> str | None:
         raise ApiNotInstalled
     last = urlsplit(background.last_url(store) or "")
     host, port = host or last.hostname or _HOST, port or last.port or 0
-    if not _is_loopback(host) and not tokens.has_tokens(store):
+    if not _is_loopback(host) and not any(each.state(records.now()) == "counts" for each in tokens.list_tokens(store)):
         raise HostNotOpen(host=host)
     log = store.folder / background.LOG
     arguments: list[str | Path] = ["--workspace", store.folder.absolute(), "--host", host, "--port", str(port)]
     said = json.loads(processes.detach(_MODULE, arguments, log=log) or "{}")
     if "reason" in said:
-        raise NoFreePort(port=port, host=host, reason=said["reason"])
+        raise ApiPortTaken(port=port, host=host, reason=said["reason"])
     found = said.get("url") or background.url(store)
     if not found:
         raise BackgroundNotStarted(log=log)

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from modelwright.records import ModelVersion
 
 _project = click.argument("project", type=click.Path(path_type=Path), default=".")
-_build = click.option("--build", metavar="ID", help="The build's id; else WRIGHT_BUILD_ID, else the project's commit.")
+_build = click.option("--build", metavar="ID", help="The build's id; else the project's commit.")
 _outputs = click.option(
-    "--outputs", metavar="FILE", type=click.Path(path_type=Path), help="Add what comes of it, NAME=VALUE a line."
+    "--outputs",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write what comes of it there, NAME=VALUE a line.",
 )
 _version = click.option("--version", "reference", metavar="MODEL:VERSION", required=True, help="The version.")
 _target = click.option("--target", metavar="NAME", required=True, help="The target of ci.toml, such as test.")
@@ -118,11 +121,19 @@ def publish(project: Path, *, outputs: Path | None, why: str, as_json: bool) -> 
     "--pipeline", metavar="NAME:VERSION", help="What was published for this build; by default PROJECT as it is."
 )
 @_build
+@click.option("--build-uri", metavar="URL", default="", help="Where the build is looked at.")
 @_outputs
 @output.why_option
 @output.json_option
 def train(
-    project: Path, *, pipeline: str | None, build: str | None, outputs: Path | None, why: str, as_json: bool
+    project: Path,
+    *,
+    pipeline: str | None,
+    build: str | None,
+    build_uri: str,
+    outputs: Path | None,
+    why: str,
+    as_json: bool,
 ) -> None:
     """Run the published pipeline, let the gate decide, and register what passed; builds of one project take turns."""
     from modelwright.lifecycle import publishing, recovery
@@ -140,7 +151,9 @@ def train(
             if pipeline is None
             else pipelines.find_version(session.store, pipeline)
         )
-        version = builds.train(session, automation, builds.named(manifest, build), pipeline=found, model=manifest.name)
+        version = builds.train(
+            session, automation, builds.named(manifest, build, build_uri), pipeline=found, model=manifest.name
+        )
     _show_version(version, outputs, as_json=as_json)
 
 
@@ -355,7 +368,6 @@ def _show_version(version: "ModelVersion", outputs: Path | None, *, as_json: boo
 
 
 def _tell(outputs: Path | None, told: Mapping[str, str]) -> None:
-    """Add outputs of a job to the file that its CI system reads them from."""
+    """Write outputs of a job to the file that its CI system reads them from."""
     if outputs is not None:
-        with outputs.open("a", encoding="utf-8") as lines:
-            lines.writelines(f"{name}={value}\n" for name, value in told.items())
+        outputs.write_text("".join(f"{name}={value}\n" for name, value in told.items()), encoding="utf-8")

@@ -36,6 +36,9 @@ def endpoint() -> None:
     "--traffic", "share", type=click.FloatRange(0, 100), help="Beside what serves there, with so many percent."
 )
 @click.option("--shadow", type=click.FloatRange(0, 100), help="Beside it, with copies of so many percent only.")
+@click.option(
+    "--with", "companions", metavar="MODEL:VERSION", multiple=True, help="What its script needs besides; repeatable."
+)
 @click.option("--control", "is_control", is_flag=True, help="It is the one that others are compared with.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes answer.")
 @click.option("--memory", "memory_gb", type=click.FloatRange(0, min_open=True), help="What each may need, in GB.")
@@ -201,7 +204,8 @@ def delete(name: str, *, why: str, as_json: bool) -> None:
 
 def _called(deployment: "Deployment") -> str:
     name, version = deployment.name, deployment.version
-    return version if name == version else f"{version} as {name}"
+    called = version if name == version else f"{version} as {name}"
+    return " with ".join([called, *deployment.companions])
 
 
 for each in (

@@ -3,7 +3,6 @@
 import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,9 +63,15 @@ def event() -> None:
     default="cloudevents",
     help="How events are written down (default: cloudevents).",
 )
-@click.option("--max-attempts", type=click.IntRange(1), default=30, help="How often an event is tried (default: 30).")
 @click.option(
-    "--ttl", type=click.IntRange(1), metavar="MINUTES", default=1440, help="And for how long (default: 1440)."
+    "--max-attempts", type=click.IntRange(1, 1000), default=30, help="How often an event is tried (default: 30)."
+)
+@click.option(
+    "--ttl",
+    type=click.IntRange(1, 1_000_000),
+    metavar="MINUTES",
+    default=1440,
+    help="And for how long (default: 1440).",
 )
 @click.option(
     "--timeout", type=click.FloatRange(0.1, 600), metavar="SECONDS", default=30.0, help="For one attempt (default: 30)."
@@ -96,6 +101,7 @@ def subscribe(
     Exactly one of --webhook, --pipeline, --command, --email and --file says what.
     """
     from modelwright import records
+    from modelwright.lifecycle import background
     from modelwright.lifecycle.events import filters, subscribing
     from modelwright.records import DeliveryPolicy, Envelope, EventFilter, Subscription, SubscriptionState
 
@@ -120,6 +126,7 @@ def subscribe(
     )
     with output.session(is_silent=as_json, why=why) as session:
         wanted = replace(wanted, target=_target(session.store, handler, options))
+        is_running = background.is_running(session.store)
         with output.waiting("asking whether it wants events", is_silent=as_json):
             made = subscribing.subscribe(
                 session, wanted, secret=_secret(secret), is_vouched_for=options["no_handshake"]
@@ -129,6 +136,8 @@ def subscribe(
     else:
         click.echo(f'"{name}" is told of {event_tables.wish(wish)} by {event_tables.place(made.subscription)}')
         _show_introduced(made)
+        if not is_running:
+            click.echo("  next: wright up")
 
 
 @event.command()
@@ -248,7 +257,7 @@ def rotate(name: str, *, secret: str | None, overlap: int, why: str, as_json: bo
     if as_json:
         output.show_json({"subscription": name, "secret": made})
     elif made is None:
-        click.echo(f'the password of "{name}" is another now')
+        click.echo(f'"{name}" has the secret that you gave')
     else:
         click.echo(f"secret: {made}\n  it is not shown again; for {overlap} h the one before signs too")
 
@@ -351,15 +360,16 @@ def _target(store: "Store", handler: Any, options: dict[str, Any]) -> dict[str, 
     from modelwright.lifecycle.events import targets
 
     is_private_allowed = options["allow_private"]
+    folder = store.folder.absolute().parent  # where we are now may be another machine
     match str(handler):
         case "webhook":
             return targets.webhook(options["webhook"], is_private_allowed=is_private_allowed)
         case "pipeline":
             return targets.pipeline(store, options["pipeline"], parameters=_texts(options["assignments"]))
         case "command":
-            return targets.command(options["command"], folder=Path.cwd())
+            return targets.command(options["command"], folder=folder)
         case "file":
-            return targets.file(options["file"], folder=Path.cwd())
+            return targets.file(options["file"], folder=folder)
     return targets.email(
         options["email"],
         server=options["smtp_server"],

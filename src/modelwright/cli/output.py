@@ -45,7 +45,9 @@ def opened_store(*, is_made: bool = False) -> Iterator["Store"]:
     context = click.get_current_context()
     named: str | None = context.find_root().obj
     find = settings.find_or_place_workspace if is_made else settings.find_workspace
-    store = open_store(find(Path.cwd(), named=named))
+    # What needs no workspace elsewhere, such as tests, builds its environments in one that is here.
+    is_elsewhere = settings.workspace_url(named) is not None
+    store = open_store(settings.workspace_here(Path.cwd()) if is_elsewhere else find(Path.cwd(), named=named))
     try:
         moment = context.meta.get(MOMENT)
         if moment is None:

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -17,7 +18,9 @@ from modelwright.errors import ModelwrightError
 # Where a call's context keeps what each command is fitted with when it is given to a workspace elsewhere.
 FITTING = "modelwright.fitting"
 # What needs no workspace, or chooses one.
-_AT_HOME = frozenset({"login", "logout", "lint", "convert", "new", "test"})
+_AT_HOME = frozenset(
+    {"login", "logout", "lint", "convert", "new", "test", "ci init", "ci quality", "ci run", "ci hook", "watch"}
+)
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _TERMINATED = 143
 
@@ -46,7 +49,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.lazy:
             return None
         module = importlib.import_module(f"modelwright.cli.{self.lazy[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         fit = ctx.meta.get(FITTING)
         if fit:
             fit(cmd_name, command)
@@ -56,7 +59,7 @@ class LazyGroup(click.Group):
         """Obey the command, or have it obeyed where the workspace is."""
         words = self._own_words(ctx.meta[output.WORDS])
         url = settings.workspace_url(ctx.params["workspace"])
-        if url is None or FITTING in ctx.meta or words[:1] in [[each] for each in _AT_HOME]:
+        if url is None or FITTING in ctx.meta or {words[0] if words else "", " ".join(words[:2])} & _AT_HOME:
             return super().invoke(ctx)
         from modelwright.cli.remote import calling, fitting
 
@@ -91,6 +94,7 @@ class LazyGroup(click.Group):
         "schedule": ("schedule", "Let a published pipeline run by itself: at times, or when new data comes."),
         "sweep": ("sweep", "Try a project with many parameters, and keep the best."),
         "model": ("model", "Register, list, show and delete model versions."),
+        "import": ("importing", "Bring what another program recorded here, counted."),
         "reproduce": ("reproduce", "Make a model version again from the record, and say how like it the new one is."),
         "why": ("lineage", "Tell what a prediction, version, run or endpoint came of, to the notebook's cell."),
         "impact": ("lineage", "Tell what depends on data, code, an environment, a run or a version."),

@@ -1,7 +1,7 @@
 """All that a workspace does by itself, in one process, from `wright up` to `wright down`.
 
 The process takes what comes due, starts endpoints and the watchers of rollouts again that have ended, has what was
-captured turned into Parquet. The HTTP API hosts it where that is installed; else `python -m
+captured turned into Parquet, and tells of events. The HTTP API hosts it where that is installed; else `python -m
 modelwright.lifecycle.background` does. What is to be done is told by the store alone: another process goes on where
 one was killed. It ends by itself when its workspace is gone.
 """
@@ -21,6 +21,8 @@ from modelwright import processes, settings
 from modelwright.errors import BackgroundNotStarted, Busy
 from modelwright.lifecycle import rollouts
 from modelwright.lifecycle.compacting import Compacting
+from modelwright.lifecycle.events import pipelines
+from modelwright.lifecycle.events.delivery import Dispatcher
 from modelwright.lifecycle.reviving import Reviver
 from modelwright.lifecycle.scheduler import Scheduler
 from modelwright.lifecycle.sessions import Session
@@ -55,6 +57,8 @@ class Background:
         kinds: list[Work] = [Scheduler(session, log), Reviver(store, log), Compacting(store, log), _Rewatching(session)]
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._work, args=(each,), name=type(each).__name__) for each in kinds]
+        # The dispatcher waits by itself, for what it has begun as for what is new.
+        self._threads.append(threading.Thread(target=Dispatcher(store).run, args=(self._stopped,), name="Dispatcher"))
 
     def start(self) -> None:
         """Begin."""
@@ -66,6 +70,7 @@ class Background:
         self._stopped.set()
         for each in self._threads:
             each.join()
+        pipelines.end()
 
     def _work(self, kind: Work) -> None:
         try:
@@ -97,6 +102,11 @@ class _Rewatching:
 def is_running(store: Store) -> bool:
     """Whether the workspace's work is done."""
     return claims.holder(store, _CLAIM) is not None
+
+
+def was_killed(store: Store) -> bool:
+    """Whether the process has ended without being asked to."""
+    return claims.is_abandoned(store, _CLAIM)
 
 
 def url(store: Store) -> str | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from modelwright.lifecycle import recovery
+from modelwright.lifecycle import equipping, recovery
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Deployment, Endpoint, Placement, Serving
 from modelwright.serving import access, deployments, past
@@ -26,7 +26,7 @@ def deploy(session: Session, reference: str, *, endpoint: str | None, placement:
     """
     store = session.store
     recovery.recover(session)
-    version = models.find_version(store, reference)
+    version = equipping.equipped(session, models.find_version(store, reference))
     with session.stage("deploy", f"starting {version.reference}") as stage:
         with deployments.deploying(
             store,
@@ -46,7 +46,7 @@ def deploy(session: Session, reference: str, *, endpoint: str | None, placement:
 def update(session: Session, endpoint: str, deployment: str, reference: str) -> Deployment:
     """Let a deployment serve another version, and return the one that does. Raises ModelMissing, and what it raises."""
     recovery.recover(session)
-    version = models.find_version(session.store, reference)
+    version = equipping.equipped(session, models.find_version(session.store, reference))
     with session.stage("update", f"starting {version.reference}") as stage:
         updated = deployments.update(session.store, endpoint, deployment, version, actor=session.actor, why=session.why)
         stage.decided = f'{version.reference} took the place of {deployment} at endpoint "{endpoint}"'

@@ -103,6 +103,7 @@ def _contents(store: Store) -> list[Check]:
             told=f"healthy on record but not running: {', '.join(down)}" if down else "all that should run do",
             next_command="wright up",
         ),
+        _background(store),
         Check(
             "schedules",
             is_well=not unserved,
@@ -118,6 +119,17 @@ def _contents(store: Store) -> list[Check]:
             next_command="restore the workspace's blobs folder from a backup",
         ),
     ]
+
+
+def _background(store: Store) -> Check:
+    if background.was_killed(store):
+        return Check(
+            "background", is_well=False, told="its process was killed: it does nothing", next_command="wright up"
+        )
+    if not background.is_running(store):
+        return Check("background", is_well=True, told="it was not started, or stopped; wright up starts it")
+    url = background.url(store)
+    return Check("background", is_well=True, told=f"it works at {url}" if url else "it works, without the HTTP API")
 
 
 def _failed(name: str, error: ModelwrightError) -> Check:

@@ -126,6 +126,11 @@ class Launcher:
                 return None
             time.sleep(_POLL_SECONDS)
 
+    def wait(self, run_id: str) -> None:
+        """Wait for the end of a run that was started here."""
+        if process := self._working.get(run_id):
+            process.wait()
+
     def end(self) -> None:
         """End every run that was started here and goes on."""
         with self._lock:

@@ -22,7 +22,7 @@ from modelwright.errors import (
     RolloutNotOpen,
     RolloutNotStarted,
 )
-from modelwright.lifecycle import labelled
+from modelwright.lifecycle import equipping, labelled
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import (
     Check,
@@ -73,7 +73,7 @@ def start(session: Session, endpoint: str, reference: str, *, plan: RolloutPlan)
     running = deployments.status(store, endpoint)
     if running is None:
         raise EndpointNotRunning(endpoint=endpoint)
-    version = models.find_version(store, reference)
+    version = equipping.equipped(session, models.find_version(store, reference))
     names = [each.name for each in running.deployments]
     present = running.traffic.control or running.traffic.default
     if not present or version.reference in names:

@@ -6,9 +6,11 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from blake3 import blake3
 
 from modelwright.errors import BlobDamaged, FolderTaken, VersionDamaged, VersionIncomplete
 from modelwright.records import ModelVersion, PackageFile
@@ -26,6 +28,8 @@ EXPECTED = "expected.json"
 SIGNATURE = "signature.json"
 LOCK = "requirements.lock"
 LINKS = "azureml-models"
+# Where the models of several versions lie that are served together; no model's name begins like that.
+_TOGETHER = ".together"
 # What is served without a scoring script, by the names that registries give it. `serving/guest/frameworks.py` loads it.
 SERVED_BY_ITSELF = frozenset(
     {"sklearn", "scikit-learn", "scikitlearn", "xgboost", "lightgbm", "onnx", "torchscript", "torch", "pytorch"}
@@ -66,6 +70,31 @@ def restore(store: Store, version: ModelVersion) -> Path:
         if is_replaced:
             with contextlib.suppress(FileNotFoundError):
                 folder.rename(scratch / "damaged")
+        _put_in_place(made, folder)
+    return folder
+
+
+def gather(store: Store, versions: Sequence[ModelVersion]) -> Path:
+    """Return a folder like the package of the first version in which the models of all lie, each by name and version.
+
+    Raises VersionDamaged.
+    """
+    restored = [restore(store, each) for each in versions]
+    name = blake3(" ".join(each.id for each in versions).encode()).hexdigest(length=16)
+    folder = store.folder / "packages" / _TOGETHER / name
+    if folder.exists():
+        return folder
+    with claims.scratch_folder(store) as scratch:
+        made = scratch / "together"
+        made.mkdir()
+        for path in restored[0].iterdir():
+            if path.name != LINKS:
+                (made / path.name).symlink_to(path.absolute())
+        for package, version in zip(restored, versions, strict=True):
+            place = model_folder(made, version)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to((package / MODEL_FOLDER).absolute(), target_is_directory=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         _put_in_place(made, folder)
     return folder
 

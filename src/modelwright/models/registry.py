@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from modelwright import records
 from modelwright.errors import AlreadyRegistered, FrameworkMissing, NameInvalid, RunNotRegistrable
@@ -17,6 +18,16 @@ from modelwright.store.database import Store
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
 NAME_RULE = "letters, digits, '-', '.' and '_', at most 255, the first a letter or digit"
+
+
+@dataclass(frozen=True)
+class Made:
+    """When, by whom and as which number a version was registered elsewhere."""
+
+    number: int
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class Labels:
     datasets: tuple[DatasetLink, ...] = ()
     parent: str | None = None
     once_per: str | None = None
+    made: Made | None = None
 
 
 @dataclass(frozen=True)
@@ -186,10 +198,11 @@ def _draft(
         )
         if each[0]
     )
+    made = labels.made
     return ModelVersion(
         id=records.new_id("version"),
         model=model,
-        version=0,
+        version=made.number if made else 0,
         digest=package.digest,
         framework=framework,
         framework_version=framework_version,
@@ -198,7 +211,9 @@ def _draft(
         run_id=run.id if run else None,
         proof_id=None,
         environment_digest=None,
-        created_at=records.now(),
+        created_at=made.created_at if made else records.now(),
+        updated_at=made.updated_at if made else None,
+        created_by=made.created_by if made else "",
         files=(*package.kept, *package.files),
         metrics=run.metrics if run else {},
         tags=(_tags(run) if run else {}) | dict(labels.tags),
@@ -225,7 +240,7 @@ def _added(
         store.blobs.ensure_there({each.digest for each in package.kept})
         with changing() as opened:
             _check_once(opened, version, labels)
-            numbered = models.add_version(opened, version, datasets=linked)
+            numbered = models.add_version(opened, version, datasets=linked, is_dated=labels.made is not None)
             if alias:
                 models.move_alias(opened, numbered, alias=alias)
     return models.get_version(store, numbered.id)

@@ -63,7 +63,8 @@ class Endpoint:
 class Deployment:
     """One model version behind an endpoint. `version` is a reference such as `diabetes:1`, and `name` by default too.
 
-    `workers` is how many processes answer for it.
+    `workers` is how many processes answer for it. `companions` are the further versions whose files its scoring script
+    finds by name.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Deployment:
     finished_at: datetime | None
     name: str
     workers: int = 1
+    companions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Placement:
 
     `name` is what traffic calls the deployment; by default its version's reference. With `share` or `shadow`, in
     percent, it comes beside what serves there, else it takes all of the traffic. `memory_gb` is what one of its workers
-    may need. `host` None keeps the endpoint's.
+    may need. `companions` refer to further versions that its scoring script needs. `host` None keeps the endpoint's.
     """
 
     name: str = ""
@@ -95,6 +97,7 @@ class Placement:
     memory_gb: float | None = None
     host: str | None = None
     port: int | None = None
+    companions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,5 +133,9 @@ class Serving:
 
     def told(self) -> dict[str, Any]:
         """Return it as audit records keep it."""
-        deployed = {each.name: {"version": each.version, "workers": each.workers} for each in self.deployments}
+        deployed = {
+            each.name: {"version": each.version, "workers": each.workers}
+            | ({"companions": list(each.companions)} if each.companions else {})
+            for each in self.deployments
+        }
         return {"traffic": plain(self.traffic), "split": self.traffic.split(), "deployments": deployed}

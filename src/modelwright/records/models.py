@@ -58,7 +58,7 @@ class ModelVersion:
 
     One that was made elsewhere has no run, one without a scoring script may have no environment. `source` says where
     its files came from, and `parent_id` which version it was derived from. Of all this only description, tags and
-    aliases ever change; properties are written once.
+    aliases ever change; properties are written once, and so is the environment of one that came without.
     """
 
     id: str

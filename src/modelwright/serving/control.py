@@ -31,12 +31,13 @@ from modelwright.errors import (
     EndpointNotReached,
     EndpointNotRunning,
     EndpointNotStarted,
+    EndpointOutdated,
     EndpointUnresponsive,
     FolderNotWritable,
     NoFreePort,
 )
 from modelwright.records import DeployAnswer, FrontSettings, FrontStatus, ScoringAnswer, Traffic, WorkerSpec
-from modelwright.records.decoding import decoded
+from modelwright.records.decoding import NotThisRecord, decoded
 from modelwright.records.plain import plain
 from modelwright.serving.rollout import observing
 from modelwright.serving.rollout.observing import Observed
@@ -93,7 +94,7 @@ def start(
     if "status" in told:
         if wanted.access.keys:
             configure(endpoint, wanted, runtime_folder=runtime_folder)
-        return _as_status(told["status"])
+        return _as_status(endpoint, told["status"])
     if told.get("failed") == "port":
         raise NoFreePort(port=port, host=host, reason=_port_reason(port, told["reason"]))
     if told.get("failed") == "busy":
@@ -117,13 +118,15 @@ def check_port(port: int, *, host: str) -> None:
 
 
 def status(endpoint: str, *, runtime_folder: Path) -> FrontStatus | None:
-    """Return what the endpoint's front says of itself, or None when there is none. Raises EndpointUnresponsive."""
+    """Return what the endpoint's front says of itself, or None when there is none.
+
+    Raises EndpointUnresponsive and EndpointOutdated.
+    """
     deadline = time.monotonic() + _SILENCE_SECONDS
     while True:
         try:
-            return _as_status(
-                _ask(endpoint, {"command": "status"}, runtime_folder=runtime_folder, timeout_seconds=_ASK_SECONDS)
-            )
+            told = _ask(endpoint, {"command": "status"}, runtime_folder=runtime_folder, timeout_seconds=_ASK_SECONDS)
+            return _as_status(endpoint, told)
         except (FileNotFoundError, ConnectionError) as error:
             if _clean_if_dead(endpoint, runtime_folder):
                 return None
@@ -283,13 +286,18 @@ def score(
 def _change(
     endpoint: str, command: Mapping[str, Any], *, runtime_folder: Path, timeout_seconds: float = _ASK_SECONDS
 ) -> dict[str, Any]:
-    """Send a command that changes something, and return what the front says of it."""
+    """Send a command that changes something, and return what the front says of it.
+
+    Raises EndpointOutdated when it does not know the command, or not all that it was told.
+    """
     try:
         told = _ask(endpoint, command, runtime_folder=runtime_folder, timeout_seconds=timeout_seconds)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise EndpointNotRunning(endpoint=endpoint) from error
     except ConnectionError as error:
         raise EndpointUnresponsive(endpoint=endpoint, reason="it ended during the change") from error
+    if "refused" in told:
+        raise EndpointOutdated(endpoint=endpoint, reason=told["refused"])
     if told.get("busy"):
         command_line = f"wright endpoint show {endpoint}"
         raise Busy(thing=f'endpoint "{endpoint}"', holder="it is deploying another version", command=command_line)
@@ -418,6 +426,9 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def _as_status(fields: Mapping[str, Any]) -> FrontStatus:
-    status: FrontStatus = decoded(FrontStatus, fields)
+def _as_status(endpoint: str, fields: Mapping[str, Any]) -> FrontStatus:
+    try:
+        status: FrontStatus = decoded(FrontStatus, fields)
+    except NotThisRecord as error:
+        raise EndpointOutdated(endpoint=endpoint, reason=f"of what it says of itself, {error}") from error
     return status

@@ -103,7 +103,7 @@ def update(store: Store, endpoint: str, name: str, version: ModelVersion, *, act
             endpoint,
             sharing.renamed(present.traffic, old.name, new_name),
             frozenset(present.names) - {old.name},
-            ((version, Placement(name=new_name, workers=old.workers)),),
+            ((version, Placement(name=new_name, workers=old.workers, companions=old.companions)),),
         )
         with carry_out(store, transition, Author(actor, why)) as (deployment,):
             smoke_test(store, deployment)
@@ -332,7 +332,7 @@ def down(store: Store, *, actor: str, why: str = "") -> list[Endpoint]:
     """Stop the processes of every endpoint; `up` brings back what was serving. Return those that were running."""
     stopped = []
     for place in endpoints.list_endpoints(store):
-        if status(store, place.name):
+        if control.is_running(place.name, runtime_folder=runtime_folder(store.folder)):
             reasons.require(store, "endpoint.down", f"endpoints/{place.name}", why=why)
         if control.stop(place.name, runtime_folder=runtime_folder(store.folder)):
             stopped.append(place)

@@ -30,11 +30,13 @@ def rollback(store: Store, endpoint: str, *, actor: str, why: str = "") -> Servi
         wanted = _last(store, endpoint)
         newcomers, staying = [], set()
         for name, told in wanted["deployments"].items():
-            if name in present.names and present.names[name].version == told["version"]:
+            version, companions = told["version"], tuple(told.get("companions", ()))
+            found = present.names.get(name)
+            if found and (found.version, found.companions) == (version, companions):
                 staying.add(name)
             else:
-                version = models.find_version(store, told["version"])
-                newcomers.append((version, Placement(name=name, workers=told["workers"])))
+                placed = Placement(name=name, workers=told["workers"], companions=companions)
+                newcomers.append((models.find_version(store, version), placed))
         traffic: Traffic = decoded(Traffic, wanted["traffic"])
         transition = Transition(endpoint, traffic, frozenset(staying), tuple(newcomers))
         with carry_out(store, transition, Author(actor, why)) as started:

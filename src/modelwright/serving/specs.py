@@ -16,8 +16,13 @@ def worker_of(store: Store, deployment: Deployment) -> WorkerSpec:
 
     Raises VersionIncomplete, VersionDamaged, and what building raises.
     """
-    spec = worker(store, models.get_version(store, deployment.version_id))
-    return replace(spec, name=deployment.name, workers=deployment.workers, id=deployment.id)
+    version = models.get_version(store, deployment.version_id)
+    spec = replace(worker(store, version), name=deployment.name, workers=deployment.workers, id=deployment.id)
+    if not deployment.companions:
+        return spec
+    companions = [models.find_version(store, each) for each in deployment.companions]
+    together = packages.gather(store, (version, *companions))
+    return replace(spec, package=together, model_folder=together / packages.LINKS, fused=None)
 
 
 def worker(store: Store, version: ModelVersion) -> WorkerSpec:

@@ -118,6 +118,11 @@ class Change:
         self._undo = {}
 
     @property
+    def is_unrecorded(self) -> bool:
+        """Whether there were writes since the last record."""
+        return bool(self._unrecorded)
+
+    @property
     def _driver(self) -> Any:
         """The driver's own connection, in this very transaction: SQLAlchemy takes as long again for each statement."""
         return self.connection.connection.driver_connection

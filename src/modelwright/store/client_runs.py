@@ -49,7 +49,7 @@ def set_status(change: Change, run_id: str, status: Status | None, *, finished_a
     was = Status(_state(change.connection, run_id).status)
     status = status or was
     has_ended = status not in {Status.RUNNING, Status.QUEUED}
-    ended_at = finished_at or (change.at if has_ended else None)
+    ended_at = (finished_at or change.at) if has_ended else None
     change.update_row(schema.runs, [run_id], status=status, finished_at=ended_at)
     fact = str(status) if has_ended else "resumed"
     after = {"status": status, "reason": "", **telling.of_run(change, run_id)}

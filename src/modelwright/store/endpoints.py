@@ -52,10 +52,17 @@ def set_traffic(change: Change, endpoint: Endpoint, *, before: Serving, after: S
 
 
 def add_deployment(
-    change: Change, endpoint: Endpoint, *, version: ModelVersion, name: str = "", workers: int = 1
+    change: Change,
+    endpoint: Endpoint,
+    *,
+    version: ModelVersion,
+    name: str = "",
+    workers: int = 1,
+    companions: Sequence[ModelVersion] = (),
 ) -> Deployment:
-    """Record a deployment that begins; from now on its version cannot be deleted. Raises ModelMissing."""
-    models.ensure_there(change, version)
+    """Record a deployment that begins; from now on none of its versions can be deleted. Raises ModelMissing."""
+    for each in (version, *companions):
+        models.ensure_there(change, each)
     deployment = Deployment(
         id=records.new_id("deployment"),
         endpoint=endpoint.name,
@@ -67,6 +74,7 @@ def add_deployment(
         finished_at=None,
         name=name or version.reference,
         workers=workers,
+        companions=tuple(each.reference for each in companions),
     )
     change.insert(
         schema.deployments,
@@ -81,13 +89,15 @@ def add_deployment(
             "created_at": deployment.created_at,
         },
     )
+    for each in companions:
+        change.insert(schema.deployment_models, {"deployment_id": deployment.id, "version_id": each.id})
     after = {
         "deployment": deployment.id,
         "name": deployment.name,
         "version": version.reference,
         "workers": workers,
         "status": deployment.status,
-        **_told_of(change, deployment),
+        **telling.of_deployment(change, deployment),
     }
     change.record("deployment.started", f"endpoints/{endpoint.name}", after=after)
     return deployment
@@ -120,14 +130,8 @@ def set_deployment_status(
             "version": deployment.version,
             "status": status,
             "reason": reason,
-            **_told_of(change, deployment),
+            **telling.of_deployment(change, deployment),
         },
-    )
-
-
-def _told_of(change: Change, deployment: Deployment) -> dict[str, Any]:
-    return telling.of_deployment(
-        change, endpoint=deployment.endpoint, version=deployment.version, version_id=deployment.version_id
     )
 
 
@@ -172,6 +176,7 @@ def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
         thing=f'endpoint "{endpoint.name}"',
         command=f"wright endpoint delete {endpoint.name}",
     )
+    _delete_parts(change, served)
     for link in usage.parts(schema.endpoints):
         change.delete(link.table, link == endpoint.id)
     change.delete(schema.endpoints, schema.endpoints.c.id == endpoint.id)
@@ -194,9 +199,15 @@ def forget_deployments(change: Change, endpoint: Endpoint, *, called: str) -> li
         thing=f'the deployment of {called} to endpoint "{endpoint.name}"',
         command=f"wright endpoint undeploy {endpoint.name} {called}",
     )
+    _delete_parts(change, found)
     change.delete(table, table.c.id.in_([each.id for each in found]))
     change.record("deployment.deleted", f"endpoints/{endpoint.name}", before={"deployments": plain(found)})
     return found
+
+
+def _delete_parts(change: Change, deployments: Sequence[Deployment]) -> None:
+    for link in usage.parts(schema.deployments):
+        change.delete(link.table, link.in_([each.id for each in deployments]))
 
 
 def _refuse_serving(serving: Sequence[Deployment], *, thing: str, command: str) -> None:
@@ -263,6 +274,7 @@ def _deployments(connection: sa.Connection, *wanted: sa.ColumnElement[bool]) -> 
         .where(*wanted)
         .order_by(table.c.id.desc())
     )
+    companions = _companions(connection)
     return [
         Deployment(
             id=row.id,
@@ -275,9 +287,24 @@ def _deployments(connection: sa.Connection, *wanted: sa.ColumnElement[bool]) -> 
             finished_at=row.finished_at,
             name=row.name or f"{row.model}:{row.version}",
             workers=row.workers,
+            companions=companions.get(row.id, ()),
         )
         for row in connection.execute(query)
     ]
+
+
+def _companions(connection: sa.Connection) -> dict[str, tuple[str, ...]]:
+    """Return the further versions of the deployments that have some, by the deployments' ids; few have."""
+    table, versions = schema.deployment_models, schema.model_versions
+    query = (
+        sa.select(table.c.deployment_id, versions.c.model, versions.c.version)
+        .join(versions, versions.c.id == table.c.version_id)
+        .order_by(versions.c.model, versions.c.version)
+    )
+    found: dict[str, tuple[str, ...]] = {}
+    for row in connection.execute(query):
+        found[row.deployment_id] = (*found.get(row.deployment_id, ()), f"{row.model}:{row.version}")
+    return found
 
 
 def served(store: Store) -> dict[str, Serving]:

@@ -175,8 +175,13 @@ def has_default(store: Store) -> bool:
         return bool(rows(connection, "SELECT 1 FROM experiments WHERE id = ?", (DEFAULT_ID,)))
 
 
+def next_id(change: Change) -> str:
+    """Return an id that no experiment has."""
+    return str(change.connection.exec_driver_sql(_NEXT_ID).scalar_one())
+
+
 def _insert(change: Change, name: str) -> str:
-    found = str(change.connection.exec_driver_sql(_NEXT_ID).scalar_one())
+    found = next_id(change)
     times = {"created_at": change.at, "updated_at": change.at}
     change.insert(schema.experiments, {"id": found, "name": name, **times, "deleted_at": None})
     return found

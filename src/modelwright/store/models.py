@@ -49,15 +49,19 @@ _OF_RUN = "SELECT id FROM model_versions WHERE run_id = ? ORDER BY created_at LI
 _Parts = dict[str, list[Sequence[Any]]]
 
 
-def add_version(change: Change, version: ModelVersion, *, datasets: Sequence[tuple[str, str]] = ()) -> ModelVersion:
+def add_version(
+    change: Change, version: ModelVersion, *, datasets: Sequence[tuple[str, str]] = (), is_dated: bool = False
+) -> ModelVersion:
     """Record a version under the model's next number, which the returned record has; no number is given twice.
 
     `datasets` are pairs of a role and the id of a dataset version. The transaction holds the database's write lock, so
-    two registrations at once get two numbers.
+    two registrations at once get two numbers. One that `is_dated` keeps its time and who made it, and its number when
+    that is higher than any that was given.
     """
-    numbered = replace(
-        version, version=_next_number(change, version.model), created_at=change.at, created_by=change.actor
-    )
+    number = _next_number(change, version.model, at_least=version.version if is_dated else 0)
+    numbered = replace(version, version=number)
+    if not is_dated:
+        numbered = replace(numbered, created_at=change.at, created_by=change.actor)
     change.insert(
         schema.model_versions,
         {
@@ -76,6 +80,7 @@ def add_version(change: Change, version: ModelVersion, *, datasets: Sequence[tup
             "parent_id": numbered.parent_id,
             "created_by": numbered.created_by,
             "created_at": numbered.created_at,
+            "updated_at": numbered.updated_at,
         },
     )
     change.insert(
@@ -120,15 +125,15 @@ def add_version(change: Change, version: ModelVersion, *, datasets: Sequence[tup
     return numbered
 
 
-def _next_number(change: Change, model: str) -> int:
+def _next_number(change: Change, model: str, *, at_least: int = 0) -> int:
     """Return the number that no version of `model` ever had; the caller records the version that gets it."""
     table = schema.models
     known = rows(change.connection, _HIGHEST, (model,))
     if not known:
-        number = next_number(change, "model", model, highest=0)
+        number = max(next_number(change, "model", model, highest=0), at_least)
         change.insert(table, {"name": model, "last_version": number, "created_at": change.at, "updated_at": change.at})
         return number
-    number = int(known[0][0]) + 1
+    number = max(int(known[0][0]) + 1, at_least)
     change.update_row(table, [model], last_version=number, updated_at=change.at)
     return number
 
@@ -180,6 +185,16 @@ def describe_version(change: Change, version: ModelVersion, description: str) ->
         change.update(table, table.c.id == version.id, description=description, updated_at=change.at)
         before, after = {"description": version.description}, {"description": description}
         change.record("model.described", f"models/{version.reference}", before=before, after=after)
+
+
+def equip_version(change: Change, version: ModelVersion, environment_digest: str) -> None:
+    """Record the environment of a version that has none; one that it has stays. Raises ModelMissing."""
+    ensure_there(change, version)
+    known = rows(change.connection, "SELECT environment_digest FROM model_versions WHERE id = ?", (version.id,))
+    if known[0][0] is None:
+        change.update_row(schema.model_versions, [version.id], environment_digest=environment_digest)
+        after = {"environment": environment_digest}
+        change.record("model.equipped", f"models/{version.reference}", after=after)
 
 
 def change_tags(

@@ -57,7 +57,7 @@ _ALIASES = (
 )
 _NEWEST_BY_STAGE = (
     "SELECT id, MAX(version), COALESCE(value, 'None') AS stage FROM model_versions "
-    f"LEFT JOIN version_tags ON version_id = id AND name = '{STAGE_TAG}' WHERE model = ? GROUP BY stage "
+    "LEFT JOIN version_tags ON version_id = id AND name = ? WHERE model = ? GROUP BY stage "
     "ORDER BY MAX(version)"
 )
 

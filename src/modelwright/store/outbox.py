@@ -35,9 +35,10 @@ _LEASE = (
 )
 _EVENT = "SELECT sequence, id, type, subject, at, data FROM events WHERE id = ?"
 _STILL_MINE = "WHERE id = ? AND leased_by = ? AND attempts = ?"
+# What has arrived has arrived, whosever lease it is by now.
 _DELIVERED = (
-    "UPDATE deliveries SET status = 'delivered', told = ?, attempted_at = ?, finished_at = ?, due_at = ?, "
-    "leased_by = NULL WHERE id = ? AND status = 'pending'"
+    "UPDATE deliveries SET status = 'delivered', reason = '', told = ?, attempted_at = ?, finished_at = ?, due_at = ?, "
+    "leased_by = NULL WHERE id = ?"
 )
 _NOT_DELIVERED = (
     "UPDATE deliveries SET status = ?, reason = ?, told = ?, attempted_at = ?, finished_at = ?, due_at = ?, "  # noqa: S608 - ours

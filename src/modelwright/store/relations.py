@@ -111,6 +111,7 @@ RELATIONS = (
         _.MODEL, _.ALIAS, "aliases", "version_id", "model || '@' || alias", "''", None, Anchor(_.MODEL, "version_id")
     ),
     _between(_.MODEL, _.DEPLOYMENT, "deployments", "version_id id"),
+    _between(_.MODEL, _.DEPLOYMENT, "deployment_models", "version_id deployment_id", "'beside'"),
     # Whatever an endpoint has served came down to it; what it answers with now comes of one deployment.
     _between(_.DEPLOYMENT, _.ENDPOINT, "deployments", "id endpoint_id", "status")._replace(
         condition="status = 'healthy'"

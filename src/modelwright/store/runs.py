@@ -29,13 +29,18 @@ def insert_run(change: Change, run: Run, *, project_id: str | None, actor: str) 
     experiment = run.experiment or run.project
     if experiment:
         ensure_experiment(change, experiment)
+    insert_run_alone(change, run, project_id=project_id, actor=actor)
+
+
+def insert_run_alone(change: Change, run: Run, *, project_id: str | None, actor: str) -> None:
+    """Add a run's own row, its parameters and tags, to an experiment that stays as it is."""
     change.insert(
         schema.runs,
         {
             "id": run.id,
             "project_id": project_id,
             "kind": run.kind,
-            "experiment": experiment,
+            "experiment": run.experiment or run.project,
             "parent_id": run.parent_id,
             "pipeline_version_id": run.pipeline_version_id,
             "status": run.status,

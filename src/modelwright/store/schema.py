@@ -5,7 +5,14 @@ import sqlalchemy as sa
 from modelwright.store.access_schema import approvals, tokens
 from modelwright.store.columns import Number, Timestamp, column, labels, link, metadata
 from modelwright.store.event_schema import deliveries, events, subscription_positions, subscriptions
-from modelwright.store.serving_schema import capture_segments, deployments, endpoint_keys, endpoints, rollouts
+from modelwright.store.serving_schema import (
+    capture_segments,
+    deployment_models,
+    deployments,
+    endpoint_keys,
+    endpoints,
+    rollouts,
+)
 from modelwright.store.tracking_schema import (
     experiment_tags,
     experiments,
@@ -22,6 +29,7 @@ __all__ = [
     "approvals",
     "capture_segments",
     "deliveries",
+    "deployment_models",
     "deployments",
     "endpoint_keys",
     "endpoints",

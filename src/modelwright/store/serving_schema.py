@@ -32,6 +32,14 @@ deployments = sa.Table(
     column("finished_at", Timestamp, nullable=True),
 )
 
+# The further versions whose files the scoring script of a deployment needs.
+deployment_models = sa.Table(
+    "deployment_models",
+    metadata,
+    link("deployment_id", "deployments.id", primary_key=True),
+    link("version_id", "model_versions.id", primary_key=True, index=True),
+)
+
 # Keys and tokens by their digests alone.
 endpoint_keys = sa.Table(
     "endpoint_keys",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from modelwright.records import Deployment
 from modelwright.store.changes import Change
 from modelwright.store.loading import rows
 
@@ -31,11 +32,11 @@ def of_run(change: Change, run_id: str) -> dict[str, Any]:
     }
 
 
-def of_deployment(change: Change, *, endpoint: str, version: str, version_id: str) -> dict[str, Any]:
+def of_deployment(change: Change, deployment: Deployment) -> dict[str, Any]:
     """Return where a version is deployed, which models that is, and its tags and properties."""
     return {
-        "endpoint": endpoint,
-        "models": [version],
-        "tags": dict(rows(change.connection, _VERSION_TAGS, (version_id,))),
-        "properties": dict(rows(change.connection, _VERSION_PROPERTIES, (version_id,))),
+        "endpoint": deployment.endpoint,
+        "models": [deployment.version, *deployment.companions],
+        "tags": dict(rows(change.connection, _VERSION_TAGS, (deployment.version_id,))),
+        "properties": dict(rows(change.connection, _VERSION_PROPERTIES, (deployment.version_id,))),
     }

@@ -39,6 +39,7 @@ PARTS = (
     "reproductions.version_id",
     "explanations.version_id",
     "deployments.endpoint_id",
+    "deployment_models.deployment_id",
     "endpoint_keys.endpoint_id",
     "rollouts.endpoint_id",
     "deliveries.subscription",
@@ -73,15 +74,24 @@ _OTHERS = (
     "(SELECT COUNT(*) FROM deployments AS beside WHERE beside.endpoint_id = deployments.endpoint_id "
     "AND beside.status = 'healthy') > 1"
 )
-_DEPLOYED = (
-    f"SELECT endpoints.name, {_MODEL} || ' is ' || deployments.status || ' there', "  # noqa: S608 - ours
+_CALLED = f"CASE deployments.name WHEN '' THEN {_MODEL} ELSE deployments.name END"
+_SERVED = (
     f"CASE WHEN deployments.status = 'healthy' AND {_OTHERS} THEN '' "
     "WHEN deployments.status = 'healthy' "
     "THEN 'wright endpoint stop ' || endpoints.name || ', or deploy another version; then: ' "
     "WHEN deployments.status = 'starting' THEN 'wait until it has started; then: ' ELSE '' END "
-    f"|| 'wright endpoint undeploy ' || endpoints.name || ' ' || {_MODEL} "
+    "|| 'wright endpoint undeploy ' || endpoints.name || ' ' || "
+)
+_DEPLOYED = (
+    f"SELECT endpoints.name, {_MODEL} || ' is ' || deployments.status || ' there', {_SERVED}{_MODEL} "  # noqa: S608 - ours
     "FROM deployments JOIN endpoints ON endpoints.id = endpoint_id "
     "JOIN model_versions ON model_versions.id = version_id WHERE version_id = ? ORDER BY deployments.id"
+)
+_ACCOMPANYING = (
+    f"SELECT endpoints.name, 'beside ' || {_MODEL} || ', which is ' || deployments.status || ' there', "  # noqa: S608 - ours
+    f"{_SERVED}{_CALLED} FROM deployment_models JOIN deployments ON deployments.id = deployment_id "
+    "JOIN endpoints ON endpoints.id = endpoint_id JOIN model_versions ON model_versions.id = deployments.version_id "
+    "WHERE deployment_models.version_id = ? ORDER BY deployments.id"
 )
 
 
@@ -103,6 +113,7 @@ def _of_pipelines(link: str, detail: str) -> str:
 # What keeps what it points to.
 KEEPERS = {
     "deployments.version_id": Keeper("deployment", _DEPLOYED),
+    "deployment_models.version_id": Keeper("deployment", _ACCOMPANYING),
     "aliases.version_id": Keeper(
         "alias",
         "SELECT model || '@' || alias, 'it points there', 'wright model unalias ' || model || '@' || alias "

@@ -22,8 +22,8 @@ def test_fit():
 
 
 @pytest.fixture
-def automated(locked: Path) -> Path:
-    """The small project with a gate, tests of its own and `ci.toml`; three rows are what a smoke test asks."""
+def tested(locked: Path) -> Path:
+    """The small project with a gate and tests of its own."""
     manifest = replace(read_manifest(locked), training=None, gate_metric="error")
     (locked / "wright.toml").write_text(manifest_text(manifest))
     (locked / "requirements.lock").write_text("# nothing\n")
@@ -34,10 +34,16 @@ def automated(locked: Path) -> Path:
     (locked / ".gitignore").write_text(".wright/\n__pycache__/\n")
     (locked / "README.md").write_text("small\n")
     (locked / "rows.json").write_text('{"data": [1, 2, 3]}')
-    workflows.write(manifest, workflows.Wish(list(workflows.System), data="data/*.csv"))
-    path = locked / "ci.toml"
-    path.write_text(path.read_text().replace('request = "sample.json"', 'request = "rows.json"'))
     return locked
+
+
+@pytest.fixture
+def automated(tested: Path) -> Path:
+    """The same with `ci.toml` and all workflow files; three rows are what a smoke test asks."""
+    workflows.write(read_manifest(tested), workflows.Wish(list(workflows.System), data="data/*.csv"))
+    path = tested / "ci.toml"
+    path.write_text(path.read_text().replace('request = "sample.json"', 'request = "rows.json"'))
+    return tested
 
 
 @pytest.fixture

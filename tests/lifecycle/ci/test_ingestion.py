@@ -27,24 +27,22 @@ def test_good_data_passes_and_is_what_the_next_is_compared_with(session: Session
     assert datasets.get_dataset(session.store, "small-data").tags == {"passed": "small-data:2"}
 
 
-@pytest.mark.parametrize(
-    ("bad", "told"),
-    [
-        (GOOD.replace("30,", "3000,"), 'the mean of "age" has moved by 25.1 standard deviations'),
-        (GOOD.replace("31,", ","), '1 of 20 cells of "age" have no value'),
-        (GOOD.replace("age,bmi,kind", "age,bmi,sort"), 'it lacks the column "kind"; the column "sort" is new'),
-        (GOOD.replace("30,20.0,a", "old,20.0,a"), '"age" has the type string, and had number'),
-        ("age,bmi,kind\n", "it has 0 rows, and should have at least 1"),
-    ],
-)
-def test_bad_data_is_refused_and_never_compared_with(
-    session: Session, automation: Automation, bad: str, told: str
-) -> None:
+BAD = [
+    (GOOD.replace("30,", "3000,"), 'the mean of "age" has moved by 25.1 standard deviations'),
+    (GOOD.replace("31,", ","), '1 of 20 cells of "age" have no value'),
+    (GOOD.replace("age,bmi,kind", "age,bmi,sort"), 'it lacks the column "kind"; the column "sort" is new'),
+    (GOOD.replace("30,20.0,a", "old,20.0,a"), '"age" has the type string, and had number'),
+    ("age,bmi,kind\n", "it has 0 rows, and should have at least 1"),
+]
+
+
+def test_bad_data_is_refused_and_never_compared_with(session: Session, automation: Automation) -> None:
     _ingest(session, automation, GOOD)
-    with pytest.raises(IngestionRefused) as raised:
-        _ingest(session, automation, bad)
-    assert told in str(raised.value)
-    assert datasets.get_dataset(session.store, "small-data").tags == {"passed": "small-data:1"}
+    for bad, told in BAD:
+        with pytest.raises(IngestionRefused) as raised:
+            _ingest(session, automation, bad)
+        assert told in str(raised.value)
+        assert datasets.get_dataset(session.store, "small-data").tags == {"passed": "small-data:1"}
 
 
 def test_rules_of_ci_toml_count(session: Session, automation: Automation) -> None:

@@ -21,7 +21,7 @@ from modelwright.records import Goal, LockSource
 # It fails at the words that the file `fails` beside it has, and gives the outputs that the real one gives.
 WRIGHT = """#!/bin/bash
 here="$(dirname "$0")"
-echo "$* [$WRIGHT_WORKSPACE $WRIGHT_BUILD_ID]" >>"$here/calls"
+echo "$* [$WRIGHT_WORKSPACE]" >>"$here/calls"
 words="$*"
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -z "$outputs" ] || printf 'pipeline=small:4\\nversion=small:5\\nis_released=%s\\ndataset=data:6\\n' \\
-  "$(cat "$here/is_released")" >>"$outputs"
+  "$(cat "$here/is_released")" >"$outputs"
 while read -r part; do [[ "$words" != *"$part"* ]] || exit 1; done <"$here/fails"
 """
 
@@ -154,12 +154,13 @@ def test_a_change_of_what_trains_trains(machine: Machine, name: str, jobs: list[
     report = machine.run(name, only=jobs[-1])
     assert _of(report, jobs) == [SUCCEEDED] * 4
     assert machine.calls[0].startswith("ci quality")
-    assert [each.partition(" --outputs")[0] for each in machine.calls[1:]] == [
+    assert [each.partition(" --outputs")[0].partition(" --build-uri")[0] for each in machine.calls[1:]] == [
         "ci publish .",
-        "ci train . --pipeline small:4",
-        "ci published . --into model",
+        "ci train . --pipeline small:4 --build 77",
+        "ci published . --build 77 --into model",
     ]
-    assert all(each.endswith("[http://there 77]") for each in machine.told[1:])
+    assert "--build-uri http://localhost" in machine.calls[2]
+    assert all(each.endswith("[http://there]") for each in machine.told[1:])
     assert [each.parent.name for each in (machine.folder / "run" / "artifacts").rglob("model.json")].count("model") == 1
 
 
@@ -175,7 +176,7 @@ def test_docs_do_not_train(repositories: dict[str, Repository], tmp_path: Path, 
 def test_a_run_that_registers_nothing_fails_and_is_reported(machine: Machine, name: str, jobs: list[str]) -> None:
     report = machine.run(name, fails="ci train", only=jobs[-1])
     assert _of(report, jobs) == [SUCCEEDED, SUCCEEDED, FAILED, SUCCEEDED]  # the real one says what is missing
-    assert machine.calls[-1] == "ci published . --into model"
+    assert machine.calls[-1] == "ci published . --build 77 --into model"
 
 
 @pytest.mark.parametrize(("name", "jobs"), TRAIN.items())

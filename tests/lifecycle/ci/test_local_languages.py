@@ -69,7 +69,13 @@ GITHUB = (
     "on: {push: {branches: [main], paths: ['src/**']}, schedule: [{cron: '0 0 * * *'}]}\njobs: {one: {steps: []}}\n"
 )
 AZURE = "trigger: {branches: {include: [main]}, paths: {include: ['src/**']}}\nstages: []\n"
-GITLAB = "stages: [a]\none: {stage: a, script: ['true'], rules: [{if: '$CI_COMMIT_BRANCH == \"main\"', changes: ['src/**/*']}]}\n"
+GITLAB = """
+stages: [a]
+one:
+  stage: a
+  script: ["true"]
+  rules: [{if: '$CI_COMMIT_BRANCH == "main"', changes: ["src/**/*"]}]
+"""
 
 
 @pytest.mark.parametrize(("name", "text"), [("a.yml", GITHUB), ("b.yml", AZURE), (".gitlab-ci.yml", GITLAB)])

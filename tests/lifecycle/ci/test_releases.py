@@ -41,7 +41,7 @@ def test_a_release_is_approved_tried_and_taken_back(
     session: Session, automation: Automation, versions: list[ModelVersion]
 ) -> None:
     good, bad = versions
-    test, production = automation.targets
+    production = automation.target("production")
     with pytest.raises(ApprovalMissing, match='nobody has let "small:1" go on to "production"'):
         releasing.release(session, automation, good)
     assert (_served(session, "small-test"), _served(session, "small")) == (["small:1"], [])
@@ -61,7 +61,7 @@ def test_a_release_is_approved_tried_and_taken_back(
     told = [each["action"] for each in audit.list_audit_records(session.store, subject="models/small:1")]
     assert told[-2:] == ["approval.refused", "approval.given"]
 
-    with pytest.raises(SmokeTestFailed, match='"small-test" does not pass .*: 3 rows were asked, and 2 results came'):
+    with pytest.raises(SmokeTestFailed, match=r'"small-test" does not pass .*: 3 rows were asked, and 2 results came'):
         releasing.release(session, automation, bad)
     assert (_served(session, "small-test"), _served(session, "small")) == (["small:1"], ["small:1"])
     assert releasing.rollback(session, bad, automation) == [

@@ -12,11 +12,11 @@ from lifecycle.events.told import AT, registered, subscription
 
 from modelwright.errors import PublishedParameterUnknown
 from modelwright.lifecycle import publishing
-from modelwright.lifecycle.events import handlers, pipelines, targets
+from modelwright.lifecycle.events import handlers, pipelines, subscribing, targets
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import read_manifest
 from modelwright.records import AttemptVerdict, DeliveryPolicy, Event, HandlerKind, Run, Status, Subscription
-from modelwright.store import runs
+from modelwright.store import runs, subscriptions
 from modelwright.store.database import Store
 
 AGAIN, DELIVERED, HOPELESS = AttemptVerdict.AGAIN, AttemptVerdict.DELIVERED, AttemptVerdict.HOPELESS
@@ -68,6 +68,14 @@ def test_an_event_starts_one_run_however_often_it_is_told(published: Session) ->
     for event in (of_own, made_by_own):
         assert handlers.send(store, wanted, event, attempt=1).told.startswith("left out: it is of a run that this")
     assert [each.id for each in runs.list_runs(store)] == [run.id]
+
+    constant = replace(wanted, name="constant", target=targets.pipeline(store, "small", parameters={"alpha": "1"}))
+    with published.change() as opened:
+        subscriptions.add_subscription(opened, constant)
+    tried = subscribing.test(store, "constant")
+    (sample, _) = runs.list_runs(store)
+    assert (tried.verdict, tried.told) == (DELIVERED, f"{sample.id} succeeded")
+    assert sample.parameters == {"alpha": 1}
 
 
 def test_a_field_that_the_event_has_not_will_never_come(published: Session) -> None:

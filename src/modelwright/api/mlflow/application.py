@@ -22,7 +22,9 @@ _OPERATIONS = (
     *versions.OPERATIONS,
 )
 # Though they are a POST: what is looked for would not fit into an address.
-_LOOKING = {f"mlflow/{each.path}" for each in _OPERATIONS if each.is_looking}
+_LOOKING = {
+    (each.method, f"{prefix}/mlflow/{each.path}") for prefix in _PREFIXES for each in _OPERATIONS if each.is_looking
+}
 
 
 def routes() -> list[BaseRoute]:
@@ -38,11 +40,7 @@ def routes() -> list[BaseRoute]:
 
 def surfaces() -> list[Surface]:
     """Return how refused requests are told here, and which operations change nothing though they are a POST."""
-    return [Surface(prefix, told, looks=_is_looking) for prefix in _PREFIXES]
-
-
-def _is_looking(path: str) -> bool:
-    return path.split("/", 3)[-1] in _LOOKING
+    return [Surface(prefix, told, looks=lambda *asked: asked in _LOOKING) for prefix in _PREFIXES]
 
 
 async def _healthy(_request: Request) -> Response:

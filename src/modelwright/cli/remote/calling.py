@@ -209,8 +209,17 @@ def _put(parcel: IO[bytes], wanted: tuple[str, ...]) -> None:
             made, target = Path(folder, parcels.place(each)), Path(each).expanduser()
             if made.is_dir():
                 shutil.copytree(made, target, dirs_exist_ok=True, ignore=_stand_ins)
-            elif made.exists() and made.read_bytes()[: len(_STAND_IN) + 1] != _STAND_IN:
-                shutil.copyfile(made, target)
+            elif made.exists():
+                _put_file(made, target)
+
+
+def _put_file(made: Path, target: Path) -> None:
+    """Write the file anew, or add what the command has added to the one that stands for it."""
+    with made.open("rb") as source:
+        is_added = source.read(len(_STAND_IN)) == _STAND_IN
+        source.seek(len(_STAND_IN) if is_added else 0)
+        with target.open("ab" if is_added else "wb") as file:
+            shutil.copyfileobj(source, file)
 
 
 def _stand_ins(_folder: str, names: list[str]) -> list[str]:

@@ -7,8 +7,17 @@ from typing import Any
 from modelwright.records import Role
 
 
+def _asks(given: Mapping[str, Any]) -> bool:
+    """Whether a secret is to be read from standard input."""
+    return bool(given["secret"] == "-")  # noqa: S105 - the sign for that
+
+
 def _never(_given: Mapping[str, Any]) -> bool:
     return False
+
+
+def _asks_for_secret(given: Mapping[str, Any]) -> bool:
+    return bool(given["secret"] == "-")  # noqa: S105 - what stands for one that comes by the input
 
 
 @dataclass(frozen=True)
@@ -16,7 +25,7 @@ class Right:
     """The role that a command takes, and what its parameters mean from elsewhere.
 
     `reads` and `writes` are the user's files. `may_read` are files where the user has one of that name, else something
-    else, such as a run's id. `there` are the server's own files and addresses, which are an owner's to name.
+    else, such as a run's id. `there` says something of the server's own, such as its files and addresses: an owner's.
     """
 
     role: Role
@@ -38,6 +47,12 @@ LOCAL = {
     "new": "make it here, then: wright run start PROJECT",
     "prove": "prove it here, then: wright run start PROJECT",
     "test": "it needs no workspace: wright test PROJECT",
+    "ci init": "it needs no workspace: wright ci init PROJECT",
+    "ci quality": "it needs no workspace: wright ci quality PROJECT",
+    "ci run": "run the stages here, with --workspace at each of them",
+    "ci hook install": "install it on the machine where the workspace is",
+    "ci hook remove": "remove it on the machine where the workspace is",
+    "watch": "watch on the machine where the workspace is",
     "endpoint run": "wright endpoint deploy MODEL:VERSION",
     "endpoint top": "wright endpoint show NAME",
     "up": "start it on the machine where the workspace is",
@@ -153,10 +168,37 @@ RIGHTS: Mapping[str, Right] = {
     "capture compact": _CONTRIBUTOR,
     "capture delete": _CONTRIBUTOR,
     "capture set": _DEPLOYER,
+    "event list": _READER,
+    "event subscriptions": _READER,
+    "event show": _READER,
+    "event deliveries": _READER,
+    "event subscribe": Right(
+        Role.CONTRIBUTOR,
+        there=("command", "file", "allow_private", "smtp_server"),
+        reads_input=_asks,
+    ),
+    "event unsubscribe": _CONTRIBUTOR,
+    "event pause": _CONTRIBUTOR,
+    "event resume": _CONTRIBUTOR,
+    "event test": _CONTRIBUTOR,
+    "event replay": _CONTRIBUTOR,
+    "event rotate": Right(Role.CONTRIBUTOR, reads_input=_asks),
     "audit list": _READER,
     "audit export": Right(Role.READER, writes=("file",)),
     "audit verify": Right(Role.READER, reads=("file",)),
     "at": _READER,
+    "ci publish": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
+    "ci train": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
+    "ci published": Right(Role.READER, reads=("project",), writes=("into",)),
+    "ci find": Right(Role.READER, reads=("project",), writes=("outputs",)),
+    "ci deploy": Right(Role.DEPLOYER, reads=("project",)),
+    "ci smoke": Right(Role.CONTRIBUTOR, reads=("project",), there=("url",)),
+    "ci rollback": Right(Role.DEPLOYER, reads=("project",)),
+    "ci release": Right(Role.DEPLOYER, reads=("project",)),
+    "ci ingest": Right(Role.CONTRIBUTOR, reads=("project",), writes=("outputs",)),
+    "ci ingested": Right(Role.CONTRIBUTOR, reads=("project",)),
+    "approve": _DEPLOYER,
+    "approvals": _READER,
     "settings list": _READER,
     "settings set": _OWNER,
     "settings unset": _OWNER,

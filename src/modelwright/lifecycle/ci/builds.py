@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelwright import settings
 from modelwright.errors import BuildAmbiguous, BuildMissing, BuildUnnamed, Busy, ModelNotRegistered
 from modelwright.lifecycle import publishing, training
 from modelwright.lifecycle.sessions import Session
@@ -43,15 +42,14 @@ class Build:
         return {BUILD_ID: self.id} | ({BUILD_URI: self.url} if self.url else {})
 
 
-def named(manifest: Manifest, identifier: str | None) -> Build:
-    """Return the build of that id, else that of the CI system, else that of the commit. Raises BuildUnnamed."""
-    identifier = identifier or settings.build_id()
+def named(manifest: Manifest, identifier: str | None, url: str = "") -> Build:
+    """Return the build of that id, else that of the project's commit. Raises BuildUnnamed."""
     if not identifier:
         git = snapshots.git_state(manifest.folder)
         if git is None:
             raise BuildUnnamed(project=manifest.folder)
         identifier = git.commit
-    return Build(identifier, settings.build_url() or "")
+    return Build(identifier, url)
 
 
 def train(

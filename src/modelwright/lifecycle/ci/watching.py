@@ -159,7 +159,7 @@ def _build(session: Session, found: Watched, commit: str) -> str:
                 workspace=store.folder,
             )
             stage.decided = f"lint {checked.lint}, tests {checked.tests}, coverage {checked.coverage}"
-        quality.require(found.manifest.folder, checked, into=reports)
+        quality.require(found.manifest.folder, checked, into=Path(reports.name))
         pipeline = publishing.publish(session, manifest, project=found.manifest.folder)
         build = builds.Build(commit)
         return builds.train(session, automation, build, pipeline=pipeline, model=manifest.name).reference

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from modelwright import records
-from modelwright.lifecycle.events import retrying
+from modelwright.lifecycle.events import filters, handlers, retrying
 from modelwright.lifecycle.events.lanes import Lane, Told
 from modelwright.records import (
     Attempt,
@@ -66,8 +66,8 @@ class Dispatcher:
     """What a dispatcher works with: how to tell, whether an event is wanted, and what time it is."""
 
     store: Store
-    send: Send
-    wants: Wants
+    send: Send = handlers.send
+    wants: Wants = filters.wants
     now: Callable[[], datetime] = records.now
     chance: Callable[[], float] = random.random
 
@@ -114,7 +114,6 @@ class _Shift:
     next_due: datetime | None = None
     is_behind: bool = False
     has_room: bool = True
-    is_ending: bool = False
     freed_at: datetime = _LONG_AGO
     forgot_at: datetime = _LONG_AGO
 
@@ -150,7 +149,8 @@ class _Shift:
 
     def end(self) -> None:
         """Give back what was not tried yet, and wait a little for what is being tried."""
-        self.is_ending = True
+        for lane in self.lanes.values():
+            lane.give_back()
         deadline = time.monotonic() + _GRACE_SECONDS
         while self.is_busy and time.monotonic() < deadline:
             self.gather(_LOOK_SECONDS)
@@ -182,7 +182,7 @@ class _Shift:
         """Make one attempt, in a thread of the subscriber's lane."""
         dispatcher, policy = self.dispatcher, subscription.policy
         lasts = timedelta(seconds=policy.timeout_seconds) + _SPARE / 2
-        if self.is_ending or dispatcher.now() + lasts > delivery.due_at:
+        if dispatcher.now() + lasts > delivery.due_at:
             return None
         if delivery.attempts > policy.max_attempts:
             return Attempt(AttemptVerdict.AGAIN, "every process that tried it was killed")

@@ -9,7 +9,7 @@ from typing import Any
 
 from modelwright.errors import EventFilterInvalid
 from modelwright.lifecycle.events import types
-from modelwright.lifecycle.events.envelopes import Letter, letters
+from modelwright.lifecycle.events.envelopes import GRID_FIELDS, Letter, letters
 from modelwright.records import Envelope, Event, EventCondition, EventFilter, Subscription
 
 MOST_CONDITIONS = 5
@@ -124,6 +124,9 @@ def _check_condition(condition: EventCondition, envelope: Envelope) -> None:
     attributes = _ATTRIBUTES[envelope]
     if not (key in attributes or (first == "data" and 1 <= len(below) <= 2 and all(below))):  # noqa: PLR2004
         rule = f"a key is one of {', '.join(attributes)}, or lies one or two names below data"
+        raise EventFilterInvalid(what=key, rule=rule)
+    if envelope is Envelope.CLOUD_EVENTS and below and below[0] in GRID_FIELDS:
+        rule = f"{below[0]} is how Event Grid calls it; that takes --schema eventgrid"
         raise EventFilterInvalid(what=key, rule=rule)
     most = 1 if operator in _ONE_VALUE else MOST_VALUES
     if not 1 <= len(values) <= most:

@@ -1,5 +1,6 @@
 """Lanes: the threads that tell one subscriber, a few at most, so that nobody waits for anybody else's subscriber."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -56,6 +57,12 @@ class Lane:
             for _ in range(min(WIDTH, self.held) - self._threads):
                 self._threads += 1
                 threading.Thread(target=self._work, daemon=True).start()
+
+    def give_back(self) -> None:
+        """Begin nothing more: what waits comes back untried."""
+        with contextlib.suppress(Empty):
+            while True:
+                self._ended.put(Told(*self._waiting.get_nowait(), None, 0.0))
 
     def note(self, told: Told) -> None:
         """Learn from what came back how much to hold: ever more while the subscriber is quick and content."""

@@ -112,6 +112,12 @@ def _find(store: Store, run_id: str) -> Run | None:
         return None
 
 
+def wait(store: Store, run_id: str) -> Run:
+    """Wait for the end of a run that this process has started, and return it. Raises RunMissing."""
+    _launcher(store.folder).wait(run_id)
+    return runs.get_run(store, run_id)
+
+
 def end() -> None:
     """End the runs that this process has started and that go on; they are on record as cancelled."""
     while _LAUNCHERS:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from modelwright import records
 from modelwright.errors import SubscriberInvalid
-from modelwright.lifecycle.events import envelopes, filters, handlers, mail, samples, signing, webhooks
+from modelwright.lifecycle.events import envelopes, filters, handlers, mail, pipelines, samples, signing, webhooks
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
 from modelwright.records import Attempt, AttemptVerdict, EventFilter, HandlerKind, Subscription, SubscriptionState
@@ -17,7 +17,10 @@ OVERLAP = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Introduced:
-    """A subscription, what came of asking its webhook whether it wants events, and its secret: shown this once."""
+    """A subscription, what came of asking its webhook whether it wants events, and the secret that was made for it.
+
+    That is shown this once; nobody is shown one that he brought.
+    """
 
     subscription: Subscription
     greeting: Attempt | None = None
@@ -42,11 +45,12 @@ def subscribe(
     subscription = replace(wanted, state=state, created_by=session.actor)
     with session.change() as opened:
         subscriptions.add_subscription(opened, subscription)
+        made = None
         if is_webhook:
-            secret = signing.renew(session.store, wanted.name, now=opened.at, own=secret, overlap=timedelta())
+            made = signing.renew(session.store, wanted.name, now=opened.at, own=secret, overlap=timedelta())
         elif wanted.handler is HandlerKind.EMAIL and secret is not None:
             secrets.put(session.store, mail.secret_name(wanted.name), secret)
-    return Introduced(subscription, greeting, secret if is_webhook else None)
+    return Introduced(subscription, greeting, made if secret is None else None)
 
 
 def resume(session: Session, name: str, *, is_vouched_for: bool = False) -> Introduced:
@@ -91,7 +95,7 @@ def replay(session: Session, name: str) -> int:
 
 
 def rotate(session: Session, name: str, *, secret: str | None = None, overlap: timedelta = OVERLAP) -> str | None:
-    """Give a subscription another secret; return a webhook's, which the one before signs beside for a while.
+    """Give a subscription another secret, and return it if it was made; a webhook's old one signs too for a while.
 
     Raises SubscriptionMissing, SubscriberInvalid.
     """
@@ -105,13 +109,16 @@ def rotate(session: Session, name: str, *, secret: str | None = None, overlap: t
         if not is_webhook:
             secrets.put(session.store, mail.secret_name(name), str(secret))
             return None
-        return signing.renew(session.store, name, now=opened.at, own=secret, overlap=overlap)
+        made = signing.renew(session.store, name, now=opened.at, own=secret, overlap=overlap)
+    return made if secret is None else None
 
 
 def test(store: Store, name: str) -> Attempt:
     """Send a sample event at once, whatever the subscription filters, and return what came of it.
 
-    A webhook that has not agreed yet is asked first. Raises SubscriptionMissing.
+    Of a pipeline that is what became of its run. A webhook that has not agreed yet is asked first.
+
+    Raises SubscriptionMissing.
     """
     subscription = subscriptions.get_subscription(store, name)
     if subscription.state is SubscriptionState.PENDING:
@@ -120,7 +127,12 @@ def test(store: Store, name: str) -> Attempt:
             return greeting
     event = samples.sample(subscription.filter, at=records.now())
     types_alone = replace(subscription, filter=EventFilter(types=subscription.filter.types))
-    return handlers.send(store, types_alone, event, attempt=1)
+    came = handlers.send(store, types_alone, event, attempt=1)
+    if subscription.handler is HandlerKind.PIPELINE and came.verdict is AttemptVerdict.DELIVERED:
+        # A run ends with the process that started it.
+        run = pipelines.wait(store, pipelines.run_id_for(subscription, event))
+        return replace(came, told=f"{run.id} {run.status}{f': {run.reason}' if run.reason else ''}")
+    return came
 
 
 def _greeting(store: Store, subscription: Subscription) -> Attempt:

@@ -24,7 +24,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from modelwright.records import FrontSettings, FrontStatus, now
-from modelwright.records.decoding import decoded
+from modelwright.records.decoding import NotThisRecord, decoded
 from modelwright.records.plain import plain
 from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front.connections import Clients
@@ -182,7 +182,10 @@ class Front:
                 self._grace_seconds = float(command["grace_seconds"])
                 return {}
             case _:
-                answer = await self._service.obey(command)
+                try:
+                    answer = await self._service.obey(command)
+                except NotThisRecord as error:
+                    return {"refused": f"of the command {command['command']!r}, {error}"}
                 self._clients.limits = self._service.settings.limits
                 return answer
 

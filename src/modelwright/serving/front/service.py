@@ -67,7 +67,7 @@ class Service:
                 self.scoring.guard.admit(command["digest"], seconds=float(command["seconds"]))
                 told = {}
             case other:
-                told = {"refused": f"unknown command {other!r}"}
+                told = {"refused": f"it knows no command {other!r}"}
         return told
 
     def forget_change(self) -> None:

@@ -22,8 +22,9 @@ _NAMES = {
     "pytorch": "torchscript",
 }
 _PICKLES = (".pkl", ".pickle", ".joblib")
+_SKOPS = ".skops"
 _ENDINGS = {
-    "sklearn": _PICKLES,
+    "sklearn": (*_PICKLES, _SKOPS),
     "xgboost": (".json", ".ubj", ".xgb", ".model", ".bin", *_PICKLES),
     "lightgbm": (".txt", ".lgb", ".model", *_PICKLES),
     "onnx": (".onnx",),
@@ -230,7 +231,10 @@ def load(framework: str, place: Path) -> Estimator:
         return Onnx(path)
     if known == "torchscript":
         return TorchScript(path)
-    model = _unpickled(path) if path.suffix in _PICKLES else _native(known, path)
+    if path.suffix == _SKOPS:
+        model = _of_skops(path)
+    else:
+        model = _unpickled(path) if path.suffix in _PICKLES else _native(known, path)
     return _wrapped(model, path)
 
 
@@ -270,6 +274,13 @@ def _model_file(framework: str, folder: Path) -> Path:
         are = f"are {len(found)}: {', '.join(each.name for each in found)}" if found else "is none"
         raise ScriptUnfit(_NOT_ONE.format(framework=framework, endings=", ".join(endings), are=are))
     return found[0]
+
+
+def _of_skops(path: Path) -> Any:
+    # What it holds is trusted as a pickle is: it is what was registered, to the byte.
+    import skops.io
+
+    return skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
 
 
 def _unpickled(path: Path) -> Any:

@@ -227,6 +227,26 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_run_outputs_logged_model_id"), "run_outputs", ["logged_model_id"])
 
+    op.create_table(
+        "deployment_models",
+        sa.Column("deployment_id", sa.Text(), nullable=False),
+        sa.Column("version_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"],
+            ["deployments.id"],
+            name=op.f("fk_deployment_models_deployment_id_deployments"),
+            ondelete="RESTRICT",
+        ),
+        sa.ForeignKeyConstraint(
+            ["version_id"],
+            ["model_versions.id"],
+            name=op.f("fk_deployment_models_version_id_model_versions"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("deployment_id", "version_id", name=op.f("pk_deployment_models")),
+    )
+    op.create_index(op.f("ix_deployment_models_version_id"), "deployment_models", ["version_id"])
+
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.add_column(sa.Column("deleted_at", sa.String(32), nullable=True))
 
