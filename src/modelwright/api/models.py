@@ -27,13 +27,15 @@ from modelwright.api.shapes import joined
 from modelwright.api.told import AuditRecord, Deleted, Verified, audited, fields, verified
 from modelwright.api.waiting import Accepted, Patient
 from modelwright.errors import FileMissing
-from modelwright.lifecycle import deletion, labelling, registering
+from modelwright.lifecycle import deletion, explaining, labelling, registering
+from modelwright.lifecycle.explaining import Wish
 from modelwright.lifecycle.version_reports import describe_version
 from modelwright.models import exporting, importing, packages
 from modelwright.models.registry import Labels
 from modelwright.records import (
     DatasetLink,
     Deployment,
+    Explanation,
     FusedVerdict,
     GitState,
     ModelVersion,
@@ -85,6 +87,18 @@ class Registration(BaseModel):
     environment: str | None = None
     parent: str | None = Field(None, description="The version that it was derived from.")
     once_per: str | None = Field(None, description="A tag; a version that has it with the same value is not followed.")
+
+
+class Asked(BaseModel):
+    """What an explanation is to be of; by default the rows of the version's own run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: Annotated[str | None, Field(description="NAME:VERSION of a dataset.")] = None
+    target: Annotated[str | None, Field(description="The column of the data that is predicted.")] = None
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 5
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    is_fresh: bool = False
 
 
 class Target(BaseModel):
@@ -235,6 +249,21 @@ def verify_version(name: str, version: Number, reading: Reading) -> Verified:
     """Read every byte of a version again, and list what is not as it was registered."""
     found = models.find_version(reading, f"{name}:{version}")
     return verified(found.reference, found.files, packages.verify(reading, found))
+
+
+@router.post("/{name}/versions/{version}/explanations", dependencies=_contributor)
+def explain_version(
+    name: str, version: Number, acting: Acting, patient: Patient, wanted: Asked | None = None
+) -> Explanation | Accepted:
+    """Say how much each column adds to what a version puts out; what was asked before is answered at once.
+
+    Of the model as a whole, with the rows that its run trained and tested it on, or those of a dataset version.
+    """
+    wanted = wanted or Asked()
+    data = datasets.find_dataset_version(acting.store, wanted.data).reference if wanted.data else None
+    wish = Wish(None, data, wanted.target, wanted.seed, wanted.repeats, wanted.is_fresh)
+    reference = f"{name}:{version}"
+    return patient.wait(explaining.explain, acting, reference, wish, look=f"/models/{name}/versions/{version}")
 
 
 @router.get("/{name}/versions/{version}/files/{path:path}", responses=FILE)

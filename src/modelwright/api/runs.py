@@ -98,6 +98,20 @@ def cancel_run(run_id: str, acting: Acting, patient: Patient) -> Run | Accepted:
     return patient.wait(training.cancelled, acting, run_id, look=f"/runs/{run_id}")
 
 
+@router.post("/{run_id}/resume", dependencies=_contributor)
+def resume_run(
+    run_id: str,
+    acting: Acting,
+    patient: Patient,
+    gated: Annotated[bool, Query(description="Whether it has to beat the champion.")] = True,  # noqa: FBT002 - FastAPI's way
+) -> training.Trained | Accepted:
+    """Let a run go on that failed, was cancelled or killed; its finished steps are not repeated.
+
+    It goes on with the code and the parameters that it was started with. Answered when it has ended, or with 202.
+    """
+    return patient.wait(training.resume, acting, run_id, is_gated=gated, look=f"/runs/{run_id}")
+
+
 @router.get("/{run_id}/metrics")
 def list_run_metrics(
     run_id: str,
