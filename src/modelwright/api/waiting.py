@@ -46,8 +46,8 @@ class Patience:
         try:
             return going.result(self.seconds)
         except NotYet:
-            if going.done():  # it was the work itself that ran out of time
-                raise
+            if going.done():  # just now, or it was the work itself that ran out of time
+                return going.result()
             going.add_done_callback(_logged)
             return Accepted(is_done=False, look=look)
 
