@@ -16,6 +16,7 @@ from modelwright.errors import (
     ModelwrightError,
     SmokeTestFailed,
 )
+from modelwright.lifecycle import equipping
 from modelwright.lifecycle.ci.builds import turn
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
@@ -59,6 +60,7 @@ def deploy(session: Session, version: ModelVersion, target: Target) -> bool:
     """
     store = session.store
     check_approval(store, version, target)
+    version = equipping.equipped(session, version)
     with session.stage("deploy", f"starting {version.reference}") as stage:
         stage.recorded = target.endpoint
         if [each.version for each in _serving(store, target)] == [version.reference] and _is_up(store, target):
