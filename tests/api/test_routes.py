@@ -188,6 +188,13 @@ def test_the_page_shows_every_route_and_needs_no_other_host(served: Served) -> N
     assert links <= set(re.findall(r'id="([^"]+)"', text))
 
 
+def test_where_to_look_is_an_address_whatever_the_name(served: Served) -> None:
+    name = quote("\U00073fc9 ü")
+    for wait in (0, 60):
+        status, answer, _ = ask(served, "POST", f"/endpoints/{name}/restart?wait={wait}")
+        assert status in {202, 404}, answer
+
+
 def test_every_route_is_documented_with_its_role() -> None:
     page = (ROOT / "docs" / "reference" / "api.md").read_text()
     told = set(re.findall(r"^\| `([A-Z]+) (/\S*)` \| (\w+) \|", page, re.MULTILINE))

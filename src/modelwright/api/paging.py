@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
+from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Query, Request
 
@@ -42,8 +43,9 @@ class Page:
         """Return this page of a list that begins with it and has one more if there is a next page."""
         page = list(found[: self.limit])
         if len(found) > self.limit:
-            there = self.request.url.include_query_params(after=key(page[-1]), limit=self.limit)
-            self.request.state.next_page = f"{there.path}?{there.query}"
+            asked = [each for each in self.request.query_params.multi_items() if each[0] not in {"after", "limit"}]
+            query = urlencode([*asked, ("after", key(page[-1])), ("limit", self.limit)])
+            self.request.state.next_page = f"{quote(self.request.scope['path'], safe='/:@')}?{query}"
         return page
 
 

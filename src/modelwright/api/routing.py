@@ -5,6 +5,7 @@ import inspect
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any, Union, get_args
+from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -114,7 +115,7 @@ def _told(endpoint: Callable[..., Any], status: int) -> Callable[..., Any]:
         found = endpoint(*arguments, **named)
         if isinstance(found, Response):
             return found
-        headers = {"Location": found.look} if isinstance(found, Accepted) else None
+        headers = {"Location": quote(found.look, safe="/:@?=")} if isinstance(found, Accepted) else None
         code = 202 if isinstance(found, Accepted) else status
         return Response(_json(plain(found)), code, headers, media_type="application/json")
 
