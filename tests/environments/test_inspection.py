@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from modelwright.environments.inspection import Inspection, check_versions, closure, inspect, requirements_for
 from modelwright.errors import (
@@ -53,7 +54,7 @@ def distribution_files(name: str, modules: list[str], **more: str) -> dict[str, 
 
 
 def test_every_installed_distribution_is_seen_with_its_version(ours: Inspection) -> None:
-    here = {each.metadata["Name"].lower().replace("_", "-"): each.version for each in metadata.distributions()}
+    here = {canonicalize_name(each.metadata["Name"]): each.version for each in metadata.distributions()}
     assert {name: each.version for name, each in ours.distributions.items()} == here
 
 
