@@ -64,10 +64,10 @@ demo: $(READY)
 
 # Files in their own order: sorted by their number of tests, those with a few long tests would come last, and alone.
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 quick: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # schemathesis brings a dozen packages that nothing else needs: it gets an environment of its own.
 api: $(READY)
