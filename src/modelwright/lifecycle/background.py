@@ -57,8 +57,7 @@ class Background:
         kinds: list[Work] = [Scheduler(session, log), Reviver(store, log), Compacting(store, log), _Rewatching(session)]
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._work, args=(each,), name=type(each).__name__) for each in kinds]
-        # The dispatcher waits by itself, for what it has begun as for what is new.
-        self._threads.append(threading.Thread(target=Dispatcher(store).run, args=(self._stopped,), name="Dispatcher"))
+        self._threads.append(threading.Thread(target=self._deliver, args=(Dispatcher(store),), name="Dispatcher"))
 
     def start(self) -> None:
         """Begin."""
@@ -71,6 +70,15 @@ class Background:
         for each in self._threads:
             each.join()
         pipelines.end()
+
+    def _deliver(self, dispatcher: Dispatcher) -> None:
+        # It waits by itself, for what it has begun as for what is new.
+        while not self._stopped.is_set():
+            try:
+                dispatcher.run(self._stopped)
+            except Exception:  # noqa: BLE001 - what is wrong with the workspace now may be right soon
+                traceback.print_exc()
+                self._stopped.wait(_LOOK_SECONDS)
 
     def _work(self, kind: Work) -> None:
         try:
