@@ -73,7 +73,7 @@ quick: $(READY)
 api: $(READY)
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python build/schemathesis
 	$(UV) pip install --quiet --python build/schemathesis "schemathesis==4.32.5"
-	PYTHONPATH=tests $(BIN)/python -P tests/api/fuzzing.py build/schemathesis/bin/schemathesis 60
+	PYTHONPATH=tests $(BIN)/python -P tests/api/fuzzing.py $(CURDIR)/build/schemathesis/bin/schemathesis 60
 
 kills: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/integrity/capture_kills.py 200
