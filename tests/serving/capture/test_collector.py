@@ -116,6 +116,21 @@ def test_what_waits_is_written_at_sigterm(run: Any, tmp_path: Path) -> None:
     assert len(collected(tmp_path, "inputs")) == 1
 
 
+def test_what_waits_is_written_at_the_end_though_sigterm_comes_meanwhile(run: Any, tmp_path: Path) -> None:
+    done = run("""
+import os, signal
+from modelwright.models.guest import collector
+append = collector._append
+def interrupted(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+    append(*arguments)
+collector._append = interrupted
+score([1, 2], [3])
+""")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(collected(tmp_path, "inputs")) == len(collected(tmp_path, "predictions")) == 1
+
+
 def test_other_columns_go_to_another_file(run: Any, tmp_path: Path) -> None:
     assert run("score([1, 2], [3])").returncode == 0
     assert run("inputs._feature_names = ['age', 'sex']\nscore([4, 5], [6])").returncode == 0

@@ -247,7 +247,7 @@ class _Spool:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
                 self._thread.start()
-                atexit.register(self.flush)
+                atexit.register(_flush_at_exit)
                 _flush_at_sigterm()
 
     def _run(self) -> None:
@@ -307,6 +307,13 @@ def _append_to(path: Path, header: str, text: str) -> bool:
 
 
 _SPOOL = _Spool()
+
+
+def _flush_at_exit() -> None:
+    """Write what waits; to be asked to end meanwhile changes nothing, and must not wait for what it interrupts."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _SPOOL.flush()
 
 
 def _flush_at_sigterm() -> None:
