@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from modelwright.environments import registration
 from modelwright.lifecycle.kept import root
 from modelwright.lifecycle.sessions import Session
@@ -55,7 +57,7 @@ def _served(path: Path) -> Iterator[str]:
 
 def _name(line: str) -> str:
     found = _NAME.match(line)
-    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
+    return canonicalize_name(found[0]) if found else ""
 
 
 def _named(version: ModelVersion) -> str:

@@ -8,7 +8,7 @@ import pytest
 from lifecycle.ci.repositories import Repository
 
 from modelwright.errors import Busy, RepositoryMissing
-from modelwright.lifecycle.ci import releasing, watching
+from modelwright.lifecycle.ci import commits, releasing, watching
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects import quality
 from modelwright.projects.quality import Quality
@@ -118,3 +118,11 @@ def test_hooks_are_written_and_removed_and_others_stay(watcher: Watcher) -> None
 def test_what_is_in_no_repository_is_not_watched(automated) -> None:
     with pytest.raises(RepositoryMissing, match="is in no git repository"):
         watching.watched(automated)
+
+
+def test_after_a_commit_that_is_gone_all_of_the_next_counts_as_changed(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    first = repository.commit("one", **{"train.py": "1"})
+    second = repository.commit("two", **{"notes.md": "2"})
+    assert commits.changed(tmp_path, first, second) == ("notes.md",)
+    assert commits.changed(tmp_path, "0" * 40, second) == ("notes.md", "train.py")

@@ -45,11 +45,18 @@ def parent_of(repository: Path, commit: str) -> str | None:
 
 
 def changed(repository: Path, since: str | None, commit: str) -> tuple[str, ...]:
-    """Return the paths of what differs between two commits; all that a commit has when there is none before."""
-    if since is None:
+    """Return the paths of what differs between two commits; all that a commit has when there is none before.
+
+    One that is gone, because history was rewritten, is none.
+    """
+    try:
+        before = None if since is None else resolve(repository, since)
+    except CommitMissing:
+        before = None
+    if before is None:
         told = _git(repository, "ls-tree", "-r", "-z", "--name-only", commit)
     else:
-        told = _git(repository, "diff", "--name-only", "-z", "--no-renames", since, commit)
+        told = _git(repository, "diff", "--name-only", "-z", "--no-renames", before, commit)
     return tuple(each for each in told.split("\0") if each)
 
 

@@ -122,12 +122,7 @@ def remove_hooks(found: Watched) -> list[Path]:
 
 def _commit(session: Session, found: Watched, before: str | None, commit: str, tell: Tell) -> None:
     """Train what a commit changed, unless that is none of what trains."""
-    try:
-        changed = commits.changed(found.repository, before, commit)
-    except ModelwrightError:
-        raise
-    except Exception:  # noqa: BLE001 - history was rewritten: all of it counts as changed
-        changed = commits.changed(found.repository, None, commit)
+    changed = commits.changed(found.repository, before, commit)
     if not patterns.any_matches(changed, found.train_on):
         tell(f"commit {commit[:12]} changes nothing that trains")
         return
