@@ -21,8 +21,8 @@ from modelwright.errors import Refused, RunNotEnded, WorkspaceNotReached
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _POLL_SECONDS = 0.5
 _PIECE_BYTES = 1 << 20
-# What of a project's folder is no part of the project.
-_LEFT_BEHIND = frozenset({".git", ".wright", ".venv", "__pycache__", ".ipynb_checkpoints"})
+# What a project that travels leaves behind: what is made again, and histories and workspaces of their own.
+LEFT_BEHIND = frozenset({".git", ".wright", ".venv", "__pycache__", ".ipynb_checkpoints"})
 Json = dict[str, Any]
 
 
@@ -291,7 +291,7 @@ class Pipelines(Resource):
 
     def publish(self, project: Path | str, *, name: str | None = None, description: str = "", why: str = "") -> Json:
         """Freeze a project of this machine as the pipeline's next version; return that."""
-        files = [each for each in sorted(Path(project).iterdir()) if each.name not in _LEFT_BEHIND]
+        files = [each for each in sorted(Path(project).iterdir()) if each.name not in LEFT_BEHIND]
         return self._client.upload("/pipelines", files, name=name, description=description, why=why)
 
     def run(self, name: str, parameters: Mapping[str, Any] | None = None, *, why: str = "", **said: Any) -> Json:

@@ -12,13 +12,12 @@ from typing import IO
 
 from blake3 import blake3
 
+from modelwright.client import LEFT_BEHIND
 from modelwright.errors import ParcelInvalid
 from modelwright.projects.manifest import MANIFEST_FILE
 
 MOST_FILES = 100_000
 LARGEST_BYTES = 20_000_000_000
-# What a project that travels leaves behind: what is made again, and histories and workspaces of their own.
-LEFT_BEHIND = frozenset({".git", ".wright", ".venv", "__pycache__", ".ipynb_checkpoints"})
 _ELSEWHERE = ".elsewhere"
 
 
