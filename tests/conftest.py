@@ -1,9 +1,11 @@
 """What tests of several rooms share."""
 
+import multiprocessing
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +94,14 @@ def environment(tmp_path: Path) -> BuiltEnvironment:
     folder.symlink_to(sys.prefix)
     lock = Lock(text="", python_version="3", platform="here", digest="0" * 64, source=LockSource.INDEX)
     return BuiltEnvironment(lock, folder)
+
+
+@pytest.fixture
+def processes() -> Any:
+    """Where processes come from that have loaded what they need, but share no connection and no lock with this one."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["modelwright.lifecycle.registering", "modelwright.cli.program"])
+    return context
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """Bytes never change: what was registered is what is read, or the difference is named."""
 
 import logging
-import multiprocessing
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +89,6 @@ def test_a_download_goes_nowhere_where_something_is(folder: Path, version: Model
 
 
 # --- many processes, and processes that are killed ---
-
-
-@pytest.fixture
-def processes() -> Iterator[Any]:
-    """Where processes come from that have loaded what they need already, as after a fork, but share no connection."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["modelwright.lifecycle.registering", "modelwright.cli.program"])
-    return context
 
 
 def _register(folder: Path, number: int) -> None:

@@ -1,13 +1,13 @@
 """The chain of audit records: whatever happens to one of them shows."""
 
 import io
-import multiprocessing
 import random
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,14 +183,13 @@ def _write(folder: Path, worker: int) -> None:
     store.close()
 
 
-def test_many_writers_make_one_chain(store: Store) -> None:
+def test_many_writers_make_one_chain(store: Store, processes: Any) -> None:
     from modelwright.records import DatasetVersion
 
     with change(store, actor="ada") as opened:
         wanted = DatasetVersion("", "sales", 0, "d" * 64, 0, opened.at)
         datasets.ensure_dataset_version(opened, wanted)
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_write, args=(store.folder, number)) for number in range(32)]
+    workers = [processes.Process(target=_write, args=(store.folder, number)) for number in range(32)]
     for each in workers:
         each.start()
     for each in workers:
