@@ -36,6 +36,8 @@ def racers(racing: Store) -> Iterator[list[Connection]]:
     processes = [context.Process(target=serve, args=(racing.folder, theirs)) for _, theirs in pairs]
     for each in processes:
         each.start()
+    for _, theirs in pairs:
+        theirs.close()  # or a racer that dies would be waited for
     ours = [each for each, _ in pairs]
     assert [each.recv() for each in ours] == ["ready"] * 2
     yield ours

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 Answer = Callable[["Request"], bytes]
+# Who connects and says nothing is not waited for for ever.
+_SILENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def receiving(
                 except OSError:
                     return
                 with contextlib.suppress(OSError):
+                    raw.settimeout(_SILENCE_SECONDS)
                     connection = wrap(raw) if wrap else raw
                     with connection:
                         found = _read(connection)
@@ -94,6 +97,9 @@ def _read(connection: socket.socket) -> Request | None:
     first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
+        piece = connection.recv(65536)
+        if not piece:
+            return None
+        body += piece
     method, path, _ = first.split(" ")
     return Request(method, path, headers, body)
