@@ -121,7 +121,9 @@ def test_a_port_that_is_taken_is_refused(place: Any) -> None:
 def test_an_endpoint_that_is_gone_is_unavailable() -> None:
     gateway = Gateway("http://127.0.0.1:1/score", host="127.0.0.1", port=0)
     gateway.start()
+    client = Client(gateway.port)
     with pytest.raises(grpc.RpcError) as refused:
-        Client(gateway.port).call("ServerReady")
+        client.call("ServerReady")
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    client.channel.close()
     gateway.stop(grace_seconds=0)

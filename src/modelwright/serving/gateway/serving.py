@@ -12,6 +12,8 @@ from modelwright.serving.gateway.protocol import METHODS, SERVICE, messages
 # Requests that wait for the endpoint each hold a thread.
 _THREADS = 64
 _LONGEST_BYTES = 100 * 1024 * 1024
+# After its grace, what the server may take to let go of connections that are open.
+_END_SECONDS = 5.0
 # Metadata of a call that is the endpoint's to know, by the names of its headers.
 _PASSED_ON = ("authorization", "x-request-id", "traceparent", "tracestate", "x-modelwright-deployment")
 
@@ -46,7 +48,7 @@ class Gateway:
 
     def stop(self, *, grace_seconds: float = 5.0) -> None:
         """Take no more requests, and let those that are there be answered."""
-        self._server.stop(grace_seconds).wait()
+        self._server.stop(grace_seconds).wait(grace_seconds + _END_SECONDS)
         self._passing.close()
 
 
