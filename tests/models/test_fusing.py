@@ -11,7 +11,7 @@ from models.served import SCORE, Wright
 
 from modelwright.errors import ArraysInvalid
 from modelwright.models import packages
-from modelwright.models.fusing import asking, checking, exporting, fusing, scripts, trees
+from modelwright.models.fusing import asking, checking, exporting, fusing, scripts, trees, verdicts
 from modelwright.models.fusing.arrays import Arrays, read_arrays
 from modelwright.models.fusing.evaluating import ArrayModel, Manner
 from modelwright.notebooks import scoring
@@ -326,7 +326,7 @@ def test_a_registered_version_says_that_it_is_fused_and_is_compared_again_where_
     wright(*REGISTER, "--environment", "serving:1")
     version = models.find_version(workspace, "m:1")
     package = packages.restore(workspace, version)
-    verdict = fusing.read_verdict(package / fusing.VERDICT)
+    verdict = verdicts.read_verdict(package / fusing.VERDICT)
     assert (verdict.is_fused, verdict.model) == (True, "Ridge")
     assert verdict.rows > 1000
     assert f"fused        yes: {verdict.rows:,} rows" in wright("show", "m:1")
@@ -349,7 +349,7 @@ def test_a_version_with_a_script_of_its_own_says_why_it_is_not_fused(
     (folder / "sample.json").write_text('{"data": [[1.0, 2.0]]}')
     wright(*REGISTER, "--name", "churn", "--environment", "serving:1")
     assert f"fused        no: {fusing.OPAQUE}" in wright("show", "churn:1")
-    assert not fusing.is_fused(packages.restore(workspace, models.find_version(workspace, "churn:1")))
+    assert not verdicts.is_fused(packages.restore(workspace, models.find_version(workspace, "churn:1")))
 
 
 def test_a_model_without_a_script_is_fused_as_the_server_answers_for_it(
@@ -357,7 +357,7 @@ def test_a_model_without_a_script_is_fused_as_the_server_answers_for_it(
 ) -> None:
     wright("register", "model.pkl", "--name", "bare", "--framework", "sklearn", "--environment", "serving:1")
     package = packages.restore(workspace, models.find_version(workspace, "bare:1"))
-    verdict = fusing.read_verdict(package / fusing.VERDICT)
+    verdict = verdicts.read_verdict(package / fusing.VERDICT)
     assert (verdict.is_fused, verdict.reason) == (True, "")
     model = fusing.load(package)
     assert model.manner.is_alone

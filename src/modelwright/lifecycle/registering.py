@@ -10,7 +10,7 @@ from modelwright.errors import NameInvalid, SourceMissing
 from modelwright.lifecycle import onnx_environment, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import mlflow_folders, registry, sources
-from modelwright.models.fusing import fusing
+from modelwright.models.fusing import verdicts
 from modelwright.models.mlflow_folders import MLflowModel
 from modelwright.models.packing import Trial
 from modelwright.models.registry import Found, Labels
@@ -172,7 +172,7 @@ def _added(
             changing=session.change,
         )
         tried = "its sample is answered" if trial.is_complete else "not tried"
-        verdict = fusing.verdict_of(store, version)
+        verdict = verdicts.verdict_of(store, version)
         if verdict is not None and verdict.is_fused:
             tried += f", fused: {verdict.rows:,} rows byte for byte"
         stage.decided = f"{len(source.files)} file{'s' * (len(source.files) != 1)}, {tried}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelwright.models import packages
-from modelwright.models.fusing import fusing
+from modelwright.models.fusing import verdicts
 from modelwright.records import (
     DatasetVersion,
     Deployment,
@@ -103,7 +103,7 @@ def describe_version(store: Store, reference: str) -> VersionReport:
         lacks=tuple(packages.lacks(version)),
         explanation=explanations.latest_explanation(store, version),
         verdict=gates.find_verdict(store, version.run_id) if version.run_id else None,
-        fused=fusing.verdict_of(store, version),
+        fused=verdicts.verdict_of(store, version),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from modelwright.environments import placing
 from modelwright.models import packages
-from modelwright.models.fusing import fusing
+from modelwright.models.fusing import verdicts
 from modelwright.records import Deployment, ModelVersion, WorkerSpec
 from modelwright.store import environments, models
 from modelwright.store.database import Store
@@ -42,7 +42,7 @@ def worker(store: Store, version: ModelVersion) -> WorkerSpec:
         model_folder=packages.model_folder(package, version),
         sample=_text(package, packages.SAMPLE, names),
         expected=_text(package, packages.EXPECTED, names),
-        fused=package if fusing.is_fused(package) else None,
+        fused=package if verdicts.is_fused(package) else None,
     )
 
 

@@ -11,11 +11,12 @@ import pytest
 from models.guest.asking import JSON, call, model, plain, told
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from modelwright.models.guest.codes import Route
+from modelwright.models.guest.frameworks import Fitted
 from modelwright.models.guest.importing import ScriptUnfit
 from modelwright.serving import control
 
@@ -227,6 +228,38 @@ def test_no_answer_depends_on_who_else_asks(tmp_path: Path) -> None:
     linear = model(LinearRegression().fit(rows, rows @ np.arange(10.0)), tmp_path)
     calls = [plain({"data": [row.tolist()]}) for row in rows]
     assert [each.body for each in linear.answer_together(calls)] == [linear.answer(each).body for each in calls]
+
+
+def test_answers_are_given_as_they_come(tmp_path: Path) -> None:
+    class Counting(LinearRegression):
+        asked = 0
+
+        def predict(self, rows: Any) -> Any:
+            self.asked += 1
+            return rows[:, 0]
+
+    counting = Counting().fit(X, X[:, 0])
+    serving = model(LINEAR, tmp_path)
+    serving._served._estimator = Fitted(counting)
+    replies = serving.answer_together([plain({"data": [[number, 2, 3]]}) for number in range(3)])
+    assert told(next(replies)) == {"result": [0]}
+    assert counting.asked == 1
+    assert [told(each) for each in replies] == [{"result": [1]}, {"result": [2]}]
+
+
+@pytest.mark.parametrize("kind", [LinearRegression, Ridge, Lasso, ElasticNet])
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_linear_model_answers_what_its_predict_says(kind: Any, wide: bool, tmp_path: Path) -> None:
+    fitted = kind().fit(X, np.stack([X[:, 0], X.sum(axis=1)], axis=1) if wide else X[:, 1])
+    serving = model(fitted, tmp_path)
+    drawn = np.random.default_rng(1)
+    for count in (1, 2, 5, 64, 300):
+        rows = drawn.normal(size=(count, 3), scale=1e3).tolist()
+        assert score(serving, {"data": rows}) == (200, {"result": fitted.predict(np.array(rows)).tolist()})
+    for rows in ([[1, 2, 3]], [[1e300, -1e300, 1e300]], [[-0.0, 0.0, 5e-324]]):
+        assert score(serving, {"data": rows}) == (200, {"result": fitted.predict(np.array(rows)).tolist()})
+    for odd in (float("nan"), float("inf")):
+        assert score(serving, {"data": [[1.5, odd, 3.5]]})[0] == 400
 
 
 def test_missing_values_go_to_models_that_take_them(tmp_path: Path) -> None:

@@ -9,9 +9,7 @@ from modelwright.models.fusing import checking
 from modelwright.models.fusing.arrays import read_arrays
 from modelwright.models.fusing.evaluating import ArrayModel, Manner
 from modelwright.models.fusing.scripts import Form
-from modelwright.records import FusedVerdict, ModelVersion
-from modelwright.store import claims
-from modelwright.store.database import Store
+from modelwright.records import FusedVerdict
 
 VERDICT = "fused.json"
 FOLDER = "fused"
@@ -38,30 +36,6 @@ def fuse(package: Path, parts: Path, form: Form | None, *, is_alone: bool = Fals
     told = _FORMAT | asdict(verdict) | {"manner": asdict(manner) if manner else None}
     (package / VERDICT).write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return verdict
-
-
-def verdict_of(store: Store, version: ModelVersion) -> FusedVerdict | None:
-    """Return what was found at registration; None for a version that was not tried then."""
-    digest = next((each.digest for each in version.files if each.path == VERDICT), None)
-    if digest is None:
-        return None
-    with claims.scratch_folder(store) as folder:
-        store.blobs.export(digest, folder / VERDICT)
-        return read_verdict(folder / VERDICT)
-
-
-def read_verdict(path: Path) -> FusedVerdict:
-    """Return the verdict in a file."""
-    told = json.loads(path.read_text(encoding="utf-8"))
-    return FusedVerdict(**{name: told[name] for name in FusedVerdict.__dataclass_fields__})
-
-
-def is_fused(package: Path) -> bool:
-    """Whether a package says that its model is its arrays."""
-    try:
-        return read_verdict(package / VERDICT).is_fused
-    except (OSError, ValueError, KeyError, TypeError):  # a version from elsewhere may hold anything
-        return False
 
 
 def load(package: Path) -> ArrayModel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter_ns
@@ -57,13 +57,13 @@ class Answering:
 
     def answer(self, call: Call) -> Reply:
         """Return the answer to a request; whatever goes wrong is in the log, and told in the words of its dialect."""
-        if call.is_late:
+        if call.deadline and call.is_late:
             return Reply(b"", outcome=Outcome.LATE)
         LogStream.request_id = call.id
         started = perf_counter_ns()
         try:
             # A script that speaks HTTP itself gets what was sent.
-            if _PACKED in call.head and not (self._served.is_raw and call.route == Route.SCORE):
+            if call.head and _PACKED in call.head and not (self._served.is_raw and call.route == Route.SCORE):
                 call = bodies.unpacked(call)
             reply = self._ways[call.route](call)
         except Refused as refused:
@@ -77,14 +77,15 @@ class Answering:
         finally:
             micros = (perf_counter_ns() - started) // 1000
             end_request()
-        return reply._replace(micros=micros)
+        return Reply(*reply[:-1], micros)
 
-    def answer_together(self, calls: Sequence[Call]) -> list[Reply]:
-        """Return the answers to requests in their order, those that can be predicted at once together."""
-        done = {}
+    def answer_together(self, calls: Sequence[Call]) -> Iterator[Reply]:
+        """Give the answers to requests in their order, each when it is there; some can be predicted at once."""
         if len(calls) > 1 and isinstance(self._served, Model):
-            done = self._served.score_together([each for each in calls if not each.is_late])
-        return [done[each.number] if each.number in done else self.answer(each) for each in calls]
+            for call, reply in self._served.score_together(calls):
+                yield reply or self.answer(call)
+        else:
+            yield from map(self.answer, calls)
 
     def _invocations(self, call: Call) -> Reply:
         told = call.told()

@@ -28,6 +28,8 @@ _NEEDS = "{kind} needs {package} in the version's environment, which does not ha
 
 def kind_of(content_type: str) -> str:
     """Return a content type without its parameters; JSON when nobody said. Raises Refused for an unknown one."""
+    if content_type == JSON:
+        return JSON
     kind = content_type.partition(";")[0].strip().lower()
     if kind in ("", _UNSAID):
         return JSON

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Optional
@@ -34,7 +35,7 @@ class Columns:
         """The columns for a message."""
         return f"{len(self.names)}: {short(self.names)}" if self.names else str(self.count)
 
-    @property
+    @cached_property
     def are_numbers(self) -> bool:
         """Whether nothing is known of a column that is not of numbers."""
         return set(self.kinds.values()) <= {"", "number", "integer"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from .importing import ScriptUnfit
+from .linear import arithmetic_of
 
 _NAMES = {
     "sklearn": "sklearn",
@@ -96,10 +97,12 @@ class Fitted(Estimator):
         self.is_by_row = all(
             type(each).__module__.startswith("sklearn.") and type(each).__name__ in _BY_ROW for each in steps
         )
+        self._arithmetic = arithmetic_of(model)
 
     def predict(self, rows: Any) -> Any:
         """Return a prediction for each row."""
-        return self.model.predict(self._framed(rows))
+        found = self._arithmetic(rows) if self._arithmetic is not None else None
+        return self.model.predict(self._framed(rows)) if found is None else found
 
     def probabilities(self, rows: Any) -> Any:
         """Return the probability of each class for each row."""

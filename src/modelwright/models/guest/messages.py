@@ -82,8 +82,8 @@ def take(buffer: bytearray) -> list[Call]:
             head = start + PREFIX.size + small
             body = head + head_length
             request_id = str(view[start + PREFIX.size : head], "utf-8", "replace")
-            told, asked = view[head:body].tobytes(), view[body:end].tobytes()
-            calls.append(Call(number, code, request_id, told, asked, deadline))
+            told = view[head:body].tobytes() if head_length else b""
+            calls.append(Call(number, code, request_id, told, view[body:end].tobytes(), deadline))
             start = end
     if start:
         del buffer[:start]

@@ -6,7 +6,9 @@ is read and checked by itself, so that one that does not fit is refused alone an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter_ns
@@ -58,50 +60,62 @@ class Model:
 
     def score(self, call: Call) -> Reply:
         """Answer a request to `/score`. Raises Refused and NotSerializable."""
-        told = call.told()
-        kind = bodies.kind_of("" if told.method == "GET" else told.headers.get("Content-Type", ""))
+        kind, query, accept = bodies.JSON, "", ""
+        if call.head:
+            told = call.told()
+            kind = bodies.kind_of("" if told.method == "GET" else told.headers.get("Content-Type", ""))
+            query, accept = told.query, told.headers.get("Accept", "")
         table, beside = bodies.decode(kind, call.body)
-        found = self.predict(table, with_probabilities=wants_probabilities(told.query, beside))
+        found = self.predict(table, with_probabilities=wants_probabilities(query, beside))
         if "Inputs" in beside:
             outputs = {"WebServiceOutput0": found} if _is_designer(beside["Inputs"]) else found
             return Reply(_encoded({"Results": outputs}))
-        return bodies.encode_as(told.headers.get("Accept", ""), found)
+        return bodies.encode_as(accept, found) if accept else Reply(_encoded({"result": found}))
 
-    def score_together(self, calls: Sequence[Call]) -> dict[int, Reply]:
-        """Return the answers to plain requests of JSON rows, by number, as far as they can be predicted at once.
+    def score_together(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Optional[Reply]]]:
+        """Give requests in their order with their answers, plain ones of JSON rows predicted at once.
 
-        What is left out is to be scored alone.
+        Those that come without an answer are to be scored alone.
         """
+        batch: list[tuple[Call, Any]] = []
+        total = 0
+        for call in calls:
+            rows = self._plain_rows(call) if self._estimator.is_by_row else None
+            # Whole numbers and others are not put together: a model may tell them apart.
+            if batch and (rows is None or total + len(rows) > _MOST_ROWS or rows.dtype.kind != batch[0][1].dtype.kind):
+                yield from self._scored(batch)
+                batch, total = [], 0
+            if rows is None:
+                yield call, None
+            else:
+                batch.append((call, rows))
+                total += len(rows)
+        yield from self._scored(batch)
+
+    def _scored(self, batch: list[tuple[Call, Any]]) -> Iterator[tuple[Call, Optional[Reply]]]:
+        """Give requests with the answers that come of predicting all their rows at once."""
+        replies: list[Optional[Reply]] = [None] * len(batch)
+        if len(batch) > 1:
+            # Whoever's fault it is, it shows when each is scored alone.
+            with contextlib.suppress(Exception):
+                replies = [*self._replies([rows for _, rows in batch])]
+        yield from zip((call for call, _ in batch), replies)
+
+    def _replies(self, tables: list[Any]) -> list[Reply]:
         import numpy as np
 
         started = perf_counter_ns()
-        found: dict[int, Reply] = {}
-        if not self._estimator.is_by_row:
-            return found
-        batch: list[tuple[Call, Any]] = []
-        for call in calls:
-            rows = self._plain_rows(call)
-            if rows is not None and len(rows) <= _MOST_ROWS:
-                batch.append((call, rows))
-        while batch:
-            part, batch = _portion(batch)
-            if len(part) == 1:
-                continue
-            try:
-                predicted = self._predicted(np.concatenate([rows for _, rows in part]))
-            except Exception:  # noqa: BLE001, S112 - whoever's fault it is, it shows when each is scored alone
-                continue
-            start = 0
-            micros = (perf_counter_ns() - started) // 1000 // len(part)
-            for call, rows in part:
-                result = predicted[start : start + len(rows)]
-                start += len(rows)
-                found[call.number] = Reply(encode_strictly({"result": result}), micros=micros)
-        return found
+        predicted = self._predicted(np.concatenate(tables))
+        micros = (perf_counter_ns() - started) // 1000 // len(tables)
+        ends = itertools.accumulate(map(len, tables))
+        return [
+            Reply(encode_strictly({"result": predicted[end - len(rows) : end]}), micros=micros)
+            for end, rows in zip(ends, tables)
+        ]
 
     def _plain_rows(self, call: Call) -> Optional[Any]:
         """Return the rows of a plain request as numbers; None for one that wants more care."""
-        if call.head or call.route != Route.SCORE:
+        if call.head or call.route != Route.SCORE or call.is_late:
             return None
         try:
             table, beside = bodies.decode(bodies.JSON, call.body)
@@ -135,27 +149,17 @@ class Model:
 
 def wants_probabilities(query: str, beside: Mapping[str, Any]) -> bool:
     """Return whether a request asks for probabilities, by `?proba` or by a parameter in its body."""
-    asked = parse_qs(query, keep_blank_values=True).get("proba", ["false"])[-1]
-    if asked.lower() not in ("false", "0", "no"):
-        return True
+    if query:
+        asked = parse_qs(query, keep_blank_values=True).get("proba", ["false"])[-1]
+        if asked.lower() not in ("false", "0", "no"):
+            return True
     for parameters in (beside, beside.get("params"), beside.get("parameters"), beside.get("GlobalParameters")):
-        if isinstance(parameters, Mapping):
+        if isinstance(parameters, dict):
             if parameters.get("proba") is True:
                 return True
             if "predict_proba" in (parameters.get("method"), parameters.get("predict_method")):
                 return True
     return False
-
-
-def _portion(batch: list[tuple[Call, Any]]) -> tuple[list[tuple[Call, Any]], list[tuple[Call, Any]]]:
-    """Return the requests that are predicted at once, and those that are left for the next time."""
-    total, count, kind = 0, 0, batch[0][1].dtype.kind
-    for _, rows in batch:
-        # Whole numbers and others are not put together: a model may tell them apart.
-        if (total and total + len(rows) > _MOST_ROWS) or rows.dtype.kind != kind:
-            break
-        total, count = total + len(rows), count + 1
-    return batch[:count], batch[count:]
 
 
 def _is_designer(inputs: Any) -> bool:

@@ -54,6 +54,8 @@ class Script:
         self.input_schema, self.output_schema = _schemas(self._run)
         self.is_raw = is_raw(inspect.unwrap(self._run)) or is_raw(self._run)
         self._gets_headers = len(self._inputs) != len(parameters)
+        # Whether the head of every request has to be told.
+        self.takes_head = self._gets_headers or self.is_raw or self.input_schema is not None
         self._first = self._inputs[0].name
         self._entry = _code(self._run)
         self._check()
@@ -65,13 +67,10 @@ class Script:
         if self.input_schema is None and missing:
             raise ScriptUnfit(_NO_DEFAULT.format(name=missing[0]))
 
-    @property
-    def takes_head(self) -> bool:
-        """Whether the head of every request has to be told."""
-        return self._gets_headers or self.is_raw or self.input_schema is not None
-
     def score(self, call: Call) -> Reply:
         """Answer a request to `/score`. Raises Refused, NotSerializable, and whatever `run` raises."""
+        if not (call.head or self.takes_head):
+            return _reply(self._run(**{self._first: _text(call.body)}))
         told = call.told()
         kind = told.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if self.is_raw:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-import psutil
-
 from modelwright import __version__
 from modelwright.serving.front.connections import Clients
 from modelwright.serving.front.contract import Scoring
@@ -150,6 +148,8 @@ class Metrics:
             yield Family(name, "counter", text, map(Sample, (labels for labels, _ in each), values))
 
     def _of_processes(self) -> Iterator[Family]:
+        import psutil
+
         memory, cpu = [], []
         pids = [({"endpoint": self._endpoint, "process": "front"}, os.getpid())]
         for labels, version in self._deployments():
