@@ -193,8 +193,8 @@ def hear(pieces: list[bytes], *, plain: bool, answers: random.Random | None = No
     owed: list[Callable[[], None]] = []
 
     def handle(request: Request, respond: Callable[[Answer], None]) -> None:
-        headers = tuple(request.headers.items())
-        heard.requests.append((request.method, request.path, request.query, headers, request.body))
+        headers = tuple(request.head.headers.items())
+        heard.requests.append((request.head.method, request.head.path, request.head.query, headers, request.body))
         answer = Answer(200, b"answer %d" % len(heard.requests))
         if answers is not None and answers.random() < 0.5:
             owed.append(lambda: respond(answer))

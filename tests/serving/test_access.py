@@ -10,8 +10,7 @@ import pytest
 from modelwright.errors import EndpointMissing, KeyUnfit
 from modelwright.records import Access, AccessKey, FrontSettings, now
 from modelwright.serving import access, configuring, control
-from modelwright.serving.front.access import Guard
-from modelwright.serving.front.messages import Request
+from modelwright.serving.front.access import Guard, key_in
 from modelwright.store import audit, endpoint_keys, endpoints
 from modelwright.store.changes import change
 from modelwright.store.database import Store
@@ -19,8 +18,8 @@ from modelwright.store.database import Store
 ECHO = "def init(): pass\ndef run(data, request_headers): return sorted(request_headers)"
 
 
-def request(**headers: str) -> Request:
-    return Request("POST", "/score", "", {name.replace("_", "-"): value for name, value in headers.items()}, b"")
+def key(**headers: str) -> str:
+    return key_in({name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def keys(*given: str, **expiring: Any) -> Access:
@@ -54,7 +53,7 @@ def test_a_good_key_passes_and_nothing_else(headers: dict[str, str], passes: boo
     moment = now()
     guard = Guard(keys("good", late=moment - timedelta(seconds=1), soon=moment + timedelta(minutes=1)))
     for _ in range(2):
-        refusal = guard.refusal(request(**headers))
+        refusal = guard.refusal(key(**headers))
         assert (refusal is None) is passes
         if refusal is not None:
             assert refusal.status == 401
@@ -63,7 +62,7 @@ def test_a_good_key_passes_and_nothing_else(headers: dict[str, str], passes: boo
 
 def test_missing_wrong_and_expired_keys_get_the_same_answer() -> None:
     guard = Guard(keys("good", late=now() - timedelta(seconds=1)))
-    refusals = [guard.refusal(request(**each)) for each in ({}, {"x_api_key": "bad"}, {"x_api_key": "late"})]
+    refusals = [guard.refusal(key(**each)) for each in ({}, {"x_api_key": "bad"}, {"x_api_key": "late"})]
     assert refusals[0] == refusals[1] == refusals[2] is not None
     assert guard.refused == 3
 
@@ -71,12 +70,12 @@ def test_missing_wrong_and_expired_keys_get_the_same_answer() -> None:
 def test_a_key_that_was_good_is_bad_once_it_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     guard = Guard(keys("one", "two", soon=now() + timedelta(minutes=1)))
     for each in ("one", "two", "soon"):
-        assert guard.refusal(request(x_api_key=each)) is None
+        assert guard.refusal(key(x_api_key=each)) is None
     monkeypatch.setattr("time.time", lambda: now().timestamp() + 61)
-    assert guard.refusal(request(x_api_key="soon")) is not None
+    assert guard.refusal(key(x_api_key="soon")) is not None
     guard.configure(keys("two"))
-    assert guard.refusal(request(x_api_key="one")) is not None
-    assert guard.refusal(request(x_api_key="two")) is None
+    assert guard.refusal(key(x_api_key="one")) is not None
+    assert guard.refusal(key(x_api_key="two")) is None
 
 
 @pytest.fixture

@@ -356,7 +356,7 @@ def test_idle_connections_have_no_parser(loop: Any) -> None:
 
 def test_a_large_body_of_a_stranger_is_refused_before_it_is_sent(loop: Any) -> None:
     def admit(request: Request) -> Answer | None:
-        return None if request.headers.get("authorization") else Answer(401, b"a key is needed")
+        return None if request.head.headers.get("authorization") else Answer(401, b"a key is needed")
 
     async def ask(*headers: str) -> bytes:
         async with served_by(echo, admit=admit) as (_, reader, writer):

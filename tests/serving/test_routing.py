@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from modelwright.errors import TrafficInvalid
 from modelwright.records import Traffic
 from modelwright.records.traffic import MAX_DEPLOYMENTS
-from modelwright.serving.front.messages import Request
+from modelwright.serving.front.messages import Head
 from modelwright.serving.front.routing import Pinned, Router, rendezvous
 
 NAMES = "ABCDEF"
@@ -41,14 +41,14 @@ def router(traffic: Traffic) -> Router:
     return made
 
 
-def request(**headers: str) -> Request:
-    return Request("POST", "/score", "", {name.replace("_", "-"): value for name, value in headers.items()}, b"{}")
+def head(**headers: str) -> Head:
+    return Head("POST", "/score", "", {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def picked(made: Router, count: int, **headers: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for _ in range(count):
-        version: Any = made.pick(request(**headers))
+        version: Any = made.pick(head(**headers))
         found[version.name] = found.get(version.name, 0) + 1
     return found
 
@@ -113,7 +113,7 @@ def test_a_header_pins_whatever_the_shares(header: str) -> None:
 def test_a_pin_to_nobody_is_an_error_but_for_the_header_that_others_use_too() -> None:
     made = router(Traffic(default="A"))
     with pytest.raises(Pinned):
-        made.pick(request(x_modelwright_deployment="Z"))
+        made.pick(head(x_modelwright_deployment="Z"))
     assert picked(made, 5, x_api_version="2024-06-01") == {"A": 5}
 
 

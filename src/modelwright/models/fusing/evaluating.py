@@ -54,7 +54,7 @@ class ArrayModel:
             raise ArraysInvalid(path=self.name, reason=_NO_NUMPY) from error
         except (*_UNUSUAL, AttributeError) as error:
             raise ArraysInvalid(path=self.name, reason=str(error)) from error
-        self._head = f"{{{json.dumps(manner.answer_key)}: ["
+        self._head = f"{{{json.dumps(manner.answer_key)}: ".encode()
 
     def _prepare(self, given: Arrays) -> None:
         answer = given.header["answer"]
@@ -105,9 +105,7 @@ class ArrayModel:
         except _UNUSUAL:
             values = self.values(rows)
             return None if values is None else self.answer_of(values)
-        if value is None:
-            return None
-        return f"{self._head}{value if self._has_labels else repr(value)}]}}".encode()
+        return None if value is None else self.answer_of((value,))
 
     def values(self, rows: Rows) -> list[Any] | None:
         """Return a row's value each, for `answer_of`; None when the model itself is to be asked."""
@@ -124,12 +122,12 @@ class ArrayModel:
     def answer_of(self, values: Sequence[Any]) -> bytes:
         """Return the answer that gives `values`."""
         if self._has_labels:
-            return f"{self._head}{', '.join(values)}]}}".encode()
+            return b"%b[%b]}" % (self._head, ", ".join(values).encode())
         text = orjson.dumps(values)
         # It writes numbers as Python does, except for those with exponents and those just above 0.00001.
         if b"e" in text or b"0.0000" in text:
-            return f"{self._head}{', '.join(map(repr, values))}]}}".encode()
-        return b"%b%b}" % (self._head[:-1].encode(), text.replace(b",", b", "))
+            return b"%b[%b]}" % (self._head, ", ".join(map(repr, values)).encode())
+        return b"%b%b}" % (self._head, text.replace(b",", b", "))
 
     def _each(self, rows: Rows) -> list[Any] | None:
         one = self._one

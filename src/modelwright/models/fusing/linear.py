@@ -111,7 +111,7 @@ def _sum(coefficients: "np.ndarray[Any, Any]", intercept: float) -> "Callable[[S
     def one(row: Sequence[float]) -> float | None:
         # Packing is what checks the row, too: its length, and that it is of numbers.
         pack(buffer, 0, *row)
-        value: float = dot(view, coefficients).item() + intercept
+        value = float(dot(view, coefficients)) + intercept
         return value if value - value == 0.0 else None  # neither infinite nor NaN
 
     return one

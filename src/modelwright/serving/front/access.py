@@ -8,14 +8,24 @@ import hashlib
 import hmac
 import math
 import time
+from collections.abc import Mapping
 
 from modelwright.records import Access
-from modelwright.serving.front.messages import Answer, Request, error_answer
+from modelwright.serving.front.messages import Answer, error_answer
 
 _SCHEME = "bearer "
 _NEVER = math.inf
 # Headers that carry a key: scripts, which log what they get, are not given them.
 KEY_HEADERS = ("Authorization", "X-Api-Key")
+
+
+def key_in(headers: Mapping[str, str]) -> str:
+    """Return the key that a request comes with; one that has none comes with the empty one."""
+    given = headers.get("x-api-key")
+    if given is not None:
+        return given
+    given = headers.get("authorization", "")
+    return given[len(_SCHEME) :].strip() if given[: len(_SCHEME)].lower() == _SCHEME else ""
 
 
 class Guard:
@@ -43,18 +53,13 @@ class Guard:
         self._passes = {known: until for known, until in self._passes.items() if until > moment}
         self._passes[digest.encode()] = moment + seconds
 
-    def refusal(self, request: Request) -> Answer | None:
-        """Return the answer that turns the request away; None when it may pass."""
+    def refusal(self, key: str) -> Answer | None:
+        """Return the answer that turns away who comes with this key; None when they may pass."""
         if not self.is_required:
             return None
-        headers = request.headers
-        given = headers.get("x-api-key")
-        if given is None:
-            given = headers.get("authorization", "")
-            given = given[len(_SCHEME) :].strip() if given[: len(_SCHEME)].lower() == _SCHEME else ""
-        until = self._known.get(given)
+        until = self._known.get(key)
         if until is None:
-            until = self._good_until(given)
+            until = self._good_until(key)
         if until == _NEVER or time.time() < until:
             return None
         self.refused += 1

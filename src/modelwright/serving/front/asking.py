@@ -3,8 +3,8 @@
 import json
 from functools import lru_cache
 
-from modelwright.serving.front.access import KEY_HEADERS
-from modelwright.serving.front.messages import Answer, Request, error_answer
+from modelwright.serving.front.access import KEY_HEADERS, key_in
+from modelwright.serving.front.messages import Answer, Head, error_answer
 from modelwright.serving.front.routes import METHODS, OF_FRONT, SCORING, Route, find, model_asked
 from modelwright.serving.front.routing import PINS
 
@@ -17,7 +17,7 @@ _NAME, _TRACE = "X-Ms-Request-Id", "Traceparent"
 
 
 class Asked:
-    """A head's route, the ids in it, what of it is echoed, and what a worker is told of it.
+    """A head's route, the key and the ids in it, what of it is echoed, and what a worker is told of it.
 
     `refusal` answers those that are not to be taken. Ids that were not given are empty: each request gets its own. A
     plain request is JSON that is posted to be scored and answered as JSON: it needs no head.
@@ -33,6 +33,7 @@ class Asked:
         "is_pinned",
         "is_plain",
         "is_scoring",
+        "key",
         "legacy_id",
         "model",
         "refusal",
@@ -41,13 +42,14 @@ class Asked:
         "traceparent",
     )
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, head: Head) -> None:
         """Find it out."""
-        headers = request.headers
-        found = find(request.path)
+        headers = head.headers
+        found = find(head.path)
         self.is_nowhere = found is None
         self.route = route = Route.HEALTH if found is None else found
         self.refusal: Answer | None = None
+        self.key = key_in(headers)
         self.request_id = headers.get("x-request-id", "")
         client = headers.get("x-ms-client-request-id", "")
         self.legacy_id = headers.get("x-ms-request-id", "") or client
@@ -60,57 +62,56 @@ class Asked:
             self.refusal = error_answer(431, text)
             self.legacy_id = client = ""
         self.echo = _lines(("x-ms-client-request-id", client), ("TraceId", headers.get("traceid", "")))
-        method = request.method
+        method = head.method
         self.is_allowed = method in METHODS[route] and method != "OPTIONS"
         self.is_for_version = self.refusal is None and self.is_allowed and route not in OF_FRONT
         self.is_scoring = route in SCORING
         self.is_in_query = route is Route.SCORE and method == "GET"
-        self.is_plain = route is Route.SCORE and _is_plain(request)
+        self.is_plain = route is Route.SCORE and _is_plain(head)
         self.is_pinned = any(header in headers for header in PINS)
-        self.model = None if route is Route.SCORE else model_asked(request.path)
+        self.model = None if route is Route.SCORE else model_asked(head.path)
         self.traceparent = headers.get("traceparent", "")
         self._begun_heads: dict[bool, str] = {}
 
-    def head(self, request: Request, legacy_id: str, *, trace: str, hides_keys: bool) -> bytes:
+    def head(self, head: Head, legacy_id: str, *, trace: str, hides_keys: bool) -> bytes:
         """Return what a worker is told of the request besides its body, as JSON that ends in what is its own.
 
         That is the id it goes by and its place in a trace. Scripts log what they get: keys are hidden from them.
         """
         begun = self._begun_heads.get(hides_keys)
         if begun is None:
-            begun = self._begun_heads[hides_keys] = _begun_head(request, hides_keys=hides_keys)
+            begun = self._begun_heads[hides_keys] = _begun_head(head, hides_keys=hides_keys)
         return f'{begun}"{_NAME}":{json.dumps(legacy_id)},"{_TRACE}":"{trace}"}}}}'.encode()
 
 
-def asked(request: Request) -> Asked:
-    """Return what the request asks for; for a plain head that is found out once."""
-    head = request.head
+def asked(head: Head) -> Asked:
+    """Return what a request with this head asks for; for a plain head that is found out once."""
     found = head.meaning
     if isinstance(found, Asked):
         return found
-    found = Asked(request)
+    found = Asked(head)
     if head.data:
         head.meaning = found
     return found
 
 
-def _is_plain(request: Request) -> bool:
-    headers = request.headers
+def _is_plain(head: Head) -> bool:
+    headers = head.headers
     return (
-        request.method == "POST"
-        and not request.query
+        head.method == "POST"
+        and not head.query
         and headers.get("content-type", JSON).lower().replace(" ", "") in _PLAIN_TYPES
         and "content-encoding" not in headers
         and not headers.get("accept", JSON).startswith(_BINARY)
     )
 
 
-def _begun_head(request: Request, *, hides_keys: bool) -> str:
-    headers = {_title(name): value for name, value in request.headers.items()}
+def _begun_head(head: Head, *, hides_keys: bool) -> str:
+    headers = {_title(name): value for name, value in head.headers.items()}
     # The cloud's front end used to add the first where it was missing; scripts log their requests by it.
     for name in (_NAME, _TRACE, *(KEY_HEADERS if hides_keys else ())):
         headers.pop(name, None)
-    told = {"method": request.method, "path": request.path, "query": request.query, "headers": headers}
+    told = {"method": head.method, "path": head.path, "query": head.query, "headers": headers}
     text = json.dumps(told, separators=(",", ":"))[:-2]
     return f"{text}," if headers else text
 

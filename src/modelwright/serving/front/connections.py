@@ -86,12 +86,8 @@ class _Received(Request):
 
     def __init__(self, connection: "Connection", head: Head, body: bytes) -> None:
         # In place of the constructor above it, which would cost another call.
-        self.method = head.method
-        self.path = head.path
-        self.query = head.query
-        self.headers = head.headers
-        self.body = body
         self.head = head
+        self.body = body
         self.answer: Answer | None = None
         self.is_last = not head.keeps_connection
         self._connection = connection
@@ -310,7 +306,7 @@ class Connection(asyncio.Protocol):
                 break
             is_last = request.is_last or (self._is_closing and request is waiting[-1] and not self._reader.is_within)
             said = "close" if is_last else "" if request.head.is_current else "keep-alive"
-            ready.append(encode(answer, has_body=request.method != "HEAD", connection=said))
+            ready.append(encode(answer, has_body=request.head.method != "HEAD", connection=said))
             if is_last:
                 self._is_lingering = True
                 waiting.clear()

@@ -40,12 +40,8 @@ NO_HEAD = Head("", "", "", {}, keeps_connection=False)
 class Request:
     """A whole request."""
 
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
+    head: Head
     body: bytes
-    head: Head = NO_HEAD
 
 
 @dataclass(slots=True)

@@ -218,7 +218,7 @@ class Reader:
         keeps = parser.should_keep_alive()
         message.head = head = Head(method, path, query, headers, length, b"", keeps, is_current)
         if length > _LITTLE_BYTES or "transfer-encoding" in headers:
-            refusal = self._admit(Request(method, path, query, headers, b"", head))
+            refusal = self._admit(Request(head, b""))
             if refusal is not None:
                 raise _Refused(refusal)
 

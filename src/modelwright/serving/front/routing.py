@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 from modelwright.records import Traffic
-from modelwright.serving.front.connections import Request
+from modelwright.serving.front.messages import Head
 from modelwright.serving.front.versions import Version
 
 # Headers that name a deployment; by the last, which many send for other reasons, only one that is known.
@@ -59,13 +59,13 @@ class Router:
         self._bounds = list(accumulate(split.values()))
         self._shadows = [(name, share) for name, share in traffic.shadows.items() if share > 0]
 
-    def pick(self, request: Request) -> Version | None:
+    def pick(self, head: Head) -> Version | None:
         """Return the deployment that is to answer; None when there is none. Raises Pinned."""
-        return self._pinned(request) or self.draw(request)
+        return self._pinned(head) or self.draw(head)
 
-    def draw(self, request: Request) -> Version | None:
+    def draw(self, head: Head) -> Version | None:
         """Return the deployment whose turn it is; None when there is none."""
-        chosen = self.versions.get(self._names[0] if len(self._names) == 1 else self._draw(request))
+        chosen = self.versions.get(self._names[0] if len(self._names) == 1 else self._draw(head))
         if chosen is None or not chosen.is_ready:
             fallback = self.default
             if fallback is not None and (chosen is None or fallback.is_ready):
@@ -105,8 +105,8 @@ class Router:
         ]
         return sorted(found, key=lambda each: not each.is_ready)
 
-    def _pinned(self, request: Request) -> Version | None:
-        headers = request.headers
+    def _pinned(self, head: Head) -> Version | None:
+        headers = head.headers
         for header in PINS:
             name = headers.get(header)
             if name:
@@ -117,11 +117,11 @@ class Router:
                     raise Pinned(name)
         return None
 
-    def _draw(self, request: Request) -> str:
+    def _draw(self, head: Head) -> str:
         if not self._names:
             return ""
         header = self._traffic.sticky_header
-        key = request.headers.get(header) if header else None
+        key = head.headers.get(header) if header else None
         if key:
             return rendezvous(key, zip(self._names, _steps(self._bounds), strict=True))
         place = bisect_right(self._bounds, random.random() * self._bounds[-1])  # noqa: S311 - nothing to keep secret
