@@ -37,6 +37,7 @@ from modelwright.api.mlflow import application as mlflow
 from modelwright.api.waiting import Works
 from modelwright.lifecycle.launching import Launcher
 from modelwright.store.database import open_store
+from modelwright.store.tokens import Holders
 
 _NOUNS = (
     models,
@@ -70,11 +71,13 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store = open_store(workspace)
+        app.state.holders = Holders(app.state.store)
         app.state.launcher = Launcher(app.state.store)
         app.state.works = Works()
         yield
         app.state.launcher.end()
         app.state.works.end()
+        app.state.holders.close()
         app.state.store.close()
 
     app = FastAPI(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from starlette.datastructures import Headers
+from starlette.datastructures import State
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,8 +17,7 @@ from modelwright import settings
 from modelwright.api import loopback
 from modelwright.errors import ModelwrightError, RoleTooLow, TokenUnknown
 from modelwright.records import Role
-from modelwright.store import rules, tokens
-from modelwright.store.database import Store
+from modelwright.store import rules
 
 _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -28,11 +27,13 @@ class Surface:
     """A part of the paths: how they begin, how errors are told there, and which requests but GET change nothing.
 
     `looks` is asked with a request's method and path: a path that is looked at by one may be changed by another.
+    `answering` is asked in the place of the application's routes, of which each would be tried.
     """
 
     prefix: str
     explained: Callable[[ModelwrightError], Response]
     looks: Callable[[str, str], bool] = lambda _method, _path: False
+    answering: ASGIApp | None = None
 
 
 class Authentication:
@@ -56,7 +57,7 @@ class Authentication:
         path: str = scope["path"]
         surface = next(each for each in self._surfaces if path.startswith(each.prefix))
         try:
-            name, role = self._sender(scope, scope["app"].state.store)
+            name, role = self._sender(scope, scope["app"].state)
             is_looking = scope["method"] in _LOOKING or surface.looks(scope["method"], path)
             needed = Role.READER if is_looking else Role.CONTRIBUTOR
             if not role.allows(needed):
@@ -69,21 +70,21 @@ class Authentication:
             await answer(scope, receive, send)
             return
         scope.setdefault("state", {}).update(actor=name, role=role)
-        await self._app(scope, receive, send)
+        await (surface.answering or self._app)(scope, receive, send)
 
-    def _sender(self, scope: Scope, store: Store) -> tuple[str, Role]:
+    def _sender(self, scope: Scope, state: State) -> tuple[str, Role]:
         """Return who sends the request, and in which role. Raises TokenUnknown."""
-        given = Headers(scope=scope).getlist("authorization")
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
         if given:
-            token = _token(given[0]) if len(given) == 1 else None
-            holder = tokens.find_holder(store, token) if token else None
+            token = _token(given[0].decode("latin-1")) if len(given) == 1 else None
+            holder = state.holders.find(token) if token else None
             if holder is None:
                 raise TokenUnknown
             return holder.name, holder.role
         if (
             self._trusts_loopback
-            and rules.is_on(store, rules.LOOPBACK_TRUST)
-            and loopback.is_own(cast("dict[str, Any]", scope), store.folder)
+            and rules.is_on(state.store, rules.LOOPBACK_TRUST)
+            and loopback.is_own(cast("dict[str, Any]", scope), state.store.folder)
         ):
             return settings.actor(), Role.OWNER
         raise TokenUnknown

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 
 from modelwright.records import Point
 from modelwright.store.changes import Change
-from modelwright.store.loading import rows
+from modelwright.store.loading import marks, rows
 from modelwright.store.points import statements
 
-_KNOWN = "SELECT step, recorded_at, value FROM run_summaries WHERE run_id = ? AND name = ?"
+_KNOWN = "SELECT name, step, recorded_at, value FROM run_summaries WHERE run_id = ? AND name IN ({})"
+_MOST_VALUES = 500  # a statement of SQLite takes only so many
 _SAME = (
     "SELECT 1 FROM run_metrics WHERE run_id = ? AND name = ? AND step = ? AND recorded_at = ? AND value IS ? LIMIT 1"
 )
@@ -26,14 +27,12 @@ _Rank = tuple[int, str, float | None]
 def log_client_points(change: Change, run_id: str, points: Sequence[Point]) -> None:
     """Add points to a run's metrics, those left out that it has already: a client that got no answer asks again."""
     connection = change.connection
-    last: dict[str, _Rank | None] = {}
+    last = _last(connection, run_id, list({each.name: None for each in points}))
     new: dict[tuple[Any, ...], None] = {}
     for each in points:
         rank = (each.step, _text(each.recorded_at), None if math.isnan(each.value) else each.value)
-        if each.name not in last:
-            last[each.name] = _last(connection, run_id, each.name)
         row = (run_id, each.name, each.step, rank[2], rank[1])
-        known = last[each.name]
+        known = last.get(each.name)
         if known is None or _order(rank)[:2] > _order(known)[:2]:
             last[each.name] = rank
         elif row in new or rows(connection, _SAME, (run_id, each.name, rank[0], rank[1], rank[2])):
@@ -45,16 +44,17 @@ def log_client_points(change: Change, run_id: str, points: Sequence[Point]) -> N
         driver: Any = connection.connection.driver_connection
         insert, summarize = statements(connection.dialect)
         driver.executemany(insert, list(new))
-        kept = [(name, rank) for name, rank in last.items() if rank is not None]
-        driver.executemany(summarize, [(run_id, name, step, value, at) for name, (step, at, value) in kept])
+        driver.executemany(summarize, [(run_id, name, step, value, at) for name, (step, at, value) in last.items()])
 
 
-def _last(connection: sa.Connection, run_id: str, name: str) -> _Rank | None:
-    found = rows(connection, _KNOWN, (run_id, name))
-    if not found:
-        return None
-    step, recorded_at, value = found[0]
-    return (step, recorded_at or "", value)
+def _last(connection: sa.Connection, run_id: str, names: Sequence[str]) -> dict[str, _Rank]:
+    """Return the last point of each of the metrics that the run has."""
+    found: dict[str, _Rank] = {}
+    for start in range(0, len(names), _MOST_VALUES):
+        some = names[start : start + _MOST_VALUES]
+        for name, step, recorded_at, value in rows(connection, _KNOWN.format(marks(len(some))), (run_id, *some)):
+            found[name] = (step, recorded_at or "", value)
+    return found
 
 
 def _order(rank: _Rank) -> tuple[int, str, float]:

@@ -1,5 +1,7 @@
 """Runs that clients make over HTTP: how they begin, what is logged to them, how they end, and how they are put away."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -29,12 +31,7 @@ def ensure_open(connection: sa.Connection, run_id: str) -> str:
 
     Raises RunMissing, RunDeleted, and NotOfClient for a run that was made by what it says: its record is its proof.
     """
-    found = _state(connection, run_id)
-    if found.deleted_at is not None:
-        raise RunDeleted(run=run_id)
-    if found.kind != Kind.TRACKED:
-        raise NotOfClient(run=run_id, kind=found.kind)
-    return found.experiment
+    return _open_state(connection, run_id).experiment
 
 
 def ensure_taggable(connection: sa.Connection, run_id: str) -> None:
@@ -45,8 +42,7 @@ def ensure_taggable(connection: sa.Connection, run_id: str) -> None:
 
 def set_status(change: Change, run_id: str, status: Status | None, *, finished_at: datetime | None) -> None:
     """Record how a client says that its run stands, as before when it does not say, and since when it has ended."""
-    ensure_open(change.connection, run_id)
-    was = Status(_state(change.connection, run_id).status)
+    was = Status(_open_state(change.connection, run_id).status)
     status = status or was
     has_ended = status not in {Status.RUNNING, Status.QUEUED}
     ended_at = (finished_at or change.at) if has_ended else None
@@ -119,21 +115,34 @@ def find_details(store: Store, run_id: str) -> RunDetails:
     return found[0]
 
 
+def load_head(connection: sa.Connection, run_id: str) -> RunDetails:
+    """Return a run with its tags, without what was logged to it. Raises RunMissing."""
+    nothing: dict[str, dict[str, Any]] = {run_id: {}}
+    found = load_runs(connection, [run_id], known={"run_summaries": nothing, "run_parameters": nothing})
+    if not found:
+        raise RunMissing(run=run_id)
+    return RunDetails(found[0], *_whereabouts(connection, [run_id])[run_id], points=())
+
+
 def load_details(connection: sa.Connection, run_ids: Sequence[str]) -> list[RunDetails]:
     """Return the runs of these ids with all that clients want to know, in the order of the ids."""
     found: dict[str, RunDetails] = {}
     for start in range(0, len(run_ids), _MOST_VALUES):
         some = run_ids[start : start + _MOST_VALUES]
         points = _by_run(connection, "run_summaries", "name, step, value, recorded_at", some)
-        inputs = _inputs(connection, some)
+        metrics = {
+            run_id: {name: math.nan if value is None else value for name, _, value, _ in each}
+            for run_id, each in points.items()
+        }
+        inputs = _by_run(connection, "run_inputs", "name, digest, description", some)
         outputs = _by_run(connection, "run_outputs", "logged_model_id, step", some)
         where = _whereabouts(connection, some)
-        for run in load_runs(connection, some):
+        for run in load_runs(connection, some, known={"run_summaries": metrics}):
             found[run.id] = RunDetails(
                 run,
                 *where[run.id],
                 points=tuple(_point(row, run.started_at) for row in points[run.id]),
-                inputs=inputs[run.id],
+                inputs=tuple(RunInput(*row, json.loads(text)) for *row, text in inputs[run.id]),
                 outputs=tuple(RunOutput(*row) for row in outputs[run.id]),
             )
     return [found[each] for each in run_ids if each in found]
@@ -181,11 +190,20 @@ def _state(connection: sa.Connection, run_id: str) -> _State:
     return _State(*found[0])
 
 
+def _open_state(connection: sa.Connection, run_id: str) -> _State:
+    found = _state(connection, run_id)
+    if found.deleted_at is not None:
+        raise RunDeleted(run=run_id)
+    if found.kind != Kind.TRACKED:
+        raise NotOfClient(run=run_id, kind=found.kind)
+    return found
+
+
 def _point(row: Sequence[Any], otherwise: datetime | None) -> Point:
     name, step, value, recorded_at = row
     at = datetime.fromisoformat(recorded_at) if recorded_at else otherwise
     assert at is not None  # noqa: S101 - only a summary of an older release has no time of its own
-    return Point(name, step, float("nan") if value is None else value, at)
+    return Point(name, step, math.nan if value is None else value, at)
 
 
 def _by_run(
@@ -196,15 +214,6 @@ def _by_run(
     for row in rows(connection, statement, run_ids):
         found[row[0]].append(row[1:])
     return found
-
-
-def _inputs(connection: sa.Connection, run_ids: Sequence[str]) -> Mapping[str, tuple[RunInput, ...]]:
-    table = schema.run_inputs
-    found: dict[str, list[RunInput]] = {run_id: [] for run_id in run_ids}
-    if rows(connection, "SELECT 1 FROM run_inputs LIMIT 1"):
-        for row in connection.execute(table.select().where(table.c.run_id.in_(run_ids))):
-            found[row.run_id].append(RunInput(row.name, row.digest, row.description))
-    return {run_id: tuple(each) for run_id, each in found.items()}
 
 
 def _whereabouts(connection: sa.Connection, run_ids: Sequence[str]) -> Mapping[str, tuple[str, datetime | None]]:

@@ -89,7 +89,7 @@ def begin_writing(connection: sqlite3.Connection) -> None:
 
 
 def _engine(database: Path, *, begin: Callable[[sqlite3.Connection], object], pragma: str) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{database}", poolclass=sa.pool.QueuePool)
+    engine = sa.create_engine(f"sqlite:///{database}", poolclass=sa.pool.QueuePool, pool_use_lifo=True)
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,8 @@ _RUNS = (
     "WHERE runs.id IN ({}) ORDER BY runs.id DESC"
 )
 _TABLES = ("run_tags", "run_summaries", "run_parameters")
+# By one of these tables: the names and values of each run.
+Known = Mapping[str, Mapping[str, dict[str, Any]]]
 _NAMED = "SELECT run_id, name, value FROM {table} WHERE run_id IN ({}) ORDER BY run_id, name"
 
 
@@ -36,12 +38,17 @@ def marks(count: int) -> str:
     return ", ".join("?" * count)
 
 
-def load_runs(connection: sa.Connection, run_ids: Sequence[str]) -> list[Run]:
-    """Return the runs of these ids, newest first, without their steps and artifacts."""
+def load_runs(connection: sa.Connection, run_ids: Sequence[str], *, known: Known | None = None) -> list[Run]:
+    """Return the runs of these ids, newest first, without their steps and artifacts.
+
+    What a caller has read already, or does not want, is `known`.
+    """
     found: list[Run] = []
     for start in range(0, len(run_ids), _MOST_VALUES):
         some = sorted(run_ids, reverse=True)[start : start + _MOST_VALUES]
-        tags, metrics, parameters = (_named(connection, table, some) for table in _TABLES)
+        tags, metrics, parameters = (
+            known[table] if known and table in known else _named(connection, table, some) for table in _TABLES
+        )
         found += (
             _run(row, parameters=parameters[row[0]], metrics=metrics[row[0]], tags=tags[row[0]])
             for row in rows(connection, _RUNS.format(marks(len(some))), some)

@@ -9,6 +9,7 @@ from modelwright.errors import RuleInvalid, RuleUnknown
 from modelwright.store import reasons, schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
+from modelwright.store.loading import rows
 
 LOOPBACK_TRUST = "loopback-trust"
 
@@ -95,9 +96,8 @@ def list_rules(store: Store) -> dict[str, str | None]:
 
 def is_on(store: Store, name: str) -> bool:
     """Whether a setting that is on or off is on, as it is when nobody has set it."""
-    table = schema.settings
     with store.reader.connect() as connection:
-        return connection.execute(sa.select(table.c.value).where(table.c.name == name)).scalar() != "off"
+        return rows(connection, "SELECT value FROM settings WHERE name = ?", (name,)) != [("off",)]
 
 
 def _rule(name: str) -> Rule:

@@ -69,6 +69,8 @@ def insert_run_alone(change: Change, run: Run, *, project_id: str | None, actor:
 
 def set_parameters(change: Change, run_id: str, parameters: Mapping[str, object]) -> None:
     """Record parameters of a run that has begun. Raises ParameterFixed when one of them has another value already."""
+    if not parameters:
+        return
     table = schema.run_parameters
     names = list(parameters)
     query = f"SELECT name, value FROM run_parameters WHERE run_id = ? AND name IN ({marks(len(names))})"  # noqa: S608 - ours

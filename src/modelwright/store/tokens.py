@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,7 +12,6 @@ from modelwright.records import Role, Token, now
 from modelwright.store import schema
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
-from modelwright.store.loading import rows
 
 _HOLDER = (
     "SELECT name, role, created_by, created_at, expires_at FROM tokens "
@@ -35,22 +35,32 @@ def add_token(change: Change, name: str, *, role: Role, expires_at: datetime | N
     return token
 
 
-def find_holder(store: Store, token: str) -> Token | None:
-    """Return what is known of a token that still counts; None when it is none of this workspace, or ended."""
-    # Asked for every request, so at the speed of the driver.
-    moment = now().isoformat(timespec="microseconds")
-    with store.reader.connect() as connection:
-        found = rows(connection, _HOLDER, (_digest(token), moment))
-    if not found:
-        return None
-    name, role, created_by, created_at, expires_at = found[0]
-    return Token(
-        name,
-        Role(role),
-        created_by,
-        datetime.fromisoformat(created_at),
-        datetime.fromisoformat(expires_at) if expires_at else None,
-    )
+class Holders:
+    """Who holds which token: a connection that stays open, for every request asks. One thread at a time may use it."""
+
+    def __init__(self, store: Store) -> None:
+        """Take a connection for reading from `store`."""
+        self._pooled = store.reader.raw_connection()
+        self._driver: Any = self._pooled.driver_connection
+
+    def find(self, token: str) -> Token | None:
+        """Return what is known of a token that still counts; None when it is none of this workspace, or ended."""
+        moment = now().isoformat(timespec="microseconds")
+        found = self._driver.execute(_HOLDER, (_digest(token), moment)).fetchone()
+        if not found:
+            return None
+        name, role, created_by, created_at, expires_at = found
+        return Token(
+            name,
+            Role(role),
+            created_by,
+            datetime.fromisoformat(created_at),
+            datetime.fromisoformat(expires_at) if expires_at else None,
+        )
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._pooled.close()
 
 
 def revoke(change: Change, name: str) -> None:

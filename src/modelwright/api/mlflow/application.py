@@ -28,10 +28,9 @@ _LOOKING = {
 
 
 def routes() -> list[BaseRoute]:
-    """Return where MLflow's clients are answered, and what they ask to find out whether somebody is there."""
-    dispatcher, files = Dispatcher(_OPERATIONS), artifacts.routes()
+    """Return where files are, and what MLflow's clients ask to find out whether somebody is there."""
+    files = artifacts.routes()
     return [
-        *(Mount(f"{prefix}/mlflow", dispatcher) for prefix in _PREFIXES),
         *(Mount(f"{prefix}/mlflow-artifacts", routes=files) for prefix in _PREFIXES),
         Route("/health", _healthy),
         Route("/version", _version),
@@ -39,8 +38,18 @@ def routes() -> list[BaseRoute]:
 
 
 def surfaces() -> list[Surface]:
-    """Return how refused requests are told here, and which operations change nothing though they are a POST."""
-    return [Surface(prefix, told, looks=lambda *asked: asked in _LOOKING) for prefix in _PREFIXES]
+    """Return where MLflow's operations are carried out, and how refused requests are told there and where files are.
+
+    Which operations change nothing though they are a POST is said too.
+    """
+    dispatcher = Dispatcher(_OPERATIONS)
+    return [
+        *(
+            Surface(f"{prefix}/mlflow/", told, looks=lambda *asked: asked in _LOOKING, answering=dispatcher)
+            for prefix in _PREFIXES
+        ),
+        *(Surface(prefix, told) for prefix in _PREFIXES),
+    ]
 
 
 async def _healthy(_request: Request) -> Response:

@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from modelwright.api.mlflow.answers import answer
-from modelwright.api.mlflow.operations import explaining, session
+from modelwright.api.mlflow.operations import beside, explaining, session
 from modelwright.errors import BlobDamaged, ValueRefused
 from modelwright.lifecycle import kept
 from modelwright.lifecycle.sessions import Session
@@ -36,7 +35,7 @@ def routes() -> list[Route]:
 
 
 async def _list(request: Request) -> Response:
-    return await run_in_threadpool(_listed, request)
+    return await beside(_listed, request)
 
 
 def _listed(request: Request) -> Response:
@@ -58,12 +57,12 @@ async def _put(request: Request) -> Response:
     with contextlib.ExitStack() as stack:
         # The first piece is the only one of most files.
         first = await anext(pieces, b"")
-        await run_in_threadpool(_ensure_open, acting, owner)
-        incoming = await run_in_threadpool(_begun, stack, acting.store)
-        await run_in_threadpool(incoming.write, first)
+        await beside(_ensure_open, acting, owner)
+        incoming = await beside(_begun, stack, acting.store)
+        await beside(incoming.write, first)
         async for piece in pieces:
-            await run_in_threadpool(incoming.write, piece)
-        await run_in_threadpool(_kept, acting, owner, path, incoming)
+            await beside(incoming.write, piece)
+        await beside(_kept, acting, owner, path, incoming)
     return answer({})
 
 
@@ -98,7 +97,7 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
 
 
 async def _get(request: Request) -> Response:
-    return await run_in_threadpool(_sent, request)
+    return await beside(_sent, request)
 
 
 def _sent(request: Request) -> Response:
@@ -116,7 +115,7 @@ def _sent(request: Request) -> Response:
 
 
 async def _delete(request: Request) -> Response:
-    return await run_in_threadpool(_deleted, request)
+    return await beside(_deleted, request)
 
 
 def _deleted(request: Request) -> Response:

@@ -110,13 +110,17 @@ def checked_key(name: str, value: object) -> str:
         raise ValueRefused(name=name, rule="it is required")
     if not _KEY.fullmatch(found):
         raise ValueRefused(name=name, rule=f'it has letters, digits, and any of _ - . : / and spaces, not "{found}"')
-    if posixpath.normpath(found) != found or found == "." or found.startswith(("..", "/")):
+    if not {"/", "."}.isdisjoint(found) and (
+        posixpath.normpath(found) != found or found == "." or found.startswith(("..", "/"))
+    ):
         raise ValueRefused(name=name, rule=f'it names no folder above or below nothing, as "{found}" does')
     return found
 
 
 def number(name: str, value: object) -> float:
     """Return a number, which is a text when it is none, such as "NaN". Raises ValueRefused."""
+    if type(value) is float:  # as nearly all are
+        return value
     refused = ValueRefused(name=name, rule="it is a number of 64 bits")
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise refused
@@ -128,6 +132,8 @@ def number(name: str, value: object) -> float:
 
 def whole(name: str, value: object) -> int:
     """Return a whole number, which some clients send as a text. Raises ValueRefused."""
+    if type(value) is int and abs(value) <= _LARGEST_WHOLE:  # as nearly all are
+        return value
     refused = ValueRefused(name=name, rule="it is a whole number of 64 bits")
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise refused

@@ -1,11 +1,12 @@
 """Leads requests to operations: reads what a request gives, and carries the operation out beside the loop."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -18,8 +19,10 @@ from modelwright.store import experiments
 
 # A run's inputs may bring a profile of 16 MB each; what is larger is no description of anything.
 _LARGEST_BODY = 64 << 20
+_THREADS = ThreadPoolExecutor(40, thread_name_prefix="mlflow")
 _log = logging.getLogger(__name__)
 
+_Found = TypeVar("_Found")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -54,15 +57,14 @@ class Dispatcher:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whose path goes on after `/mlflow/`."""
-        request = Request(scope, receive)
-        await (await _answered(self._endpoint, request))(scope, receive, send)
+        await (await _answered(self._endpoint, Request(scope, receive)))(scope, receive, send)
 
     async def _endpoint(self, request: Request) -> Response:
         path = request.scope["path"].partition("/mlflow/")[2]
         operation, named = self._find(request.method, path)
         if operation is None:
             return refused(404, "ENDPOINT_NOT_FOUND", "this server has no such operation of MLflow's")
-        return await run_in_threadpool(_carried_out, operation, request, named, await _body(request))
+        return await beside(_carried_out, operation, request, named, await _body(request))
 
     def _find(self, method: str, path: str) -> tuple[Operation | None, dict[str, str]]:
         found = self._fixed.get((method, path))
@@ -73,6 +75,11 @@ class Dispatcher:
                 names = found.path.split("/")
                 return found, {name[1:-1]: part for name, part in zip(names, parts, strict=True) if name[0] == "{"}
         return found, {}
+
+
+async def beside(function: Callable[..., _Found], *arguments: object) -> _Found:
+    """Return what the function returns, which may wait for the disk or for other writers, while the loop goes on."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, function, *arguments)
 
 
 def explaining(endpoint: Endpoint) -> Endpoint:

@@ -8,7 +8,7 @@ from modelwright.api.mlflow.operations import Operation, reading
 from modelwright.api.mlflow.run_shapes import NAME_TAG, STATUSES, told, told_info
 from modelwright.api.mlflow.tracking import LONGEST_TAG
 from modelwright.errors import RunMissing, ValueRefused
-from modelwright.records import Kind, Run, Status
+from modelwright.records import Kind, Run, RunDetails, Status
 from modelwright.store import client_runs, experiments, runs
 from modelwright.store.changes import Change
 
@@ -24,6 +24,7 @@ def _create(call: Call) -> dict[str, Any]:
         rule = f'it is "{name}", and the tag {NAME_TAG} says "{tags[NAME_TAG]}"'
         raise ValueRefused(name="run_name", rule=rule)
     with call.session.change() as opened:
+        experiment = experiments.load_active(opened.connection, experiment_id)
         run = Run(
             id=records.new_id("run"),
             project="",
@@ -35,11 +36,12 @@ def _create(call: Call) -> dict[str, Any]:
             started_at=call.moment("start_time") or opened.at,
             tags=tags,
             kind=Kind.TRACKED,
-            experiment=experiments.load_active(opened.connection, experiment_id).name,
+            experiment=experiment.name,
             parent_id=_parent(opened, tags.get(_PARENT_TAG)),
+            actor=opened.actor,
         )
         runs.add_run(opened, run, project_id=None)
-    return {"run": told(client_runs.find_details(call.store, run.id))}
+    return {"run": told(RunDetails(run, experiment.id, None, points=()))}
 
 
 def _parent(opened: Change, run_id: str | None) -> str | None:
@@ -61,12 +63,13 @@ def _update(call: Call) -> dict[str, Any]:
     if status and status not in STATUSES:
         raise ValueRefused(name="status", rule=f"it is one of {', '.join(STATUSES)}")
     with call.session.change() as opened:
-        client_runs.ensure_taggable(opened.connection, run_id)
         if status or ended_at:
             client_runs.set_status(opened, run_id, STATUSES.get(status or ""), finished_at=ended_at)
+        else:
+            client_runs.ensure_taggable(opened.connection, run_id)
         if name:
             runs.set_tags(opened, run_id, {NAME_TAG: name})
-    return {"run_info": told_info(client_runs.find_details(call.store, run_id))}
+        return {"run_info": told_info(client_runs.load_head(opened.connection, run_id))}
 
 
 def _delete(call: Call) -> dict[str, Any]:

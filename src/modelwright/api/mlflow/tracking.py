@@ -25,6 +25,7 @@ _LONGEST_DATASET = {"name": 500, "digest": 36, "source": 65_535, "schema": 1_048
 def _log_metric(call: Call) -> dict[str, Any]:
     point = _point(call.given, "")
     with call.session.change() as opened:
+        client_runs.ensure_open(opened.connection, call.run_id)
         _log_points(opened, call.run_id, [(point, call.given)])
     return {}
 
@@ -32,6 +33,7 @@ def _log_metric(call: Call) -> dict[str, Any]:
 def _log_parameter(call: Call) -> dict[str, Any]:
     name, value = call.key(), call.optional("value") or ""
     with call.session.change() as opened:
+        client_runs.ensure_open(opened.connection, call.run_id)
         _set_parameters(opened, call.run_id, {name: value})
     return {}
 
@@ -58,6 +60,7 @@ def _log_batch(call: Call) -> dict[str, Any]:
 def _set_tag(call: Call) -> dict[str, Any]:
     name, value = call.key(), call.optional("value") or ""
     with call.session.change() as opened:
+        client_runs.ensure_taggable(opened.connection, call.run_id)
         _set_tags(opened, call.run_id, {name: value})
     return {}
 
@@ -95,7 +98,7 @@ def _history(call: Call) -> dict[str, Any]:
 
 def _point(given: Mapping[str, Any], path: str) -> Point:
     at = given.get("timestamp")
-    if at is None or whole(f"{path}timestamp", at) < 0:
+    if at is None or (at := whole(f"{path}timestamp", at)) < 0:
         raise ValueRefused(name=f"{path}timestamp", rule="it is a time in milliseconds since 1970")
     return Point(
         checked_key(f"{path}key", given.get("key")),
@@ -106,7 +109,6 @@ def _point(given: Mapping[str, Any], path: str) -> Point:
 
 
 def _log_points(opened: Change, run_id: str, points: Sequence[tuple[Point, Mapping[str, Any]]]) -> None:
-    client_runs.ensure_open(opened.connection, run_id)
     client_points.log_client_points(opened, run_id, [point for point, _ in points])
     of_models: dict[str, list[ModelPoint]] = {}
     for point, given in points:
@@ -119,14 +121,12 @@ def _log_points(opened: Change, run_id: str, points: Sequence[tuple[Point, Mappi
 
 
 def _set_parameters(opened: Change, run_id: str, parameters: Mapping[str, str]) -> None:
-    client_runs.ensure_open(opened.connection, run_id)
     runs.set_parameters(
         opened, run_id, {name: value_of(value[:_LONGEST_PARAMETER]) for name, value in parameters.items()}
     )
 
 
 def _set_tags(opened: Change, run_id: str, tags: Mapping[str, str]) -> None:
-    client_runs.ensure_taggable(opened.connection, run_id)
     runs.set_tags(opened, run_id, {name: value[:LONGEST_TAG] for name, value in tags.items()})
 
 
