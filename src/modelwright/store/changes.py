@@ -93,9 +93,11 @@ class Change:
         *,
         before: Mapping[str, object] | None = None,
         after: Mapping[str, object] | None = None,
+        told: Mapping[str, object] | None = None,
     ) -> None:
         """Say what the writes so far mean: `action` is a past fact, such as `model.registered` of `models/churn:3`.
 
+        The event says what is `after`; of what there is nothing after, `told`, which is what it was in a few words.
         Raises ReasonMissing when the workspace wants a reason for that and there is none.
         """
         if not self.why.strip():
@@ -103,11 +105,11 @@ class Change:
         sequence, previous = self._last or self._last_record()
         at = self.at.astimezone(UTC).isoformat(timespec="microseconds")
         undo = json.dumps({name: rows.plain() for name, rows in self._undo.items() if rows})
-        told = _text(after)
-        said = chain.Written(sequence + 1, at, self.actor, action, subject, self.why, _text(before), told, undo)
+        texts = _text(before), _text(after)
+        said = chain.Written(sequence + 1, at, self.actor, action, subject, self.why, *texts, undo)
         self._last = (said.sequence, chain.digest_after(previous, said))
         self._driver.execute(_RECORD, (*said, self._last[1]))
-        self._publish(action, subject, at, told if after else "{}")
+        self._publish(action, subject, at, said.after if after else _text(told or {}))
         self._unrecorded = 0
         self._undo = {}
 

@@ -23,6 +23,7 @@ _FORGOTTEN_AT_ONCE = 1000
 
 _POSITIONS = "SELECT subscription, sequence FROM subscription_positions"
 _EVENTS = "SELECT sequence, id, type, subject, at, data FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
+_OF_SUBSCRIBERS = "SELECT 1 FROM events WHERE sequence > ? AND sequence <= ? AND type GLOB 'subscription.*' LIMIT 1"
 _MOVE = "UPDATE subscription_positions SET sequence = ? WHERE subscription = ? AND sequence = ?"
 _ADD = (
     "INSERT INTO deliveries (id, subscription, event_id, status, due_at, created_at) VALUES (?, ?, ?, 'pending', ?, ?)"
@@ -103,6 +104,10 @@ class Outbox:
         """Return the sequence number of the newest event; 0 when there is none."""
         (newest,) = self._connection.execute("SELECT max(sequence) FROM events").fetchone()
         return newest or 0
+
+    def is_subscriber_among(self, after: int, last: int) -> bool:
+        """Whether one of the events after one and up to another is of a subscription."""
+        return self._connection.execute(_OF_SUBSCRIBERS, (after, last)).fetchone() is not None
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:

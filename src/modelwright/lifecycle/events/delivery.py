@@ -171,9 +171,9 @@ class _Shift:
 
     def _unseen(self) -> tuple[list[Unseen], bool]:
         newest = self.outbox.newest()
-        if newest != self.newest:  # whatever changes a subscription is an event too
+        if self.newest < 0 or self.outbox.is_subscriber_among(self.newest, newest):
             self.known = subscriptions.list_subscriptions(self.dispatcher.store)
-            self.newest = newest
+        self.newest = newest
         return self.outbox.unseen(self._active(), self._wants)
 
     def _lease(self, now: datetime) -> list[Delivery]:
