@@ -135,6 +135,31 @@ def test_what_a_deleted_version_was_is_on_record_and_its_number_is_not_given_aga
         deletion.delete_model(session, "churn:1")
 
 
+def test_the_event_of_a_deletion_says_what_is_gone(session: Session) -> None:
+    run = things.add_run(session)
+    version = things.add_version(session, run=run)
+    things.deploy(session, version, DeploymentStatus.FAILED, endpoint="live")
+    published = things.publish(session)
+    with session.change() as opened:
+        models.move_alias(opened, version, alias="champion")
+        models.remove_alias(opened, "churn", alias="champion")
+    deployments.undeploy(session.store, "live", "churn:1", actor="ada")
+    deletion.delete_model(session, "churn:1")
+    deletion.delete_pipeline(session, published.reference)
+    deletion.delete_run(session, run.id)
+    deletion.delete_environment(session, run.environment_digest)
+    told = {each["type"]: each["data"] for each in audit.list_events(session.store)}
+    assert told["alias.removed"] == {"model": "churn", "alias": "champion", "version": 1}
+    assert told["deployment.deleted"] == {"endpoint": "live", "models": ["churn:1"]}
+    assert told["model.deleted"] == told["model.registered"]
+    assert told["model.deleted"]["digest"] == version.digest
+    assert told["pipeline.deleted"]["version"] == published.version
+    assert (told["run.deleted"]["status"], told["run.deleted"]["properties"]["project"]) == ("succeeded", "small")
+    assert told["environment.deleted"] == {"digest": run.environment_digest}
+    assert all(told[name] for name in told if name.endswith((".deleted", ".removed")))
+    assert _deleted(session, "models/churn:1")["after"] is None
+
+
 def test_a_run_is_kept_by_its_versions_by_reuse_and_by_runs_below_it(session: Session) -> None:
     run = things.add_run(session)
     things.add_version(session, run=run)

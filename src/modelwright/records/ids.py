@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
 _ULID = re.compile(rf"(?:[a-z]+_)?([0-7][{_BASE32}]{{9}})[{_BASE32}]{{16}}", re.ASCII)
 _UUID_7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 
@@ -19,7 +20,7 @@ def new_id(prefix: str, *, milliseconds: int | None = None, randomness: bytes | 
     """
     stamp = time.time_ns() // 1_000_000 if milliseconds is None else milliseconds
     value = (stamp << 80) | int.from_bytes(randomness or os.urandom(10), "big")
-    digits = "".join(_BASE32[(value >> shift) & 31] for shift in range(125, -1, -5))
+    digits = "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
     return f"{prefix}_{digits}"
 
 

@@ -52,7 +52,7 @@ def delete_captured(change: Change, endpoint: str, *, segment_ids: Collection[st
     table, ids = schema.capture_segments, list(segment_ids)
     for start in range(0, len(ids), _VALUES_A_STATEMENT):
         change.delete(table, table.c.id.in_(ids[start : start + _VALUES_A_STATEMENT]))
-    change.record("capture.deleted", f"endpoints/{endpoint}", before=dict(what))
+    change.record("capture.deleted", f"endpoints/{endpoint}", before=dict(what), told=dict(what))
 
 
 def record_labels(change: Change, endpoint: str, *, labels: Mapping[str, Any]) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from blake3 import blake3
+
 FIRST = "0" * 64  # what stands for the digest before the first record
 HEADER = {"format": "modelwright-audit", "version": 1}
 
@@ -42,8 +44,6 @@ class Link(NamedTuple):
 
 def digest_after(previous: str, written: Written) -> str:
     """Return the digest of a record that follows the one with the digest `previous`, 64 hexadecimal digits."""
-    from blake3 import blake3
-
     return blake3(_ENCODER.encode([previous, *written]).encode()).hexdigest()
 
 

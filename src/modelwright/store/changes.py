@@ -14,13 +14,15 @@ import sqlalchemy as sa
 
 from modelwright import records
 from modelwright.errors import DeletedMeanwhile, InUse
-from modelwright.store import chain, reasons, schema, undoing
+from modelwright.store import chain, reasons, undoing
 from modelwright.store.database import Store
 
 _LAST = "SELECT sequence, digest FROM audit_records ORDER BY sequence DESC LIMIT 1"
 _COLUMNS = (*chain.Written._fields, "digest")
 _RECORD = f"INSERT INTO audit_records ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - ours
+_EVENT = "INSERT INTO events (id, type, subject, at, data) VALUES (?, ?, ?, ?, ?)"
 _KEY = "key_"
+_ENCODER = json.JSONEncoder(allow_nan=False)
 
 
 class UnrecordedChange(AssertionError):
@@ -91,31 +93,29 @@ class Change:
         *,
         before: Mapping[str, object] | None = None,
         after: Mapping[str, object] | None = None,
+        told: Mapping[str, object] | None = None,
     ) -> None:
         """Say what the writes so far mean: `action` is a past fact, such as `model.registered` of `models/churn:3`.
 
+        The event says what is `after`; of what there is nothing after, `told`, which is what it was in a few words.
         Raises ReasonMissing when the workspace wants a reason for that and there is none.
         """
         if not self.why.strip():
             reasons.check(self.connection, action, subject)
         sequence, previous = self._last or self._last_record()
-        said = chain.Written(
-            sequence + 1,
-            self.at.astimezone(UTC).isoformat(timespec="microseconds"),
-            self.actor,
-            action,
-            subject,
-            self.why,
-            _text(before),
-            _text(after),
-            json.dumps({name: rows.plain() for name, rows in self._undo.items() if rows}),
-        )
+        at = self.at.astimezone(UTC).isoformat(timespec="microseconds")
+        undo = json.dumps({name: rows.plain() for name, rows in self._undo.items() if rows})
+        texts = _text(before), _text(after)
+        said = chain.Written(sequence + 1, at, self.actor, action, subject, self.why, *texts, undo)
         self._last = (said.sequence, chain.digest_after(previous, said))
         self._driver.execute(_RECORD, (*said, self._last[1]))
-        event = {"id": records.new_id("event"), "type": action, "subject": subject, "at": self.at}
-        self.append(schema.events, [event | {"data": after or {}}])
+        self._publish(action, subject, at, said.after if after else _text(told or {}))
         self._unrecorded = 0
         self._undo = {}
+
+    def _publish(self, action: str, subject: str, at: str, data: str) -> None:
+        """Write the event; time and data as the database keeps them."""
+        self._driver.execute(_EVENT, (records.new_id("event"), action, subject, at, data))
 
     @property
     def is_unrecorded(self) -> bool:
@@ -144,7 +144,7 @@ class Change:
 def _text(facts: Mapping[str, object] | None) -> str:
     """Return `facts` as JSON that every reader understands: a number that is none, such as NaN, as its name."""
     try:
-        return json.dumps(facts, allow_nan=False)
+        return _ENCODER.encode(facts)
     except ValueError:
         return json.dumps(_named(facts))
 
@@ -194,7 +194,7 @@ def change(store: Store, *, actor: str, why: str = "") -> Iterator[Change]:
 
     Raises DeletedMeanwhile when the block writes what refers to something that is no longer there.
     """
-    with links_explained(), store.writer.begin() as connection:
+    with links_explained(), store.writing() as connection:
         opened = Change(connection, actor=actor, why=why, at=records.now())
         yield opened
         opened.finish()

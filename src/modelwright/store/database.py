@@ -1,10 +1,12 @@
 """Opens a workspace: its folder, its database at the right schema, its blobs."""
 
+import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ DATABASE = "modelwright.db"
 # Long enough for a burst of writers on a slow disk; a lock that lasts longer is a fault to report.
 _BUSY_TIMEOUT_MILLISECONDS = 60_000
 _LOOK_SECONDS = 0.003
+_MOST_IDLE = 2
 
 # Where Alembic keeps the version of the schema, as it would make it.
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
@@ -38,9 +41,33 @@ class Store:
     writer: sa.Engine
     blobs: Blobs
     moment: datetime | None = None
+    _idle: deque[sa.Connection] = field(default_factory=deque, init=False, repr=False, compare=False)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Give a connection in a transaction: committed at the end of the block, undone when it raises.
+
+        A few are kept at hand: to take one from the pool and give it back is half of what SQLAlchemy costs a change.
+        """
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self.writer.connect()
+        is_whole = False
+        try:
+            with connection.begin():
+                yield connection
+            is_whole = True
+        finally:
+            if is_whole and len(self._idle) < _MOST_IDLE:
+                self._idle.append(connection)
+            else:
+                connection.close()
 
     def close(self) -> None:
         """Close every connection."""
+        while self._idle:
+            self._idle.pop().close()
         self.reader.dispose()
         self.writer.dispose()
 

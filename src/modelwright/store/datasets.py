@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from modelwright import records
 from modelwright.errors import DatasetMissing, ReferenceInvalid
 from modelwright.records import DataKind, Dataset, DatasetFile, DatasetUser, DatasetVersion, Storage
-from modelwright.store import schema
+from modelwright.store import schema, telling
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 from modelwright.store.numbers import next_number
@@ -58,17 +58,7 @@ def ensure_dataset_version(change: Change, wanted: DatasetVersion) -> DatasetVer
         },
     )
     _insert_files(change, version.id, version.files)
-    change.record(
-        "dataset.registered",
-        f"datasets/{version.reference}",
-        after={
-            "dataset": version.dataset,
-            "version": version.version,
-            "digest": version.digest,
-            "size_bytes": version.size_bytes,
-            "storage": version.storage,
-        },
-    )
+    change.record("dataset.registered", f"datasets/{version.reference}", after=telling.of_dataset_version(version))
     return version
 
 

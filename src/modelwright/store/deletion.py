@@ -23,7 +23,7 @@ from modelwright.records import (
     Use,
 )
 from modelwright.records.plain import plain
-from modelwright.store import datasets, environments, models, pipelines, runs, schema, usage
+from modelwright.store import datasets, environments, models, pipelines, runs, schema, telling, usage
 from modelwright.store.changes import Change
 from modelwright.store.loading import rows
 from modelwright.store.numbers import retire
@@ -43,7 +43,8 @@ def delete_model_version(change: Change, version: ModelVersion) -> ModelVersion:
     command = f"wright model delete {version.reference}"
     _refuse_used(change, schema.model_versions, [version.id], thing=f"model version {version.reference}", do=command)
     _delete(change, schema.model_versions, [version.id])
-    change.record("model.deleted", f"models/{version.reference}", before=plain(version))
+    told = telling.of_model_version(version)
+    change.record("model.deleted", f"models/{version.reference}", before=plain(version), told=told)
     return version
 
 
@@ -60,7 +61,8 @@ def delete_model_line(change: Change, model: Model) -> None:
         raise ModelMissing(reference=model.name)
     _delete(change, schema.models, [model.name])
     retire(change, "model", model.name, version=last[0].last_version)
-    change.record("model.deleted", f"models/{model.name}", before=plain(model))
+    told = {"model": model.name, "tags": model.tags}
+    change.record("model.deleted", f"models/{model.name}", before=plain(model), told=told)
 
 
 def delete_runs(change: Change, run_id: str, *, with_children: bool = False) -> list[Run]:
@@ -79,12 +81,14 @@ def delete_runs(change: Change, run_id: str, *, with_children: bool = False) -> 
     ]
     _refuse_used(change, schema.runs, ids, thing=f"run {run_id}", do=command, live=live)
     code = {each.code_digest: _own_code(change, each.code_digest, ids) for each in doomed}
+    told = {each.id: {"status": each.status, "reason": each.reason} | telling.of_run(change, each.id) for each in doomed}
     _delete(change, schema.runs, ids)
     for each in doomed:
         files = code.pop(each.code_digest, {})
         if files:
             change.delete(schema.code_files, schema.code_files.c.code_digest == each.code_digest)
-        change.record("run.deleted", f"runs/{each.id}", before=plain(each) | ({"code": files} if files else {}))
+        before = plain(each) | ({"code": files} if files else {})
+        change.record("run.deleted", f"runs/{each.id}", before=before, told=told[each.id])
     return doomed
 
 
@@ -109,7 +113,8 @@ def delete_dataset_version(change: Change, version: DatasetVersion) -> DatasetVe
         described = change.rows(sa.select(names.c.description).where(names.c.id == dataset_id))[0].description
         before |= {"description": described, "tags": {row.name: row.value for row in tags}}
         _delete(change, names, [dataset_id])
-    change.record("dataset.deleted", f"datasets/{found.reference}", before=before)
+    told = telling.of_dataset_version(found)
+    change.record("dataset.deleted", f"datasets/{found.reference}", before=before, told=told)
     return found
 
 
@@ -147,7 +152,8 @@ def delete_environment_version(change: Change, version: EnvironmentVersion) -> b
     if is_last:
         before |= {"lock_text": _lock_text(change, found.digest)}
         _delete(change, schema.environments, [found.digest])
-    change.record("environment.deleted", f"environments/{found.reference}", before=before)
+    told = {"environment": found.name, "version": found.version, "digest": found.digest}
+    change.record("environment.deleted", f"environments/{found.reference}", before=before, told=told)
     return is_last
 
 
@@ -159,7 +165,8 @@ def delete_lock(change: Change, lock: Lock) -> None:
     command = f"wright environment delete {lock.digest}"
     _refuse_used(change, table, [lock.digest], thing=f"environment {lock.digest[:12]}", do=command)
     _delete(change, table, [lock.digest])
-    change.record("environment.deleted", f"environments/{lock.digest}", before=plain(lock))
+    told = {"digest": lock.digest}
+    change.record("environment.deleted", f"environments/{lock.digest}", before=plain(lock), told=told)
 
 
 def delete_pipeline_version(change: Change, version: PipelineVersion) -> PipelineVersion:
@@ -181,7 +188,8 @@ def delete_pipeline_version(change: Change, version: PipelineVersion) -> Pipelin
     retire(change, "pipeline", found.pipeline, version=found.version)
     if is_last:
         change.delete(schema.pipelines, schema.pipelines.c.name == found.pipeline)
-    change.record("pipeline.deleted", f"pipelines/{found.reference}", before=plain(found))
+    told = {"pipeline": found.pipeline, "version": found.version, "code_digest": found.code_digest}
+    change.record("pipeline.deleted", f"pipelines/{found.reference}", before=plain(found), told=told)
     return found
 
 
@@ -195,7 +203,8 @@ def delete_logged_model(change: Change, model: LoggedModel) -> None:
     files = schema.logged_model_files
     kept = {row.path: row.digest for row in change.rows(files.select().where(files.c.logged_model_id == model.id))}
     _delete(change, schema.logged_models, [model.id])
-    change.record("logged_model.deleted", f"logged-models/{model.id}", before=plain(model) | {"files": kept})
+    before, told = plain(model) | {"files": kept}, {"name": model.name, "run": model.run_id, "tags": model.tags}
+    change.record("logged_model.deleted", f"logged-models/{model.id}", before=before, told=told)
 
 
 def _refuse_used(

@@ -181,7 +181,8 @@ def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
         change.delete(link.table, link == endpoint.id)
     change.delete(schema.endpoints, schema.endpoints.c.id == endpoint.id)
     before = {"host": endpoint.host, "port": endpoint.port, "deployments": plain(served)}
-    change.record("endpoint.deleted", f"endpoints/{endpoint.name}", before=before)
+    told = {"endpoint": endpoint.name, "models": list(dict.fromkeys(each.version for each in served))}
+    change.record("endpoint.deleted", f"endpoints/{endpoint.name}", before=before, told=told)
 
 
 def forget_deployments(change: Change, endpoint: Endpoint, *, called: str) -> list[Deployment]:
@@ -201,7 +202,8 @@ def forget_deployments(change: Change, endpoint: Endpoint, *, called: str) -> li
     )
     _delete_parts(change, found)
     change.delete(table, table.c.id.in_([each.id for each in found]))
-    change.record("deployment.deleted", f"endpoints/{endpoint.name}", before={"deployments": plain(found)})
+    told = {"endpoint": endpoint.name, "models": list(dict.fromkeys(each.version for each in found))}
+    change.record("deployment.deleted", f"endpoints/{endpoint.name}", before={"deployments": plain(found)}, told=told)
     return found
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from modelwright.errors import AliasMissing, ModelMissing, PropertyFixed
 from modelwright.records import DatasetLink, ModelVersion, PackageFile, VersionFilter
-from modelwright.store import schema
+from modelwright.store import schema, telling
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 from modelwright.store.loading import marks, rows
@@ -106,22 +106,7 @@ def add_version(
             for role, each in dict.fromkeys(datasets)
         ),
     )
-    change.record(
-        "model.registered",
-        f"models/{numbered.reference}",
-        after={
-            "model": numbered.model,
-            "version": numbered.version,
-            "digest": numbered.digest,
-            "run": numbered.run_id,
-            "framework": numbered.framework,
-            "description": numbered.description,
-            "source": dict(numbered.source),
-            "metrics": numbered.metrics,
-            "tags": numbered.tags,
-            "properties": numbered.properties,
-        },
-    )
+    change.record("model.registered", f"models/{numbered.reference}", after=telling.of_model_version(numbered))
     return numbered
 
 
@@ -175,7 +160,8 @@ def remove_alias(change: Change, model: str, *, alias: str) -> None:
     if not before:
         raise AliasMissing(model=model, alias=alias)
     change.delete(table, here)
-    change.record("alias.removed", f"models/{model}@{alias}", before={"version": before[0].version})
+    was = {"version": before[0].version}
+    change.record("alias.removed", f"models/{model}@{alias}", before=was, told={"model": model, "alias": alias} | was)
 
 
 def describe_version(change: Change, version: ModelVersion, description: str) -> None:

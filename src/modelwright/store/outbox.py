@@ -18,11 +18,12 @@ from modelwright.store import claims
 from modelwright.store.database import DATABASE, Store, begin_writing
 
 # So long does one transaction hold the database's write lock at most: a few milliseconds.
-_EVENTS_AT_ONCE = 500
+_EVENTS_AT_ONCE = 250
 _FORGOTTEN_AT_ONCE = 1000
 
 _POSITIONS = "SELECT subscription, sequence FROM subscription_positions"
 _EVENTS = "SELECT sequence, id, type, subject, at, data FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
+_OF_SUBSCRIBERS = "SELECT 1 FROM events WHERE sequence > ? AND sequence <= ? AND type GLOB 'subscription.*' LIMIT 1"
 _MOVE = "UPDATE subscription_positions SET sequence = ? WHERE subscription = ? AND sequence = ?"
 _ADD = (
     "INSERT INTO deliveries (id, subscription, event_id, status, due_at, created_at) VALUES (?, ?, ?, 'pending', ?, ?)"
@@ -54,6 +55,16 @@ _FORGET = (
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """What a subscription has not seen: from its position up to an event, and those among it that it wants."""
+
+    subscription: str
+    position: int
+    last: int
+    wanted: list[Event]
+
+
+@dataclass(frozen=True)
 class Settled:
     """What came of a leased delivery: `due_at` is when it is tried next; a time that is past, for one that ended."""
 
@@ -76,6 +87,8 @@ class Outbox:
         for each in ("busy_timeout=0", "synchronous=NORMAL", "foreign_keys=ON"):
             self._connection.execute(f"PRAGMA {each}")
         self._version = -1
+        self._depth = 0
+        self._recent: dict[str, Event] = {}  # what was handed out last is mostly what is leased next
 
     def close(self) -> None:
         """Disconnect."""
@@ -92,31 +105,55 @@ class Outbox:
         (newest,) = self._connection.execute("SELECT max(sequence) FROM events").fetchone()
         return newest or 0
 
-    def hand_out(
-        self, subscriptions: Iterable[Subscription], wants: Callable[[Subscription, Event], bool], *, now: datetime
-    ) -> bool:
-        """Make deliveries of the events that subscriptions have not seen and want; return whether there may be more.
+    def is_subscriber_among(self, after: int, last: int) -> bool:
+        """Whether one of the events after one and up to another is of a subscription."""
+        return self._connection.execute(_OF_SUBSCRIBERS, (after, last)).fetchone() is not None
 
-        A subscription's position moves in the same transaction, and only if nobody else has moved it meanwhile.
-        """
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all that is written in the block be one transaction, which begins with the first of it."""
+        self._depth += 1
+        try:
+            yield
+            if self._depth == 1 and self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+        finally:
+            self._depth -= 1
+
+    def unseen(
+        self, subscriptions: Iterable[Subscription], wants: Callable[[Subscription, Event], bool]
+    ) -> tuple[list[Unseen], bool]:
+        """Return what subscriptions have not seen, a part of it, and whether there may be more. Writes nothing."""
         positions: dict[str, int] = dict(self._connection.execute(_POSITIONS).fetchall())
-        unseen: dict[int, list[Event]] = {}
-        moves: list[tuple[tuple[int, str, int], list[Event]]] = []
+        events: dict[int, list[Event]] = {}
+        found = []
         for each in subscriptions:
             position = positions.get(each.name)
             if position is None:
                 continue
-            if position not in unseen:
-                unseen[position] = self._events(position)
-            if unseen[position]:
-                move = (unseen[position][-1].sequence, each.name, position)
-                moves.append((move, [event for event in unseen[position] if wants(each, event)]))
-        if moves:
-            with self._transaction():
-                for move, wanted in moves:
-                    if self._connection.execute(_MOVE, move).rowcount:
-                        self._connection.executemany(_ADD, _rows(move[1], wanted, now))
-        return any(len(events) == _EVENTS_AT_ONCE for events in unseen.values())
+            if position not in events:
+                events[position] = self._events(position)
+            if new := events[position]:
+                found.append(Unseen(each.name, position, new[-1].sequence, [one for one in new if wants(each, one)]))
+        if found:
+            self._recent = {one.id: one for new in events.values() for one in new}
+        return found, any(len(new) == _EVENTS_AT_ONCE for new in events.values())
+
+    def hand_out(self, unseen: Sequence[Unseen], *, now: datetime) -> None:
+        """Make deliveries of the events that subscriptions have not seen and want.
+
+        A subscription's position moves in the same transaction, and only if nobody else has moved it meanwhile.
+        """
+        if not unseen:
+            return
+        with self._transaction():
+            for each in unseen:
+                if self._connection.execute(_MOVE, (each.last, each.subscription, each.position)).rowcount:
+                    self._connection.executemany(_ADD, _rows(each.subscription, each.wanted, now))
 
     def next_due(self, subscription: str) -> datetime | None:
         """Return when a delivery of the subscription is due, which one that is leased is when its lease ends."""
@@ -180,7 +217,7 @@ class Outbox:
         return Delivery(
             id=delivery_id,
             subscription=subscription,
-            event=_event(self._connection.execute(_EVENT, (event_id,)).fetchone()),
+            event=self._recent.get(event_id) or _event(self._connection.execute(_EVENT, (event_id,)).fetchone()),
             status=DeliveryStatus.PENDING,
             attempts=attempts,
             told=told,
@@ -197,14 +234,10 @@ class Outbox:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        begin_writing(self._connection)
-        try:
+        with self.together():
+            if not self._connection.in_transaction:
+                begin_writing(self._connection)
             yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
 
 
 def _rows(subscription: str, events: Iterable[Event], now: datetime) -> Iterator[tuple[str, ...]]:

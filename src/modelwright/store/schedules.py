@@ -48,7 +48,8 @@ def remove_schedule(change: Change, schedule: Schedule) -> None:
     table, ticks = schema.schedules, schema.schedule_ticks
     change.delete(ticks, ticks.c.schedule == schedule.name)
     change.delete(table, table.c.name == schedule.name)
-    change.record("schedule.removed", f"schedules/{schedule.name}", before=_told(schedule))
+    told = {"runs": schedule.reference}
+    change.record("schedule.removed", f"schedules/{schedule.name}", before=_told(schedule), told=told)
 
 
 def take_tick(

@@ -5,6 +5,7 @@ They are in no row, record, log or event; a copy of the database has none of the
 
 import os
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 from modelwright.store.database import Store
@@ -30,8 +31,10 @@ def put(store: Store, name: str, value: str) -> None:
 
 def get(store: Store, name: str) -> str | None:
     """Return the secret of that name; None when there is none."""
+    path = f"{store.folder}/secrets/{name}"
     try:
-        return (store.folder / "secrets" / name).read_text(encoding="utf-8")
+        found = os.stat(path)  # noqa: PTH116 - it is asked for every request, and a Path takes three times as long
+        return _read(path, found.st_ino, found.st_mtime_ns)
     except FileNotFoundError:
         return None
 
@@ -39,3 +42,9 @@ def get(store: Store, name: str) -> str | None:
 def remove(store: Store, name: str) -> None:
     """Forget the secret of that name."""
     (store.folder / "secrets" / name).unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=256)
+def _read(path: str, _inode: int, _changed_at: int) -> str:
+    """Return what a file says that is never written to, only put into the place of another."""
+    return Path(path).read_text(encoding="utf-8")

@@ -79,7 +79,7 @@ def remove_subscription(change: Change, name: str) -> None:
     for table in (schema.deliveries, schema.subscription_positions):
         change.connection.execute(table.delete().where(table.c.subscription == name))
     change.delete(schema.subscriptions, schema.subscriptions.c.name == name)
-    change.record("subscription.removed", f"subscriptions/{name}", before=_told(was))
+    change.record("subscription.removed", f"subscriptions/{name}", before=_told(was), told={"handler": was.handler})
 
 
 def get_subscription(store: Store, name: str) -> Subscription:

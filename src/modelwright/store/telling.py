@@ -1,8 +1,8 @@
-"""What events say of runs and deployments besides what changed: all that a subscriber filters by or acts on."""
+"""What events say of things besides what changed: all that a subscriber filters by or acts on."""
 
 from typing import Any
 
-from modelwright.records import Deployment
+from modelwright.records import DatasetVersion, Deployment, ModelVersion
 from modelwright.store.changes import Change
 from modelwright.store.loading import rows
 
@@ -16,6 +16,33 @@ _PROPERTIES = ("project", "git_commit", "code_digest", "environment_digest", "pa
 _RUN_TAGS = "SELECT name, value FROM run_tags WHERE run_id = ? ORDER BY name"
 _VERSION_TAGS = "SELECT name, value FROM version_tags WHERE version_id = ? ORDER BY name"
 _VERSION_PROPERTIES = "SELECT name, value FROM version_properties WHERE version_id = ? ORDER BY name"
+
+
+def of_model_version(version: ModelVersion) -> dict[str, Any]:
+    """Return what a version is and where it comes from."""
+    return {
+        "model": version.model,
+        "version": version.version,
+        "digest": version.digest,
+        "run": version.run_id,
+        "framework": version.framework,
+        "description": version.description,
+        "source": dict(version.source),
+        "metrics": version.metrics,
+        "tags": version.tags,
+        "properties": version.properties,
+    }
+
+
+def of_dataset_version(version: DatasetVersion) -> dict[str, Any]:
+    """Return which version of a dataset it is, its content, and how it is kept."""
+    return {
+        "dataset": version.dataset,
+        "version": version.version,
+        "digest": version.digest,
+        "size_bytes": version.size_bytes,
+        "storage": version.storage,
+    }
 
 
 def of_run(change: Change, run_id: str) -> dict[str, Any]:

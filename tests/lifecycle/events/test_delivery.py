@@ -29,6 +29,12 @@ from modelwright.store.outbox import Outbox, Settled
 PATIENCE_SECONDS = 20.0
 
 
+def hand_out(outbox: Outbox, town: Town) -> None:
+    """Make deliveries of all that is new."""
+    unseen, _ = outbox.unseen(subscriptions.list_subscriptions(town.store), town.wants)
+    outbox.hand_out(unseen, now=town.now)
+
+
 def test_an_event_reaches_every_subscriber_that_wants_it(town: Town) -> None:
     town.subscribe("every", filter=EventFilter())
     town.subscribe("models")
@@ -317,7 +323,7 @@ def test_what_a_killed_dispatcher_was_at_is_told_by_the_next(town: Town) -> None
     town.subscribe("every")
     town.let_happen("models/a:1")
     killed = Outbox(town.store, "dispatcher_killed")
-    killed.hand_out(subscriptions.list_subscriptions(town.store), town.wants, now=town.now)
+    hand_out(killed, town)
     far = town.now + timedelta(days=1)
     (leased,) = killed.lease({"every": (10, far)}, now=town.now)
     with claims.claim(town.store, "dispatcher_killed"):  # it lives: nobody else is at it
@@ -336,7 +342,7 @@ def test_what_has_arrived_has_arrived_though_the_lease_was_lost(town: Town) -> N
     town.subscribe("every")
     town.let_happen("models/a:1")
     slow = Outbox(town.store, "dispatcher_slow")
-    slow.hand_out(subscriptions.list_subscriptions(town.store), town.wants, now=town.now)
+    hand_out(slow, town)
     (leased,) = slow.lease({"every": (10, town.now)}, now=town.now)
     town.answer = lambda _subscription, _event: Attempt(AttemptVerdict.HOPELESS, "answered 400")
     town.dispatcher.run_once()
@@ -353,10 +359,10 @@ def test_two_dispatchers_that_see_the_same_event_make_one_delivery_of_it(town: T
     with closing(Outbox(town.store, "dispatcher_one")) as one, closing(Outbox(town.store, "dispatcher_other")) as other:
 
         def wants(_subscription: object, _event: object) -> bool:  # meanwhile the other is quicker
-            other.hand_out(known, town.wants, now=town.now)
+            other.hand_out(other.unseen(known, town.wants)[0], now=town.now)
             return True
 
-        one.hand_out(known, wants, now=town.now)
+        one.hand_out(one.unseen(known, wants)[0], now=town.now)
     assert len(town.deliveries("every")) == 1
 
 
@@ -364,7 +370,7 @@ def test_what_kills_every_process_that_tries_it_is_given_up(town: Town) -> None:
     town.subscribe("every", policy=DeliveryPolicy(max_attempts=2))
     town.let_happen("models/a:1")
     killed = Outbox(town.store, "dispatcher_killed")
-    killed.hand_out(subscriptions.list_subscriptions(town.store), town.wants, now=town.now)
+    hand_out(killed, town)
     for _ in range(2):
         assert killed.lease({"every": (10, town.now)}, now=town.now)
     killed.close()

@@ -90,7 +90,7 @@ class Telling(RuleBasedStateMachine):
         outbox = Outbox(town.store, f"dispatcher_{self.killed}")
         known = subscriptions.get_subscription(town.store, name)
         if known.state is SubscriptionState.ACTIVE:
-            outbox.hand_out([known], town.wants, now=town.now)
+            outbox.hand_out(outbox.unseen([known], town.wants)[0], now=town.now)
             outbox.lease({name: (2, town.now + timedelta(minutes=1))}, now=town.now)
         outbox.close()
 

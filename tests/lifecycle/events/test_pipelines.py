@@ -15,8 +15,8 @@ from modelwright.lifecycle import publishing
 from modelwright.lifecycle.events import handlers, pipelines, subscribing, targets
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import read_manifest
-from modelwright.records import AttemptVerdict, DeliveryPolicy, Event, HandlerKind, Run, Status, Subscription
-from modelwright.store import runs, subscriptions
+from modelwright.records import AttemptVerdict, DeliveryPolicy, Event, HandlerKind, Run, Status, Subscription, new_id
+from modelwright.store import events, projects, runs, subscriptions
 from modelwright.store.database import Store
 
 AGAIN, DELIVERED, HOPELESS = AttemptVerdict.AGAIN, AttemptVerdict.DELIVERED, AttemptVerdict.HOPELESS
@@ -32,6 +32,16 @@ def ended(store: Store, run_id: str) -> Run:
     while (found := runs.get_run(store, run_id)).finished_at is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    return found
+
+
+def registered_by(session: Session, run: Run, subject: str) -> Event:
+    """Let a run register a version; return the event."""
+    with session.change() as opened:
+        project = projects.ensure_project(opened, run.project, folder=session.store.folder.parent)
+        runs.add_run(opened, run, project_id=project)
+        opened.record("model.registered", subject, after={"run": run.id})
+    (found,) = events.list_events(session.store, subject=subject)
     return found
 
 
@@ -65,15 +75,20 @@ def test_an_event_starts_one_run_however_often_it_is_told(published: Session) ->
 
     of_own = Event(9, "event_9", "run.succeeded", f"runs/{run.id}", AT, {"tags": run.tags})
     made_by_own = replace(registered(), id="event_10", data=registered().data | {"run": run.id})
-    for event in (of_own, made_by_own):
+    # A run below it is its doing too, and so is what another subscription's run did that this one led to.
+    child = replace(run, id=new_id("run"), parent_id=run.id, tags={})
+    by_child = registered_by(published, child, "models/churn:21")
+    answer = replace(child, id=new_id("run"), parent_id=None, tags={"subscription": "other", "event": by_child.id})
+    by_answer = registered_by(published, answer, "models/churn:22")
+    for event in (of_own, made_by_own, by_child, by_answer):
         assert handlers.send(store, wanted, event, attempt=1).told.startswith("left out: it is of a run that this")
-    assert [each.id for each in runs.list_runs(store)] == [run.id]
+    assert {each.id for each in runs.list_runs(store)} == {run.id, child.id, answer.id}
 
     constant = replace(wanted, name="constant", target=targets.pipeline(store, "small", parameters={"alpha": "1"}))
     with published.change() as opened:
         subscriptions.add_subscription(opened, constant)
     tried = subscribing.test(store, "constant")
-    (sample, _) = runs.list_runs(store)
+    sample = runs.list_runs(store)[0]
     assert (tried.verdict, tried.told) == (DELIVERED, f"{sample.id} succeeded")
     assert sample.parameters == {"alpha": 1}
 

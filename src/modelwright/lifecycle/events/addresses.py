@@ -5,11 +5,13 @@ A name that leads somewhere else the next time it is asked for has nothing to wi
 registries of IANA (RFC 6890 and what was added since).
 """
 
+import contextlib
 import ipaddress
 import socket
 import threading
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from modelwright.errors import AddressRefused
@@ -54,6 +56,7 @@ class Place:
     address: tuple[Any, ...]
 
 
+@lru_cache(maxsize=1024)
 def why_closed(text: str) -> str | None:
     """Return what an address is when it is not one that everybody may ask; None for one that is."""
     address = _meant(ipaddress.ip_address(text.partition("%")[0]))
@@ -115,14 +118,18 @@ def _meant(address: _Address) -> _Address:
 
 
 def _looked_up(host: str, port: int, *, timeout_seconds: float) -> list[Place]:
-    """Ask the system for the addresses of a name; it cannot be told to be quick, so a thread waits for it."""
+    """Ask the system for the addresses of a name; it cannot be told to be quick, so a thread waits for it.
+
+    What is an address already is nobody asked for.
+    """
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return _asked(host, port, socket.AI_NUMERICHOST)
     answers: list[list[Place] | Exception] = []
 
     def ask() -> None:
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            places = [Place(family, address) for family, _, _, _, address in found]
-            answers.append(list(dict.fromkeys(places)))
+            answers.append(_asked(host, port))
         except (OSError, UnicodeError) as error:  # a name can be none at all
             answers.append(error)
 
@@ -135,3 +142,8 @@ def _looked_up(host: str, port: int, *, timeout_seconds: float) -> list[Place]:
         told = f'"{host}" has no address: {answers[0]}'
         raise OSError(told) from answers[0]
     return answers[0]
+
+
+def _asked(host: str, port: int, flags: int = 0) -> list[Place]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return list(dict.fromkeys(Place(family, address) for family, _, _, _, address in found))

@@ -10,6 +10,7 @@ import random
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,12 +31,11 @@ from modelwright.records import (
 )
 from modelwright.store import claims, subscriptions
 from modelwright.store.database import Store
-from modelwright.store.outbox import Outbox
+from modelwright.store.outbox import Outbox, Unseen
 
-# How soon something new is seen.
+# How soon something new is seen; all that has come together and ended meanwhile is written in one transaction. Whoever
+# changes the workspace seldom meets one, and what is told still takes but a twentieth of a second, half of it waiting.
 _LOOK_SECONDS = 0.1
-# What ends within this time is noted in one transaction.
-_GATHER_SECONDS = 0.02
 # How soon it is seen that another dispatcher was killed.
 _FREE_EVERY = timedelta(seconds=5)
 # How much longer a lease is than an attempt may take.
@@ -77,7 +77,10 @@ class Dispatcher:
             while not stopped.is_set():
                 try:
                     shift.look()
-                    shift.gather(0.0 if shift.is_behind else _LOOK_SECONDS)
+                    if shift.is_pressed:
+                        shift.gather()
+                    elif not shift.is_behind:
+                        stopped.wait(_LOOK_SECONDS)
                 except Exception:  # noqa: BLE001 - what is wrong with one look may be right at the next
                     traceback.print_exc()
                     stopped.wait(_TROUBLE_SECONDS)
@@ -86,7 +89,7 @@ class Dispatcher:
         """Deliver what is due and wait for what comes of it; return when the next is due."""
         with self._shift() as shift:
             while shift.look() or shift.is_busy:
-                shift.gather(_LOOK_SECONDS if shift.is_busy else 0.0)
+                shift.gather()
             return shift.next_due
 
     @contextlib.contextmanager
@@ -114,39 +117,47 @@ class _Shift:
     next_due: datetime | None = None
     is_behind: bool = False  # something may be to be handed out
     is_ready: bool = True  # something may be to be leased
+    is_pressed: bool = False  # a lane was given all that it has room for: there may be more for it
     freed_at: datetime = _LONG_AGO
     forgot_at: datetime = _LONG_AGO
 
     @property
     def is_busy(self) -> bool:
         """Whether anything is leased."""
-        return any(lane.held for lane in self.lanes.values())
+        return bool(self.unsettled) or any(lane.held for lane in self.lanes.values())
 
     def look(self) -> bool:
-        """See what is new, lease what is due and have it told; return whether there was anything."""
+        """Note what has ended, see what is new, lease what is due and have it told; return whether there was anything.
+
+        What is new is read, and asked who wants it, before anything is written: that would keep everybody waiting.
+        """
         now = self.dispatcher.now()
+        while not self.ended.empty():
+            self._note(self.ended.get())
         self.is_behind = self.outbox.has_changed() or self.is_behind
-        if self.is_behind:
-            self.is_ready = True
-            self._hand_out(now)
+        unseen, is_more = self._unseen() if self.is_behind else ([], False)
         if now - self.freed_at >= _FREE_EVERY:
             self.is_ready = self.outbox.free(now=now) or self.is_ready
             self.freed_at = now
         if now - self.forgot_at >= _FORGET_EVERY and not self._forget(now):
             self.forgot_at = now
-        if self.is_ready or (self.next_due is not None and self.next_due <= now):
-            return self._lease(now) or self.is_behind
-        return False
-
-    def gather(self, seconds: float) -> None:
-        """Wait so long for an attempt to end, and note what came of all that ended."""
-        with contextlib.suppress(Empty):
-            self.unsettled.append(self.ended.get(timeout=seconds))
-            deadline = time.monotonic() + _GATHER_SECONDS
-            while len(self.unsettled) < sum(lane.held for lane in self.lanes.values()):
-                self.unsettled.append(self.ended.get(timeout=max(0.0, deadline - time.monotonic())))
-        if self.unsettled:
+        with self.outbox.together():
             self._settle()
+            self.outbox.hand_out(unseen, now=now)
+            leased = self._lease(now)
+        self.unsettled.clear()
+        self.is_ready, self.is_behind = False, is_more
+        self._take(leased)
+        return bool(leased) or is_more
+
+    def gather(self) -> None:
+        """Wait for attempts to end: for all of them or, when there may be more to do, for half of them; not for long."""
+        deadline = time.monotonic() + _LOOK_SECONDS
+        held = sum(lane.held for lane in self.lanes.values())
+        enough = len(self.unsettled) + ((held + 1) // 2 if self.is_pressed else held)
+        with contextlib.suppress(Empty):
+            while len(self.unsettled) < enough:
+                self._note(self.ended.get(timeout=max(0.0, deadline - time.monotonic())))
 
     def end(self) -> None:
         """Give back what was not tried yet, and wait a little for what is being tried."""
@@ -154,30 +165,37 @@ class _Shift:
             lane.give_back()
         deadline = time.monotonic() + _GRACE_SECONDS
         while self.is_busy and time.monotonic() < deadline:
-            self.gather(_LOOK_SECONDS)
+            self.gather()
+            self._settle()
+            self.unsettled.clear()
 
-    def _hand_out(self, now: datetime) -> None:
+    def _unseen(self) -> tuple[list[Unseen], bool]:
         newest = self.outbox.newest()
-        if newest != self.newest:  # whatever changes a subscription is an event too
+        if self.newest < 0 or self.outbox.is_subscriber_among(self.newest, newest):
             self.known = subscriptions.list_subscriptions(self.dispatcher.store)
-        self.is_behind = self.outbox.hand_out(self._active(), self._wants, now=now)
         self.newest = newest
+        return self.outbox.unseen(self._active(), self._wants)
 
-    def _lease(self, now: datetime) -> bool:
-        """Lease what is due as far as there is room for it, and have it told; return whether there was anything."""
-        active = {each.name: each for each in self._active()}
+    def _lease(self, now: datetime) -> list[Delivery]:
+        """Lease what is due as far as there is room for it."""
+        if not (self.is_ready or self.is_behind or (self.next_due is not None and self.next_due <= now)):
+            return []
         wanted = {}
-        for name, each in active.items():
-            lane = self.lanes.setdefault(name, Lane(self._tell, self.ended))
-            if lane.room:
-                wanted[name] = (lane.room, now + timedelta(seconds=each.policy.timeout_seconds) + _SPARE)
+        for each in self._active():
+            if room := self.lanes.setdefault(each.name, Lane(self._tell, self.ended)).room:
+                wanted[each.name] = (room, now + timedelta(seconds=each.policy.timeout_seconds) + _SPARE)
         found = self.outbox.lease(wanted, now=now)
-        for name, deliveries in itertools.groupby(found, key=lambda each: each.subscription):
+        counts = Counter(each.subscription for each in found)
+        self.is_pressed = any(counts[name] == room for name, (room, _) in wanted.items())
+        self.next_due = min(filter(None, map(self.outbox.next_due, wanted)), default=None)
+        return found
+
+    def _take(self, leased: list[Delivery]) -> None:
+        """Have what was leased told."""
+        active = {each.name: each for each in self._active()}
+        for name, deliveries in itertools.groupby(leased, key=lambda each: each.subscription):
             self.lanes[name].take(active[name], deliveries)
         self.lanes = {name: lane for name, lane in self.lanes.items() if lane.held or name in active}
-        self.next_due = min(filter(None, map(self.outbox.next_due, wanted)), default=None)
-        self.is_ready = False
-        return bool(found)
 
     def _tell(self, subscription: Subscription, delivery: Delivery) -> Attempt | None:
         """Make one attempt, in a thread of the subscriber's lane."""
@@ -200,9 +218,11 @@ class _Shift:
             if each.attempt
         ]
         self.outbox.settle(settled, [each.delivery for each in self.unsettled if not each.attempt], now=at)
-        for each in self.unsettled:
-            self.lanes[each.subscription.name].note(each)
-        self.unsettled.clear()
+
+    def _note(self, told: Told) -> None:
+        """Take what came of an attempt, and that its lane has room again."""
+        self.lanes[told.subscription.name].note(told)
+        self.unsettled.append(told)
         self.is_ready = True
 
     def _wants(self, subscription: Subscription, event: Event) -> bool:

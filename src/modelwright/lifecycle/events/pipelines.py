@@ -13,11 +13,11 @@ import orjson
 from blake3 import blake3
 
 from modelwright import records
-from modelwright.errors import ModelwrightError, RunMissing, RunNotStarted
+from modelwright.errors import EventMissing, ModelwrightError, RunMissing, RunNotStarted
 from modelwright.lifecycle.events import envelopes, filters
 from modelwright.lifecycle.launching import Launcher
 from modelwright.records import Attempt, AttemptVerdict, Event, Run, Subscription
-from modelwright.store import runs
+from modelwright.store import events, runs
 from modelwright.store.database import Store, open_store
 
 _MENDING_SECONDS = 300.0
@@ -98,15 +98,34 @@ def _value(told: dict[str, Any], where: Mapping[str, Any]) -> Any:
 
 
 def _is_own(store: Store, subscription: Subscription, event: Event) -> bool:
-    """Whether an event tells of a run that this subscription started, or of what that run made.
+    """Whether this subscription led to an event: by a run that it started, what that made, or whom that started in turn.
 
-    Else a subscription to runs would start itself for ever.
+    Else a subscription to runs would start itself for ever, and two would start each other.
     """
-    of_run = event.subject.split("/")[1] if event.subject.startswith("runs/") else event.data.get("run")
-    if not isinstance(of_run, str):
-        return False
-    run = _find(store, of_run)
-    return run is not None and run.tags.get("subscription") == subscription.name
+    cause: Event | None = event
+    while cause:
+        run = _run_of(store, cause)
+        while run and "event" not in run.tags and run.parent_id:
+            run = _find(store, run.parent_id)
+        if run and run.tags.get("subscription") == subscription.name:
+            return True
+        cause = _cause_of(store, run, before=cause) if run else None
+    return False
+
+
+def _run_of(store: Store, event: Event) -> Run | None:
+    """Return the run that an event tells of, or that made what it tells of."""
+    run_id = event.subject.split("/")[1] if event.subject.startswith("runs/") else event.data.get("run")
+    return _find(store, run_id) if isinstance(run_id, str) else None
+
+
+def _cause_of(store: Store, run: Run, *, before: Event) -> Event | None:
+    """Return the event that a run was started for. A tag of the user's own that points to a later one is none."""
+    try:
+        found = events.get_event(store, run.tags.get("event", ""))
+    except EventMissing:
+        return None
+    return found if found.sequence < before.sequence else None
 
 
 def _find(store: Store, run_id: str) -> Run | None:

@@ -1,6 +1,7 @@
 """The types of events that there are, ours and those of Event Grid."""
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from modelwright.errors import EventTypeUnknown
 
@@ -70,6 +71,7 @@ def check(pattern: str) -> None:
         raise EventTypeUnknown(type=pattern, near=f'; did you mean "{near[0]}"?' if near else "")
 
 
+@lru_cache(maxsize=4096)
 def fits(pattern: str, name: str) -> bool:
     """Whether a type is the one that is wanted, or among those; upper and lower case are the same."""
     return fnmatchcase(name.lower(), pattern.lower())
