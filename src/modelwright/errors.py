@@ -1888,6 +1888,15 @@ class CommitMissing(ModelwrightError):
     remedy = "git log"
 
 
+class GitFailed(ModelwrightError):
+    """Git does not do what it is asked for."""
+
+    code = "git-failed"
+    status = 424
+    problem = 'git does not do "{command}" in "{folder}": {told}'
+    remedy = "git -C '{folder}' status"
+
+
 class QualityFailed(ModelwrightError):
     """A project's lint or its tests are not green, or nothing of it is covered."""
 

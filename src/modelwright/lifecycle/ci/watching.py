@@ -6,6 +6,7 @@ was killed is taken up where it was.
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -104,7 +105,7 @@ def install_hooks(found: Watched, command: str, log: Path) -> list[Path]:
     for name in _HOOKS:
         path = folder / name
         if not path.exists() or _MARK in path.read_text(encoding="utf-8", errors="replace"):
-            path.write_text(_HOOK.format(command=command, log=log), encoding="utf-8")
+            path.write_text(_HOOK.format(command=command, log=shlex.quote(str(log))), encoding="utf-8")
             path.chmod(0o755)
             written.append(path)
     return written
