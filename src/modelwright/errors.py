@@ -1844,12 +1844,21 @@ class AutomationMissing(ModelwrightError):
 
 
 class AutomationInvalid(ModelwrightError):
-    """`ci.toml` cannot be read."""
+    """`ci.toml` cannot be followed."""
 
     code = "automation-invalid"
     status = 422
     problem = '"{path}" cannot be followed: {reason}'
-    remedy = "mend it, or write it anew: wright ci init --overwrite"
+    remedy = "mend it; or delete it, and wright ci init writes it anew"
+
+
+class AutomationKept(ModelwrightError):
+    """`ci.toml` is its owner's, and says something else than was asked for."""
+
+    code = "automation-kept"
+    status = 409
+    problem = '"{path}" is there and stays as it is: as {what} it has "{found}"'
+    remedy = "change it there, then: wright ci init --overwrite {project}"
 
 
 class TargetMissing(ModelwrightError):

@@ -57,11 +57,6 @@ class Watched:
         """Where the project lies in its repository."""
         return os.path.relpath(self.manifest.folder, self.repository)
 
-    @property
-    def train_on(self) -> list[str]:
-        """The patterns of what trains, from the repository on."""
-        return [os.path.normpath(f"{self.place}/{each}") for each in self.automation.train_on]
-
 
 def watched(folder: Path) -> Watched:
     """Return the project in `folder` as it is watched. Raises ProjectMissing, AutomationMissing, RepositoryMissing."""
@@ -124,7 +119,7 @@ def remove_hooks(found: Watched) -> list[Path]:
 def _commit(session: Session, found: Watched, before: str | None, commit: str, tell: Tell) -> None:
     """Train what a commit changed, unless that is none of what trains."""
     changed = commits.changed(found.repository, before, commit)
-    if not patterns.any_matches(changed, found.train_on):
+    if not patterns.any_matches(changed, found.automation.trains(found.place)):
         tell(f"commit {commit[:12]} changes nothing that trains")
         return
     tell(f"commit {commit[:12]} trains")
