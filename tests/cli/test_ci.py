@@ -1,6 +1,7 @@
 """`wright ci`, `wright watch`, `wright approve`, as users type them."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,23 @@ def test_a_workflow_is_run_with_what_its_system_would_keep(wright: Wright, locke
     with pytest.raises(click.BadParameter, match='"WHO" is not NAME=VALUE'):
         wright("ci", "run", "flow.yml", "--var", "WHO")
     assert wright("ci", "run", "flow.yml", "--event", "schedule") == "nothing to do: it is not started by schedule\n"
+
+
+def test_what_jobs_leave_stays_when_it_is_wanted(wright: Wright, locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = locked / ".wright" / "temporary"
+    temporary.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    wright("ci", "run", "flow.yml", "--approve", "live")
+    with pytest.raises(WorkflowWaits):
+        wright("ci", "run", "flow.yml")
+    assert wright("ci", "run", "flow.yml", "--event", "schedule").startswith("nothing to do")
+    assert not list(temporary.iterdir())
+    with pytest.raises(WorkflowFailed):
+        wright("ci", "run", "flow.yml", "--var", "CODE=3", "--approve", "live")
+    (failed,) = temporary.iterdir()
+    assert {each.name for each in (failed / "jobs").iterdir()} == {"one", "two"}
+    with pytest.raises(click.BadParameter, match="is not empty"):
+        wright("ci", "run", "flow.yml", "--into", str(failed))
 
 
 def test_hooks_and_a_look(wright: Wright, locked: Path) -> None:
