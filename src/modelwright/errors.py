@@ -1977,6 +1977,15 @@ class SmokeTestFailed(ModelwrightError):
     remedy = "wright ci rollback VERSION lets it serve what it served before"
 
 
+class RollbackFailed(ModelwrightError):
+    """Where a version is to be taken back from, what served before does not come back."""
+
+    code = "rollback-failed"
+    status = 500
+    problem = '"{version}" is not taken back everywhere: {told}'
+    remedy = "wright endpoint list"
+
+
 class IngestionRefused(ModelwrightError):
     """Data that was brought in is not what it should be."""
 

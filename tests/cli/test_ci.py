@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,23 @@ def test_hooks_and_a_look(wright: Wright, locked: Path) -> None:
     Repository(locked)
     (told,) = [json.loads(line) for line in wright("watch", "--once", "--json").splitlines()]
     assert told["told"].endswith("changes nothing that trains")
+
+
+def test_a_watcher_outlives_what_is_just_being_written(
+    wright: Wright, locked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = locked / "ci.toml"
+    whole = path.read_text()
+    texts = iter(["half of", "half of", whole])
+
+    def sleep(_seconds: float) -> None:
+        try:
+            path.write_text(next(texts))
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    done = CliRunner().invoke(program, ["watch", "--json"], standalone_mode=False)
+    watching, trouble = [json.loads(line)["told"] for line in done.stdout.splitlines()]
+    assert watching.startswith("watching small at main")
+    assert 'ci.toml" cannot be followed' in trouble

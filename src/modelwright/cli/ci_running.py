@@ -228,13 +228,19 @@ def watch(project: Path, *, once: bool, pause_seconds: float, why: str, as_json:
     with output.session(is_made=True, is_silent=as_json, why=why) as session:
         if not once:
             tell(f"watching {found.manifest.name} at {found.automation.branch} in {found.repository}")
+        trouble = ""
         while True:
             try:
                 watching.look(session, watching.watched(folder), tell)
-            except Busy:
                 if once:
-                    time.sleep(pause_seconds)
-                    continue  # the other may have looked before this commit
-            if once:
-                return
+                    return
+                trouble = ""
+            except Busy:
+                pass  # the other may have looked before this commit
+            except ModelwrightError as error:
+                if once:
+                    raise
+                if str(error) != trouble:  # such as a file that somebody is just writing
+                    trouble = str(error)
+                    tell(trouble)
             time.sleep(pause_seconds)

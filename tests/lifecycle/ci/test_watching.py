@@ -1,5 +1,6 @@
 """What commits and registered versions start on one machine."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -98,6 +99,30 @@ def test_a_commit_trains_and_what_it_registers_goes_out(watcher: Watcher) -> Non
         f'commit {broken[:12]}: "{repository.folder}" does not pass: red; the reports are in "reports"',
     ]
     assert watcher.look() == []
+
+
+def test_a_release_whose_target_or_version_is_gone_stops_no_watcher(watcher: Watcher) -> None:
+    watcher.look()
+    file = watcher.session.store.folder / "ci" / "small.json"
+    seen = json.loads(file.read_text())
+    file.write_text(json.dumps(seen | {"releases": {"small:1": "moon", "small:2": "production"}}))
+    told = watcher.look()
+    assert [each.split(":", 2)[1] for each in told] == ["1 does not go out", "2 does not go out"]
+    assert json.loads(file.read_text())["releases"] == {}
+
+
+def test_where_a_release_goes_on_when_its_target_is_called_otherwise_by_now(watcher: Watcher) -> None:
+    automation = watching.watched(watcher.repository.folder).automation
+    ahead = {name: [each.name for each in watching.ahead(automation, name)] for name in ("test", "production", "moon")}
+    assert ahead == {"test": ["test", "production"], "production": ["production"], "moon": ["test", "production"]}
+
+
+def test_a_look_at_which_nothing_is_new_writes_nothing(watcher: Watcher) -> None:
+    watcher.look()
+    file = watcher.session.store.folder / "ci" / "small.json"
+    before = file.stat().st_ino
+    watcher.look()
+    assert file.stat().st_ino == before
 
 
 def test_two_watchers_do_nothing_twice(watcher: Watcher) -> None:

@@ -27,7 +27,7 @@ _FACTS = {
     "capture": "deleted labelled",
     "conversion": "imported",
     "dataset": "deleted described kept_again profiled registered tagged",
-    "deployment": "deleted failed healthy reloaded replaced restarted scaled started stopped unschedulable",
+    "deployment": "deleted failed healthy reloaded replaced restarted rolled_back scaled started stopped unschedulable",
     "drift": "detected",
     "endpoint": "configured created deleted down key_regenerated moved token_made tokens_revoked up",
     "environment": "deleted locked registered",
