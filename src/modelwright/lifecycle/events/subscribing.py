@@ -1,5 +1,6 @@
 """Subscriptions: made, tried, paused, resumed, removed, and given other secrets."""
 
+import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -133,10 +134,12 @@ def test(store: Store, name: str) -> Attempt:
         if not _is_welcome(greeting):
             return greeting
     event = samples.sample(subscription.filter, at=records.now())
-    types_alone = replace(subscription, filter=EventFilter(types=subscription.filter.types))
-    came = handlers.send(store, types_alone, event, attempt=1)
+    tried = replace(subscription, filter=EventFilter(types=subscription.filter.types))
+    if subscription.handler is HandlerKind.PIPELINE:
+        # A run ends with the process that started it, and its first one builds an environment before it is on record.
+        tried = replace(tried, policy=replace(tried.policy, timeout_seconds=math.inf))
+    came = handlers.send(store, tried, event, attempt=1)
     if subscription.handler is HandlerKind.PIPELINE and came.verdict is AttemptVerdict.DELIVERED:
-        # A run ends with the process that started it.
         run = pipelines.wait(store, pipelines.run_id_for(subscription, event))
         return replace(came, told=f"{run.id} {run.status}{f': {run.reason}' if run.reason else ''}")
     return came
