@@ -1844,12 +1844,21 @@ class AutomationMissing(ModelwrightError):
 
 
 class AutomationInvalid(ModelwrightError):
-    """`ci.toml` cannot be read."""
+    """`ci.toml` cannot be followed."""
 
     code = "automation-invalid"
     status = 422
     problem = '"{path}" cannot be followed: {reason}'
-    remedy = "mend it, or write it anew: wright ci init --overwrite"
+    remedy = "mend it; or delete it, and wright ci init writes it anew"
+
+
+class AutomationKept(ModelwrightError):
+    """`ci.toml` is its owner's, and says something else than was asked for."""
+
+    code = "automation-kept"
+    status = 409
+    problem = '"{path}" is there and stays as it is: as {what} it has "{found}"'
+    remedy = "change it there, then: wright ci init --overwrite {project}"
 
 
 class TargetMissing(ModelwrightError):
@@ -1886,6 +1895,15 @@ class CommitMissing(ModelwrightError):
     status = 404
     problem = 'the repository "{folder}" has no commit "{commit}"'
     remedy = "git log"
+
+
+class GitFailed(ModelwrightError):
+    """Git does not do what it is asked for."""
+
+    code = "git-failed"
+    status = 424
+    problem = 'git does not do "{command}" in "{folder}": {told}'
+    remedy = "git -C '{folder}' status"
 
 
 class QualityFailed(ModelwrightError):
@@ -1957,6 +1975,15 @@ class SmokeTestFailed(ModelwrightError):
     status = 422
     problem = '"{where}" does not pass its smoke test: {reason}'
     remedy = "wright ci rollback VERSION lets it serve what it served before"
+
+
+class RollbackFailed(ModelwrightError):
+    """Where a version is to be taken back from, what served before does not come back."""
+
+    code = "rollback-failed"
+    status = 500
+    problem = '"{version}" is not taken back everywhere: {told}'
+    remedy = "wright endpoint list"
 
 
 class IngestionRefused(ModelwrightError):

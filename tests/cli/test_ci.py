@@ -1,6 +1,8 @@
 """`wright ci`, `wright watch`, `wright approve`, as users type them."""
 
 import json
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,23 @@ def test_a_workflow_is_run_with_what_its_system_would_keep(wright: Wright, locke
     assert wright("ci", "run", "flow.yml", "--event", "schedule") == "nothing to do: it is not started by schedule\n"
 
 
+def test_what_jobs_leave_stays_when_it_is_wanted(wright: Wright, locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = locked / ".wright" / "temporary"
+    temporary.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    wright("ci", "run", "flow.yml", "--approve", "live")
+    with pytest.raises(WorkflowWaits):
+        wright("ci", "run", "flow.yml")
+    assert wright("ci", "run", "flow.yml", "--event", "schedule").startswith("nothing to do")
+    assert not list(temporary.iterdir())
+    with pytest.raises(WorkflowFailed):
+        wright("ci", "run", "flow.yml", "--var", "CODE=3", "--approve", "live")
+    (failed,) = temporary.iterdir()
+    assert {each.name for each in (failed / "jobs").iterdir()} == {"one", "two"}
+    with pytest.raises(click.BadParameter, match="is not empty"):
+        wright("ci", "run", "flow.yml", "--into", str(failed))
+
+
 def test_hooks_and_a_look(wright: Wright, locked: Path) -> None:
     assert "post-commit" in wright("ci", "hook", "install")
     assert "watch --once" in (locked / ".git" / "hooks" / "post-commit").read_text()
@@ -114,3 +133,23 @@ def test_hooks_and_a_look(wright: Wright, locked: Path) -> None:
     Repository(locked)
     (told,) = [json.loads(line) for line in wright("watch", "--once", "--json").splitlines()]
     assert told["told"].endswith("changes nothing that trains")
+
+
+def test_a_watcher_outlives_what_is_just_being_written(
+    wright: Wright, locked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = locked / "ci.toml"
+    whole = path.read_text()
+    texts = iter(["half of", "half of", whole])
+
+    def sleep(_seconds: float) -> None:
+        try:
+            path.write_text(next(texts))
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    done = CliRunner().invoke(program, ["watch", "--json"], standalone_mode=False)
+    watching, trouble = [json.loads(line)["told"] for line in done.stdout.splitlines()]
+    assert watching.startswith("watching small at main")
+    assert 'ci.toml" cannot be followed' in trouble

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from modelwright.errors import AutomationInvalid, AutomationMissing, TargetMissing, WorkflowsKept
+from modelwright.errors import AutomationInvalid, AutomationKept, AutomationMissing, TargetMissing, WorkflowsKept
 from modelwright.projects.ci import workflows
 from modelwright.projects.ci.automation import Ingestion, Target, read_automation
 from modelwright.projects.ci.workflows import System, Wish
@@ -134,9 +134,16 @@ def test_ci_toml_is_read(manifest: Manifest) -> None:
     [
         ("format_version = 1", "format_version = 9", "its format is 9"),
         ('branch = "main"', "", "it has no 'branch'"),
-        ('endpoint = "small-test"', 'endpoint = "small-test"\nports = 1', "unexpected keyword argument 'ports'"),
+        (
+            'endpoint = "small-test"',
+            'endpoint = "small-test"\nports = 1',
+            r'"ports" is nothing that \[targets.test\] can say',
+        ),
         ("[tags]", "[tag]", '"tag" is nothing that it can say'),
         ("[tags]", "[tags", "Expected"),
+        ('train_on = ["data/**", ', 'train_on = "data/**" # [', '"train_on" of it is to be a list of texts'),
+        ("approval = true", 'approval = "yes"', r'"approval" of \[targets.production\] is to be true or false'),
+        ("approval = true", "port = true", r'"port" of \[targets.production\] is to be a whole number'),
     ],
 )
 def test_a_ci_toml_that_says_something_else_is_refused(manifest: Manifest, old: str, new: str, told: str) -> None:
@@ -145,3 +152,43 @@ def test_a_ci_toml_that_says_something_else_is_refused(manifest: Manifest, old: 
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(AutomationInvalid, match=told):
         read_automation(manifest.folder)
+
+
+def test_a_ci_toml_without_a_target_is_refused(manifest: Manifest) -> None:
+    workflows.write(manifest, Wish([]))
+    path = manifest.folder / "ci.toml"
+    path.write_text(path.read_text().partition("[targets.test]")[0] + "[targets]\n")
+    with pytest.raises(AutomationInvalid, match="it has no target"):
+        read_automation(manifest.folder)
+
+
+@pytest.mark.parametrize("wish", [Wish(ALL, branch='a"; rm'), Wish(ALL, data="$(rm)"), Wish(ALL, branch="a\nb: c")])
+def test_what_would_mean_something_else_in_a_file_is_refused_and_nothing_is_written(
+    manifest: Manifest, wish: Wish
+) -> None:
+    before = sorted(manifest.folder.rglob("*"))
+    with pytest.raises(AutomationInvalid, match="characters with a meaning of their own"):
+        workflows.write(manifest, wish)
+    assert sorted(manifest.folder.rglob("*")) == before
+
+
+def test_a_folder_whose_name_a_workflow_file_cannot_carry_is_refused(manifest: Manifest) -> None:
+    (manifest.folder / ".git").mkdir()
+    for name in ("my models", "$(rm)", "a'b", "-x"):
+        with pytest.raises(AutomationInvalid, match="characters with a meaning of their own"):
+            workflows.write(replace(manifest, folder=manifest.folder / name), Wish(ALL))
+
+
+def test_a_wish_that_ci_toml_does_not_have_is_not_left_out_in_silence(manifest: Manifest) -> None:
+    workflows.write(manifest, Wish([], branch="trunk"))
+    workflows.write(manifest, Wish([], branch="trunk", is_overwritten=True))
+    with pytest.raises(AutomationKept, match=r'ci\.toml" is there and stays as it is: as data it has "nothing"'):
+        workflows.write(manifest, Wish([], data="data/*.csv", is_overwritten=True))
+    with pytest.raises(AutomationKept, match='as branch it has "trunk"'):
+        workflows.write(manifest, Wish([], branch="main"))
+
+
+def test_what_is_taken_back_of_what_trains_is_so_from_the_repository_on(manifest: Manifest) -> None:
+    workflows.write(manifest, Wish([]))
+    found = replace(read_automation(manifest.folder), train_on=("src/**", "!src/notes/**", "../shared/**"))
+    assert found.trains("models/small") == ["models/small/src/**", "!models/small/src/notes/**", "models/shared/**"]

@@ -33,14 +33,14 @@ def ci() -> None:
 @click.option("--github", "systems", flag_value="github", multiple=True, help="For GitHub Actions.")
 @click.option("--azure", "systems", flag_value="azure", multiple=True, help="For Azure Pipelines.")
 @click.option("--gitlab", "systems", flag_value="gitlab", multiple=True, help="For GitLab; by default for all three.")
-@click.option("--branch", default="main", show_default=True, help="The branch whose commits train.")
+@click.option("--branch", help="The branch whose commits train; in a new ci.toml by default main.")
 @click.option(
     "--data", metavar="PATTERN", help="Files of the project that are brought in as a dataset when they change."
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that are there and differ.")
 @output.json_option
 def init(
-    project: Path, *, systems: tuple[str, ...], branch: str, data: str | None, overwrite: bool, as_json: bool
+    project: Path, *, systems: tuple[str, ...], branch: str | None, data: str | None, overwrite: bool, as_json: bool
 ) -> None:
     """Write PROJECT's ci.toml, unless it has one, and the workflow files of its repository."""
     from modelwright.projects.ci import workflows

@@ -1,9 +1,10 @@
 """`wright ci run`, `wright ci hook`, `wright watch`: the automation of one machine."""
 
 import json
+import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,7 @@ from modelwright.errors import ModelwrightError, WorkflowFailed, WorkflowWaits
 from modelwright.records import now
 
 if TYPE_CHECKING:
-    from modelwright.lifecycle.ci.local.running import Report
-    from modelwright.lifecycle.ci.local.workflow import Situation
+    from modelwright.lifecycle.ci.local.workflow import Report, Situation
 
 _project = click.argument("project", type=click.Path(path_type=Path), default=".")
 _EVENTS = ("push", "pull_request", "manual", "schedule", "completed")
@@ -64,8 +64,8 @@ def run(  # noqa: PLR0913 - an option each
 ) -> None:
     """Run a workflow file of GitHub, Azure or GitLab here, job by job; exit 1 when one fails or waits for somebody."""
     from modelwright.lifecycle.ci import commits
-    from modelwright.lifecycle.ci.local import running
-    from modelwright.lifecycle.ci.local.workflow import Event, Situation
+    from modelwright.lifecycle.ci.local import files, running
+    from modelwright.lifecycle.ci.local.workflow import Event, Place, Report, Situation
     from modelwright.projects.ci.workflows import repository_of
 
     path = file.absolute()
@@ -85,20 +85,42 @@ def run(  # noqa: PLR0913 - an option each
         )
 
     situation = situation_of(event or "push")
-    workflow = running.read(path, situation)
-    if event is None and workflow.reason.startswith("it "):  # no push starts it
+    workflow = files.read(path, situation)
+    if event is None and not workflow.is_for_event:
         situation = situation_of("manual")
-        workflow = running.read(path, situation)
-    folder = (into or Path(tempfile.mkdtemp(prefix="wright-ci-"))).absolute()
-    report = running.Report()
+        workflow = files.read(path, situation)
+    report, folder = Report(), into
     if not workflow.reason:
-        place = running.Place(repository, folder)
         tell = _silent if as_json else click.echo
-        report = running.run(workflow, situation, place, tell=tell, only=stage, approved=approved)
+        report, folder = _run_in(
+            into,
+            lambda place: running.run(
+                workflow, situation, Place(repository, place), tell=tell, only=stage, approved=approved
+            ),
+        )
     _conclude(file, report, folder, reason=workflow.reason, as_json=as_json)
 
 
-def _conclude(file: Path, report: "Report", folder: Path, *, reason: str, as_json: bool) -> None:
+def _run_in(named: Path | None, start: "Callable[[Path], Report]") -> "tuple[Report, Path]":
+    """Run jobs in the folder that was named, or in a new one, which keeps what they leave when they failed."""
+    if named is not None:
+        if named.is_dir() and any(named.iterdir()):
+            rule = f'"{named}" is not empty, and jobs would find what others left'
+            raise click.BadParameter(rule, param_hint="--into")
+        return start(named.absolute()), named.absolute()
+    folder = Path(tempfile.mkdtemp(prefix="wright-ci-"))
+    try:
+        report = start(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if not report.failed:
+        for each in (folder / "jobs", folder / "outputs") if (folder / "artifacts").is_dir() else (folder,):
+            shutil.rmtree(each, ignore_errors=True)
+    return report, folder
+
+
+def _conclude(file: Path, report: "Report", folder: Path | None, *, reason: str, as_json: bool) -> None:
     failure: ModelwrightError | None = None
     if report.failed:
         failure = WorkflowFailed(path=file, jobs=", ".join(report.failed), folder=folder)
@@ -114,7 +136,7 @@ def _conclude(file: Path, report: "Report", folder: Path, *, reason: str, as_jso
         raise failure
     if reason:
         click.echo(f"nothing to do: {reason}")
-    elif (folder / "artifacts").is_dir():
+    elif folder and (folder / "artifacts").is_dir():
         click.echo(f"artifacts: {folder / 'artifacts'}")
 
 
@@ -206,13 +228,19 @@ def watch(project: Path, *, once: bool, pause_seconds: float, why: str, as_json:
     with output.session(is_made=True, is_silent=as_json, why=why) as session:
         if not once:
             tell(f"watching {found.manifest.name} at {found.automation.branch} in {found.repository}")
+        trouble = ""
         while True:
             try:
                 watching.look(session, watching.watched(folder), tell)
-            except Busy:
                 if once:
-                    time.sleep(pause_seconds)
-                    continue  # the other may have looked before this commit
-            if once:
-                return
+                    return
+                trouble = ""
+            except Busy:
+                pass  # the other may have looked before this commit
+            except ModelwrightError as error:
+                if once:
+                    raise
+                if str(error) != trouble:  # such as a file that somebody is just writing
+                    trouble = str(error)
+                    tell(trouble)
             time.sleep(pause_seconds)

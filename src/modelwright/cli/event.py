@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from modelwright.store.database import Store
 
 _HANDLERS = ("--webhook", "--pipeline", "--command", "--email", "--file")
+# Which of them an option goes with, by its parameter's name; to others it would mean nothing.
+_OPTIONS = {
+    "assignments": ("--set", {"--pipeline"}),
+    "smtp_server": ("--smtp-server", {"--email"}),
+    "smtp_user": ("--smtp-user", {"--email"}),
+    "smtp_security": ("--smtp-security", {"--email"}),
+    "sender": ("--from", {"--email"}),
+    "allow_private": ("--allow-private", {"--webhook", "--email"}),
+    "no_handshake": ("--no-handshake", {"--webhook"}),
+}
 _private_option = click.option(
     "--allow-private", is_flag=True, help="Let it be at an address of this machine or network, and without TLS."
 )
@@ -82,7 +93,6 @@ def event() -> None:
 @click.option(
     "--smtp-security",
     type=click.Choice(["starttls", "tls", "none"]),
-    default="starttls",
     help="How it is kept private (default: starttls).",
 )
 @click.option(
@@ -124,20 +134,21 @@ def subscribe(
         created_by="",
         created_at=records.now(),
     )
+    secret = _secret(secret)
     with output.session(is_silent=as_json, why=why) as session:
         wanted = replace(wanted, target=_target(session.store, handler, options))
         is_running = background.is_running(session.store)
         with output.waiting("asking whether it wants events", is_silent=as_json):
-            made = subscribing.subscribe(
-                session, wanted, secret=_secret(secret), is_vouched_for=options["no_handshake"]
-            )
+            made = subscribing.subscribe(session, wanted, secret=secret, is_vouched_for=options["no_handshake"])
     if as_json:
         output.show_json({**_told(made.subscription), "greeting": plain(made.greeting), "secret": made.secret})
     else:
         click.echo(f'"{name}" is told of {event_tables.wish(wish)} by {event_tables.place(made.subscription)}')
         _show_introduced(made)
-        if not is_running:
+        if not is_running and made.is_welcome:
             click.echo("  next: wright up")
+    if not made.is_welcome:
+        raise click.exceptions.Exit(1)
 
 
 @event.command()
@@ -171,19 +182,18 @@ def show(name: str, *, as_json: bool) -> None:
         if name.startswith("event_"):
             found = events.get_event(store, name)
             told = deliveries.list_deliveries(store, DeliveryFilter(event_id=name))
+            facts = plain(found) | {"deliveries": plain(told)}
+            show_it = partial(event_tables.show_event, found, told)
         else:
             subscription = store_of.get_subscription(store, name)
             counts = deliveries.count_deliveries(store).get(name, {})
             latest = deliveries.list_deliveries(store, DeliveryFilter(subscription=name), limit=5)
-    if name.startswith("event_"):
-        if as_json:
-            output.show_json(plain(found) | {"deliveries": plain(told)})
-        else:
-            event_tables.show_event(found, told)
-    elif as_json:
-        output.show_json(_told(subscription) | {"deliveries": counts, "latest": plain(latest)})
+            facts = _told(subscription) | {"deliveries": counts, "latest": plain(latest)}
+            show_it = partial(event_tables.show_subscription, subscription, counts, latest)
+    if as_json:
+        output.show_json(facts)
     else:
-        event_tables.show_subscription(subscription, counts, latest)
+        show_it()
 
 
 @event.command()
@@ -218,6 +228,8 @@ def resume(name: str, *, no_handshake: bool, why: str, as_json: bool) -> None:
     else:
         click.echo(f'"{name}" is {found.subscription.state}')
         _show_introduced(found)
+    if not found.is_welcome:
+        raise click.exceptions.Exit(1)
 
 
 @event.command()
@@ -252,8 +264,9 @@ def rotate(name: str, *, secret: str | None, overlap: int, why: str, as_json: bo
     """Give a webhook another secret, shown this once, or a mail server another password."""
     from modelwright.lifecycle.events import subscribing
 
+    secret = _secret(secret)
     with output.session(is_silent=as_json, why=why) as session:
-        made = subscribing.rotate(session, name, secret=_secret(secret), overlap=timedelta(hours=overlap))
+        made = subscribing.rotate(session, name, secret=secret, overlap=timedelta(hours=overlap))
     if as_json:
         output.show_json({"subscription": name, "secret": made})
     elif made is None:
@@ -350,14 +363,15 @@ def _handler(options: dict[str, Any]) -> Any:
     if len(given) != 1:
         rule = "exactly one of these says what is told"
         raise click.BadParameter(rule, param_hint=", ".join(_HANDLERS))
-    if options["assignments"] and given != ["--pipeline"]:
-        rule = "only a pipeline has parameters"
-        raise click.BadParameter(rule, param_hint="--set")
+    for name, (option, handlers) in _OPTIONS.items():
+        if options[name] and given[0] not in handlers:
+            rule = f"it goes with {' or '.join(sorted(handlers))}, not with {given[0]}"
+            raise click.BadParameter(rule, param_hint=option)
     return HandlerKind(given[0].removeprefix("--"))
 
 
 def _target(store: "Store", handler: Any, options: dict[str, Any]) -> dict[str, Any]:
-    from modelwright.lifecycle.events import targets
+    from modelwright.lifecycle.events import mail, targets
 
     is_private_allowed = options["allow_private"]
     folder = store.folder.absolute().parent  # where we are now may be another machine
@@ -374,7 +388,7 @@ def _target(store: "Store", handler: Any, options: dict[str, Any]) -> dict[str, 
         options["email"],
         server=options["smtp_server"],
         sender=options["sender"],
-        security=options["smtp_security"],
+        security=options["smtp_security"] or mail.STARTTLS,
         user=options["smtp_user"],
         is_private_allowed=is_private_allowed,
     )
@@ -390,20 +404,21 @@ def _texts(assignments: tuple[str, ...]) -> dict[str, str]:
 
 def _secret(given: str | None) -> str | None:
     """Return a secret that was given; `-` is asked for, where nobody sees it, or comes by a pipe."""
-    if given != "-":
-        return given
-    if sys.stdin.isatty():
-        return str(click.prompt("secret", hide_input=True, err=True))
-    return sys.stdin.readline().rstrip("\n")
+    if given == "-":
+        is_person = sys.stdin.isatty()
+        given = click.prompt("secret", hide_input=True, err=True) if is_person else sys.stdin.readline().rstrip("\r\n")
+    if given == "":
+        rule = "it is empty"
+        raise click.BadParameter(rule, param_hint="--secret")
+    return given
 
 
 def _show_introduced(made: "Introduced") -> None:
     if made.secret:
         click.echo(f"secret: {made.secret}\n  it is not shown again")
-    if made.subscription.state == "pending" and made.greeting:
+    if made.greeting and not made.is_welcome:
         click.echo(f"it has not said that it wants events: {made.greeting.told}", err=True)
         click.echo(f"  next: wright event resume {made.subscription.name}", err=True)
-        raise click.exceptions.Exit(1)
 
 
 def _told(subscription: "Subscription") -> dict[str, Any]:

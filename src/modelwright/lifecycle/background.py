@@ -151,8 +151,9 @@ def hosted(store: Store, *, url: str | None = None) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         held.enter_context(claims.claim(store, _CLAIM))
         if url:
-            held.enter_context(claims.claim(store, "api"))
+            # In this order: who sees the claim finds where it is.
             (store.folder / _PLACE).write_text(url, encoding="utf-8")
+            held.enter_context(claims.claim(store, "api"))
         background = Background(store)
         background.start()
         held.callback(background.stop)

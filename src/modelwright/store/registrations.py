@@ -6,6 +6,8 @@ from modelwright.store import schema
 from modelwright.store.database import Store
 
 _SUBJECT = "models/"
+# The character after the one before a version's number: between both lie all versions of a model.
+_AFTER_COLON = ";"
 
 
 def last_sequence(store: Store) -> int:
@@ -17,17 +19,13 @@ def last_sequence(store: Store) -> int:
 def since(store: Store, sequence: int, *, model: str) -> tuple[int, list[str]]:
     """Return the place of the last event, and the versions that were registered after `sequence`, in order."""
     table = schema.events
+    last = last_sequence(store)
+    subjects = (f"{_SUBJECT}{model}:", f"{_SUBJECT}{model}{_AFTER_COLON}")
     query = (
-        sa.select(table.c.sequence, table.c.type, table.c.subject)
-        .where(table.c.sequence > sequence)
+        sa.select(table.c.subject)
+        .where(table.c.sequence > sequence, table.c.sequence <= last)
+        .where(table.c.type == "model.registered", table.c.subject.between(*subjects))
         .order_by(table.c.sequence)
     )
     with store.reader.connect() as connection:
-        rows = connection.execute(query).all()
-    beginning = f"{_SUBJECT}{model}:"
-    found = [
-        row.subject.removeprefix(_SUBJECT)
-        for row in rows
-        if row.type == "model.registered" and row.subject.startswith(beginning)
-    ]
-    return (rows[-1].sequence if rows else sequence), found
+        return last, [row.subject.removeprefix(_SUBJECT) for row in connection.execute(query)]

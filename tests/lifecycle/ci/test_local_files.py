@@ -11,9 +11,8 @@ from lifecycle.ci.repositories import Repository
 
 from modelwright.errors import WorkflowUnknown
 from modelwright.lifecycle.ci import commits
-from modelwright.lifecycle.ci.local import running
-from modelwright.lifecycle.ci.local.running import Report
-from modelwright.lifecycle.ci.local.workflow import Event, Result, Situation
+from modelwright.lifecycle.ci.local import files, running
+from modelwright.lifecycle.ci.local.workflow import Event, Place, Report, Result, Situation
 from modelwright.projects.ci import workflows
 from modelwright.projects.manifest import Manifest
 from modelwright.records import Goal, LockSource
@@ -98,10 +97,10 @@ class Machine:
         changed = commits.changed(self.repository.folder, commits.parent_of(self.repository.folder, commit), commit)
         kept = {"WRIGHT_WORKSPACE": "http://there", "WRIGHT_TOKEN": "secret"} | (variables or {})
         situation = Situation(event, "main", commit, changed, "77", kept, inputs or {})
-        workflow = running.read(self.repository.folder / name, situation)
+        workflow = files.read(self.repository.folder / name, situation)
         if workflow.reason:
             return Report()
-        place = running.Place(self.repository.folder, self.folder / "run", programs)
+        place = Place(self.repository.folder, self.folder / "run", programs)
         return running.run(workflow, situation, place, tell=lambda _: None, only=only, approved=approved)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from modelwright.errors import WorkflowUnknown
-from modelwright.lifecycle.ci.local import expressions, patterns, running
-from modelwright.lifecycle.ci.local.workflow import Event, Situation
+from modelwright.lifecycle.ci.local import expressions, files, patterns, running
+from modelwright.lifecycle.ci.local.workflow import Event, Place, Situation
 
 
 def _names(path: Sequence[str]) -> object:
@@ -87,7 +87,7 @@ def test_branches_and_paths_say_what_a_push_starts(tmp_path: Path, name: str, te
         ("main", ("README.md",), False),
         ("other", ("src/a.py",), False),
     ):
-        workflow = running.read(path, _situation(branch=branch, changed=changed))
+        workflow = files.read(path, _situation(branch=branch, changed=changed))
         assert (not workflow.reason) is is_started, (branch, changed)
 
 
@@ -116,6 +116,8 @@ def test_branches_and_paths_say_what_a_push_starts(tmp_path: Path, name: str, te
             "stages: [a]\none: {stage: a, script: [x], rules: [{if: '$A =~ /x/'}]}",
             "is not understood",
         ),
+        ("a.yml", "on: push\njobs: {one: {timeout-minutes: soon, steps: []}}", '"soon" is no number of minutes'),
+        (".gitlab-ci.yml", "stages: [a]\none: {stage: a, script: [x], timeout: 1d}", 'a job says "timeout: 1d"'),
         ("a.yml", "- list", "it is no workflow"),
         ("a.yml", "a: [", "while parsing"),
     ],
@@ -124,7 +126,7 @@ def test_what_is_not_known_is_refused_and_named(tmp_path: Path, name: str, text:
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(WorkflowUnknown) as raised:
-        running.read(path, _situation())
+        files.read(path, _situation())
     assert told in str(raised.value)
 
 
@@ -134,11 +136,12 @@ def test_what_is_not_known_is_refused_and_named(tmp_path: Path, name: str, text:
         ("one: {needs: two, steps: []}", 'needs "two", which there is not'),
         ("one: {needs: two, steps: []}, two: {needs: one, steps: []}", "waits for itself"),
         ("one: {env: {A: '${{ runner.os }}'}, steps: []}", "runner.os"),
+        ("one: {env: {A: '${{ github.actor }}'}, steps: []}", "github.actor"),
     ],
 )
 def test_jobs_that_cannot_be_run_are_refused(tmp_path: Path, jobs: str, told: str) -> None:
     path = tmp_path / "a.yml"
     path.write_text(f"on: push\njobs: {{{jobs}}}\n")
-    workflow = running.read(path, _situation())
+    workflow = files.read(path, _situation())
     with pytest.raises(WorkflowUnknown, match=told):
-        running.run(workflow, _situation(), running.Place(tmp_path, tmp_path / "run"), tell=lambda _: None)
+        running.run(workflow, _situation(), Place(tmp_path, tmp_path / "run"), tell=lambda _: None)

@@ -1,11 +1,11 @@
 """Releases: approvals, smoke tests of real endpoints, and what comes back when they fail."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from modelwright.errors import ApprovalMissing, ApprovalRefused, SmokeTestFailed
+from modelwright.errors import ApprovalMissing, ApprovalRefused, EndpointUnresponsive, RollbackFailed, SmokeTestFailed
 from modelwright.lifecycle import publishing
 from modelwright.lifecycle.ci import builds, releasing
 from modelwright.lifecycle.ci.builds import Build
@@ -15,6 +15,7 @@ from modelwright.projects.manifest import Manifest
 from modelwright.records import ModelVersion, ScoringAnswer
 from modelwright.serving import deployments
 from modelwright.store import approvals, audit, endpoints
+from modelwright.store.database import Store
 
 
 @pytest.fixture
@@ -37,8 +38,19 @@ def _served(session: Session, endpoint: str) -> list[str]:
     return [each.version for place in known for each in endpoints.serving(session.store, place).deployments]
 
 
+def _stop_but(endpoint: str) -> Callable[..., None]:
+    stop = deployments.stop
+
+    def stop_others(store: Store, name: str, *, actor: str, why: str) -> None:
+        if name == endpoint:
+            raise EndpointUnresponsive(endpoint=name, reason="it says nothing")
+        stop(store, name, actor=actor, why=why)
+
+    return stop_others
+
+
 def test_a_release_is_approved_tried_and_taken_back(
-    session: Session, automation: Automation, versions: list[ModelVersion]
+    session: Session, automation: Automation, versions: list[ModelVersion], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = versions
     production = automation.target("production")
@@ -68,7 +80,12 @@ def test_a_release_is_approved_tried_and_taken_back(
         "small serves small:1, and is left as it is",
         "small-test serves small:1, and is left as it is",
     ]
-    # Nothing served before this one: what is left is nothing.
+    # Nothing served before this one: what is left is nothing, wherever it can be taken back.
+    with monkeypatch.context() as broken:
+        broken.setattr(deployments, "stop", _stop_but(automation.target("production").endpoint))
+        with pytest.raises(RollbackFailed, match=r'"small:1" is not taken back everywhere: small: .*"small"'):
+            releasing.rollback(session, good, automation)
+    assert (_served(session, "small-test"), _served(session, "small")) == ([], ["small:1"])
     assert releasing.rollback(session, good, automation)[0] == "small served nothing before small:1: it is stopped"
     with pytest.raises(SmokeTestFailed, match="is not running"):
         releasing.smoke_test(session, automation, production, patience_seconds=0)

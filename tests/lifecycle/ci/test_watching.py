@@ -1,5 +1,8 @@
 """What commits and registered versions start on one machine."""
 
+import json
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +11,7 @@ import pytest
 from lifecycle.ci.repositories import Repository
 
 from modelwright.errors import Busy, RepositoryMissing
-from modelwright.lifecycle.ci import commits, releasing, watching
+from modelwright.lifecycle.ci import releasing, watching
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects import quality
 from modelwright.projects.quality import Quality
@@ -98,6 +101,30 @@ def test_a_commit_trains_and_what_it_registers_goes_out(watcher: Watcher) -> Non
     assert watcher.look() == []
 
 
+def test_a_release_whose_target_or_version_is_gone_stops_no_watcher(watcher: Watcher) -> None:
+    watcher.look()
+    file = watcher.session.store.folder / "ci" / "small.json"
+    seen = json.loads(file.read_text())
+    file.write_text(json.dumps(seen | {"releases": {"small:1": "moon", "small:2": "production"}}))
+    told = watcher.look()
+    assert [each.split(":", 2)[1] for each in told] == ["1 does not go out", "2 does not go out"]
+    assert json.loads(file.read_text())["releases"] == {}
+
+
+def test_where_a_release_goes_on_when_its_target_is_called_otherwise_by_now(watcher: Watcher) -> None:
+    automation = watching.watched(watcher.repository.folder).automation
+    ahead = {name: [each.name for each in watching.ahead(automation, name)] for name in ("test", "production", "moon")}
+    assert ahead == {"test": ["test", "production"], "production": ["production"], "moon": ["test", "production"]}
+
+
+def test_a_look_at_which_nothing_is_new_writes_nothing(watcher: Watcher) -> None:
+    watcher.look()
+    file = watcher.session.store.folder / "ci" / "small.json"
+    before = file.stat().st_ino
+    watcher.look()
+    assert file.stat().st_ino == before
+
+
 def test_two_watchers_do_nothing_twice(watcher: Watcher) -> None:
     with claims.claim(watcher.session.store, "watch-small"), pytest.raises(Busy):
         watcher.look()
@@ -107,9 +134,14 @@ def test_hooks_are_written_and_removed_and_others_stay(watcher: Watcher) -> None
     found = watching.watched(watcher.repository.folder)
     hooks = watcher.repository.folder / ".git" / "hooks"
     (hooks / "post-merge").write_text("#!/bin/sh\nmine\n")
-    log = watcher.session.store.folder / "log"
-    assert watching.install_hooks(found, "touch committed", log) == [hooks / "post-commit"]
+    log = watcher.session.store.folder / "a folder; rm" / "it's.log"
+    log.parent.mkdir()
+    assert watching.install_hooks(found, "echo committed", log) == [hooks / "post-commit"]
     watcher.repository.commit("one")
+    deadline = time.monotonic() + 10
+    while not (log.exists() and log.read_text() == "committed\n"):  # it goes on in the background
+        assert time.monotonic() < deadline
+        os.sched_yield()
     assert watching.install_hooks(found, "touch again", log) == [hooks / "post-commit"]
     assert watching.remove_hooks(found) == [hooks / "post-commit"]
     assert (hooks / "post-merge").read_text() == "#!/bin/sh\nmine\n"
@@ -118,11 +150,3 @@ def test_hooks_are_written_and_removed_and_others_stay(watcher: Watcher) -> None
 def test_what_is_in_no_repository_is_not_watched(automated) -> None:
     with pytest.raises(RepositoryMissing, match="is in no git repository"):
         watching.watched(automated)
-
-
-def test_after_a_commit_that_is_gone_all_of_the_next_counts_as_changed(tmp_path: Path) -> None:
-    repository = Repository(tmp_path)
-    first = repository.commit("one", **{"train.py": "1"})
-    second = repository.commit("two", **{"notes.md": "2"})
-    assert commits.changed(tmp_path, first, second) == ("notes.md",)
-    assert commits.changed(tmp_path, "0" * 40, second) == ("notes.md", "train.py")

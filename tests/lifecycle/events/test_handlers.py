@@ -1,5 +1,6 @@
 """What events start besides webhooks: commands, files, mail."""
 
+import fcntl
 import json
 import os
 import smtplib
@@ -159,6 +160,28 @@ def test_a_file_that_cannot_be_written_is_tried_again(store: Store, tmp_path: Pa
         targets.file("gone/events.jsonl", folder=tmp_path)
 
 
+def test_a_file_that_another_program_holds_is_waited_for_no_longer_than_the_policy_says(
+    store: Store, tmp_path: Path
+) -> None:
+    wanted = file("events.jsonl", tmp_path, policy=DeliveryPolicy(timeout_seconds=0.1))
+    with (tmp_path / "events.jsonl").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert send(store, wanted) == Attempt(
+            AGAIN, f'"{tmp_path / "events.jsonl"}" cannot be written to: another program holds it locked'
+        )
+    assert send(store, wanted).verdict is DELIVERED
+
+
+def test_files_of_events_are_for_whom_the_user_makes_files(store: Store, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        send(store, file("events/", tmp_path))
+    finally:
+        os.umask(before)
+    (made,) = (tmp_path / "events").iterdir()
+    assert oct(made.stat().st_mode)[-3:] == "600"
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
@@ -170,12 +193,13 @@ class Box:
     def __init__(self) -> None:
         self.messages: list[Any] = []
         self.refused: set[str] = set()
+        self.refusal = "550 no such box"
 
     async def handle_RCPT(  # noqa: N802 - what the server calls
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         if address in self.refused:
-            return "550 no such box"
+            return self.refusal
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -310,11 +334,36 @@ def test_a_mail_server_at_a_private_address_is_refused_unless_allowed(store: Sto
         ("bob@example.org", "", "tls"),
         ("bob@example.org", "mail.example.org:99999", "tls"),
         ("bob@example.org", "mail.example.org", "none"),
+        ("bob@example.org\u2028Bcc:", "mail.example.org", "tls"),
+        ("bob\0@example.org", "mail.example.org", "tls"),
+        ("bob@example.org", "mail.example.org:25\n", "tls"),
+        ("bob@example.org", "mail.example.org/x", "tls"),
+        ("bob@example.org", "ada@mail.example.org", "tls"),
+        ("bob@example.org", "::1", "tls"),
     ],
 )
 def test_mail_that_cannot_go_out_is_refused(to: str, server: str, security: str) -> None:
     with pytest.raises(SubscriberInvalid):
         targets.email((to,), server=server, user="ada", security=security)
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "port"),
+    [("mail.example.org", "mail.example.org", 465), ("m:25", "m", 25), ("[::1]", "::1", 465), ("[::1]:25", "::1", 25)],
+)
+def test_a_mail_server_is_a_host_and_maybe_a_port(server: str, host: str, port: int) -> None:
+    found = targets.email(("bob@example.org",), server=server, security="tls")
+    assert (found["server"], found["port"]) == (host, port)
+
+
+def test_what_a_mail_server_says_is_kept_in_a_line(store: Store, box: tuple[Box, int]) -> None:
+    found, port = box
+    found.refused = {"eve@example.org"}
+    found.refusal = f"550 no\x1b[31m {'such ' * 100}box"
+    came = send(store, by_mail(store, port, to=("eve@example.org",)))
+    assert came.told.isprintable()
+    assert came.told.endswith("…)")
+    assert len(came.told) < 300
 
 
 def test_the_standard_library_still_asks_for_its_socket_there() -> None:

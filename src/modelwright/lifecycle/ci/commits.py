@@ -6,7 +6,7 @@ The repository itself is only read: what is checked out is a clone that shares i
 import subprocess
 from pathlib import Path
 
-from modelwright.errors import CommitMissing, RepositoryMissing
+from modelwright.errors import CommandMissing, CommitMissing, GitFailed, RepositoryMissing
 from modelwright.settings import child_environment
 
 
@@ -20,28 +20,22 @@ def head(repository: Path, branch: str | None = None) -> str:
 
 def resolve(repository: Path, name: str) -> str:
     """Return the full id of a commit. Raises RepositoryMissing and CommitMissing."""
-    try:
-        return _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
-    except subprocess.CalledProcessError as error:
-        if name == "HEAD":
-            raise RepositoryMissing(folder=repository) from error
-        raise CommitMissing(folder=repository, commit=name) from error
+    if not (repository / ".git").exists():
+        raise RepositoryMissing(folder=repository)
+    found = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+    if not found:
+        raise RepositoryMissing(folder=repository) if name == "HEAD" else CommitMissing(folder=repository, commit=name)
+    return found
 
 
 def branch_of(repository: Path) -> str:
     """Return the branch that is checked out; nothing when none is."""
-    try:
-        return _git(repository, "symbolic-ref", "--short", "--quiet", "HEAD").strip()
-    except subprocess.CalledProcessError:
-        return ""
+    return _git(repository, "symbolic-ref", "--short", "--quiet", "HEAD").strip()
 
 
 def parent_of(repository: Path, commit: str) -> str | None:
-    """Return the first parent of a commit; None when it is the first one."""
-    try:
-        return _git(repository, "rev-parse", "--verify", "--quiet", f"{commit}^").strip()
-    except subprocess.CalledProcessError:
-        return None
+    """Return the first parent of a commit; None when it is the first one, or the first that a shallow clone has."""
+    return _git(repository, "rev-parse", "--verify", "--quiet", f"{commit}^").strip() or None
 
 
 def changed(repository: Path, since: str | None, commit: str) -> tuple[str, ...]:
@@ -74,12 +68,20 @@ def hooks_folder(repository: Path) -> Path:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - an argument list, no shell
-        ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
-        check=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        # Inside of a hook git says in variables which repository is meant, whatever -C says.
-        env={name: value for name, value in child_environment().items() if not name.startswith("GIT_")},
-    )
+    """Return what git answers; nothing when all that it says is no. Raises CommandMissing and GitFailed."""
+    try:
+        done = subprocess.run(  # noqa: S603 - an argument list, no shell
+            ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
+            check=False,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            # Inside of a hook git says in variables which repository is meant, whatever -C says.
+            env={name: value for name, value in child_environment().items() if not name.startswith("GIT_")},
+        )
+    except FileNotFoundError as error:
+        install = "install git, and see that it is on the path"
+        raise CommandMissing(command="git", purpose="it has the commits", install=install) from error
+    told = " ".join(done.stderr.decode(errors="replace").split())
+    if done.returncode > 1 or (done.returncode and told):
+        raise GitFailed(folder=folder, command=arguments[0], told=told)
     return done.stdout.decode(errors="surrogateescape")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from modelwright.errors import (
     EndpointNotReached,
     EndpointNotRunning,
     ModelwrightError,
+    RollbackFailed,
     SmokeTestFailed,
 )
 from modelwright.lifecycle import equipping
@@ -23,7 +25,7 @@ from modelwright.models import packages
 from modelwright.projects.ci.automation import Automation, Target
 from modelwright.records import Approval, Deployment, DeploymentStatus, ModelVersion, Placement, ScoringAnswer
 from modelwright.serving import access, control, deployments, specs
-from modelwright.store import approvals, endpoints, models
+from modelwright.store import approvals, endpoints, models, rollbacks
 from modelwright.store.database import Store
 
 PATIENCE_SECONDS = 60.0
@@ -142,14 +144,20 @@ def check_answer(where: str, body: str, answer: ScoringAnswer, *, expected: str 
 def rollback(session: Session, version: ModelVersion, automation: Automation) -> list[str]:
     """Let each endpoint that serves the version serve again what it served before; return what was done, in words.
 
-    One that served nothing before is stopped. Raises what deploying raises.
+    One that served nothing before is stopped. Where that does not work at one, the others are rolled back all the same.
+    Raises RollbackFailed.
     """
-    done = []
+    done, failures = [], []
     for target in reversed(automation.targets):
-        with session.stage("rollback", target.endpoint) as stage:
-            stage.decided = _rolled_back(session, version, target)
-            stage.recorded = target.endpoint
-            done.append(stage.decided)
+        try:
+            with session.stage("rollback", target.endpoint) as stage:
+                stage.decided = _rolled_back(session, version, target)
+                stage.recorded = target.endpoint
+                done.append(stage.decided)
+        except ModelwrightError as error:
+            failures.append(f"{target.endpoint}: {error}")
+    if failures:
+        raise RollbackFailed(version=version.reference, told="; ".join(failures))
     return done
 
 
@@ -171,8 +179,12 @@ def advance(session: Session, automation: Automation, version: ModelVersion, tar
     try:
         deploy(session, version, target)
         smoke_test(session, automation, target)
-    except ModelwrightError:
-        rollback(session, version, automation)
+    except ModelwrightError as error:
+        try:
+            rollback(session, version, automation)
+        except RollbackFailed as failed:
+            told = f"{failed.facts['told']}; it was to be rolled back because {error}"
+            raise RollbackFailed(version=version.reference, told=told) from error
         raise
 
 
@@ -194,6 +206,8 @@ def _rolled_back(session: Session, version: ModelVersion, target: Target) -> str
         return f"{target.endpoint} serves {shown}, and is left as it is"
     before = _before(store, serving, target)
     why = session.why or f"{version.reference} was rolled back"
+    with replace(session, why=why).change() as opened:
+        rollbacks.note(opened, serving, to=before.version if before else None)
     if before is None:
         deployments.stop(store, target.endpoint, actor=session.actor, why=why)
         return f"{target.endpoint} served nothing before {version.reference}: it is stopped"
@@ -210,11 +224,22 @@ def _rolled_back(session: Session, version: ModelVersion, target: Target) -> str
 
 
 def _before(store: Store, serving: Sequence[Deployment], target: Target) -> Deployment | None:
-    """Return the last that another version served the endpoint with before these came; None when none did."""
+    """Return the last that another version served the endpoint with before these came; None when none did.
+
+    What was rolled back itself does not come back.
+    """
     came = min(each.created_at for each in serving)
     versions = {each.version for each in serving}
+    taken_back = rollbacks.of(store, target.endpoint)
     replaced = endpoints.list_deployments(store, endpoint=target.endpoint, status=DeploymentStatus.REPLACED)
-    return next((each for each in replaced if each.created_at < came and each.version not in versions), None)
+    return next(
+        (
+            each
+            for each in replaced
+            if each.created_at < came and each.version not in versions and each.id not in taken_back
+        ),
+        None,
+    )
 
 
 def _serving(store: Store, target: Target) -> tuple[Deployment, ...]:

@@ -6,17 +6,18 @@ was killed is taken up where it was.
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from modelwright.errors import ApprovalRefused, ModelMissing, ModelwrightError
+from modelwright.errors import ApprovalRefused, ModelMissing, ModelwrightError, RollbackFailed
 from modelwright.lifecycle import publishing, recovery, training
 from modelwright.lifecycle.ci import builds, commits, releasing
 from modelwright.lifecycle.ci.local import patterns
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects import quality
-from modelwright.projects.ci.automation import Automation, read_automation
+from modelwright.projects.ci.automation import Automation, Target, read_automation
 from modelwright.projects.ci.workflows import repository_of
 from modelwright.projects.manifest import Manifest, read_lock, read_manifest
 from modelwright.store import claims, models, registrations
@@ -56,11 +57,6 @@ class Watched:
         """Where the project lies in its repository."""
         return os.path.relpath(self.manifest.folder, self.repository)
 
-    @property
-    def train_on(self) -> list[str]:
-        """The patterns of what trains, from the repository on."""
-        return [os.path.normpath(f"{self.place}/{each}") for each in self.automation.train_on]
-
 
 def watched(folder: Path) -> Watched:
     """Return the project in `folder` as it is watched. Raises ProjectMissing, AutomationMissing, RepositoryMissing."""
@@ -77,8 +73,8 @@ def begin(store: Store, found: Watched) -> None:
         _keep(store, found, Seen(commit, registrations.last_sequence(store)))
 
 
-def look(session: Session, found: Watched, tell: Tell) -> bool:
-    """Do what is due since the last look; return whether a release waits for somebody. Raises Busy."""
+def look(session: Session, found: Watched, tell: Tell) -> None:
+    """Do what is due since the last look. Raises Busy."""
     store = session.store
     with claims.claim(store, f"watch-{found.manifest.name}"):
         begin(store, found)
@@ -86,14 +82,10 @@ def look(session: Session, found: Watched, tell: Tell) -> bool:
         head = commits.head(found.repository, found.automation.branch)
         if head != seen.commit:
             _commit(session, found, seen.commit, head, tell)
-            seen = replace(seen, commit=head)
-            _keep(store, found, seen)
-        seen = _registered(store, found, seen, tell)
-        _keep(store, found, seen)
+            seen = _kept(store, found, seen, replace(seen, commit=head))
+        seen = _kept(store, found, seen, _registered(store, found, seen, tell))
         for version in list(seen.releases):
-            seen = _release(session, found, seen, version, tell)
-            _keep(store, found, seen)
-        return bool(seen.releases)
+            seen = _kept(store, found, seen, _release(session, found, seen, version, tell))
 
 
 def install_hooks(found: Watched, command: str, log: Path) -> list[Path]:
@@ -104,7 +96,7 @@ def install_hooks(found: Watched, command: str, log: Path) -> list[Path]:
     for name in _HOOKS:
         path = folder / name
         if not path.exists() or _MARK in path.read_text(encoding="utf-8", errors="replace"):
-            path.write_text(_HOOK.format(command=command, log=log), encoding="utf-8")
+            path.write_text(_HOOK.format(command=command, log=shlex.quote(str(log))), encoding="utf-8")
             path.chmod(0o755)
             written.append(path)
     return written
@@ -120,10 +112,16 @@ def remove_hooks(found: Watched) -> list[Path]:
     return removed
 
 
+def ahead(automation: Automation, name: str) -> tuple[Target, ...]:
+    """Return the targets from that one on; all when `ci.toml` has it no more: where a version serves it is left."""
+    names = [each.name for each in automation.targets]
+    return automation.targets[names.index(name) if name in names else 0 :]
+
+
 def _commit(session: Session, found: Watched, before: str | None, commit: str, tell: Tell) -> None:
     """Train what a commit changed, unless that is none of what trains."""
     changed = commits.changed(found.repository, before, commit)
-    if not patterns.any_matches(changed, found.train_on):
+    if not patterns.any_matches(changed, found.automation.trains(found.place)):
         tell(f"commit {commit[:12]} changes nothing that trains")
         return
     tell(f"commit {commit[:12]} trains")
@@ -184,18 +182,20 @@ def _release(session: Session, found: Watched, seen: Seen, reference: str, tell:
     others = {each: target for each, target in seen.releases.items() if each != reference}
     try:
         version = models.find_version(session.store, reference)
-        names = [each.name for each in found.automation.targets]
-        for name in names[names.index(seen.releases[reference]) :]:
-            target = found.automation.target(name)
-            word = releasing.find_approval(session.store, version, stage=name)
+    except ModelMissing as error:
+        tell(f"{reference} does not go out: {error}")
+        return replace(seen, releases=others)
+    try:
+        for target in ahead(found.automation, seen.releases[reference]):
+            word = releasing.find_approval(session.store, version, stage=target.name)
             if target.needs_approval and word is None:
-                if seen.releases[reference] != name:
-                    tell(f'{reference} waits: wright approve {reference} --stage {name} --why "TEXT"')
-                return replace(seen, releases=others | {reference: name})
+                if seen.releases[reference] != target.name:
+                    tell(f'{reference} waits: wright approve {reference} --stage {target.name} --why "TEXT"')
+                return replace(seen, releases=others | {reference: target.name})
             why = session.why or (word.why if word else f"{reference} was registered")
             releasing.advance(replace(session, why=why), found.automation, version, target)
             tell(f"{reference} serves at {target.endpoint}")
-    except ApprovalRefused as error:
+    except (ApprovalRefused, RollbackFailed) as error:
         tell(str(error))
     except ModelwrightError as error:
         tell(f"{reference} does not go out, and what it replaced is back: {error}")
@@ -209,6 +209,13 @@ def _file(store: Store, found: Watched) -> Path:
 def _seen(store: Store, found: Watched) -> Seen:
     told = json.loads(_file(store, found).read_text(encoding="utf-8"))
     return Seen(**{name: value for name, value in told.items() if name != "format_version"})
+
+
+def _kept(store: Store, found: Watched, before: Seen, now: Seen) -> Seen:
+    """Return what is seen by now, written down where that is something new."""
+    if now != before:
+        _keep(store, found, now)
+    return now
 
 
 def _keep(store: Store, found: Watched, seen: Seen) -> None:

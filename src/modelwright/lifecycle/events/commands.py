@@ -10,11 +10,13 @@ import orjson
 from modelwright import processes, settings
 from modelwright.errors import CommandTimedOut
 from modelwright.lifecycle.events.envelopes import Letter
+from modelwright.lifecycle.events.wording import end_in_a_line
 from modelwright.records import Attempt, AttemptVerdict, Envelope, Event, Subscription
 from modelwright.store import claims
 from modelwright.store.database import Store
 
-_SHOWN_BYTES = 400
+_SHOWN_CHARACTERS = 400
+_READ_BYTES = 4 * _SHOWN_CHARACTERS
 # The guard keeps standard input for itself; the shell gives the command the event instead.
 _FED = ["/bin/sh", "-c", 'exec "$@" <"$0"']
 
@@ -64,8 +66,6 @@ def read(text: str) -> list[str]:
 
 def _end_of(output: IO[bytes]) -> str:
     """Return the end of what the command said, in one line."""
-    size = output.seek(0, 2)
-    output.seek(max(0, size - _SHOWN_BYTES))
-    text = output.read().decode(errors="replace")
-    words = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    return f": {'…' if size > _SHOWN_BYTES else ''}{words}" if words else ""
+    output.seek(max(0, output.seek(0, 2) - _READ_BYTES))
+    words = end_in_a_line(output.read().decode(errors="replace"), most=_SHOWN_CHARACTERS)
+    return f": {words}" if words else ""

@@ -30,7 +30,7 @@ class Letter:
 def letters(event: Event, envelope: Envelope, *, workspace: str) -> list[Letter]:
     """Return what an event is told as: one CloudEvent; for Event Grid one or, where it has two names for it, two."""
     if envelope is Envelope.CLOUD_EVENTS:
-        return [Letter((event.type, *types.GRID_TYPES.get(event.type, ())), cloud_event(event, workspace=workspace))]
+        return [Letter(types.names_of(event.type), cloud_event(event, workspace=workspace))]
     names = types.GRID_TYPES.get(event.type, ())
     if not names:
         return [Letter((event.type,), _grid_event(event, event.type, event.subject, event.data, workspace=workspace))]

@@ -4,11 +4,11 @@ An event that comes again is not written again: its id is looked for. A line tha
 alone, and the next one begins anew.
 """
 
-import contextlib
 import fcntl
 import mmap
 import os
-import tempfile
+import secrets
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import IO
@@ -22,6 +22,7 @@ from modelwright.records import Attempt, AttemptVerdict, Event, Subscription
 # Repetitions come soon after the first time, or are known as such; only for those is the whole file looked through.
 _LATEST_BYTES = 1 << 20
 _SOON = timedelta(minutes=1)
+_POLL_SECONDS = 0.01
 
 
 def send(subscription: Subscription, event: Event, letters: list[Letter], *, attempt: int) -> Attempt:
@@ -31,14 +32,14 @@ def send(subscription: Subscription, event: Event, letters: list[Letter], *, att
         if subscription.target["is_folder"]:
             return _write_each(path, letters)
         is_repeated = attempt > 1 or records.now() - event.at > _SOON
-        return _append(path, letters, is_repeated=is_repeated)
+        return _append(path, letters, is_repeated=is_repeated, patience_seconds=subscription.policy.timeout_seconds)
     except OSError as error:
-        return Attempt(AttemptVerdict.AGAIN, f'"{path}" cannot be written to: {error.strerror}')
+        return Attempt(AttemptVerdict.AGAIN, f'"{path}" cannot be written to: {error.strerror or error}')
 
 
-def _append(path: Path, letters: list[Letter], *, is_repeated: bool) -> Attempt:
+def _append(path: Path, letters: list[Letter], *, is_repeated: bool, patience_seconds: float) -> Attempt:
     with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _lock(file, patience_seconds)
         new = [each for each in letters if not _has(file, each.body["id"], is_repeated=is_repeated)]
         lines = b"".join(orjson.dumps(each.body) + b"\n" for each in new)
         if lines:
@@ -48,21 +49,32 @@ def _append(path: Path, letters: list[Letter], *, is_repeated: bool) -> Attempt:
     return Attempt(AttemptVerdict.DELIVERED, "written" if new else "was there already")
 
 
+def _lock(file: IO[bytes], patience_seconds: float) -> None:
+    """Wait until nobody else writes to the file. Raises TimeoutError."""
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                told = "another program holds it locked"
+                raise TimeoutError(told) from error
+        time.sleep(_POLL_SECONDS)
+
+
 def _write_each(folder: Path, letters: list[Letter]) -> Attempt:
     folder.mkdir(parents=True, exist_ok=True)
     new = [each for each in letters if not (folder / f"{each.body['id']}.json").exists()]
     for each in new:
-        handle, unfinished = tempfile.mkstemp(dir=folder, prefix=".")
+        unfinished = folder / f".{secrets.token_hex(8)}"
         try:
-            with os.fdopen(handle, "wb") as file:
+            with unfinished.open("xb") as file:
                 file.write(orjson.dumps(each.body, option=orjson.OPT_INDENT_2))
                 file.flush()
                 os.fsync(file.fileno())
-            Path(unfinished).chmod(0o644)
-            Path(unfinished).replace(folder / f"{each.body['id']}.json")
+            unfinished.replace(folder / f"{each.body['id']}.json")
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                Path(unfinished).unlink()
+            unfinished.unlink(missing_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -45,7 +45,7 @@ _ATTRIBUTES = {
 
 def wanted(event: Event, wish: EventFilter, envelope: Envelope, *, workspace: str) -> list[Letter]:
     """Return the letters that the subscriber is to get of this event: none when he does not want it."""
-    if wish.types and not any(types.fits(pattern, name) for pattern in wish.types for name in _names(event)):
+    if not types.are_wanted(types.names_of(event.type), wish.types):
         return []  # most events end here, before anything is written
     return [each for each in letters(event, envelope, workspace=workspace) if _answers(each, wish)]
 
@@ -88,16 +88,11 @@ def find(told: Any, path: str) -> Any:
     return found
 
 
-def _names(event: Event) -> tuple[str, ...]:
-    return (event.type, *types.GRID_TYPES.get(event.type, ()))
-
-
 def _answers(letter: Letter, wish: EventFilter) -> bool:
-    if wish.types and not any(types.fits(pattern, name) for pattern in wish.types for name in letter.types):
-        return False
     subject = str(letter.body["subject"]).lower()
     return (
-        subject.startswith(wish.subject_begins_with.lower())
+        types.are_wanted(letter.types, wish.types)
+        and subject.startswith(wish.subject_begins_with.lower())
         and subject.endswith(wish.subject_ends_with.lower())
         and all(_holds(each, letter.body) for each in wish.conditions)
     )

@@ -15,6 +15,7 @@ import orjson
 from modelwright.errors import AddressRefused
 from modelwright.lifecycle.events import addresses
 from modelwright.lifecycle.events.envelopes import Letter
+from modelwright.lifecycle.events.wording import in_a_line
 from modelwright.records import Attempt, AttemptVerdict, Event, Subscription
 from modelwright.store import secrets
 from modelwright.store.database import Store
@@ -35,7 +36,7 @@ def send(store: Store, subscription: Subscription, event: Event, letters: list[L
     try:
         with _server(store, subscription) as server:
             refused = server.send_message(_message(subscription, event, letters))
-    except (smtplib.SMTPException, AddressRefused, OSError, ValueError) as error:
+    except (AddressRefused, OSError, ValueError) as error:  # among them all that the library raises
         return _meaning(error, limit_seconds=subscription.policy.timeout_seconds)
     told = f"mailed to {', '.join(each for each in subscription.target['to'] if each not in refused)}"
     return Attempt(AttemptVerdict.DELIVERED, f"{told}; refused: {_refused(refused)}" if refused else told)
@@ -57,7 +58,7 @@ def _meaning(error: Exception, *, limit_seconds: float) -> Attempt:
         case TimeoutError():
             return Attempt(again, f"its server was not done within {limit_seconds:g} s")
         case _:
-            return Attempt(again, f"its server was not reached: {error}")
+            return Attempt(again, f"its server did not take it: {in_a_line(str(error))}")
 
 
 class _Server(smtplib.SMTP):
@@ -77,14 +78,18 @@ class _Server(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         connection = addresses.connect(host, port, deadline=self._deadline, is_private_allowed=self._is_private_allowed)
-        connection.settimeout(timeout)
-        if self._is_tls:
-            connection = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
         self._connection = connection
-        self._watchman = threading.Timer(addresses.remaining(self._deadline), self._leave)
+        self._watchman = threading.Timer(max(0.0, self._deadline - time.monotonic()), self._leave)
         self._watchman.daemon = True
         self._watchman.start()
-        return connection
+        connection.settimeout(timeout)
+        if self._is_tls:
+            try:
+                self._connection = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+            except BaseException:
+                self._watchman.cancel()
+                raise
+        return self._connection
 
     def _leave(self) -> None:
         with suppress(OSError):
@@ -112,9 +117,9 @@ def _server(store: Store, subscription: Subscription) -> Iterator[_Server]:
             if target["user"] and password is not None:
                 server.login(target["user"], password)
             yield server
-            with suppress(smtplib.SMTPException, OSError):  # it has the message, whatever it says to this
+            with suppress(OSError):  # it has the message, whatever it says to this
                 server.quit()
-    except (smtplib.SMTPServerDisconnected, OSError) as error:
+    except OSError as error:
         if time.monotonic() >= deadline:
             raise TimeoutError from error
         raise
@@ -142,9 +147,12 @@ def _message(subscription: Subscription, event: Event, letters: list[Letter]) ->
 
 
 def _said(error: smtplib.SMTPResponseException) -> str:
-    text = error.smtp_error
-    return f"{error.smtp_code} {text.decode(errors='replace') if isinstance(text, bytes) else text}"
+    return f"{error.smtp_code} {_text(error.smtp_error)}"
 
 
 def _refused(recipients: dict[str, Any]) -> str:
-    return ", ".join(f"{name} ({code} {text.decode(errors='replace')})" for name, (code, text) in recipients.items())
+    return ", ".join(f"{name} ({code} {_text(said)})" for name, (code, said) in recipients.items())
+
+
+def _text(said: bytes | str) -> str:
+    return in_a_line(said.decode(errors="replace") if isinstance(said, bytes) else said)

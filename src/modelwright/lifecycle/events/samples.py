@@ -37,11 +37,9 @@ _SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
 
 def sample(wish: EventFilter, *, at: datetime) -> Event:
     """Return an event of a type that is wanted; `data.is_test` says that it is none."""
-    kind = next((each for each in (*_SAMPLES, *sorted(types.OURS)) if _is_wanted(each, wish)), "model.registered")
+    kind = next(
+        (each for each in (*_SAMPLES, *sorted(types.OURS)) if types.are_wanted(types.names_of(each), wish.types)),
+        "model.registered",
+    )
     subject, data = _SAMPLES.get(kind, (f"{kind.partition('.')[0]}s/sample", {}))
     return Event(0, records.new_id("event"), kind, subject, at, data | {"is_test": True})
-
-
-def _is_wanted(kind: str, wish: EventFilter) -> bool:
-    names = (kind, *types.GRID_TYPES.get(kind, ()))
-    return not wish.types or any(types.fits(pattern, name) for pattern in wish.types for name in names)

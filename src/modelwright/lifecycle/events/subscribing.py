@@ -1,5 +1,6 @@
 """Subscriptions: made, tried, paused, resumed, removed, and given other secrets."""
 
+import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from modelwright.store import deliveries, secrets, subscriptions
 from modelwright.store.database import Store
 
 OVERLAP = timedelta(hours=24)
+_WHO_HAS_SECRETS = "webhooks have a secret, and mail servers a password, which --secret says"
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Introduced:
     greeting: Attempt | None = None
     secret: str | None = None
 
+    @property
+    def is_welcome(self) -> bool:
+        """Whether events may come: it was not asked, or has said that it wants them."""
+        return _is_welcome(self.greeting)
+
 
 def subscribe(
     session: Session, wanted: Subscription, *, secret: str | None = None, is_vouched_for: bool = False
@@ -37,9 +44,8 @@ def subscribe(
     """
     registry.check_name(wanted.name, noun="subscription", way="NAME")
     filters.check(wanted.filter, wanted.envelope)
+    _check_secret(wanted, secret)
     is_webhook = wanted.handler is HandlerKind.WEBHOOK
-    if secret is not None and is_webhook:
-        signing.checked(secret)
     greeting = _greeting(session.store, wanted) if is_webhook and not is_vouched_for else None
     state = SubscriptionState.ACTIVE if _is_welcome(greeting) else SubscriptionState.PENDING
     subscription = replace(wanted, state=state, created_by=session.actor)
@@ -48,8 +54,10 @@ def subscribe(
         made = None
         if is_webhook:
             made = signing.renew(session.store, wanted.name, now=opened.at, own=secret, overlap=timedelta())
-        elif wanted.handler is HandlerKind.EMAIL and secret is not None:
+        elif secret is not None:
             secrets.put(session.store, mail.secret_name(wanted.name), secret)
+        else:  # what one of that name may have left when its removal was cut short
+            secrets.remove(session.store, mail.secret_name(wanted.name))
     return Introduced(subscription, greeting, made if secret is None else None)
 
 
@@ -101,9 +109,9 @@ def rotate(session: Session, name: str, *, secret: str | None = None, overlap: t
     """
     subscription = subscriptions.get_subscription(session.store, name)
     is_webhook = subscription.handler is HandlerKind.WEBHOOK
-    if not is_webhook and (subscription.handler is not HandlerKind.EMAIL or secret is None):
-        rule = "webhooks have a secret, and mail servers a password, which --secret says"
-        raise SubscriberInvalid(target=name, rule=rule, example=f"wright event rotate {name} --secret -")
+    if not is_webhook and secret is None:
+        raise SubscriberInvalid(target=name, rule=_WHO_HAS_SECRETS, example=f"wright event rotate {name} --secret -")
+    _check_secret(subscription, secret)
     with session.change() as opened:
         subscriptions.note_rotation(opened, name)
         if not is_webhook:
@@ -126,13 +134,34 @@ def test(store: Store, name: str) -> Attempt:
         if not _is_welcome(greeting):
             return greeting
     event = samples.sample(subscription.filter, at=records.now())
-    types_alone = replace(subscription, filter=EventFilter(types=subscription.filter.types))
-    came = handlers.send(store, types_alone, event, attempt=1)
+    tried = replace(subscription, filter=EventFilter(types=subscription.filter.types))
+    if subscription.handler is HandlerKind.PIPELINE:
+        # A run ends with the process that started it, and its first one builds an environment before it is on record.
+        tried = replace(tried, policy=replace(tried.policy, timeout_seconds=math.inf))
+    came = handlers.send(store, tried, event, attempt=1)
     if subscription.handler is HandlerKind.PIPELINE and came.verdict is AttemptVerdict.DELIVERED:
-        # A run ends with the process that started it.
         run = pipelines.wait(store, pipelines.run_id_for(subscription, event))
         return replace(came, told=f"{run.id} {run.status}{f': {run.reason}' if run.reason else ''}")
     return came
+
+
+def _check_secret(subscription: Subscription, secret: str | None) -> None:
+    """Refuse a secret that is none, one that nothing would use, and the lack of one. Raises SubscriberInvalid."""
+    name, example = subscription.name, "--secret - asks for it"
+    match subscription.handler:
+        case HandlerKind.WEBHOOK:
+            if secret is not None:
+                signing.checked(secret)
+        case HandlerKind.EMAIL:
+            user = subscription.target["user"]
+            if user and not secret:
+                rule = f'its server is to let "{user}" in, and there is no password'
+                raise SubscriberInvalid(target=name, rule=rule, example=example)
+            if secret is not None and not user:
+                rule = "there is a password, and no user whose it is"
+                raise SubscriberInvalid(target=name, rule=rule, example="--smtp-user USER")
+        case _ if secret is not None:
+            raise SubscriberInvalid(target=name, rule=_WHO_HAS_SECRETS, example="the same without --secret")
 
 
 def _greeting(store: Store, subscription: Subscription) -> Attempt:

@@ -5,15 +5,15 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from modelwright.errors import SubscriberInvalid
 from modelwright.lifecycle import publishing
 from modelwright.lifecycle.events import commands, exchanges, mail, pipelines
 from modelwright.store.database import Store
 
-_ADDRESS = re.compile(r"[^\s@<>,\"]+@[^\s@<>,\"]+", re.ASCII)
+_ADDRESS = re.compile(r"[^\s@<>,\"]+@[^\s@<>,\"]+")
 _PORTS = {mail.STARTTLS: 587, mail.TLS: 465, mail.PLAIN: 25}
-_HIGHEST_PORT = 65535
 _SHOWN = 100
 
 Target = dict[str, Any]
@@ -54,13 +54,11 @@ def email(
 ) -> Target:  # fmt: skip
     """Return who gets mail, by which server: `HOST` or `HOST:PORT`. Raises SubscriberInvalid."""
     example = "--email you@example.org --smtp-server mail.example.org:587 --smtp-user you"
-    host, separator, port = server.rpartition(":") if re.search(r":\d+$", server) else (server, "", "")
     sender = sender or (user if "@" in user else to[0])
     for each in (*to, sender):
-        if not _ADDRESS.fullmatch(each):
+        if not _ADDRESS.fullmatch(each) or not each.isprintable():
             raise SubscriberInvalid(target=each, rule="it is no e-mail address", example=example)
-    if not host or not host.isascii() or (separator and not 0 < int(port) <= _HIGHEST_PORT):
-        raise SubscriberInvalid(target=server, rule="a server is HOST or HOST:PORT", example=example)
+    host, port = _host_and_port(server, example=example)
     if user and security == mail.PLAIN and not is_private_allowed:
         rule = "without TLS anybody on the way can read the password"
         raise SubscriberInvalid(target=server, rule=rule, example=example)
@@ -68,11 +66,23 @@ def email(
         "to": list(to),
         "from": sender,
         "server": host,
-        "port": int(port) if port else _PORTS[security],
+        "port": port or _PORTS[security],
         "security": security,
         "user": user,
         "is_private_allowed": is_private_allowed,
     }
+
+
+def _host_and_port(server: str, *, example: str) -> tuple[str, int | None]:
+    try:
+        parts = urlsplit(f"//{server}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:  # of an address in brackets, or a port
+        host, port = "", None
+    is_whole = server.lower() in {host, f"[{host}]", f"{host}:{port}", f"[{host}]:{port}"}
+    if not host or not is_whole or not server.isascii() or port == 0:
+        raise SubscriberInvalid(target=server, rule="a server is HOST or HOST:PORT", example=example)
+    return host, port
 
 
 def file(path: str, *, folder: Path) -> Target:

@@ -1,5 +1,6 @@
 """The types of events that there are, ours and those of Event Grid."""
 
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
@@ -28,7 +29,7 @@ _FACTS = {
     "capture": "deleted labelled",
     "conversion": "imported",
     "dataset": "deleted described kept_again profiled registered tagged",
-    "deployment": "deleted failed healthy reloaded replaced restarted scaled started stopped unschedulable",
+    "deployment": "deleted failed healthy reloaded replaced restarted rolled_back scaled started stopped unschedulable",
     "drift": "detected",
     "endpoint": "configured created deleted down key_regenerated moved token_made tokens_revoked up",
     "environment": "deleted locked registered",
@@ -69,6 +70,16 @@ def check(pattern: str) -> None:
     # A fact of a later release is let through, a slip of the finger is not.
     if near or pattern.partition(".")[0] not in _FACTS:
         raise EventTypeUnknown(type=pattern, near=f'; did you mean "{near[0]}"?' if near else "")
+
+
+def names_of(kind: str) -> tuple[str, ...]:
+    """Return all names by which events of a type can be asked for."""
+    return (kind, *GRID_TYPES.get(kind, ()))
+
+
+def are_wanted(names: Iterable[str], patterns: Sequence[str]) -> bool:
+    """Whether one of the names is wanted; no patterns are all of them."""
+    return not patterns or any(fits(pattern, name) for pattern in patterns for name in names)
 
 
 @lru_cache(maxsize=4096)

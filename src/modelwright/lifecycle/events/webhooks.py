@@ -19,6 +19,7 @@ from modelwright.errors import AddressRefused, SubscriberInvalid
 from modelwright.lifecycle.events import envelopes, exchanges, signing
 from modelwright.lifecycle.events.envelopes import Letter
 from modelwright.lifecycle.events.exchanges import Answer, Limits
+from modelwright.lifecycle.events.wording import in_a_line
 from modelwright.records import Attempt, AttemptVerdict, Envelope, Event, Subscription, SubscriptionState
 from modelwright.store import subscriptions
 from modelwright.store.changes import change
@@ -42,7 +43,6 @@ _MENDING_SECONDS = 300.0
 _LONGEST_SECONDS = 86400.0
 _BUSY = frozenset({429, 503})
 _REDIRECTS = range(300, 400)
-_SHOWN_CHARACTERS = 200
 
 
 def send(store: Store, subscription: Subscription, event: Event, letters: list[Letter], *, attempt: int) -> Attempt:
@@ -139,14 +139,9 @@ def _meaning(answer: Answer, *, now: datetime) -> Attempt:
 def _told(answer: Answer) -> str:
     if answer.status in _REDIRECTS:
         place = answer.headers.get("location", "nowhere")
-        return f'{answer.status}: it wants to go to "{_shown(place)}"; redirects are not followed'
-    said = _shown(answer.body.decode(errors="replace"))
+        return f'{answer.status}: it wants to go to "{in_a_line(place)}"; redirects are not followed'
+    said = in_a_line(answer.body.decode(errors="replace"))
     return f"{answer.status} {said}".strip()
-
-
-def _shown(text: str) -> str:
-    words = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    return words if len(words) <= _SHOWN_CHARACTERS else f"{words[:_SHOWN_CHARACTERS]}…"
 
 
 def _seconds_until(text: str, *, now: datetime) -> float:

@@ -1,6 +1,8 @@
 """Writes `ci.toml` and the workflow files of CI systems, which call `wright` and do nothing of their own."""
 
 import os
+import re
+import shlex
 import textwrap
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -8,13 +10,16 @@ from enum import StrEnum
 from importlib import metadata, resources
 from pathlib import Path
 
-from modelwright.errors import WorkflowsKept
+from modelwright.errors import AutomationInvalid, AutomationKept, WorkflowsKept
 from modelwright.projects import folders
-from modelwright.projects.ci.automation import AUTOMATION_FILE, Automation, read_automation
+from modelwright.projects.ci.automation import AUTOMATION_FILE, Automation, parse_automation, read_automation
 from modelwright.projects.manifest import Manifest, toml_literal
 
 # What trains a project, wherever it lies in it.
 _TRAINING = ("data/**", "parameters.toml", "requirements.lock", "sample.json", "src/**", "wright.toml")
+_BRANCH = "main"
+# What stands for itself in YAML, in filters and expressions of all systems, and between the quotes of a shell.
+_FITTING = re.compile(r"[\w.*!][\w.*!/+,=-]*")
 _INSTALL = "command -v wright || python -m pip install 'modelwright[ci,uv]=={version}'"
 
 
@@ -28,10 +33,13 @@ class System(StrEnum):
 
 @dataclass(frozen=True)
 class Wish:
-    """What the files are to be like: for which systems, of which branch, and the data that is brought in, if any."""
+    """What the files are to be like: for which systems, of which branch, and the data that is brought in, if any.
+
+    Branch and data are for `ci.toml`, and from then on what that says.
+    """
 
     systems: Collection[System]
-    branch: str = "main"
+    branch: str | None = None
     data: str | None = None
     is_overwritten: bool = False
 
@@ -39,15 +47,18 @@ class Wish:
 def write(manifest: Manifest, wish: Wish) -> list[Path]:
     """Write `ci.toml` to the project, if it has none, and the workflow files to its repository; return their paths.
 
-    Raises AutomationInvalid for a `ci.toml` that cannot be read, and WorkflowsKept when files are there that differ.
+    Raises AutomationInvalid for a `ci.toml` that cannot be followed, AutomationKept when it says something else than is
+    wished for, and WorkflowsKept when files are there that differ. Then nothing is written.
     """
     root = repository_of(manifest.folder)
     path = manifest.folder / AUTOMATION_FILE
     texts: dict[Path, str] = {}
-    if not path.is_file():
+    if path.is_file():
+        automation = read_automation(manifest.folder)
+        _check_kept(automation, wish)
+    else:
         texts[path] = _automation_text(manifest, wish)
-        folders.write(manifest.folder, {AUTOMATION_FILE: texts[path]})
-    automation = read_automation(manifest.folder)
+        automation = parse_automation(texts[path], folder=manifest.folder)
     for name, text in workflows(manifest, automation, wish.systems, root=root).items():
         texts[root / name] = text
     edited = [each for each, text in texts.items() if each.is_file() and each.read_text(encoding="utf-8") != text]
@@ -65,19 +76,25 @@ def repository_of(folder: Path) -> Path:
 
 
 def workflows(manifest: Manifest, automation: Automation, systems: Iterable[System], *, root: Path) -> dict[str, str]:
-    """Return the workflow files by their paths in the repository at `root`."""
+    """Return the workflow files by their paths in the repository at `root`.
+
+    Raises AutomationInvalid for names that mean something else in such a file.
+    """
     place = os.path.relpath(manifest.folder, root)
+    data = [os.path.normpath(f"{place}/{automation.ingestion.path}")] if automation.ingestion else []
+    paths = automation.trains(place)
+    for each in (manifest.name, place, automation.branch, *paths, *data):
+        _check_fitting(each, automation)
     prefix = "" if place == "." else f"{manifest.name}-"
     facts = {
         "NAME": manifest.name,
-        "PROJECT": place,
+        "PROJECT": shlex.quote(place),
         "FILE": prefix,
         "BRANCH": automation.branch,
         "PYTHON": ".".join(manifest.python_version.split(".")[:2]),
         "INSTALL": _INSTALL.format(version=metadata.version("modelwright")),
-        "DATA": os.path.normpath(f"{place}/{automation.ingestion.path}") if automation.ingestion else "",
+        "DATA": "".join(data),
     }
-    paths = [os.path.normpath(f"{place}/{each}") for each in automation.train_on]
     files: dict[str, str] = {}
     for system in systems:
         match system:
@@ -93,6 +110,22 @@ def workflows(manifest: Manifest, automation: Automation, systems: Iterable[Syst
                 facts["INGEST"] = _filled("gitlab/ingest.yml", facts) if automation.ingestion else ""
                 files[".gitlab-ci.yml"] = _filled("gitlab/ci.yml", facts)
     return files
+
+
+def _check_kept(automation: Automation, wish: Wish) -> None:
+    """Refuse a wish that `ci.toml` would have to be changed for. Raises AutomationKept."""
+    data = automation.ingestion.path if automation.ingestion else None
+    for what, wanted, found in (("branch", wish.branch, automation.branch), ("data", wish.data, data)):
+        if wanted is not None and wanted != found:
+            raise AutomationKept(
+                path=automation.folder / AUTOMATION_FILE, what=what, found=found or "nothing", project=automation.folder
+            )
+
+
+def _check_fitting(text: str, automation: Automation) -> None:
+    if not _FITTING.fullmatch(text):
+        reason = f'"{text}" has characters with a meaning of their own in workflow files'
+        raise AutomationInvalid(path=automation.folder / AUTOMATION_FILE, reason=reason)
 
 
 def _names(automation: Automation) -> list[str]:
@@ -131,9 +164,9 @@ def _listed(values: Iterable[str], *, indent: int) -> str:
 def _automation_text(manifest: Manifest, wish: Wish) -> str:
     facts = {
         "NAME": manifest.name,
-        "BRANCH": wish.branch,
+        "BRANCH": toml_literal(wish.branch or _BRANCH),
         "TRAIN_ON": ", ".join(map(toml_literal, _TRAINING)),
-        "DATA": wish.data or "",
+        "DATA": toml_literal(wish.data or ""),
     }
     facts["INGESTION"] = _filled("ingestion.toml", facts) if wish.data else ""
     return _filled("ci.toml", facts)

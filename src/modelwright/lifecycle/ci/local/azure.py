@@ -26,6 +26,8 @@ _TEMPLATE = re.compile(r"\$\{\{\s*parameters\.(\w+)\s*\}\}")
 _RUNTIME = re.compile(r"\$\[(.*)\]", re.DOTALL)
 _MACRO = re.compile(r"\$\(([\w.]+)\)")
 _OUTPUT = re.compile(r"^##vso\[task\.setvariable variable=([\w.]+);isOutput=true\](.*)$", re.MULTILINE)
+_KEYS = {Event.PUSH: "trigger", Event.PULL_REQUEST: "pr"}
+_TIMEOUT_MINUTES = 60.0
 _WORDS = {Result.SUCCEEDED: "Succeeded", Result.FAILED: "Failed"}
 _TASKS = {
     "UsePythonVersion@0": (StepKind.NOTHING, ("versionSpec",), ""),
@@ -78,9 +80,9 @@ class Azure:
         """Whether a condition holds; an empty one wants all before to have succeeded."""
         return expressions.is_true(_value(condition or "succeeded()", scope))
 
-    def command(self, script: str) -> list[str]:
-        """Return what runs a script as the system does."""
-        return ["bash", "--noprofile", "--norc", "-c", script]
+    def command(self, script: str, scope: Scope) -> list[str]:
+        """Return what runs a script as the system does: it is filled in before the shell sees it."""
+        return ["bash", "--noprofile", "--norc", "-c", self.expand(script, scope)]
 
     def output_file(self) -> str | None:
         """Return None: outputs are printed."""
@@ -108,41 +110,40 @@ def read(path: Path, content: Mapping[Any, Any], situation: Situation) -> Workfl
         names[each["stage"]] = tuple(job.name for job in found)
         before = [each["stage"]]
         jobs += found
-    return Workflow(
-        path, Azure(_variables(reader, told.get("variables"))), tuple(jobs), _reason(reader, told, situation)
-    )
+    dialect = Azure(_variables(reader, told.get("variables")))
+    without = _without(reader, told, situation.event)
+    if without:
+        return Workflow(path, dialect, tuple(jobs), f"it has no {without}", is_for_event=False)
+    return Workflow(path, dialect, tuple(jobs), _reason(reader, told, situation))
 
 
-def _reason(reader: Reader, told: Mapping[str, Any], situation: Situation) -> str:
-    """Return why the event starts nothing; nothing when it does."""
-    match situation.event:
+def _without(reader: Reader, told: Mapping[str, Any], event: Event) -> str:
+    """Return what the file lacks to be started by such events; nothing when it has it."""
+    match event:
         case Event.MANUAL:
             return ""
         case Event.SCHEDULE:
-            return "" if told.get("schedules") else "it has no schedule"
+            return "" if told.get("schedules") else "schedule"
         case Event.COMPLETED:
             resources = reader.only(told.get("resources") or {}, ("pipelines",), "resources")
-            return "" if resources.get("pipelines") else "it waits for no other pipeline"
-        case _:
-            key = "trigger" if situation.event is Event.PUSH else "pr"
-            return _not_wanted(reader, key, told.get(key), situation)
+            return "" if resources.get("pipelines") else "other pipeline to wait for"
+    key = _KEYS[event]
+    return key if told.get(key) == "none" or (key == "pr" and told.get(key) is None) else ""
 
 
-def _not_wanted(reader: Reader, key: str, wanted: Any, situation: Situation) -> str:
-    if wanted == "none" or (wanted is None and key == "pr"):
-        return f"it has no {key}"
+def _reason(reader: Reader, told: Mapping[str, Any], situation: Situation) -> str:
+    """Return why this very event starts nothing; nothing when it does."""
+    key = _KEYS.get(situation.event)
+    if key is None:
+        return ""
+    wanted = told.get(key)
     wanted = {"branches": {"include": listed(wanted)}} if not isinstance(wanted, dict) else wanted
     reader.only(wanted, ("batch", "branches", "paths"), key)
-    parts = {
-        name: listed(reader.only(wanted.get(name) or {}, ("include",), f"{key}.{name}").get("include"))
+    branches, paths = (
+        listed(reader.only(wanted.get(name) or {}, ("include",), f"{key}.{name}").get("include"))
         for name in ("branches", "paths")
-    }
-    branches, paths = parts["branches"], parts["paths"]
-    if branches and branches != ["*"] and not patterns.any_matches([situation.branch], branches):
-        return f'the branch is "{situation.branch}", not {", ".join(branches)}'
-    if paths and not patterns.any_matches(situation.changed, paths):
-        return f"nothing has changed of {', '.join(paths)}"
-    return ""
+    )
+    return patterns.why_none(situation, branches=[] if branches == ["*"] else branches, paths=paths)
 
 
 def _parameters(reader: Reader, told: Any, situation: Situation) -> dict[str, str]:
@@ -194,6 +195,7 @@ def _job(reader: Reader, stage: Mapping[str, Any], told: Mapping[str, Any], stag
             Condition(told.get("condition", ""), needs),
         ),
         steps=tuple(_step(reader, str(name), each) for each in steps),
+        timeout_minutes=reader.minutes(told.get("timeoutInMinutes"), _TIMEOUT_MINUTES),
         env=_variables(reader, stage.get("variables")) | _variables(reader, told.get("variables")),
         approval=told.get("environment", ""),
     )
@@ -242,9 +244,9 @@ def _named(path: Sequence[str], scope: Scope) -> Any:
             return scope.env.get(name, scope.situation.variables.get(name))
         case ["stageDependencies", stage, job, "outputs", name]:
             return scope.outputs.get(f"{stage}.{job}", {}).get(name)
-        case ["dependencies", stage, "outputs", name] if found := _of_stage(stage, scope):
+        case ["dependencies", stage, "outputs", name] if _of_stage(stage, scope):
             job, _, rest = name.partition(".")
-            return scope.outputs.get(f"{stage}.{job}", {}).get(rest) if found else None
+            return scope.outputs.get(f"{stage}.{job}", {}).get(rest)
         case ["dependencies", job, "outputs", name]:
             return next((told.get(name) for known, told in scope.outputs.items() if known.endswith(f".{job}")), None)
         case ["dependencies", stage, "result"]:

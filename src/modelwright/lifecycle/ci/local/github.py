@@ -29,6 +29,7 @@ _EVENTS = {
     Event.COMPLETED: "workflow_run",
 }
 _WORDS = {Result.SUCCEEDED: "success", Result.FAILED: "failure"}
+_TIMEOUT_MINUTES = 360.0
 _STATUS_FUNCTIONS = {"success", "failure", "always", "cancelled"}
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _ACTIONS = {
@@ -73,9 +74,9 @@ class GitHub:
             return False
         return not text.strip() or expressions.is_true(_value(text, scope))
 
-    def command(self, script: str) -> list[str]:
-        """Return what runs a script as the system does."""
-        return ["bash", "--noprofile", "--norc", "-e", "-c", script]
+    def command(self, script: str, scope: Scope) -> list[str]:
+        """Return what runs a script as the system does: it is filled in before the shell sees it."""
+        return ["bash", "--noprofile", "--norc", "-e", "-c", self.expand(script, scope)]
 
     def output_file(self) -> str | None:
         """Return the variable that names the file of outputs."""
@@ -94,26 +95,20 @@ def read(path: Path, content: Mapping[Any, Any], situation: Situation) -> Workfl
     reader.only(told, ("name", "on", "permissions", "concurrency", "env", "jobs"), "the file")
     dialect = GitHub(reader.texts(told.get("env"), "env"))
     jobs = tuple(_job(reader, name, each) for name, each in told["jobs"].items())
-    return Workflow(path, dialect, jobs, _reason(reader, told["on"], situation))
-
-
-def _reason(reader: Reader, told: Any, situation: Situation) -> str:
-    """Return why the event starts nothing; nothing when it does."""
-    events = told if isinstance(told, dict) else dict.fromkeys(listed(told))
+    events = told["on"] if isinstance(told["on"], dict) else dict.fromkeys(listed(told["on"]))
     reader.only(events, tuple(_EVENTS.values()), "on")
     name = _EVENTS[situation.event]
     if name not in events:
-        return f"it is not started by {name}"
+        return Workflow(path, dialect, jobs, f"it is not started by {name}", is_for_event=False)
+    return Workflow(path, dialect, jobs, _reason(reader, name, events[name] or {}, situation))
+
+
+def _reason(reader: Reader, name: str, wanted: Any, situation: Situation) -> str:
+    """Return why this very event starts nothing; nothing when it does."""
     if situation.event in {Event.SCHEDULE, Event.MANUAL}:
         return ""
-    wanted = events[name] or {}
     reader.only(wanted, ("branches", "paths", "workflows", "types"), name)
-    branches, paths = listed(wanted.get("branches")), listed(wanted.get("paths"))
-    if branches and not patterns.any_matches([situation.branch], branches):
-        return f'the branch is "{situation.branch}", not {", ".join(branches)}'
-    if paths and not patterns.any_matches(situation.changed, paths):
-        return f"nothing has changed of {', '.join(paths)}"
-    return ""
+    return patterns.why_none(situation, branches=listed(wanted.get("branches")), paths=listed(wanted.get("paths")))
 
 
 def _job(reader: Reader, name: str, told: Mapping[str, Any]) -> Job:
@@ -125,6 +120,7 @@ def _job(reader: Reader, name: str, told: Mapping[str, Any]) -> Job:
         name=name,
         conditions=(Condition(scalar(told.get("if")), needs),),
         steps=tuple(_step(reader, name, each) for each in told["steps"]),
+        timeout_minutes=reader.minutes(told.get("timeout-minutes"), _TIMEOUT_MINUTES),
         env=reader.texts(told.get("env"), f"job {name}"),
         outputs=reader.texts(told.get("outputs"), f"job {name}"),
         approval=environment["name"] if isinstance(environment, dict) else environment,
@@ -167,8 +163,8 @@ def _named(path: Sequence[str], scope: Scope) -> Any:
             return scope.outputs.get(job, {}).get(name)
         case ["steps", step, "outputs", name]:
             return scope.steps.get(step, {}).get(name)
-        case ["github", *rest]:
-            return _github(scope.situation).get(".".join(rest))
+        case ["github", *rest] if ".".join(rest) in (own := _github(scope.situation)):
+            return own[".".join(rest)]
     situation = scope.situation
     known = {"vars": situation.variables, "secrets": situation.variables, "inputs": situation.inputs, "env": scope.env}
     if path[0] not in known or len(path) != len(("context", "name")):

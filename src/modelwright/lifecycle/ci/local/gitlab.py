@@ -41,8 +41,11 @@ _JOB = (
     "environment",
     "image",
     "when",
+    "timeout",
 )
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_TIMEOUT_MINUTES = 60.0
+_HOURS = re.compile(r"(\d+) hours?")
 _WHEN = ("on_success", "on_failure", "always", "manual", "never")
 _STATUS = {"on_success": "success", "manual": "success", "on_failure": "failure", "always": "always"}
 
@@ -75,8 +78,8 @@ class GitLab:
         has_failed = Result.FAILED in scope.statuses
         return has_failed if condition == "failure" else all(each is Result.SUCCEEDED for each in scope.statuses)
 
-    def command(self, script: str) -> list[str]:
-        """Return what runs a script as the system does."""
+    def command(self, script: str, scope: Scope) -> list[str]:  # noqa: ARG002 - of a protocol
+        """Return what runs a script as the system does: variables are the shell's own matter."""
         return ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
 
     def output_file(self) -> str | None:
@@ -151,10 +154,21 @@ def _job(
             Step(StepKind.SHELL, "script", "\n".join(script)),
             *_artifacts(reader, name, told),
         ),
+        timeout_minutes=_minutes(reader, told.get("timeout")),
         env=reader.texts(told.get("variables"), f"job {name}"),
         approval=name if when == "manual" else "",
         takes_artifacts_of=needs,
     )
+
+
+def _minutes(reader: Reader, told: object) -> float:
+    """Return what a time such as `24 hours` is; of the many ways to write one this is the one that is known."""
+    if told is None:
+        return _TIMEOUT_MINUTES
+    found = _HOURS.fullmatch(str(told))
+    if not found:
+        reader.refuse(f'a job says "timeout: {told}"')
+    return 60.0 * int(found[1])
 
 
 def _needs(reader: Reader, name: str, told: Any, chosen: Mapping[str, object]) -> list[str]:
@@ -172,7 +186,10 @@ def _artifacts(reader: Reader, name: str, told: Mapping[str, Any]) -> list[Step]
     artifacts = reader.only(told.get("artifacts") or {}, ("paths", "reports", "when"), f"artifacts of {name}")
     reports = reader.only(artifacts.get("reports") or {}, ("junit", "coverage_report", "dotenv"), f"reports of {name}")
     condition = {"always": "always", "on_failure": "failure"}.get(artifacts.get("when", ""), "success")
-    steps = [Step(StepKind.UPLOAD, "artifacts", each, name, condition=condition) for each in artifacts.get("paths", ())]
+    steps = [
+        Step(StepKind.UPLOAD, "artifacts", each, name, condition=condition, keeps_paths=True)
+        for each in artifacts.get("paths", ())
+    ]
     if "junit" in reports:
         steps.append(Step(StepKind.TESTS, "junit", reports["junit"], condition=condition))
     if "coverage_report" in reports:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from modelwright.lifecycle.ci.local.workflow import Situation
+
 
 def matches(path: str, pattern: str) -> bool:
     """Whether a path answers to a pattern."""
@@ -13,6 +15,15 @@ def matches(path: str, pattern: str) -> bool:
 def any_matches(paths: Iterable[str], patterns: Sequence[str]) -> bool:
     """Whether one of the paths answers to the patterns; one that begins with `!` takes back what came before it."""
     return any(_is_wanted(path, patterns) for path in paths)
+
+
+def why_none(situation: Situation, *, branches: Sequence[str], paths: Sequence[str]) -> str:
+    """Return why what happened is not wanted; nothing when it is. No patterns are all branches, or all paths."""
+    if branches and not any_matches([situation.branch], branches):
+        return f'the branch is "{situation.branch}", not {", ".join(branches)}'
+    if paths and not any_matches(situation.changed, paths):
+        return f"nothing has changed of {', '.join(paths)}"
+    return ""
 
 
 def _is_wanted(path: str, patterns: Sequence[str]) -> bool:

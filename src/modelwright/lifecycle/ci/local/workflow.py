@@ -1,5 +1,6 @@
 """A workflow in no system's language: jobs with what they wait for, and their steps."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -43,7 +44,10 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a job; `text` is a script, or the path of files, and `id` what others call it."""
+    """A step of a job; `text` is a script, or the path of files, and `id` what others call it.
+
+    Of files that it `keeps_paths` of, an artifact says where in the job's folder they were.
+    """
 
     kind: StepKind
     name: str
@@ -52,6 +56,7 @@ class Step:
     env: Mapping[str, str] = field(default_factory=dict)
     condition: str = ""
     id: str = ""
+    keeps_paths: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,12 @@ class Condition:
 
 @dataclass(frozen=True)
 class Job:
-    """A job. `approval` is what somebody must approve of before it runs."""
+    """A job. `approval` is what somebody must approve of before it runs; after its time it is ended."""
 
     name: str
     conditions: tuple[Condition, ...]
     steps: tuple[Step, ...]
+    timeout_minutes: float
     stage: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
@@ -109,6 +115,32 @@ class Scope:
     steps: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a workflow runs: the repository that is checked out, and the folder for jobs and artifacts.
+
+    `programs` is where scripts look for `wright` first: beside the Python that this is.
+    """
+
+    repository: Path
+    folder: Path
+    programs: Path = Path(sys.executable).parent
+
+
+@dataclass
+class Report:
+    """What came of the jobs, in the order in which they ended; `waiting` is what somebody has to approve of."""
+
+    results: dict[str, Result] = field(default_factory=dict)
+    outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    waiting: str = ""
+
+    @property
+    def failed(self) -> list[str]:
+        """The jobs that failed."""
+        return [name for name, result in self.results.items() if result is Result.FAILED]
+
+
 class Dialect(Protocol):
     """How a system's own language is understood."""
 
@@ -121,8 +153,8 @@ class Dialect(Protocol):
     def holds(self, condition: str, scope: Scope) -> bool:
         """Whether a condition holds; an empty one does when nothing before has failed or was skipped."""
 
-    def command(self, script: str) -> list[str]:
-        """Return what runs a script as the system does."""
+    def command(self, script: str, scope: Scope) -> list[str]:
+        """Return what runs a script as the system does, its expressions replaced."""
 
     def output_file(self) -> str | None:
         """Return the variable that names the file which a step writes its outputs to; None when there is none."""
@@ -133,12 +165,16 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True)
 class Workflow:
-    """A workflow file as it was read. `reason` says why it has nothing to do in the situation it was read for."""
+    """A workflow file as it was read. `reason` says why it has nothing to do in the situation it was read for.
+
+    One that is not `is_for_event` has nothing to do for any event of that kind.
+    """
 
     path: Path
     dialect: Dialect
     jobs: tuple[Job, ...]
     reason: str = ""
+    is_for_event: bool = True
 
 
 @dataclass(frozen=True)
@@ -159,6 +195,13 @@ class Reader:
             if key not in known:
                 self.refuse(f'{where} says "{key}"')
         return told
+
+    def minutes(self, told: object, otherwise: float) -> float:
+        """Return how long something may take, `otherwise` when the file does not say. Raises WorkflowUnknown."""
+        text = scalar(told)
+        if text and not text.isdecimal():
+            self.refuse(f'"{text}" is no number of minutes')
+        return float(text or otherwise)
 
     def texts(self, told: Mapping[str, Any] | None, where: str) -> dict[str, str]:
         """Return a mapping of plain values as texts. Raises WorkflowUnknown."""
