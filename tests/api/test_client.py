@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from api.conftest import Served
 from journeys.terminal import until
+from lifecycle.events.receivers import receiving, reply
 
 import modelwright
 from modelwright.client import Client
-from modelwright.errors import ModelwrightError, Refused, RunNotEnded, WorkspaceNotReached
+from modelwright.errors import ModelwrightError, Refused, RunNotEnded, TokenUnknown, WorkspaceNotReached
 from modelwright.records import Role
 
 
@@ -53,7 +54,13 @@ def test_files_of_this_machine_become_versions_and_a_dataset(served: Served, tmp
 def test_a_project_of_this_machine_is_published_run_registered_and_served(served: Served) -> None:
     client = served.client(Role.CONTRIBUTOR)
     project = served.store.folder.parent / "small"
-    assert client.pipelines.publish(project)["version"] == 1
+    made_again = project / "src" / "small" / "__pycache__"
+    made_again.mkdir()
+    (made_again / "train.cpython-311.pyc").write_bytes(b"made again")
+    published = client.pipelines.publish(project)
+    assert published["version"] == 1
+    assert "train.py" in json.dumps(published["files"])
+    assert "pycache" not in json.dumps(published["files"])
     assert [each["is_pipeline_enabled"] for each in client.pipelines.disable("small")] == [False]
     with pytest.raises(Refused) as refused:
         client.pipelines.run("small")
@@ -119,3 +126,44 @@ def test_a_long_list_comes_in_pages_and_once_each(served: Served) -> None:
     points = client.runs.metrics(served.names["run_id"][0])
     assert [each["sequence"] for each in points] == sorted(each["sequence"] for each in points)
     assert [each["value"] for each in points if each["name"] == "loss"] == [None]
+
+
+def test_a_refusal_is_heard_before_the_whole_body_is_sent(served: Served, tmp_path: Path) -> None:
+    large = tmp_path / "large.bin"
+    large.write_bytes(bytes(40_000_000))
+    with pytest.raises(Refused) as refused:
+        served.client(Role.READER).datasets.upload("large", large)
+    assert refused.value.code == "role-too-low"
+
+
+def test_a_token_goes_nowhere_else(served: Served) -> None:
+    with (
+        receiving(lambda _: reply(body=b"[]")) as elsewhere,
+        receiving(lambda _: reply("302 Found", Location=f"{elsewhere.url}/models")) as receiver,
+    ):
+        with pytest.raises(Refused) as refused:
+            modelwright.connect(f"http://127.0.0.1:{receiver.port}", "wright_secret").models.list()
+        assert receiver.requests[0].headers["authorization"] == "Bearer wright_secret"
+    assert elsewhere.requests == []
+    assert elsewhere.url in refused.value.next_command
+    with pytest.raises(TokenUnknown) as shown:
+        modelwright.connect(served.url, "wright_secret\nx")
+    assert "wright_secret" not in str(shown.value)
+
+
+def test_what_breaks_off_or_is_no_workspace_is_not_reached(tmp_path: Path) -> None:
+    for body in (b"<html>", b"\xff", b'[{"model": "ch'):
+        said = reply(body=body)
+        with receiving(lambda _, said=said: said) as receiver, pytest.raises(WorkspaceNotReached):  # type: ignore[misc]
+            modelwright.connect(f"http://127.0.0.1:{receiver.port}").models.list()
+    cut_off = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"
+    with receiving(lambda _: cut_off) as receiver:
+        client = modelwright.connect(f"http://127.0.0.1:{receiver.port}")
+        with pytest.raises(WorkspaceNotReached, match="9 of a file's 100 bytes"):
+            client.download("/models/churn/versions/1/export", tmp_path / "churn.zip")
+        with pytest.raises(WorkspaceNotReached):
+            client.download_all("/models/churn/versions/1/files", ["model.txt"], tmp_path / "files")
+    assert list(tmp_path.iterdir()) == []
+    for url in ("127.0.0.1:4810", "file:///etc/passwd", "http://127.0.0.1:port", "http://[::1"):
+        with pytest.raises(WorkspaceNotReached):
+            modelwright.connect(url).models.list()

@@ -16,12 +16,16 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 from journeys.terminal import until
+from lifecycle.events.receivers import receiving, reply
 
 from modelwright.api import server
+from modelwright.cli.login import login
 from modelwright.cli.program import program
+from modelwright.cli.remote import calling
 from modelwright.cli.remote.rights import LOCAL, RIGHTS
-from modelwright.errors import ParcelInvalid
+from modelwright.errors import ParcelInvalid, TokenUnknown, WorkspaceNotReached
 from modelwright.lifecycle import parcels
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role, Status
@@ -136,6 +140,22 @@ def test_words_errors_and_exit_codes_are_as_at_home(elsewhere: Elsewhere) -> Non
     assert elsewhere.json("run", "list", token="wright_guessed", expect=1)["error"]["code"] == "token-unknown"
     nowhere = elsewhere.wright("--workspace", "http://127.0.0.1:1", "run", "list", expect=1).stderr
     assert "[workspace-not-reached]" in nowhere
+
+
+def test_what_is_no_workspace_is_told_and_no_token_is_shown() -> None:
+    for url in ("http://127.0.0.1:port", "http://[::1", "http://"):
+        with pytest.raises(WorkspaceNotReached), calling.asking(url, "GET", "/whoami"):
+            pass
+    with receiving(lambda _: reply(body=b"<html>")) as receiver:
+        url = f"http://127.0.0.1:{receiver.port}"
+        with pytest.raises(WorkspaceNotReached, match="no workspace"):
+            calling.holder(url, "wright_secret")
+        with pytest.raises(TokenUnknown) as shown:
+            calling.holder(url, "wright_secret\nx")
+        assert "wright_secret" not in str(shown.value)
+        given_none = CliRunner().invoke(login, [url], input="\n")
+        assert (given_none.exit_code, "there is no token" in given_none.stderr) == (2, True)
+        assert len(receiver.requests) == 1
 
 
 def test_a_reader_changes_nothing_and_who_is_revoked_is_refused_at_once(elsewhere: Elsewhere) -> None:
@@ -288,8 +308,8 @@ def test_a_terminal_is_a_terminal_there(elsewhere: Elsewhere) -> None:
 
 def test_a_login_is_kept_for_its_user_alone(elsewhere: Elsewhere) -> None:
     token = elsewhere.token(Role.READER)
-    login = elsewhere.start("login", elsewhere.url, stdin=subprocess.PIPE)
-    out, err = login.communicate(f"{token}\n", timeout=60)
+    process = elsewhere.start("login", elsewhere.url, stdin=subprocess.PIPE)
+    out, err = process.communicate(f"{token}\n", timeout=60)
     assert out.startswith('you are "a reader" there, reader; the token is kept in'), err
     kept = elsewhere.folder / ".config" / "modelwright" / "logins.json"
     assert (kept.stat().st_mode & 0o777, token in kept.read_text()) == (0o600, True)
