@@ -147,6 +147,12 @@ def test_a_role_is_asked_of_every_route_that_its_description_names(served: Serve
             "subscriber-invalid",
         ),
         ("GET", "/datasets?after=nothing", None, 422, "page-unknown"),
+        ("GET", "/audit?since=0001-01-01T00:00:00%2B14:00", None, 422, "request-invalid"),
+        ("GET", "/captures/live/requests?until=9999-12-31T23:59:59-12:00", None, 422, "request-invalid"),
+        ("DELETE", "/captures/live/requests?before=9999-12-31T23:59:59-12:00", None, 422, "request-invalid"),
+        ("POST", "/tokens", b'{"name": "", "role": "reader"}', 400, "name-invalid"),
+        ("POST", "/tokens", b'{"name": "ada ", "role": "reader"}', 400, "name-invalid"),
+        ("POST", "/tokens", b'{"name": "a\\u0000b", "role": "reader"}', 400, "name-invalid"),
         ("POST", "/datasets/sales/uploads", b"no archive", 400, "parcel-invalid"),
     ],
 )

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, overload
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from modelwright.errors import ParcelInvalid, RequestInvalid, RequestTooLarge
 from modelwright.lifecycle import parcels
@@ -18,6 +18,17 @@ from modelwright.store.database import Store
 
 _LARGEST = 2**63 - 1  # that the database can hold
 
+
+def _in_utc(given: datetime) -> datetime:
+    """Return a time in UTC; one without a zone is in UTC."""
+    try:
+        return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    except OverflowError:
+        rule = "in UTC it is no time of the years 1 to 9999"
+        raise ValueError(rule) from None
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 Number = Annotated[int, InPath(ge=1, le=_LARGEST, description="The version's number.")]
 Tags = Annotated[list[str], Query(alias="tag", description="NAME=VALUE, or NAME for any value; all, if repeated.")]
 TAR = {
@@ -58,15 +69,6 @@ class Text(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str
-
-
-@overload
-def moment(given: datetime) -> datetime: ...
-@overload
-def moment(given: None) -> None: ...
-def moment(given: datetime | None) -> datetime | None:
-    """Return a time with its zone; one without is in UTC."""
-    return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
 
 
 def filters(given: Sequence[str]) -> dict[str, str | None]:
