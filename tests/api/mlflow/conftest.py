@@ -29,14 +29,17 @@ os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"
 def url(store: "Store") -> "Iterator[str]":
     """Where the workspace's API answers, from a thread of this process: a process for each test would take seconds."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(store.folder), log_level="warning", access_log=False, lifespan="on")
+    config = uvicorn.Config(
+        create_app(store.folder), log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=10
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     until(lambda: server.started, "the server to start")
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     server.should_exit = True
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 @pytest.fixture
