@@ -180,6 +180,11 @@ def test_what_reaches_into_the_machine_takes_an_owner(served: Served) -> None:
         status, made, _ = ask(served, "POST", "/subscriptions", body=body)
         assert (status, made["subscription"]["name"], made["subscription"]["state"]) == (201, name, "active")
         assert ask(served, "DELETE", f"/subscriptions/{name}", role=Role.DEPLOYER)[0] == 200
+    watching = b'{"name": "new", "pipeline": "small", "when": {"kind": "path", "value": "/etc/*"}}'
+    assert ask(served, "POST", "/schedules", body=watching, role=Role.DEPLOYER)[0] == 403
+    listening = b'{"version": "churn:9", "host": "0.0.0.0"}'
+    assert ask(served, "POST", "/endpoints/live/deployments", body=listening, role=Role.DEPLOYER)[0] == 403
+    assert ask(served, "POST", "/endpoints/live/deployments", body=listening)[0] == 404
     both = json.dumps({"name": "both", **wanted["runs"], **wanted["writes"]}).encode()
     assert ask(served, "POST", "/subscriptions", body=both)[0] == 422
 

@@ -21,6 +21,7 @@ from journeys.terminal import until
 from lifecycle.events.receivers import receiving, reply
 
 from modelwright.api import server
+from modelwright.api.app import create_app
 from modelwright.cli.login import login
 from modelwright.cli.program import program
 from modelwright.cli.remote import calling
@@ -98,12 +99,69 @@ def _commands(command: click.Command, path: str = "") -> Iterator[tuple[str, cli
 
 def test_the_table_of_rights_names_what_there_is() -> None:
     commands = dict(_commands(program))
-    assert (set(RIGHTS) | set(LOCAL)) <= set(commands)
+    assert set(RIGHTS) | set(LOCAL) == set(commands)
     for path, right in RIGHTS.items():
         named = {*right.reads, *right.writes, *right.may_read, *right.there}
         assert named <= {each.name for each in commands[path].params}, path
         files = {each.name for each in commands[path].params if isinstance(each.type, click.Path | click.File)}
         assert files <= named, f"whose files are they, for {path}?"
+
+
+def test_a_command_takes_the_role_of_its_route() -> None:
+    document = create_app(Path("nowhere")).openapi()
+    same = {
+        "capture compact": "POST /captures/{endpoint}/compact",
+        "capture dataset": "POST /captures/{endpoint}/datasets",
+        "capture delete": "DELETE /captures/{endpoint}/requests",
+        "capture label": "POST /captures/{endpoint}/labels",
+        "capture set": "PATCH /captures/{endpoint}/settings",
+        "dataset add": "POST /datasets/{name}/uploads",
+        "dataset delete": "DELETE /datasets/{name}",
+        "dataset tag": "PATCH /datasets/{name}/tags",
+        "endpoint delete": "DELETE /endpoints/{name}",
+        "endpoint deploy": "POST /endpoints/{name}/deployments",
+        "endpoint regenerate": "POST /endpoints/{name}/keys/{kind}",
+        "endpoint restart": "POST /endpoints/{name}/restart",
+        "endpoint revoke": "DELETE /endpoints/{name}/tokens",
+        "endpoint rollback": "POST /endpoints/{name}/rollback",
+        "endpoint scale": "PUT /endpoints/{name}/workers",
+        "endpoint score": "POST /endpoints/{name}/score",
+        "endpoint set": "PATCH /endpoints/{name}/settings",
+        "endpoint stop": "POST /endpoints/{name}/stop",
+        "endpoint token": "POST /endpoints/{name}/tokens",
+        "endpoint traffic": "PUT /endpoints/{name}/traffic",
+        "endpoint undeploy": "DELETE /endpoints/{name}/deployments/{deployment}",
+        "endpoint update": "PUT /endpoints/{name}/deployments/{deployment}",
+        "event pause": "POST /subscriptions/{name}/pause",
+        "event replay": "POST /deliveries/{delivery}/replay",
+        "event resume": "POST /subscriptions/{name}/resume",
+        "event rotate": "POST /subscriptions/{name}/secret",
+        "event subscribe": "POST /subscriptions",
+        "event test": "POST /subscriptions/{name}/test",
+        "event unsubscribe": "DELETE /subscriptions/{name}",
+        "model alias": "PUT /models/{name}/aliases/{alias}",
+        "model delete": "DELETE /models/{name}/versions/{version}",
+        "model import": "POST /models/{name}/imports",
+        "model register": "POST /models/{name}/versions",
+        "model tag": "PATCH /models/{name}/versions/{version}/tags",
+        "pipeline publish": "POST /pipelines",
+        "pipeline run": "POST /pipelines/{reference}/runs",
+        "rollout start": "POST /rollouts",
+        "rollout abort": "POST /rollouts/{endpoint}/abort",
+        "run cancel": "POST /runs/{run_id}/cancel",
+        "run delete": "DELETE /runs/{run_id}",
+        "run resume": "POST /runs/{run_id}/resume",
+        "schedule add": "POST /schedules",
+        "schedule remove": "DELETE /schedules/{name}",
+        "settings set": "PUT /settings/{name}",
+        "token create": "POST /tokens",
+        "token list": "GET /tokens",
+        "token revoke": "DELETE /tokens/{name}",
+    }
+    for command, route in same.items():
+        method, _, path = route.partition(" ")
+        told = document["paths"][path][method.lower()]["description"]
+        assert f"**{RIGHTS[command].role}**" in told, command
 
 
 def test_files_go_there_and_come_back(elsewhere: Elsewhere, tmp_path: Path) -> None:
