@@ -1,8 +1,10 @@
 """The same commands with a workspace elsewhere: the installed program against a real server over a real socket."""
 
+import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -291,13 +293,43 @@ def test_no_client_reaches_the_servers_own_files(elsewhere: Elsewhere, tmp_path:
 
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "files/../../outside", "files/a/../../../outside"])
 def test_a_parcel_stays_in_its_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ParcelInvalid):
+        parcels.unpack(_parcel(name), tmp_path / "deep" / "here")
+    assert not list(tmp_path.rglob("outside*"))
+
+
+def _parcel(*names: str) -> io.BytesIO:
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo(name))
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
     body.seek(0)
-    with pytest.raises(ParcelInvalid):
-        parcels.unpack(body, tmp_path / "deep" / "here")
-    assert not list(tmp_path.rglob("outside*"))
+    return body
+
+
+@pytest.mark.parametrize("names", [("twice", "twice"), ("file", "file/below"), ("x" * 300,)])
+def test_names_that_cannot_be_are_told_without_the_servers_folder(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(ParcelInvalid) as refused:
+        parcels.unpack(_parcel(*names), tmp_path / "deep")
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_full_disk_is_not_the_parcels_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left"):
+        parcels.unpack(_parcel("file"), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_without_end_is_not_read_into_memory(tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("endless")
+    header.type, header.size = kind, 1 << 33
+    body = io.BytesIO(header.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
+    with pytest.raises(ParcelInvalid, match="no end"):
+        parcels.unpack(body, tmp_path)
 
 
 def test_a_parcel_has_no_links(tmp_path: Path) -> None:

@@ -91,16 +91,20 @@ def _scratch(request: Request) -> Iterator[Path]:
         yield folder
 
 
-async def _received(request: Request, folder: Annotated[Path, Depends(_scratch)]) -> Path:
-    """Write the request's body to a file as it comes in."""
-    place, size = folder / "body", 0
-    with place.open("wb") as file:
-        async for part in request.stream():
-            size += len(part)
-            if size > parcels.LARGEST_BYTES:
+async def receive(request: Request, place: Path) -> None:
+    """Write the request's body to a new file as it comes in. Raises RequestTooLarge."""
+    size_bytes = 0
+    with place.open("xb") as file:
+        async for piece in request.stream():
+            size_bytes += len(piece)
+            if size_bytes > parcels.LARGEST_BYTES:
                 raise RequestTooLarge(limit=parcels.LARGEST_BYTES)
-            await run_in_threadpool(file.write, part)
-    return place
+            await run_in_threadpool(file.write, piece)
+
+
+async def _received(request: Request, folder: Annotated[Path, Depends(_scratch)]) -> Path:
+    await receive(request, folder / "body")
+    return folder / "body"
 
 
 def _unpacked(body: Annotated[Path, Depends(_received)]) -> Path:
