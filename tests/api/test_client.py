@@ -11,7 +11,9 @@ from lifecycle.events.receivers import receiving, reply
 import modelwright
 from modelwright.client import Client
 from modelwright.errors import ModelwrightError, Refused, RunNotEnded, TokenUnknown, WorkspaceNotReached
+from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role
+from modelwright.store import experiments
 
 
 def test_the_registry_is_read_labelled_and_downloaded(served: Served, tmp_path: Path) -> None:
@@ -49,6 +51,19 @@ def test_files_of_this_machine_become_versions_and_a_dataset(served: Served, tmp
     assert client.datasets.upload("rows", rows)["version"] == first["version"] == 1
     assert client.datasets.get("rows")["tags"] == {"kind": "small"}
     assert (client.datasets.download("rows:1", tmp_path / "data") / "rows.csv").read_text() == rows.read_text()
+
+
+def test_a_file_comes_alone_whatever_the_others_are(served: Served, tmp_path: Path) -> None:
+    client = served.client()
+    for name in ("whole", "damaged"):
+        (tmp_path / name).write_text(name)
+    digests = {each["path"]: each["digest"] for each in client.datasets.upload("pair", *tmp_path.iterdir())["files"]}
+    served.store.blobs.path(digests["damaged"]).unlink()
+    found = client.download("/datasets/pair/versions/1/files/whole", tmp_path / "back")
+    assert found.read_text() == "whole"
+    with pytest.raises(Refused) as refused:
+        client.download("/datasets/pair/versions/1/files/damaged", tmp_path / "gone")
+    assert refused.value.code == "dataset-gone"
 
 
 def test_a_project_of_this_machine_is_published_run_registered_and_served(served: Served) -> None:
@@ -123,6 +138,10 @@ def test_a_long_list_comes_in_pages_and_once_each(served: Served) -> None:
     for limit in (1, 7):
         found = [each["sequence"] for each in client.pages("/audit", limit=limit)]
         assert found == whole == sorted(whole, reverse=True)
+    with Session(served.store, "ada").change() as opened:
+        experiments.add_experiment(opened, "ü" * 500, tags={})
+        experiments.add_experiment(opened, "ü" * 500 + "z", tags={})
+    assert len(list(client.pages("/experiments", limit=1))) >= 2
     points = client.runs.metrics(served.names["run_id"][0])
     assert [each["sequence"] for each in points] == sorted(each["sequence"] for each in points)
     assert [each["value"] for each in points if each["name"] == "loss"] == [None]

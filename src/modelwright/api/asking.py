@@ -1,9 +1,9 @@
 """What many routes ask for: numbers of versions, labels, files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query, Request
 from fastapi import Path as InPath
@@ -11,12 +11,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from modelwright.errors import ParcelInvalid, RequestInvalid, RequestTooLarge
+from modelwright.errors import FileMissing, ParcelInvalid, RequestInvalid, RequestTooLarge
 from modelwright.lifecycle import parcels
+from modelwright.records import Artifact, DatasetFile, PackageFile
 from modelwright.store import claims
 from modelwright.store.database import Store
 
 _LARGEST = 2**63 - 1  # that the database can hold
+_File = TypeVar("_File", Artifact, DatasetFile, PackageFile)
 
 
 def _in_utc(given: datetime) -> datetime:
@@ -84,6 +86,14 @@ def assigned(given: Sequence[str], place: str) -> dict[str, str]:
     if wrong is not None:
         raise RequestInvalid(place=place, rule=f'"{wrong}" is not NAME=VALUE')
     return {name: str(value) for name, value in found.items()}
+
+
+def one_of(files: Iterable[_File], path: str, *, thing: str) -> _File:
+    """Return the one of the files of a thing that has this path. Raises FileMissing."""
+    found = next((each for each in files if each.path == path), None)
+    if found is None:
+        raise FileMissing(path=path, thing=thing)
+    return found
 
 
 def _scratch(request: Request) -> Iterator[Path]:
