@@ -1,19 +1,27 @@
 """`modelwright.connect`: a program's way to a workspace that is served elsewhere."""
 
 import json
+import socket
+import ssl
+import threading
 from pathlib import Path
 
 import pytest
+import trustme
+import uvicorn
 from api.conftest import Served
 from journeys.terminal import until
 from lifecycle.events.receivers import receiving, reply
 
 import modelwright
+from modelwright.api.app import create_app
+from modelwright.cli.remote import calling
 from modelwright.client import Client
 from modelwright.errors import ModelwrightError, Refused, RunNotEnded, TokenUnknown, WorkspaceNotReached
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role
-from modelwright.store import experiments
+from modelwright.store import experiments, tokens
+from modelwright.store.database import Store
 
 
 def test_the_registry_is_read_labelled_and_downloaded(served: Served, tmp_path: Path) -> None:
@@ -186,3 +194,39 @@ def test_what_breaks_off_or_is_no_workspace_is_not_reached(tmp_path: Path) -> No
     for url in ("127.0.0.1:4810", "file:///etc/passwd", "http://127.0.0.1:port", "http://[::1"):
         with pytest.raises(WorkspaceNotReached):
             modelwright.connect(url).models.list()
+
+
+def test_a_workspace_is_asked_over_tls_and_only_where_its_certificate_holds(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate = authority.issue_cert("localhost")
+    config = uvicorn.Config(create_app(store.folder), log_level="critical", timeout_graceful_shutdown=10)
+    config.load()
+    config.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(config.ssl)
+    server, listening = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    with Session(store, "ada").change() as opened:
+        token = tokens.add_token(opened, "grace", role=Role.READER)
+    port = listening.getsockname()[1]
+    thread.start()
+    try:
+        until(lambda: server.started, "the server to start")
+        named, unnamed = f"https://localhost:{port}", f"https://127.0.0.1:{port}"
+        for url in (named, unnamed):  # of an authority that nobody knows yet, then of another name
+            for ask in (
+                lambda url: modelwright.connect(url, token).get("/whoami"),
+                lambda url: calling.holder(url, token),
+            ):
+                with pytest.raises(WorkspaceNotReached, match="CERTIFICATE_VERIFY_FAILED"):
+                    ask(url)
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        assert modelwright.connect(named, token).get("/whoami") == {"name": "grace", "role": "reader"}
+        with calling.asking(named, "GET", "/models", token=token) as answer:
+            assert json.loads(answer.read()) == []
+    finally:
+        server.should_exit = True
+        thread.join(60)
+    assert not thread.is_alive()
