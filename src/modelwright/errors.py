@@ -986,7 +986,7 @@ class TokenUnknown(ModelwrightError):
     code = "token-unknown"
     status = 401
     problem = "the request has no token of this workspace"
-    remedy = "send the header Authorization: Bearer TOKEN; an owner makes one: wright token create NAME"
+    remedy = "send the header Authorization: Bearer TOKEN; an owner makes one: wright token create NAME --role ROLE"
 
 
 class ValueRefused(ModelwrightError):

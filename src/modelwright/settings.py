@@ -57,7 +57,7 @@ def workspace_url(named: str | None) -> str | None:
 
 def token() -> str | None:
     """Return the token that workspaces elsewhere are asked with, as `WRIGHT_TOKEN` says: no history keeps it."""
-    return os.environ.get("WRIGHT_TOKEN") or None
+    return os.environ.get("WRIGHT_TOKEN", "").strip() or None
 
 
 def terminal() -> str:

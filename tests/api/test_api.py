@@ -1,5 +1,6 @@
 """The HTTP API, by a real client over a real socket."""
 
+import asyncio
 import json
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ import pytest
 from journeys.terminal import until
 
 from modelwright.api import server
+from modelwright.api.app import create_app
 from modelwright.errors import ApiNotInstalled
 from modelwright.lifecycle import background, publishing
 from modelwright.lifecycle.sessions import Session
@@ -119,3 +121,25 @@ def test_it_listens_on_this_machine_alone_and_leaves_nothing(client: Client, sto
             assert str(store.folder) not in " ".join(process.cmdline())
         except psutil.Error:
             continue
+
+
+@pytest.mark.parametrize("path", ["/commands", "/datasets/sales/uploads", "/api/2.0/mlflow/runs/search"])
+def test_an_upload_that_breaks_off_is_no_fault_and_leaves_nothing(store: Store, path: str) -> None:
+    app = create_app(store.folder)
+    app.state.store = store
+    with Session(store, "ada").change() as opened:
+        token = tokens.add_token(opened, "ada", role=Role.OWNER)
+    headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-length", b"1000")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers, "app": app}
+    coming = iter([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}])
+    told: list[Any] = []
+
+    async def receive() -> Any:
+        return next(coming)
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    assert told[0]["status"] < 500
+    assert list((store.folder / "scratch").glob("*")) == []

@@ -1,16 +1,27 @@
 """`modelwright.connect`: a program's way to a workspace that is served elsewhere."""
 
 import json
+import socket
+import ssl
+import threading
 from pathlib import Path
 
 import pytest
+import trustme
+import uvicorn
 from api.conftest import Served
 from journeys.terminal import until
+from lifecycle.events.receivers import receiving, reply
 
 import modelwright
+from modelwright.api.app import create_app
+from modelwright.cli.remote import calling
 from modelwright.client import Client
-from modelwright.errors import ModelwrightError, Refused, RunNotEnded, WorkspaceNotReached
+from modelwright.errors import ModelwrightError, Refused, RunNotEnded, TokenUnknown, WorkspaceNotReached
+from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role
+from modelwright.store import experiments, tokens
+from modelwright.store.database import Store
 
 
 def test_the_registry_is_read_labelled_and_downloaded(served: Served, tmp_path: Path) -> None:
@@ -50,10 +61,29 @@ def test_files_of_this_machine_become_versions_and_a_dataset(served: Served, tmp
     assert (client.datasets.download("rows:1", tmp_path / "data") / "rows.csv").read_text() == rows.read_text()
 
 
+def test_a_file_comes_alone_whatever_the_others_are(served: Served, tmp_path: Path) -> None:
+    client = served.client()
+    for name in ("whole", "damaged"):
+        (tmp_path / name).write_text(name)
+    digests = {each["path"]: each["digest"] for each in client.datasets.upload("pair", *tmp_path.iterdir())["files"]}
+    served.store.blobs.path(digests["damaged"]).unlink()
+    found = client.download("/datasets/pair/versions/1/files/whole", tmp_path / "back")
+    assert found.read_text() == "whole"
+    with pytest.raises(Refused) as refused:
+        client.download("/datasets/pair/versions/1/files/damaged", tmp_path / "gone")
+    assert refused.value.code == "dataset-gone"
+
+
 def test_a_project_of_this_machine_is_published_run_registered_and_served(served: Served) -> None:
     client = served.client(Role.CONTRIBUTOR)
     project = served.store.folder.parent / "small"
-    assert client.pipelines.publish(project)["version"] == 1
+    made_again = project / "src" / "small" / "__pycache__"
+    made_again.mkdir()
+    (made_again / "train.cpython-311.pyc").write_bytes(b"made again")
+    published = client.pipelines.publish(project)
+    assert published["version"] == 1
+    assert "train.py" in json.dumps(published["files"])
+    assert "pycache" not in json.dumps(published["files"])
     assert [each["is_pipeline_enabled"] for each in client.pipelines.disable("small")] == [False]
     with pytest.raises(Refused) as refused:
         client.pipelines.run("small")
@@ -116,6 +146,87 @@ def test_a_long_list_comes_in_pages_and_once_each(served: Served) -> None:
     for limit in (1, 7):
         found = [each["sequence"] for each in client.pages("/audit", limit=limit)]
         assert found == whole == sorted(whole, reverse=True)
+    with Session(served.store, "ada").change() as opened:
+        experiments.add_experiment(opened, "ü" * 500, tags={})
+        experiments.add_experiment(opened, "ü" * 500 + "z", tags={})
+    assert len(list(client.pages("/experiments", limit=1))) >= 2
     points = client.runs.metrics(served.names["run_id"][0])
     assert [each["sequence"] for each in points] == sorted(each["sequence"] for each in points)
     assert [each["value"] for each in points if each["name"] == "loss"] == [None]
+
+
+def test_a_refusal_is_heard_before_the_whole_body_is_sent(served: Served, tmp_path: Path) -> None:
+    large = tmp_path / "large.bin"
+    large.write_bytes(bytes(40_000_000))
+    with pytest.raises(Refused) as refused:
+        served.client(Role.READER).datasets.upload("large", large)
+    assert refused.value.code == "role-too-low"
+
+
+def test_a_token_goes_nowhere_else(served: Served) -> None:
+    with (
+        receiving(lambda _: reply(body=b"[]")) as elsewhere,
+        receiving(lambda _: reply("302 Found", Location=f"{elsewhere.url}/models")) as receiver,
+    ):
+        with pytest.raises(Refused) as refused:
+            modelwright.connect(f"http://127.0.0.1:{receiver.port}", "wright_secret").models.list()
+        assert receiver.requests[0].headers["authorization"] == "Bearer wright_secret"
+    assert elsewhere.requests == []
+    assert elsewhere.url in refused.value.next_command
+    with pytest.raises(TokenUnknown) as shown:
+        modelwright.connect(served.url, "wright_secret\nx")
+    assert "wright_secret" not in str(shown.value)
+
+
+def test_what_breaks_off_or_is_no_workspace_is_not_reached(tmp_path: Path) -> None:
+    for body in (b"<html>", b"\xff", b'[{"model": "ch'):
+        said = reply(body=body)
+        with receiving(lambda _, said=said: said) as receiver, pytest.raises(WorkspaceNotReached):  # type: ignore[misc]
+            modelwright.connect(f"http://127.0.0.1:{receiver.port}").models.list()
+    cut_off = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"
+    with receiving(lambda _: cut_off) as receiver:
+        client = modelwright.connect(f"http://127.0.0.1:{receiver.port}")
+        with pytest.raises(WorkspaceNotReached, match="9 of a file's 100 bytes"):
+            client.download("/models/churn/versions/1/export", tmp_path / "churn.zip")
+        with pytest.raises(WorkspaceNotReached):
+            client.download_all("/models/churn/versions/1/files", ["model.txt"], tmp_path / "files")
+    assert list(tmp_path.iterdir()) == []
+    for url in ("127.0.0.1:4810", "file:///etc/passwd", "http://127.0.0.1:port", "http://[::1"):
+        with pytest.raises(WorkspaceNotReached):
+            modelwright.connect(url).models.list()
+
+
+def test_a_workspace_is_asked_over_tls_and_only_where_its_certificate_holds(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate = authority.issue_cert("localhost")
+    config = uvicorn.Config(create_app(store.folder), log_level="critical", timeout_graceful_shutdown=10)
+    config.load()
+    config.ssl = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(config.ssl)
+    server, listening = uvicorn.Server(config), socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    with Session(store, "ada").change() as opened:
+        token = tokens.add_token(opened, "grace", role=Role.READER)
+    port = listening.getsockname()[1]
+    thread.start()
+    try:
+        until(lambda: server.started, "the server to start")
+        named, unnamed = f"https://localhost:{port}", f"https://127.0.0.1:{port}"
+        for url in (named, unnamed):  # of an authority that nobody knows yet, then of another name
+            for ask in (
+                lambda url: modelwright.connect(url, token).get("/whoami"),
+                lambda url: calling.holder(url, token),
+            ):
+                with pytest.raises(WorkspaceNotReached, match="CERTIFICATE_VERIFY_FAILED"):
+                    ask(url)
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        assert modelwright.connect(named, token).get("/whoami") == {"name": "grace", "role": "reader"}
+        with calling.asking(named, "GET", "/models", token=token) as answer:
+            assert json.loads(answer.read()) == []
+    finally:
+        server.should_exit = True
+        thread.join(60)
+    assert not thread.is_alive()

@@ -147,6 +147,12 @@ def test_a_role_is_asked_of_every_route_that_its_description_names(served: Serve
             "subscriber-invalid",
         ),
         ("GET", "/datasets?after=nothing", None, 422, "page-unknown"),
+        ("GET", "/audit?since=0001-01-01T00:00:00%2B14:00", None, 422, "request-invalid"),
+        ("GET", "/captures/live/requests?until=9999-12-31T23:59:59-12:00", None, 422, "request-invalid"),
+        ("DELETE", "/captures/live/requests?before=9999-12-31T23:59:59-12:00", None, 422, "request-invalid"),
+        ("POST", "/tokens", b'{"name": "", "role": "reader"}', 400, "name-invalid"),
+        ("POST", "/tokens", b'{"name": "ada ", "role": "reader"}', 400, "name-invalid"),
+        ("POST", "/tokens", b'{"name": "a\\u0000b", "role": "reader"}', 400, "name-invalid"),
         ("POST", "/datasets/sales/uploads", b"no archive", 400, "parcel-invalid"),
     ],
 )
@@ -174,6 +180,11 @@ def test_what_reaches_into_the_machine_takes_an_owner(served: Served) -> None:
         status, made, _ = ask(served, "POST", "/subscriptions", body=body)
         assert (status, made["subscription"]["name"], made["subscription"]["state"]) == (201, name, "active")
         assert ask(served, "DELETE", f"/subscriptions/{name}", role=Role.DEPLOYER)[0] == 200
+    watching = b'{"name": "new", "pipeline": "small", "when": {"kind": "path", "value": "/etc/*"}}'
+    assert ask(served, "POST", "/schedules", body=watching, role=Role.DEPLOYER)[0] == 403
+    listening = b'{"version": "churn:9", "host": "0.0.0.0"}'
+    assert ask(served, "POST", "/endpoints/live/deployments", body=listening, role=Role.DEPLOYER)[0] == 403
+    assert ask(served, "POST", "/endpoints/live/deployments", body=listening)[0] == 404
     both = json.dumps({"name": "both", **wanted["runs"], **wanted["writes"]}).encode()
     assert ask(served, "POST", "/subscriptions", body=both)[0] == 422
 

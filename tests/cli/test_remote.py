@@ -1,8 +1,10 @@
 """The same commands with a workspace elsewhere: the installed program against a real server over a real socket."""
 
+import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +18,17 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 from journeys.terminal import until
+from lifecycle.events.receivers import receiving, reply
 
 from modelwright.api import server
+from modelwright.api.app import create_app
+from modelwright.cli.login import login
 from modelwright.cli.program import program
+from modelwright.cli.remote import calling
 from modelwright.cli.remote.rights import LOCAL, RIGHTS
-from modelwright.errors import ParcelInvalid
+from modelwright.errors import ParcelInvalid, TokenUnknown, WorkspaceNotReached
 from modelwright.lifecycle import parcels
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role, Status
@@ -94,12 +101,69 @@ def _commands(command: click.Command, path: str = "") -> Iterator[tuple[str, cli
 
 def test_the_table_of_rights_names_what_there_is() -> None:
     commands = dict(_commands(program))
-    assert (set(RIGHTS) | set(LOCAL)) <= set(commands)
+    assert set(RIGHTS) | set(LOCAL) == set(commands)
     for path, right in RIGHTS.items():
         named = {*right.reads, *right.writes, *right.may_read, *right.there}
         assert named <= {each.name for each in commands[path].params}, path
         files = {each.name for each in commands[path].params if isinstance(each.type, click.Path | click.File)}
         assert files <= named, f"whose files are they, for {path}?"
+
+
+def test_a_command_takes_the_role_of_its_route() -> None:
+    document = create_app(Path("nowhere")).openapi()
+    same = {
+        "capture compact": "POST /captures/{endpoint}/compact",
+        "capture dataset": "POST /captures/{endpoint}/datasets",
+        "capture delete": "DELETE /captures/{endpoint}/requests",
+        "capture label": "POST /captures/{endpoint}/labels",
+        "capture set": "PATCH /captures/{endpoint}/settings",
+        "dataset add": "POST /datasets/{name}/uploads",
+        "dataset delete": "DELETE /datasets/{name}",
+        "dataset tag": "PATCH /datasets/{name}/tags",
+        "endpoint delete": "DELETE /endpoints/{name}",
+        "endpoint deploy": "POST /endpoints/{name}/deployments",
+        "endpoint regenerate": "POST /endpoints/{name}/keys/{kind}",
+        "endpoint restart": "POST /endpoints/{name}/restart",
+        "endpoint revoke": "DELETE /endpoints/{name}/tokens",
+        "endpoint rollback": "POST /endpoints/{name}/rollback",
+        "endpoint scale": "PUT /endpoints/{name}/workers",
+        "endpoint score": "POST /endpoints/{name}/score",
+        "endpoint set": "PATCH /endpoints/{name}/settings",
+        "endpoint stop": "POST /endpoints/{name}/stop",
+        "endpoint token": "POST /endpoints/{name}/tokens",
+        "endpoint traffic": "PUT /endpoints/{name}/traffic",
+        "endpoint undeploy": "DELETE /endpoints/{name}/deployments/{deployment}",
+        "endpoint update": "PUT /endpoints/{name}/deployments/{deployment}",
+        "event pause": "POST /subscriptions/{name}/pause",
+        "event replay": "POST /deliveries/{delivery}/replay",
+        "event resume": "POST /subscriptions/{name}/resume",
+        "event rotate": "POST /subscriptions/{name}/secret",
+        "event subscribe": "POST /subscriptions",
+        "event test": "POST /subscriptions/{name}/test",
+        "event unsubscribe": "DELETE /subscriptions/{name}",
+        "model alias": "PUT /models/{name}/aliases/{alias}",
+        "model delete": "DELETE /models/{name}/versions/{version}",
+        "model import": "POST /models/{name}/imports",
+        "model register": "POST /models/{name}/versions",
+        "model tag": "PATCH /models/{name}/versions/{version}/tags",
+        "pipeline publish": "POST /pipelines",
+        "pipeline run": "POST /pipelines/{reference}/runs",
+        "rollout start": "POST /rollouts",
+        "rollout abort": "POST /rollouts/{endpoint}/abort",
+        "run cancel": "POST /runs/{run_id}/cancel",
+        "run delete": "DELETE /runs/{run_id}",
+        "run resume": "POST /runs/{run_id}/resume",
+        "schedule add": "POST /schedules",
+        "schedule remove": "DELETE /schedules/{name}",
+        "settings set": "PUT /settings/{name}",
+        "token create": "POST /tokens",
+        "token list": "GET /tokens",
+        "token revoke": "DELETE /tokens/{name}",
+    }
+    for command, route in same.items():
+        method, _, path = route.partition(" ")
+        told = document["paths"][path][method.lower()]["description"]
+        assert f"**{RIGHTS[command].role}**" in told, command
 
 
 def test_files_go_there_and_come_back(elsewhere: Elsewhere, tmp_path: Path) -> None:
@@ -136,6 +200,22 @@ def test_words_errors_and_exit_codes_are_as_at_home(elsewhere: Elsewhere) -> Non
     assert elsewhere.json("run", "list", token="wright_guessed", expect=1)["error"]["code"] == "token-unknown"
     nowhere = elsewhere.wright("--workspace", "http://127.0.0.1:1", "run", "list", expect=1).stderr
     assert "[workspace-not-reached]" in nowhere
+
+
+def test_what_is_no_workspace_is_told_and_no_token_is_shown() -> None:
+    for url in ("http://127.0.0.1:port", "http://[::1", "http://"):
+        with pytest.raises(WorkspaceNotReached), calling.asking(url, "GET", "/whoami"):
+            pass
+    with receiving(lambda _: reply(body=b"<html>")) as receiver:
+        url = f"http://127.0.0.1:{receiver.port}"
+        with pytest.raises(WorkspaceNotReached, match="no workspace"):
+            calling.holder(url, "wright_secret")
+        with pytest.raises(TokenUnknown) as shown:
+            calling.holder(url, "wright_secret\nx")
+        assert "wright_secret" not in str(shown.value)
+        given_none = CliRunner().invoke(login, [url], input="\n")
+        assert (given_none.exit_code, "there is no token" in given_none.stderr) == (2, True)
+        assert len(receiver.requests) == 1
 
 
 def test_a_reader_changes_nothing_and_who_is_revoked_is_refused_at_once(elsewhere: Elsewhere) -> None:
@@ -213,13 +293,43 @@ def test_no_client_reaches_the_servers_own_files(elsewhere: Elsewhere, tmp_path:
 
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "files/../../outside", "files/a/../../../outside"])
 def test_a_parcel_stays_in_its_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ParcelInvalid):
+        parcels.unpack(_parcel(name), tmp_path / "deep" / "here")
+    assert not list(tmp_path.rglob("outside*"))
+
+
+def _parcel(*names: str) -> io.BytesIO:
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo(name))
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
     body.seek(0)
-    with pytest.raises(ParcelInvalid):
-        parcels.unpack(body, tmp_path / "deep" / "here")
-    assert not list(tmp_path.rglob("outside*"))
+    return body
+
+
+@pytest.mark.parametrize("names", [("twice", "twice"), ("file", "file/below"), ("x" * 300,)])
+def test_names_that_cannot_be_are_told_without_the_servers_folder(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(ParcelInvalid) as refused:
+        parcels.unpack(_parcel(*names), tmp_path / "deep")
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_full_disk_is_not_the_parcels_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left"):
+        parcels.unpack(_parcel("file"), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_without_end_is_not_read_into_memory(tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("endless")
+    header.type, header.size = kind, 1 << 33
+    body = io.BytesIO(header.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
+    with pytest.raises(ParcelInvalid, match="no end"):
+        parcels.unpack(body, tmp_path)
 
 
 def test_a_parcel_has_no_links(tmp_path: Path) -> None:
@@ -288,8 +398,8 @@ def test_a_terminal_is_a_terminal_there(elsewhere: Elsewhere) -> None:
 
 def test_a_login_is_kept_for_its_user_alone(elsewhere: Elsewhere) -> None:
     token = elsewhere.token(Role.READER)
-    login = elsewhere.start("login", elsewhere.url, stdin=subprocess.PIPE)
-    out, err = login.communicate(f"{token}\n", timeout=60)
+    process = elsewhere.start("login", elsewhere.url, stdin=subprocess.PIPE)
+    out, err = process.communicate(f"{token}\n", timeout=60)
     assert out.startswith('you are "a reader" there, reader; the token is kept in'), err
     kept = elsewhere.folder / ".config" / "modelwright" / "logins.json"
     assert (kept.stat().st_mode & 0o777, token in kept.read_text()) == (0o600, True)

@@ -1,23 +1,36 @@
 """What many routes ask for: numbers of versions, labels, files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, overload
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query, Request
 from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from modelwright.errors import ParcelInvalid, RequestInvalid, RequestTooLarge
+from modelwright.errors import FileMissing, ParcelInvalid, RequestInvalid, RequestTooLarge
 from modelwright.lifecycle import parcels
+from modelwright.records import Artifact, DatasetFile, PackageFile
 from modelwright.store import claims
 from modelwright.store.database import Store
 
 _LARGEST = 2**63 - 1  # that the database can hold
+_File = TypeVar("_File", Artifact, DatasetFile, PackageFile)
 
+
+def _in_utc(given: datetime) -> datetime:
+    """Return a time in UTC; one without a zone is in UTC."""
+    try:
+        return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    except OverflowError:
+        rule = "in UTC it is no time of the years 1 to 9999"
+        raise ValueError(rule) from None
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 Number = Annotated[int, InPath(ge=1, le=_LARGEST, description="The version's number.")]
 Tags = Annotated[list[str], Query(alias="tag", description="NAME=VALUE, or NAME for any value; all, if repeated.")]
 TAR = {
@@ -60,15 +73,6 @@ class Text(BaseModel):
     text: str
 
 
-@overload
-def moment(given: datetime) -> datetime: ...
-@overload
-def moment(given: None) -> None: ...
-def moment(given: datetime | None) -> datetime | None:
-    """Return a time with its zone; one without is in UTC."""
-    return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
-
-
 def filters(given: Sequence[str]) -> dict[str, str | None]:
     """Return what NAME=VALUE says; a NAME alone, which takes any value, as None."""
     parts = (each.partition("=") for each in given)
@@ -84,21 +88,33 @@ def assigned(given: Sequence[str], place: str) -> dict[str, str]:
     return {name: str(value) for name, value in found.items()}
 
 
+def one_of(files: Iterable[_File], path: str, *, thing: str) -> _File:
+    """Return the one of the files of a thing that has this path. Raises FileMissing."""
+    found = next((each for each in files if each.path == path), None)
+    if found is None:
+        raise FileMissing(path=path, thing=thing)
+    return found
+
+
 def _scratch(request: Request) -> Iterator[Path]:
     with claims.scratch_folder(request.app.state.store) as folder:
         yield folder
 
 
-async def _received(request: Request, folder: Annotated[Path, Depends(_scratch)]) -> Path:
-    """Write the request's body to a file as it comes in."""
-    place, size = folder / "body", 0
-    with place.open("wb") as file:
-        async for part in request.stream():
-            size += len(part)
-            if size > parcels.LARGEST_BYTES:
+async def receive(request: Request, place: Path) -> None:
+    """Write the request's body to a new file as it comes in. Raises RequestTooLarge."""
+    size_bytes = 0
+    with place.open("xb") as file:
+        async for piece in request.stream():
+            size_bytes += len(piece)
+            if size_bytes > parcels.LARGEST_BYTES:
                 raise RequestTooLarge(limit=parcels.LARGEST_BYTES)
-            await run_in_threadpool(file.write, part)
-    return place
+            await run_in_threadpool(file.write, piece)
+
+
+async def _received(request: Request, folder: Annotated[Path, Depends(_scratch)]) -> Path:
+    await receive(request, folder / "body")
+    return folder / "body"
 
 
 def _unpacked(body: Annotated[Path, Depends(_received)]) -> Path:

@@ -1,14 +1,13 @@
 """`/audit` and `/events`: who did what, when and why, whether the records are whole, and what was told of them."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
 from fastapi.responses import FileResponse
 
 from modelwright.api.acting import Reading
-from modelwright.api.asking import FILE, Scratch, download, moment
+from modelwright.api.asking import FILE, Moment, Scratch, download
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.told import AuditRecord, audited
@@ -37,11 +36,11 @@ def list_audit_records(
     subject: Annotated[str | None, Query(description="As models/churn:1; models/churn takes all of it.")] = None,
     actor: str | None = None,
     action: Annotated[str | None, Query(description="As alias.moved; alias takes all of its kind.")] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
 ) -> list[AuditRecord]:
     """List who did what, when and why, the newest first; what is deleted by now has its records."""
-    wanted = AuditFilter(subject, actor, action, moment(since), moment(until), page.number)
+    wanted = AuditFilter(subject, actor, action, since, until, page.number)
     found = audit.find_audit_records(reading, wanted, limit=page.limit + 1)
     return page.first([audited(each) for each in reversed(found)], lambda each: each.key)
 

@@ -1,7 +1,6 @@
 """`/captures`: what endpoints were asked and answered: see it, keep it, label it, delete it."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from modelwright import settings
 from modelwright.api.acting import Acting, Reading, needs
-from modelwright.api.asking import LABELS, Body, moment
+from modelwright.api.asking import LABELS, Body, Moment
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.shapes import joined
@@ -64,8 +63,8 @@ class NewDataset(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     version: str | None = Field(None, description="Only what this version answered.")
 
 
@@ -86,11 +85,11 @@ class Captures(BaseModel):
 
 def _wanted(
     endpoint: str,
-    since: Annotated[datetime | None, Query(description="Only what was received then or later.")] = None,
-    until: Annotated[datetime | None, Query(description="Only what was received before.")] = None,
+    since: Annotated[Moment | None, Query(description="Only what was received then or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Only what was received before.")] = None,
     version: Annotated[str | None, Query(description="Only what this version answered.")] = None,
 ) -> exporting.Wanted:
-    return exporting.Wanted(endpoint, moment(since), moment(until), version)
+    return exporting.Wanted(endpoint, since, until, version)
 
 
 Wanted = Annotated[exporting.Wanted, Depends(_wanted)]
@@ -134,10 +133,10 @@ def show_captured_request(endpoint: str, request: str, reading: Reading) -> list
 def delete_captured_requests(
     endpoint: str,
     acting: Acting,
-    before: Annotated[datetime, Query(description="The days before the day of this time are deleted.")],
+    before: Annotated[Moment, Query(description="The days before the day of this time are deleted.")],
 ) -> Expired:
     """Delete captured requests of an endpoint, whole days of them, on the record."""
-    day = moment(before).astimezone(UTC).date()
+    day = before.date()
     folder = places.folder_of(acting.store, endpoint)
     gone = retention.delete(acting.store, folder, before=day, actor=acting.actor, why=acting.why)
     return Expired(day.isoformat(), gone)
@@ -146,7 +145,7 @@ def delete_captured_requests(
 @router.post("/{endpoint}/datasets", status_code=201, dependencies=[needs(Role.CONTRIBUTOR)])
 def make_dataset(endpoint: str, wanted: NewDataset, acting: Acting) -> Made:
     """Make answered requests the next version of a dataset: inputs, predictions and labels joined."""
-    chosen = exporting.Wanted(endpoint, moment(wanted.since), moment(wanted.until), wanted.version)
+    chosen = exporting.Wanted(endpoint, wanted.since, wanted.until, wanted.version)
     folder = places.folder_of(acting.store, endpoint)
     return Made(
         *exporting.make_dataset(acting.store, folder, wanted.name, wanted=chosen, actor=acting.actor, why=acting.why)

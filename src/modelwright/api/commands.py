@@ -18,7 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelwright import processes, settings
-from modelwright.api.asking import TAR
+from modelwright.api.asking import TAR, receive
 from modelwright.api.routing import Router
 from modelwright.api.streaming import Streamed
 from modelwright.errors import ParcelInvalid
@@ -62,16 +62,10 @@ async def obey(request: Request) -> Streamed:
     store: Store = request.app.state.store
     with contextlib.ExitStack() as held:
         folder = held.enter_context(claims.scratch_folder(store))
-        with (folder / "parcel").open("wb") as parcel:
-            size_bytes = 0
-            async for piece in request.stream():
-                size_bytes += len(piece)
-                if size_bytes > parcels.LARGEST_BYTES:
-                    raise ParcelInvalid(reason=f"they are more than {parcels.LARGEST_BYTES / 1e9:g} GB")
-                parcel.write(piece)
-        call = await run_in_threadpool(_unpacked, folder)
-        command = Command(store, folder, call, held.pop_all())
-    await run_in_threadpool(command.start, request.state.actor, request.state.role)
+        await receive(request, folder / "parcel")
+        command = Command(store, folder, await run_in_threadpool(_unpacked, folder))
+        await run_in_threadpool(command.start, request.state.actor, request.state.role)
+        command.held.push(held.pop_all())
     return Streamed(command)
 
 
@@ -89,21 +83,19 @@ def _unpacked(folder: Path) -> Call:
 class Command:
     """A command that was given from elsewhere: its process, what it prints, and the folder that it works in."""
 
-    def __init__(self, store: Store, folder: Path, call: Call, held: contextlib.ExitStack) -> None:
-        """Take the folder that the call was unpacked in; `held` deletes it."""
+    def __init__(self, store: Store, folder: Path, call: Call) -> None:
+        """Take the folder that the call was unpacked in. What is in `held` is let go at the end."""
         self._store = store
         self._folder = folder
         self._call = call
-        self._held = held
         self._process: Any = None
+        self.held = contextlib.ExitStack()
         self.files = folder.resolve() / "sent" / "files"
         self.streams: dict[str, int] = {}
 
     def start(self, actor: str, role: Role) -> None:
         """Start the process, in the name and role of who has given the command."""
-        sent = self._folder / "sent"
-        told = self._folder / "call.json"
-        given = sent / "input"
+        told, given = self._folder / "call.json", self._folder / "sent" / "input"
         call = {
             "workspace": str(self._store.folder.absolute()),
             "words": self._call.words,
@@ -111,24 +103,20 @@ class Command:
             "input": str(given) if given.is_file() else None,
         }
         told.write_text(json.dumps(call), encoding="utf-8")
-        kinds = {"stdout": self._call.out, "stderr": self._call.err}
-        size = (self._call.screen.lines, self._call.screen.columns)
-        pairs = {name: terminals.pair(size if is_screen else None) for name, is_screen in kinds.items()}
-        try:
+        with contextlib.ExitStack() as opened, contextlib.ExitStack() as passed:
+            writing = {}
+            for name, is_screen in {"stdout": self._call.out, "stderr": self._call.err}.items():
+                size = (self._call.screen.lines, self._call.screen.columns) if is_screen else None
+                self.streams[name], writing[name] = terminals.pair(size)
+                opened.callback(os.close, self.streams[name])
+                passed.callback(os.close, writing[name])
             self._process = processes.start(
                 [sys.executable, "-P", "-m", _ANSWERING, told],
                 folder=self.files,
                 environment=settings.own_environment() | self._environment(actor),
-                stdout=pairs["stdout"][1],
-                stderr=pairs["stderr"][1],
+                **writing,
             )
-        except BaseException:
-            self._held.close()
-            raise
-        finally:
-            for _, writing in pairs.values():
-                os.close(writing)
-        self.streams = {name: reading for name, (reading, _) in pairs.items()}
+            self.held.push(opened.pop_all())
 
     def _environment(self, actor: str) -> dict[str, str]:
         screen = self._call.screen
@@ -157,6 +145,4 @@ class Command:
         if self._process.poll() is None:
             processes.interrupt(self._process)
         processes.end(self._process)
-        for each in self.streams.values():  # not before: what it still prints would break it
-            os.close(each)
-        self._held.close()
+        self.held.close()  # not before: what it still prints would break it

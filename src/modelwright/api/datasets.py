@@ -6,13 +6,12 @@ from fastapi import Query
 from fastapi.responses import FileResponse
 
 from modelwright.api.acting import Acting, Reading, needs
-from modelwright.api.asking import FILE, TAR, Files, Number, Scratch, Tags, assigned, download, filters
+from modelwright.api.asking import FILE, TAR, Files, Number, Scratch, Tags, assigned, download, filters, one_of
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.told import Gone, Verified, verified
 from modelwright.datasets import adding
 from modelwright.datasets import reading as contents
-from modelwright.errors import FileMissing
 from modelwright.lifecycle import deletion, labelling
 from modelwright.records import Dataset, DatasetUser, DatasetVersion, Role
 from modelwright.store import datasets
@@ -110,8 +109,6 @@ def profile_dataset(
 @router.get("/{name}/versions/{version}/files/{path:path}", responses=FILE)
 def download_dataset_file(name: str, version: Number, path: str, reading: Reading, scratch: Scratch) -> FileResponse:
     """Download a file of a version, every byte verified."""
-    contents.export(reading, f"{name}:{version}", scratch / "files")
     found = datasets.find_dataset_version(reading, f"{name}:{version}")
-    if path not in {each.path for each in found.files}:
-        raise FileMissing(path=path, thing=found.reference)
-    return download(scratch / "files" / path, name=path)
+    contents.export_file(reading, found, one_of(found.files, path, thing=found.reference), scratch / "file")
+    return download(scratch / "file", name=path)

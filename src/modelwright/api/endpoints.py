@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import Header, Query
+from fastapi import Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from modelwright.api.acting import Acting, Reading, needs
+from modelwright.api.acting import Acting, Reading, demand, needs
 from modelwright.api.asking import REQUEST, Body
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
@@ -86,7 +86,9 @@ class NewDeployment(BaseModel):
     memory_gb: float | None = Field(None, gt=0, le=1e6)
     companions: tuple[str, ...] = Field((), description="Further versions that its scoring script needs.")
     port: int | None = Field(None, ge=1, le=65535)
-    host: str | None = Field(None, description="Where it listens; by default as before, else this machine alone.")
+    host: str | None = Field(
+        None, description="Where it listens: takes an owner; by default as before, else this machine alone."
+    )
 
 
 class Replacement(BaseModel):
@@ -127,11 +129,15 @@ def delete_endpoint(name: str, acting: Acting) -> Deleted:
 
 
 @router.post("/{name}/deployments", status_code=201, dependencies=deployer)
-def deploy(name: str, wanted: NewDeployment, acting: Acting, patient: Patient) -> deploying.Deployed | Accepted:
+def deploy(
+    name: str, wanted: NewDeployment, request: Request, acting: Acting, patient: Patient
+) -> deploying.Deployed | Accepted:
     """Put a model version behind an endpoint; what serves there goes on until this one has answered its sample.
 
     Answered when it serves, or has failed to; where that takes longer than `wait`, with 202.
     """
+    if wanted.host is not None:
+        demand(request, Role.OWNER)
     told = wanted.model_dump(exclude={"version"})
     return patient.wait(
         deploying.deploy,

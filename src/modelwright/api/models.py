@@ -20,13 +20,13 @@ from modelwright.api.asking import (
     blob,
     download,
     filters,
+    one_of,
 )
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.shapes import joined
 from modelwright.api.told import AuditRecord, Deleted, Verified, audited, fields, verified
 from modelwright.api.waiting import Accepted, Patient
-from modelwright.errors import FileMissing
 from modelwright.lifecycle import deletion, explaining, labelling, registering
 from modelwright.lifecycle.explaining import Wish
 from modelwright.lifecycle.version_reports import describe_version
@@ -270,9 +270,7 @@ def explain_version(
 def download_version_file(name: str, version: Number, path: str, reading: Reading, scratch: Scratch) -> FileResponse:
     """Download a file of a version's package, named as the version's `files` name it, every byte verified."""
     found = models.find_version(reading, f"{name}:{version}")
-    file = next((each for each in found.files if each.path == path), None)
-    if file is None:
-        raise FileMissing(path=path, thing=found.reference)
+    file = one_of(found.files, path, thing=found.reference)
     return blob(reading, file.digest, name=path, scratch=scratch)
 
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request
 from modelwright.errors import PageUnknown
 
 _MOST = 1000
+_LONGEST_KEY = 4096  # such as the path of a file
 _LARGEST = 2**63  # that the database cannot hold
 _Item = TypeVar("_Item")
 
@@ -52,7 +53,9 @@ class Page:
 def _page(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=_MOST, description="At most so many.")] = 100,
-    after: Annotated[str, Query(max_length=300, description="Begin after this one, as the Link header says.")] = "",
+    after: Annotated[
+        str, Query(max_length=_LONGEST_KEY, description="Begin after this one, as the Link header says.")
+    ] = "",
 ) -> Page:
     return Page(request, limit, after)
 

@@ -7,12 +7,11 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from modelwright.api.acting import Acting, Reading, needs
-from modelwright.api.asking import FILE, TAR, Files, Scratch, blob
+from modelwright.api.asking import FILE, TAR, Files, Scratch, blob, one_of
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.shapes import joined
 from modelwright.api.told import Deleted, fields
-from modelwright.errors import FileMissing
 from modelwright.lifecycle import comparing, deletion, publishing
 from modelwright.projects.manifest import read_manifest
 from modelwright.records import PipelineVersion, Role, Run
@@ -119,7 +118,5 @@ def compare_pipelines(reference: str, other: str, reading: Reading) -> comparing
 def download_pipeline_file(reference: str, path: str, reading: Reading, scratch: Scratch) -> FileResponse:
     """Download a file of a version's project, every byte verified."""
     found = pipelines.find_version(reading, reference)
-    file = next((each for each in found.files if each.path == path), None)
-    if file is None:
-        raise FileMissing(path=path, thing=found.reference)
+    file = one_of(found.files, path, thing=found.reference)
     return blob(reading, file.digest, name=path, scratch=scratch)

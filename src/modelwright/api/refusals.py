@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from modelwright.errors import Fault, MethodNotAllowed, ModelwrightError, RequestInvalid, RequestTooLarge, RouteMissing
@@ -36,6 +37,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ModelwrightError, _explained)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _unrouted)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     app.add_exception_handler(Exception, _failed)
 
 
@@ -66,6 +68,11 @@ def _unrouted(request: Request, error: Any) -> Response:
     if error.status_code == 413:  # noqa: PLR2004 - HTTP's word for it
         return answer(RequestTooLarge(limit=MOST_BYTES))
     return answer(RequestInvalid(place="body", rule=error.detail))
+
+
+def _broken_off(_request: Request, _error: Any) -> Response:
+    # Nobody hears it: the framework would tell the log of a fault of ours.
+    return answer(RequestInvalid(place="body", rule="it broke off"))
 
 
 def _methods(request: Request) -> list[str]:

@@ -7,13 +7,12 @@ from fastapi.responses import FileResponse
 from pydantic import Field
 
 from modelwright.api.acting import Acting, Reading, needs
-from modelwright.api.asking import FILE, Scratch, Tags, Text, blob, filters
+from modelwright.api.asking import FILE, Scratch, Tags, Text, blob, filters, one_of
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.shapes import joined
 from modelwright.api.told import Gone, Logged, fields
 from modelwright.api.waiting import Accepted, Patient
-from modelwright.errors import FileMissing
 from modelwright.lifecycle import deletion, labelling, training
 from modelwright.records import Artifact, Role, Run, Verdict
 from modelwright.runs.comparing import RunComparison, compare_runs
@@ -135,7 +134,5 @@ def list_run_artifacts(run_id: str, reading: Reading, page: Paged) -> list[Artif
 def download_run_artifact(run_id: str, path: str, reading: Reading, scratch: Scratch) -> FileResponse:
     """Download a file that a run wrote, every byte verified."""
     found = runs.get_run(reading, run_id)
-    file = next((each for each in found.artifacts if each.path == path), None)
-    if file is None:
-        raise FileMissing(path=path, thing=found.id)
+    file = one_of(found.artifacts, path, thing=found.id)
     return blob(reading, file.digest, name=path, scratch=scratch)

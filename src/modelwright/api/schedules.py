@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelwright import records
-from modelwright.api.acting import Acting, Reading, needs
+from modelwright.api.acting import Acting, Reading, demand, needs
 from modelwright.api.paging import Paged
 from modelwright.api.routing import Router
 from modelwright.api.shapes import joined
@@ -50,8 +51,13 @@ def list_schedules(reading: Reading, page: Paged) -> list[Schedule]:
 
 
 @router.post("", status_code=201, dependencies=_contributor)
-def add_schedule(wanted: NewSchedule, acting: Acting) -> Schedule:
-    """Let a published pipeline run by itself; `wright up` runs schedules in the background."""
+def add_schedule(wanted: NewSchedule, request: Request, acting: Acting) -> Schedule:
+    """Let a published pipeline run by itself, which `wright up` does in the background; a path to watch takes an owner.
+
+    The path is one of the workspace's machine.
+    """
+    if wanted.when.kind is TriggerKind.PATH:
+        demand(request, Role.OWNER)
     return scheduling.add(
         acting,
         wanted.name,

@@ -22,7 +22,7 @@ class NewToken(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=255)
+    name: str
     role: Role
     hours: float | None = Field(None, gt=0, le=_LONGEST_HOURS)
 

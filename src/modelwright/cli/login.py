@@ -1,6 +1,5 @@
 """`wright login`, `wright logout`."""
 
-import json
 import sys
 
 import click
@@ -19,10 +18,12 @@ def login(url: str, *, as_json: bool) -> None:
     place = settings.workspace_url(url)
     if place is None:
         raise click.BadParameter(f'"{url}" is no URL such as http://HOST:PORT', param_hint="URL")  # noqa: TRY003, EM102 - click's way
-    token = click.prompt("token", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
-    with calling.asking(place, "GET", "/whoami", token=token.strip()) as answer:
-        who = json.loads(answer.read())
-    kept = logins.keep(place, token.strip())
+    given = click.prompt("token", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    token = given.strip()
+    if not token:
+        raise click.UsageError("there is no token on standard input")  # noqa: TRY003, EM101 - click's way
+    who = calling.holder(place, token)
+    kept = logins.keep(place, token)
     if as_json:
         output.show_json({"url": place, **who})
     else:

@@ -6,7 +6,7 @@ import secrets
 import shlex
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from modelwright.datasets import windows
 from modelwright.datasets.tables import Table
 from modelwright.datasets.windows import Window
 from modelwright.errors import DatasetChanged, DatasetGone, FileNotReadable, FolderTaken, TimestampInvalid
-from modelwright.records import DataKind, DatasetVersion, Storage
+from modelwright.records import DataKind, DatasetFile, DatasetVersion, Storage
 from modelwright.store import datasets, digests
 from modelwright.store.blobs import digest_of
 from modelwright.store.database import Store
@@ -138,6 +138,22 @@ def export(store: Store, reference: str, folder: Path) -> DatasetVersion:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return data.version
+
+
+def export_file(store: Store, version: DatasetVersion, file: DatasetFile, target: Path) -> None:
+    """Write one file of a version to `target`, as a copy that may be edited. Raises DatasetChanged and DatasetGone."""
+    with store.blobs.held():
+        places, packed = _places(store, replace(version, files=(file,)))
+        place = places[file.path]
+        if not place.is_file():
+            raise _as_error(version, Fault(file.path, str(place), file.digest, ""))
+        if file.path in packed:
+            target.write_bytes(packed[file.path].read())
+        else:
+            shutil.copyfile(place, target)
+    found = digest_of(target)
+    if found != file.digest:
+        raise _as_error(version, Fault(file.path, str(place), file.digest, found))
 
 
 def discard(store: Store, version: DatasetVersion) -> None:

@@ -3,12 +3,13 @@
 A parcel is unpacked below one folder, whatever it says: only regular files and folders, only below it, only so many.
 """
 
+import errno
 import os
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, Self
 
 from blake3 import blake3
 
@@ -18,6 +19,11 @@ from modelwright.projects.manifest import MANIFEST_FILE
 
 MOST_FILES = 100_000
 LARGEST_BYTES = 20_000_000_000
+# A name or what else is said of a file before it comes, which is read into memory whole.
+_LONGEST_SAID = 1 << 20
+_SAID = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+# What the names in a parcel can be the fault of; all else is the machine's.
+_BY_NAMES = frozenset({errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
 _ELSEWHERE = ".elsewhere"
 
 
@@ -49,25 +55,44 @@ def unpack(parcel: IO[bytes], folder: Path) -> list[str]:
     """Write the files of a parcel below `folder`, and return their names. Raises ParcelInvalid."""
     names, size_bytes = list[str](), 0
     try:
-        with tarfile.open(fileobj=parcel, mode="r|") as archive:
+        with tarfile.open(fileobj=parcel, mode="r|", tarinfo=_Member) as archive:
             for member in archive:
                 size_bytes += member.size
                 _check(member, count=len(names) + 1, size_bytes=size_bytes)
-                target = folder / member.name
                 names.append(member.name)
-                if member.isdir():
-                    target.mkdir(parents=True, exist_ok=True)
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                source = archive.extractfile(member)
-                with target.open("xb") as file:
-                    if source:
-                        shutil.copyfileobj(source, file, 1 << 20)
-                if member.mode & 0o100:
-                    target.chmod(target.stat().st_mode | 0o100)
-    except (tarfile.TarError, OSError, ValueError) as error:
+                _write(archive, member, folder / member.name)
+    except (tarfile.TarError, ValueError) as error:
         raise ParcelInvalid(reason=str(error)) from error
     return names
+
+
+class _Member(tarfile.TarInfo):
+    """A header, which may not say more than fits into memory."""
+
+    @classmethod
+    def frombuf(cls, *given: Any) -> Self:
+        found = super().frombuf(*given)
+        if found.type in _SAID and found.size > _LONGEST_SAID:
+            raise ParcelInvalid(reason="the name of a file has no end")
+        return found
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    try:
+        if member.isdir():
+            target.mkdir(parents=True, exist_ok=True)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source = archive.extractfile(member)
+        with target.open("xb") as file:
+            if source:
+                shutil.copyfileobj(source, file, 1 << 20)
+        if member.mode & 0o100:
+            target.chmod(target.stat().st_mode | 0o100)
+    except OSError as error:
+        if error.errno not in _BY_NAMES:
+            raise
+        raise ParcelInvalid(reason=f'"{member.name[:100]}": {error.strerror}') from error
 
 
 def _add(archive: tarfile.TarFile, found: Iterable[tuple[Path, PurePosixPath]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.errors import TokenExists, TokenMissing
+from modelwright.errors import NameInvalid, TokenExists, TokenMissing
 from modelwright.records import Role, Token, now
 from modelwright.store import schema
 from modelwright.store.changes import Change
@@ -17,14 +17,18 @@ _HOLDER = (
     "SELECT name, role, created_by, created_at, expires_at FROM tokens "
     "WHERE digest = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
 )
+_LONGEST_NAME = 255
 _KNOWN = [column for column in schema.tokens.c if column.name != "digest"]
 
 
 def add_token(change: Change, name: str, *, role: Role, expires_at: datetime | None = None) -> str:
     """Make a token and return it: this once, for only its digest is kept.
 
-    Raises TokenExists when one of that name counts: a name in a record is to say who it was.
+    Raises NameInvalid, and TokenExists when one of that name counts: a name in a record is to say who it was.
     """
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or name != name.strip():
+        rule = f"it has 1 to {_LONGEST_NAME} signs that can be seen, and no space around them"
+        raise NameInvalid(name=name, noun="token", rule=rule, way="NAME")
     if change.rows(sa.select(schema.tokens.c.name).where(_counts(change.at), schema.tokens.c.name == name)):
         raise TokenExists(name=name)
     token = f"wright_{secrets.token_urlsafe(32)}"

@@ -38,7 +38,8 @@ def url(store: "Store") -> "Iterator[str]":
     until(lambda: server.started, "the server to start")
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     server.should_exit = True
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """What MLflow's own client sees of experiments and runs here: what it sees of MLflow's server."""
 
+import base64
 import math
+import os
 from typing import Any
 
 import pytest
@@ -253,7 +255,7 @@ def test_runs_are_found_by_what_they_have(client: MlflowClient) -> None:
     assert refused(client.search_runs, ["0"], page_token="zzz") == "INVALID_PARAMETER_VALUE"
 
 
-def test_the_data_that_a_run_read_is_kept_and_found(client: MlflowClient) -> None:
+def test_the_data_that_a_run_read_is_kept_and_found(client: MlflowClient, url: str) -> None:
     run_id = client.create_run("0").info.run_id
 
     def described(name: str, context: str) -> DatasetInput:
@@ -267,3 +269,33 @@ def test_the_data_that_a_run_read_is_kept_and_found(client: MlflowClient) -> Non
     assert (kept["sales"].dataset.source, kept["sales"].dataset.schema) == ("here", "{}")
     assert len(client.search_runs(["0"], "dataset.name = 'sales' and datasets.context = 'eval'")) == 1
     assert len(client.search_runs(["0"], "dataset.digest LIKE 'x%'")) == 0
+    for tags in (["eval"], [{"key": 5}], 5):
+        dataset = {"name": "odd", "digest": "d1"}
+        assert (
+            _asked(url, "runs/log-inputs", {"run_id": run_id, "datasets": [{"tags": tags, "dataset": dataset}]}) == 400
+        )
+    assert len(client.search_runs(["0"], "dataset.context = 'eval'")) == 1
+
+
+def test_what_no_statement_can_hold_is_refused(client: MlflowClient, url: str) -> None:
+    many = ", ".join(["'run_1'"] * 20_000)
+    for asked in (
+        {"filter": " AND ".join(["params.a = 'b'"] * 1500)},
+        {"filter": f"attributes.run_id IN ({many})"},
+        {"order_by": ["metrics.a"] * 3000},
+        {"experiment_ids": ["0"] * 300_000},
+        {"page_token": base64.b64encode(b'{"offset": 9223372036854775808}').decode()},
+    ):
+        assert _asked(url, "runs/search", {"experiment_ids": ["0"], **asked}) == 400
+    assert (
+        _asked(url, "logged-models/search", {"experiment_ids": ["0"], "datasets": [{"dataset_name": "a"}] * 2000})
+        == 400
+    )
+    assert list(client.search_runs(["0"], " AND ".join(["params.a != 'b'"] * 300), order_by=["metrics.a"] * 100)) == []
+
+
+def _asked(url: str, operation: str, body: dict[str, Any]) -> int:
+    """Ask what no client of MLflow's would, and return the answer's status."""
+    token = os.environ["MLFLOW_TRACKING_TOKEN"]
+    place, headers = f"{url}/api/2.0/mlflow/{operation}", {"Authorization": f"Bearer {token}"}
+    return requests.post(place, json=body, headers=headers, timeout=60).status_code

@@ -13,8 +13,11 @@ from modelwright.store.database import Store
 
 _LONGEST_KEY = 250
 _KEY = re.compile(r"[/\w.\- :]+")
-_LARGEST_WHOLE = (1 << 63) - 1
+LARGEST_WHOLE = (1 << 63) - 1
 _MOST_PER_PAGE = 50_000
+# What a statement of the database can hold, with room for the rest of it.
+MOST_SEARCHED = 10_000
+MOST_ORDERS = 100
 
 
 @dataclass(frozen=True)
@@ -60,22 +63,16 @@ class Call:
         """Return a time that is given in milliseconds since 1970. Raises ValueRefused."""
         return moment(name, self.given[name]) if self.given.get(name) else None
 
-    def texts(self, name: str) -> list[str]:
-        """Return texts, of which there may be none. Raises ValueRefused."""
+    def texts(self, name: str, *, most: int = 0) -> list[str]:
+        """Return texts, of which there may be none, and at most `most`. Raises ValueRefused."""
         found = self.given.get(name) or []
         if isinstance(found, str):  # of a query that names it once
             return [found]
-        return [checked_text(name, each) or "" for each in items(name, found)]
+        return [checked_text(name, each) or "" for each in items(name, found, most=most)]
 
     def entries(self, name: str, *, most: int = 0) -> list[Mapping[str, Any]]:
         """Return objects, of which there may be none, and at most `most`. Raises ValueRefused."""
-        found = items(name, self.given.get(name) or [])
-        if most and len(found) > most:
-            raise ValueRefused(name=name, rule=f"there may be {most} of them in one request, not {len(found)}")
-        for each in found:
-            if not isinstance(each, dict):
-                raise ValueRefused(name=name, rule=f"it is a list of objects, not of {type(each).__name__}")
-        return list(found)
+        return objects(name, self.given.get(name) or [], most=most)
 
     def key(self, name: str = "key") -> str:
         """Return the name of a metric, a parameter or a tag. Raises ValueRefused."""
@@ -83,13 +80,7 @@ class Call:
 
     def labels(self, name: str, *, longest: int = 0, most: int = 0) -> dict[str, str]:
         """Return names and texts from a list of keys and values. Raises ValueRefused."""
-        return {
-            checked_key(f"{name}.key", each.get("key")): checked_text(
-                f"{name}.value", each.get("value"), longest=longest
-            )
-            or ""
-            for each in self.entries(name, most=most)
-        }
+        return labels(name, self.entries(name, most=most), longest=longest)
 
 
 def checked_text(name: str, value: object, *, longest: int = 0) -> str | None:
@@ -141,7 +132,7 @@ def whole(name: str, value: object) -> int:
         found = int(value)
     except (ValueError, OverflowError):
         raise refused from None
-    if (isinstance(value, float) and found != value) or abs(found) > _LARGEST_WHOLE:
+    if (isinstance(value, float) and found != value) or abs(found) > LARGEST_WHOLE:
         raise refused
     return found
 
@@ -154,8 +145,28 @@ def moment(name: str, value: object) -> datetime:
         raise ValueRefused(name=name, rule="it is a time in milliseconds since 1970") from None
 
 
-def items(name: str, value: object) -> Sequence[Any]:
-    """Return a list. Raises ValueRefused."""
+def items(name: str, value: object, *, most: int = 0) -> Sequence[Any]:
+    """Return a list, of at most `most`. Raises ValueRefused."""
     if not isinstance(value, list):
         raise ValueRefused(name=name, rule=f"it is a list, not {type(value).__name__}")
+    if most and len(value) > most:
+        raise ValueRefused(name=name, rule=f"there may be {most} of them in one request, not {len(value)}")
     return value
+
+
+def objects(name: str, value: object, *, most: int = 0) -> list[Mapping[str, Any]]:
+    """Return a list of objects, of at most `most`. Raises ValueRefused."""
+    found = list(items(name, value, most=most))
+    for each in found:
+        if not isinstance(each, dict):
+            raise ValueRefused(name=name, rule=f"it is a list of objects, not of {type(each).__name__}")
+    return found
+
+
+def labels(name: str, entries: Sequence[Mapping[str, Any]], *, longest: int = 0) -> dict[str, str]:
+    """Return names and texts from keys and values. Raises ValueRefused."""
+    return {
+        checked_key(f"{name}.key", each.get("key")): checked_text(f"{name}.value", each.get("value"), longest=longest)
+        or ""
+        for each in entries
+    }

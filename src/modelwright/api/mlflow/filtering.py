@@ -32,6 +32,10 @@ _TEXT = r"'(?:[^']|'')*'|\"[^\"]*\""
 _VALUE = re.compile(rf"\s*(?:(?P<text>{_TEXT})|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.]))")
 _LIST = re.compile(rf"\s*\(\s*((?:{_TEXT})(?:\s*,\s*(?:{_TEXT}))*)?\s*,?\s*\)")
 _AND = re.compile(r"\s+AND\b|\s*$", re.IGNORECASE)
+# What a statement of the database can hold, with room for the rest of it.
+_MOST_TERMS = 300
+_MOST_LISTED = 10_000
+_MOST_TOLD = 1000
 _WAY = re.compile(r"\s+(asc|desc)\s*$", re.IGNORECASE)
 
 
@@ -72,12 +76,15 @@ class _Reader:
     text: str
     language: Language
     position: int = 0
+    listed: int = 0
 
     def terms(self) -> list[Criterion]:
         found = [self._term()]
         while self.text[self.position :].strip():
             self._match(_AND, "AND comes between two comparisons")
             found.append(self._term())
+            if len(found) > _MOST_TERMS:
+                raise self.error(self.position, f"there may be {_MOST_TERMS} comparisons")
         return found
 
     def name(self) -> tuple[Place, str]:
@@ -136,7 +143,11 @@ class _Reader:
         found = self._match(_LIST, "a list of texts in quotes comes here: ('a', 'b')")
         if not found[1]:
             raise self.error(self.position, "the list has at least one text")
-        return [_unquoted(each) for each in re.findall(_TEXT, found[1])]
+        texts = [_unquoted(each) for each in re.findall(_TEXT, found[1])]
+        self.listed += len(texts)
+        if self.listed > _MOST_LISTED:
+            raise self.error(self.position, f"there may be {_MOST_LISTED} texts in lists")
+        return texts
 
     def _moment(self, milliseconds: float) -> str:
         try:
@@ -153,7 +164,8 @@ class _Reader:
 
     def error(self, position: int, reason: str) -> ClientFilterInvalid:
         """Return the error that the text makes no sense from there on."""
-        return ClientFilterInvalid(text=self.text, position=position + 1, reason=reason)
+        text = self.text if len(self.text) <= _MOST_TOLD else f"{self.text[:_MOST_TOLD]}…"
+        return ClientFilterInvalid(text=text, position=position + 1, reason=reason)
 
 
 def _unquoted(text: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from modelwright.api.mlflow import paging
 from modelwright.api.mlflow.answers import milliseconds, pairs
-from modelwright.api.mlflow.calls import Call, checked_text
+from modelwright.api.mlflow.calls import MOST_ORDERS, MOST_SEARCHED, Call, checked_text
 from modelwright.api.mlflow.filtering import Language, read_filter, read_order
 from modelwright.api.mlflow.operations import Operation, reading
 from modelwright.api.mlflow.run_shapes import told_point
@@ -124,12 +124,12 @@ def _search(call: Call) -> dict[str, Any]:
     names = ("dataset_name", "dataset_digest")
     datasets = [
         {name: checked_text(name, each[name]) or "" for name in names if each.get(name)}
-        for each in call.entries("datasets")
+        for each in call.entries("datasets", most=MOST_ORDERS)
     ]
     found = logged_models.search_logged_models(
         call.store,
         read_filter(call.optional("filter"), _LANGUAGE),
-        experiment_ids=call.texts("experiment_ids"),
+        experiment_ids=call.texts("experiment_ids", most=MOST_SEARCHED),
         datasets=datasets,
         orders=_orders(call),
         offset=start,
@@ -140,7 +140,7 @@ def _search(call: Call) -> dict[str, Any]:
 
 def _orders(call: Call) -> list[Order]:
     found = []
-    for each in call.entries("order_by"):
+    for each in call.entries("order_by", most=MOST_ORDERS):
         name = checked_text("order_by.field_name", each.get("field_name"))
         if not name:
             raise ValueRefused(name="order_by.field_name", rule="it is required")

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from modelwright.api.mlflow.calls import Call
+from modelwright.api.mlflow.calls import LARGEST_WHOLE, Call
 from modelwright.errors import ValueRefused
 
 
@@ -20,7 +20,7 @@ def offset(call: Call) -> int:
         found = orjson.loads(base64.b64decode(token, validate=True))["offset"]
     except (binascii.Error, ValueError, TypeError, KeyError):
         found = None
-    if type(found) is not int or found < 0:
+    if type(found) is not int or not 0 <= found <= LARGEST_WHOLE:
         raise ValueRefused(name="page_token", rule="it is one that an answer of this server gave")
     return found
 

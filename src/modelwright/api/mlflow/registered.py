@@ -5,8 +5,9 @@ from typing import Any
 from modelwright.api.mlflow import paging
 from modelwright.api.mlflow.answers import milliseconds, pairs
 from modelwright.api.mlflow.calls import Call
-from modelwright.api.mlflow.filtering import Language, read_filter, read_order
+from modelwright.api.mlflow.filtering import Language, read_filter
 from modelwright.api.mlflow.operations import Operation, reading
+from modelwright.api.mlflow.searches import orders
 from modelwright.api.mlflow.versions import checked_stage, told_version
 from modelwright.errors import ModelNameFixed
 from modelwright.models.registry import check_name
@@ -44,7 +45,7 @@ def _search(call: Call) -> dict[str, Any]:
     found = named_models.search_models(
         call.store,
         read_filter(call.optional("filter"), _LANGUAGE),
-        orders=[read_order(each, _LANGUAGE) for each in call.texts("order_by")],
+        orders=orders(call, _LANGUAGE),
         offset=start,
         limit=limit + 1,
     )

@@ -1,11 +1,10 @@
 """Searches of runs and experiments, in the language of MLflow's clients."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from modelwright.api.mlflow import experiments as experiment_routes
 from modelwright.api.mlflow import paging, run_shapes
-from modelwright.api.mlflow.calls import Call
+from modelwright.api.mlflow.calls import MOST_ORDERS, MOST_SEARCHED, Call
 from modelwright.api.mlflow.filtering import Language, read_filter, read_order
 from modelwright.api.mlflow.operations import reading
 from modelwright.errors import ValueRefused
@@ -42,9 +41,9 @@ def _search_runs(call: Call) -> dict[str, Any]:
     found = client_runs.search_runs(
         call.store,
         read_filter(call.optional("filter"), _RUNS),
-        experiment_ids=call.texts("experiment_ids"),
+        experiment_ids=call.texts("experiment_ids", most=MOST_SEARCHED),
         is_deleted=_view(call, "run_view_type"),
-        orders=orders(call.texts("order_by"), _RUNS),
+        orders=orders(call, _RUNS),
         offset=start,
         limit=limit + 1,
     )
@@ -57,7 +56,7 @@ def _search_experiments(call: Call) -> dict[str, Any]:
         call.store,
         read_filter(call.optional("filter"), _EXPERIMENTS),
         is_deleted=_view(call, "view_type"),
-        orders=orders(call.texts("order_by"), _EXPERIMENTS),
+        orders=orders(call, _EXPERIMENTS),
         offset=start,
         limit=limit + 1,
     )
@@ -65,9 +64,9 @@ def _search_experiments(call: Call) -> dict[str, Any]:
     return {"experiments": told} | paging.next_page(found, start, limit)
 
 
-def orders(texts: Iterable[str], language: Language) -> list[Order]:
-    """Return what the texts say of the order. Raises ClientFilterInvalid."""
-    return [read_order(each, language) for each in texts]
+def orders(call: Call, language: Language) -> list[Order]:
+    """Return in which order the answer is wanted. Raises ClientFilterInvalid and ValueRefused."""
+    return [read_order(each, language) for each in call.texts("order_by", most=MOST_ORDERS)]
 
 
 def _view(call: Call, name: str) -> bool | None:

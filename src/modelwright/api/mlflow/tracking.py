@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelwright.api.mlflow import paging
-from modelwright.api.mlflow.calls import Call, checked_key, checked_text, moment, number, whole
+from modelwright.api.mlflow.answers import pairs
+from modelwright.api.mlflow.calls import Call, checked_key, checked_text, labels, moment, number, objects, whole
 from modelwright.api.mlflow.operations import Operation, reading
 from modelwright.api.mlflow.run_shapes import told_point
 from modelwright.errors import ValueRefused
@@ -139,7 +140,8 @@ def _input(given: Mapping[str, Any]) -> RunInput:
     if not dataset.get("name") or not dataset.get("digest"):
         raise ValueRefused(name="dataset", rule="it has a name and a digest")
     described = {name: dataset[name] for name in ("source_type", "source", "schema", "profile") if name in dataset}
-    return RunInput(dataset["name"], dataset["digest"], {"dataset": described, "tags": list(given.get("tags") or [])})
+    tags = labels("tags", objects("tags", given.get("tags") or []))
+    return RunInput(dataset["name"], dataset["digest"], {"dataset": described, "tags": pairs(tags)})
 
 
 OPERATIONS = (

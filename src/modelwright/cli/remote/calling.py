@@ -11,7 +11,7 @@ import tempfile
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from modelwright import settings
 from modelwright.cli import output
 from modelwright.cli.remote import logins
 from modelwright.cli.remote.fitting import Needs
+from modelwright.client.sending import credentials, reaching
 from modelwright.errors import TokenUnknown, WorkspaceNotReached, WorkspaceRefused
 from modelwright.lifecycle import parcels
 
@@ -57,34 +58,44 @@ def asking(
 
     Raises WorkspaceNotReached, and TokenUnknown or WorkspaceRefused for an answer that is none of success.
     """
-    parts = urlsplit(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.netloc.rpartition("@")[2], timeout=_CONNECT_SECONDS)
-    token = token or logins.find(url)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        connection.connect()
-        connection.sock.settimeout(_PATIENCE_SECONDS)
-        size_bytes = _rewound(body) if body else 0
-        if body:
-            headers |= {"Content-Type": "application/x-tar", "Content-Length": str(size_bytes)}
-        is_small = size_bytes < _IN_MEMORY_BYTES
-        # A server that refuses does not wait for the whole body; what it says is worth more than that.
-        with (
-            output.progress("sending", is_silent=is_small, are_bytes=True) as report,
-            contextlib.suppress(BrokenPipeError, ConnectionResetError),
-        ):
-            told = _Told(body, size_bytes, report) if body else None
-            connection.request(method, parts.path.rstrip("/") + path, told, headers)
-        answer = connection.getresponse()
-        if answer.status != 200:  # noqa: PLR2004 - HTTP's own
-            raise _refusal(url, answer)
+    with contextlib.ExitStack() as held:
+        with reaching(url):
+            parts = urlsplit(url)
+            kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+            connection = kind(parts.netloc.rpartition("@")[2], timeout=_CONNECT_SECONDS)
+        headers = credentials(token or logins.find(url))
+        held.callback(connection.close)
+        with reaching(url):
+            answer = _sent(connection, method, parts.path.rstrip("/") + path, headers=headers, body=body)
+            if answer.status != 200:  # noqa: PLR2004 - HTTP's own
+                raise _refusal(url, answer)
         yield answer
-    except (OSError, HTTPException) as error:
-        reason = str(error) or type(error).__name__
-        raise WorkspaceNotReached(url=url, reason=reason) from error
-    finally:
-        connection.close()
+
+
+def holder(url: str, token: str) -> dict[str, str]:
+    """Return as whom, and in which role, the server at `url` takes who holds the token. Raises what `asking` does."""
+    with asking(url, "GET", "/whoami", token=token) as answer, reaching(url):
+        found: dict[str, str] = json.loads(answer.read())
+        return found
+
+
+def _sent(
+    connection: HTTPConnection, method: str, path: str, *, headers: dict[str, str], body: IO[bytes] | None
+) -> HTTPResponse:
+    """Send a request, telling how far it is when it is large, and return the answer."""
+    connection.connect()
+    connection.sock.settimeout(_PATIENCE_SECONDS)
+    size_bytes = _rewound(body) if body else 0
+    if body:
+        headers |= {"Content-Type": "application/x-tar", "Content-Length": str(size_bytes)}
+    # A server that refuses does not wait for the whole body; what it says is worth more than that.
+    with (
+        output.progress("sending", is_silent=size_bytes < _IN_MEMORY_BYTES, are_bytes=True) as report,
+        contextlib.suppress(BrokenPipeError, ConnectionResetError),
+    ):
+        told = _Told(body, size_bytes, report) if body else None
+        connection.request(method, path, told, headers)
+    return connection.getresponse()
 
 
 class _Told(io.RawIOBase):
@@ -171,8 +182,7 @@ def _show(url: str, answer: HTTPResponse, back: IO[bytes], needs: Needs) -> int:
     """Print what the command prints, write the files that it gives to `back`, and return its exit code."""
     streams = {"stdout": sys.stdout, "stderr": sys.stderr}
     names = dict[str, str]()
-    for line in answer:
-        told = json.loads(line)
+    for told in _lines(url, answer):
         if "folder" in told:
             names = _names(told["folder"], needs)
         for name, stream in streams.items():
@@ -185,6 +195,16 @@ def _show(url: str, answer: HTTPResponse, back: IO[bytes], needs: Needs) -> int:
             code: int = told["exit"]
             return code
     raise WorkspaceNotReached(url=url, reason="it ended before the command did")
+
+
+def _lines(url: str, answer: HTTPResponse) -> Iterator[dict[str, Any]]:
+    while True:
+        with reaching(url):
+            line = answer.readline()
+            if not line.endswith(b"\n"):
+                return
+            told = json.loads(line)
+        yield told
 
 
 def _names(folder: str, needs: Needs) -> dict[str, str]:

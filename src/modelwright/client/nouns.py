@@ -1,167 +1,24 @@
-"""A client of a workspace's HTTP API, for programs: `modelwright.connect(url, token)`.
+"""The nouns of the API, as a client has them: `client.models`, `client.runs` and the others."""
 
-It needs the standard library alone. What the API refuses is raised as `Refused`, with the code, message and next
-command that the command line tells. Answers are what JSON holds; `docs/reference/api.md` names all routes, and
-`client.get`, `client.post` and the others reach those that have no method here.
-"""
-
-import json
-import tarfile
-import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import quote, urlencode
+from typing import Any
+from urllib.parse import quote
 
-from modelwright.errors import Refused, RunNotEnded, WorkspaceNotReached
+from modelwright.client.sending import Json, Sender
+from modelwright.errors import RunNotEnded
 
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 _POLL_SECONDS = 0.5
-_PIECE_BYTES = 1 << 20
 # What a project that travels leaves behind: what is made again, and histories and workspaces of their own.
 LEFT_BEHIND = frozenset({".git", ".wright", ".venv", "__pycache__", ".ipynb_checkpoints"})
-Json = dict[str, Any]
-
-
-def connect(url: str, token: str | None = None, *, timeout_seconds: float = 700.0) -> "Client":
-    """Return a client of the workspace that is served at `url`.
-
-    On the same machine the workspace's user needs no token. `timeout_seconds` is how long an answer may take.
-    """
-    return Client(url, token, timeout_seconds=timeout_seconds)
-
-
-class Client:
-    """Sends requests to a workspace's API, a noun at a time: `client.models.list()`."""
-
-    def __init__(self, url: str, token: str | None = None, *, timeout_seconds: float = 700.0) -> None:
-        """Take where the workspace is served; nothing is sent yet."""
-        self._url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._timeout_seconds = timeout_seconds
-        self.models = Models(self, "models")
-        self.runs = Runs(self, "runs")
-        self.experiments = Resource(self, "experiments")
-        self.pipelines = Pipelines(self, "pipelines")
-        self.schedules = Schedules(self, "schedules")
-        self.sweeps = Resource(self, "sweeps")
-        self.datasets = Datasets(self, "datasets")
-        self.environments = Resource(self, "environments")
-        self.endpoints = Endpoints(self, "endpoints")
-        self.rollouts = Rollouts(self, "rollouts")
-        self.captures = Resource(self, "captures")
-        self.audit = Resource(self, "audit")
-        self.events = Resource(self, "events")
-        self.subscriptions = Resource(self, "subscriptions")
-        self.deliveries = Resource(self, "deliveries")
-        self.tokens = Resource(self, "tokens")
-        self.settings = Resource(self, "settings")
-
-    def get(self, path: str, **query: Any) -> Any:
-        """Return what `GET path` answers. Raises Refused and WorkspaceNotReached, as all of these do."""
-        return self.ask("GET", path, query=query)
-
-    def post(self, path: str, body: Any = None, **query: Any) -> Any:
-        """Return what `POST path` answers to the body, what JSON can hold."""
-        return self.ask("POST", path, body=body, query=query)
-
-    def put(self, path: str, body: Any = None, **query: Any) -> Any:
-        """Return what `PUT path` answers to the body."""
-        return self.ask("PUT", path, body=body, query=query)
-
-    def patch(self, path: str, body: Any = None, **query: Any) -> Any:
-        """Return what `PATCH path` answers to the body."""
-        return self.ask("PATCH", path, body=body, query=query)
-
-    def delete(self, path: str, **query: Any) -> Any:
-        """Return what `DELETE path` answers."""
-        return self.ask("DELETE", path, query=query)
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Any = None,
-        query: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Any:
-        """Send a request, and return what JSON its answer holds."""
-        data = None if body is None else json.dumps(body).encode()
-        with self.open(method, path, data=data, query=query, headers=headers) as answer:
-            return json.load(answer)
-
-    def pages(self, path: str, **query: Any) -> Iterator[Any]:
-        """Give the items of a list, page by page, for as long as there are more."""
-        following = f"{path}{_asked(query)}"
-        while following:
-            with self.open("GET", following) as answer:
-                yield from json.load(answer)
-                link = answer.headers.get("Link") or ""
-            following = link.partition("<")[2].partition(">")[0]
-
-    def open(
-        self,
-        method: str,
-        path: str,
-        *,
-        data: bytes | IO[bytes] | None = None,
-        query: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Any:
-        """Send a request, and return its answer to be read and closed."""
-        told = self._headers | ({"Content-Type": "application/json"} if data is not None else {}) | dict(headers or {})
-        request = urllib.request.Request(  # noqa: S310 - the user's own URL
-            f"{self._url}{path}{_asked(query or {})}", data=data, method=method, headers=told
-        )
-        try:
-            return urllib.request.urlopen(request, timeout=self._timeout_seconds)  # noqa: S310 - as above
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _refused(error) from error
-        except (urllib.error.URLError, OSError) as error:
-            raise WorkspaceNotReached(url=self._url, reason=getattr(error, "reason", error)) from error
-
-    def download(self, path: str, into: Path | str) -> Path:
-        """Write the file that `GET path` answers with to the new file `into`, and return where."""
-        target = Path(into)
-        with self.open("GET", path) as answer, target.open("xb") as file:
-            while piece := answer.read(_PIECE_BYTES):
-                file.write(piece)
-        return target
-
-    def download_all(self, path: str, names: Sequence[str], folder: Path) -> Path:
-        """Write the files that `path` has under these names into the new `folder`, and return it."""
-        folder.mkdir(parents=True)
-        for name in names:
-            target = folder / name
-            if not target.resolve().is_relative_to(folder.resolve()):  # never elsewhere, whatever a server says
-                raise Refused(message=f'"{name}" would lie outside "{folder}"', command="do not trust that server")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self.download(f"{path}/{quote(name)}", target)
-        return folder
-
-    def upload(self, path: str, files: Sequence[Path | str], **query: Any) -> Json:
-        """Send files and folders as an archive to `path`, each under its own name, and return the answer."""
-        with tempfile.TemporaryFile() as archive:
-            with tarfile.open(fileobj=archive, mode="w") as opened:
-                for each in map(Path, files):
-                    opened.add(each, arcname=each.resolve().name)
-            archive.seek(0)
-            length = {"Content-Type": "application/x-tar", "Content-Length": str(archive.seek(0, 2))}
-            archive.seek(0)
-            with self.open("POST", path, data=archive, query=query, headers=length) as answer:
-                made: Json = json.load(answer)
-                return made
 
 
 class Resource:
     """The things of a noun: `list`, `get` and `delete`, which all of them have that can be listed, shown, deleted."""
 
-    def __init__(self, client: Client, noun: str) -> None:
+    def __init__(self, client: Sender, noun: str) -> None:
         """Take the client that asks, and the noun as the paths have it."""
         self._client = client
         self._noun = noun
@@ -291,8 +148,8 @@ class Pipelines(Resource):
 
     def publish(self, project: Path | str, *, name: str | None = None, description: str = "", why: str = "") -> Json:
         """Freeze a project of this machine as the pipeline's next version; return that."""
-        files = [each for each in sorted(Path(project).iterdir()) if each.name not in LEFT_BEHIND]
-        return self._client.upload("/pipelines", files, name=name, description=description, why=why)
+        files, told = sorted(Path(project).iterdir()), {"name": name, "description": description, "why": why}
+        return self._client.upload("/pipelines", files, left_behind=LEFT_BEHIND, **told)
 
     def run(self, name: str, parameters: Mapping[str, Any] | None = None, *, why: str = "", **said: Any) -> Json:
         """Start a run of a published pipeline and return it, once it is on record; `said` is tags and experiment."""
@@ -391,18 +248,3 @@ class Rollouts(Resource):
         """Have a rollout `pause`, `resume`, `promote` or `abort`; return it."""
         changed: Json = self._client.post(self._path(endpoint, action), why=why)
         return changed
-
-
-def _asked(query: Mapping[str, Any]) -> str:
-    """Return a query as it stands in a URL: lists are repeated, and what is None or empty is left out."""
-    pairs = {name: each for name, each in query.items() if each not in (None, "")}
-    told = {name: str(each).lower() if isinstance(each, bool) else each for name, each in pairs.items()}
-    return f"?{urlencode(told, doseq=True)}" if told else ""
-
-
-def _refused(error: urllib.error.HTTPError) -> Refused:
-    try:
-        told = json.load(error)["error"]
-    except (ValueError, KeyError, TypeError):
-        told = {"message": f"{error.code} {error.reason}", "next_command": "see whether that is a workspace's address"}
-    return Refused(told=told, http_status=error.code)
