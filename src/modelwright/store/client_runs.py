@@ -142,7 +142,7 @@ def load_details(connection: sa.Connection, run_ids: Sequence[str]) -> list[RunD
                 run,
                 *where[run.id],
                 points=tuple(_point(row, run.started_at) for row in points[run.id]),
-                inputs=tuple(RunInput(*row, json.loads(text)) for *row, text in inputs[run.id]),
+                inputs=tuple(RunInput(name, digest, json.loads(text)) for name, digest, text in inputs[run.id]),
                 outputs=tuple(RunOutput(*row) for row in outputs[run.id]),
             )
     return [found[each] for each in run_ids if each in found]

@@ -123,7 +123,7 @@ def number(name: str, value: object) -> float:
 
 def whole(name: str, value: object) -> int:
     """Return a whole number, which some clients send as a text. Raises ValueRefused."""
-    if type(value) is int and abs(value) <= _LARGEST_WHOLE:  # as nearly all are
+    if type(value) is int and abs(value) <= LARGEST_WHOLE:  # as nearly all are
         return value
     refused = ValueRefused(name=name, rule="it is a whole number of 64 bits")
     if isinstance(value, bool) or not isinstance(value, int | float | str):

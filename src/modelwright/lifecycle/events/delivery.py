@@ -151,7 +151,7 @@ class _Shift:
         return bool(leased) or is_more
 
     def gather(self) -> None:
-        """Wait for attempts to end: for all of them or, when there may be more to do, for half of them; not for long."""
+        """Wait for attempts to end: for all or, when there may be more to do, for half of them; not for long."""
         deadline = time.monotonic() + _LOOK_SECONDS
         held = sum(lane.held for lane in self.lanes.values())
         enough = len(self.unsettled) + ((held + 1) // 2 if self.is_pressed else held)

@@ -98,7 +98,7 @@ def _value(told: dict[str, Any], where: Mapping[str, Any]) -> Any:
 
 
 def _is_own(store: Store, subscription: Subscription, event: Event) -> bool:
-    """Whether this subscription led to an event: by a run that it started, what that made, or whom that started in turn.
+    """Whether this subscription led to an event: by a run that it started, what that made, or what that started.
 
     Else a subscription to runs would start itself for ever, and two would start each other.
     """
