@@ -126,7 +126,6 @@ def test_it_listens_on_this_machine_alone_and_leaves_nothing(client: Client, sto
 @pytest.mark.parametrize("path", ["/commands", "/datasets/sales/uploads", "/api/2.0/mlflow/runs/search"])
 def test_an_upload_that_breaks_off_is_no_fault_and_leaves_nothing(store: Store, path: str) -> None:
     app = create_app(store.folder)
-    app.state.store = store
     with Session(store, "ada").change() as opened:
         token = tokens.add_token(opened, "ada", role=Role.OWNER)
     headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-length", b"1000")]
@@ -140,6 +139,10 @@ def test_an_upload_that_breaks_off_is_no_fault_and_leaves_nothing(store: Store, 
     async def send(message: Any) -> None:
         told.append(message)
 
-    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    async def break_off() -> None:
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)  # type: ignore[arg-type]
+
+    asyncio.run(break_off())
     assert told[0]["status"] < 500
     assert list((store.folder / "scratch").glob("*")) == []
