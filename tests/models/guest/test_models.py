@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from models.guest.asking import JSON, call, model, plain, told
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
 
 from modelwright.models.guest.codes import Route
 from modelwright.models.guest.frameworks import Fitted
@@ -260,6 +262,39 @@ def test_a_linear_model_answers_what_its_predict_says(kind: Any, wide: bool, tmp
         assert score(serving, {"data": rows}) == (200, {"result": fitted.predict(np.array(rows)).tolist()})
     for odd in (float("nan"), float("inf")):
         assert score(serving, {"data": [[1.5, odd, 3.5]]})[0] == 400
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Ridge(),
+        LogisticRegression(),
+        RandomForestClassifier(n_estimators=5),
+        make_pipeline(StandardScaler(), SVC()),
+        make_pipeline(make_column_transformer((StandardScaler(), ["b"]), remainder="passthrough"), Ridge()),
+        VotingClassifier([("a", LogisticRegression()), ("b", GaussianNB())]),
+    ],
+    ids=lambda kind: type(kind).__name__,
+)
+def test_a_model_of_a_table_with_names_answers_as_if_it_got_one(kind: Any, tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+    fitted = kind.fit(pd.DataFrame(X, columns=names), np.where(X[:, 0] > 2, 1, 0))
+    serving = model(fitted, tmp_path)
+    drawn = np.random.default_rng(2)
+    for rows in (X, X[:1], drawn.normal(size=(50, 3), scale=9), drawn.integers(-9, 9, size=(5, 3))):
+        said = fitted.predict(pd.DataFrame(rows, columns=names)).tolist()
+        assert score(serving, {"data": rows.tolist()}) == (200, {"result": said})
+        if hasattr(fitted, "predict_proba"):
+            said = fitted.predict_proba(pd.DataFrame(rows, columns=names)).tolist()
+            assert score(serving, {"data": rows.tolist(), "proba": True}) == (200, {"result": said})
+    if not isinstance(kind, RandomForestClassifier):  # which takes missing values
+        assert score(serving, {"data": [[1, None, 3]]})[1]["message"].startswith('Row 1 has no value in "b"')
+
+
+def test_no_table_is_made_of_rows_that_a_model_takes_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving = model(Ridge().fit(pd.DataFrame(X, columns=["a", "b", "c"]), X[:, 1]), tmp_path)
+    monkeypatch.delattr(pd, "DataFrame")
+    assert score(serving, {"data": [{"c": 3, "b": 2, "a": 1.5}]})[0] == 200
 
 
 def test_missing_values_go_to_models_that_take_them(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from .importing import ScriptUnfit
-from .linear import arithmetic_of
+from .shortcuts import PLAIN_TYPES, arithmetic_of, without_names
 
 _NAMES = {
     "sklearn": "sklearn",
@@ -97,18 +97,31 @@ class Fitted(Estimator):
         self.is_by_row = all(
             type(each).__module__.startswith("sklearn.") and type(each).__name__ in _BY_ROW for each in steps
         )
-        self._arithmetic = arithmetic_of(model)
+        # What is asked with numbers in place of the model, where it is the same, and how they lie in memory for it.
+        self._bare, self._order = without_names(model, self._framed) if self.names else (model, None)
+        self._arithmetic = arithmetic_of(self._bare)
 
     def predict(self, rows: Any) -> Any:
         """Return a prediction for each row."""
-        found = self._arithmetic(rows) if self._arithmetic is not None else None
-        return self.model.predict(self._framed(rows)) if found is None else found
+        model, table = self._asked(rows)
+        found = self._arithmetic(table) if self._arithmetic is not None and model is self._bare else None
+        return model.predict(table) if found is None else found
 
     def probabilities(self, rows: Any) -> Any:
         """Return the probability of each class for each row."""
         if not hasattr(self.model, "predict_proba"):
             raise NotImplementedError
-        return self.model.predict_proba(self._framed(rows))
+        model, table = self._asked(rows)
+        return model.predict_proba(table)
+
+    def _asked(self, rows: Any) -> tuple[Any, Any]:
+        """Return who is asked, and with what."""
+        if not self.names:
+            return self.model, rows
+        is_plain = rows.ndim == 2 and rows.flags.c_contiguous and rows.dtype.name in PLAIN_TYPES  # noqa: PLR2004
+        if self._bare is None or not is_plain:
+            return self.model, self._framed(rows)
+        return self._bare, rows if self._order == "C" else rows.copy(self._order)
 
     def _framed(self, rows: Any) -> Any:
         """Return rows as the kind of table that the model was fitted on."""
