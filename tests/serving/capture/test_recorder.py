@@ -132,21 +132,22 @@ def test_who_is_alone_is_recorded_at_once_and_others_together(tmp_path, monkeypa
     async def main() -> None:
         recorder = Recorder(tmp_path / "churn", CaptureSettings(mode=CaptureMode.FAST))
         answers: list[bool] = []
-        recorder.record(exchange(0), answers.append)
-        await until(lambda: len(answers) == 1)
-        clock[0] += 0.001
-        recorder.record(exchange(1), answers.append)
-        assert len(answers) == 2
-        before = len(writes)
-        for number in range(2, 10):
+        for number in range(20):
             recorder.record(exchange(number), answers.append)
-        assert len(answers) == 2
-        await until(lambda: len(answers) == 10)
+            await until(lambda number=number: len(answers) == number + 1)
+        clock[0] += 0.001
+        recorder.record(exchange(20), answers.append)
+        assert len(answers) == 21
+        before = len(writes)
+        for number in range(21, 30):
+            recorder.record(exchange(number), answers.append)
+        assert len(answers) == 21
+        await until(lambda: len(answers) == 30)
         assert len(writes) == before + 1
         await recorder.close()
 
     asyncio.run(main())
-    assert read_back(tmp_path / "churn") == [exchange(each) for each in range(10)]
+    assert read_back(tmp_path / "churn") == [exchange(each) for each in range(30)]
 
 
 def test_a_sample_keeps_its_share_and_counts_the_rest(tmp_path: Path) -> None:

@@ -33,8 +33,9 @@ _LOUD_SECONDS = 10.0
 _HASHES = 1 << 32
 _QUICK_SECONDS = 0.0005
 _WEIGHT_OF_LAST = 0.2
-# A record that comes so long after the one before, when that was alone, is alone too.
+# A record that comes so long after the one before, when so many were alone, is alone too.
 _LONELY_SECONDS = 0.00005
+_MANY_SINGLES = 10
 
 # Told whether the exchange may be answered; False where it could not be recorded and the endpoint refuses then.
 Done = Callable[[bool], None]
@@ -58,7 +59,7 @@ class Recorder:
         self._flying_bytes = 0
         self._in_flight = 0
         self._is_arranged = False
-        self._is_lonely = False  # the last group was a single record
+        self._singles = 0  # groups of one record, since the last of more
         self._begun_at = 0.0  # when the first record of the last group came
         self._groups: SimpleQueue[list[bytes] | None] = SimpleQueue()
         self._thread: Thread | None = None
@@ -118,7 +119,7 @@ class Recorder:
         self._pending_bytes += len(content)
         if not self._is_arranged and not self._in_flight:
             since, self._begun_at = self._begun_at, monotonic()
-            if self._is_lonely and self._begun_at - since > _LONELY_SECONDS:
+            if self._singles >= _MANY_SINGLES and self._begun_at - since > _LONELY_SECONDS:
                 self._give_out()
             else:
                 self._is_arranged = True
@@ -163,7 +164,7 @@ class Recorder:
             return
         self._arrange_sealing()
         contents, self._contents = self._contents, []
-        self._is_lonely = len(contents) == 1 and not self._is_durable
+        self._singles = self._singles + 1 if len(contents) == 1 and not self._is_durable else 0
         if not self._is_durable or self._flush_seconds < _QUICK_SECONDS:
             dones, self._dones = self._dones, []
             self._pending_bytes = 0
