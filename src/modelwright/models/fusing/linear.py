@@ -42,7 +42,6 @@ def linear_functions(
         raise ValueError(_UNFIT)
     prepare = _table_preparation(given)
     decide = _decision_of_table(coefficients, intercepts, labels) if labels else _sums(coefficients[0], intercepts[0])
-
     pack = struct.Struct(f"={columns}d").pack
 
     def several(rows: list[list[Any]]) -> list[Any] | None:

@@ -118,8 +118,8 @@ class Recorder:
         self._dones.append(done)
         self._pending_bytes += len(content)
         if not self._is_arranged and not self._in_flight:
-            since, self._begun_at = self._begun_at, monotonic()
-            if self._singles >= _MANY_SINGLES and self._begun_at - since > _LONELY_SECONDS:
+            before, self._begun_at = self._begun_at, monotonic()
+            if self._singles >= _MANY_SINGLES and self._begun_at - before > _LONELY_SECONDS:
                 self._give_out()
             else:
                 self._is_arranged = True
