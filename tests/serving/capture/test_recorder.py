@@ -95,7 +95,8 @@ def test_what_comes_while_the_disk_is_at_work_is_one_group(tmp_path, monkeypatch
     assert len(read_back(tmp_path / "churn")) == 50
 
 
-def test_a_quick_disk_is_not_waited_for_by_a_thread(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("size", [1, 20])
+def test_a_quick_disk_is_not_waited_for_by_a_thread(tmp_path, monkeypatch, size: int) -> None:
     """The first flush tells that the disk is quick; one that is slow sends the next to the thread again."""
     flushed_by: list[bool] = []
     clock = [0.0]
@@ -110,14 +111,43 @@ def test_a_quick_disk_is_not_waited_for_by_a_thread(tmp_path, monkeypatch) -> No
     async def main() -> None:
         recorder = Recorder(tmp_path / "churn")
         answers: list[bool] = []
-        for number in range(4):
-            recorder.record(exchange(number), answers.append)
-            await until(lambda number=number: len(answers) == number + 1)
+        for group in range(4):
+            for number in range(group * size, (group + 1) * size):
+                recorder.record(exchange(number), answers.append)
+            await until(lambda group=group: len(answers) == (group + 1) * size)
         await recorder.close()
 
     asyncio.run(main())
     assert flushed_by == [False, True, True, False]
-    assert read_back(tmp_path / "churn") == [exchange(each) for each in range(4)]
+    assert read_back(tmp_path / "churn") == [exchange(each) for each in range(4 * size)]
+
+
+def test_who_is_alone_is_recorded_at_once_and_others_together(tmp_path, monkeypatch) -> None:
+    writes: list[int] = []
+    write = os.pwrite
+    clock = [1.0]
+    monkeypatch.setattr(os, "pwrite", lambda *given: (writes.append(1), write(*given))[1])
+    monkeypatch.setattr("modelwright.serving.capture.recorder.monotonic", lambda: clock[0])
+
+    async def main() -> None:
+        recorder = Recorder(tmp_path / "churn", CaptureSettings(mode=CaptureMode.FAST))
+        answers: list[bool] = []
+        for number in range(20):
+            recorder.record(exchange(number), answers.append)
+            await until(lambda number=number: len(answers) == number + 1)
+        clock[0] += 0.001
+        recorder.record(exchange(20), answers.append)
+        assert len(answers) == 21
+        before = len(writes)
+        for number in range(21, 30):
+            recorder.record(exchange(number), answers.append)
+        assert len(answers) == 21
+        await until(lambda: len(answers) == 30)
+        assert len(writes) == before + 1
+        await recorder.close()
+
+    asyncio.run(main())
+    assert read_back(tmp_path / "churn") == [exchange(each) for each in range(30)]
 
 
 def test_a_sample_keeps_its_share_and_counts_the_rest(tmp_path: Path) -> None:

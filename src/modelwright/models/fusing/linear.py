@@ -23,7 +23,6 @@ _EPSILON = 2.0**-52
 MOST_NUMBERS = 9000
 _UNFIT = "its coefficients and intercepts do not fit"
 _MOST_SUMMED = 200  # products that are added up faster here than numpy is called
-_NUMBERS = "fi"  # the kinds of numpy's types that are a row's numbers
 
 
 def linear_functions(
@@ -43,13 +42,13 @@ def linear_functions(
         raise ValueError(_UNFIT)
     prepare = _table_preparation(given)
     decide = _decision_of_table(coefficients, intercepts, labels) if labels else _sums(coefficients[0], intercepts[0])
+    pack = struct.Struct(f"={columns}d").pack
 
     def several(rows: list[list[Any]]) -> list[Any] | None:
-        made = np.array(rows)
-        if made.dtype.kind not in _NUMBERS or made.shape[1:] != (columns,):
-            raise TypeError
-        if made.size > MOST_NUMBERS:
+        if len(rows) * columns > MOST_NUMBERS:
             return None
+        # Packing is what checks the rows, too, and takes half as long as numpy.
+        made = np.frombuffer(b"".join([pack(*row) for row in rows])).reshape(len(rows), columns)
         with np.errstate(all="ignore"):  # what overflows is not decided here
             return decide(prepare(np.asfortranarray(made) if is_by_column else made))
 

@@ -4,8 +4,10 @@ All state is that of the event loop's thread. What is recorded during a turn of 
 end: in `durable` mode by a thread that writes and flushes it while the loop goes on and the next group gathers, in the
 other modes at once. So that there is one writer at a time, no group is given out before the last one has come back.
 
-A few records are flushed at once too as long as the disk is quick: when hardly anybody asks, the loop has nothing else
-to do, and handing them to a thread and back takes as long as the flush.
+As long as the disk is quick, groups are flushed at once too: handing one to a thread and back takes as long as the
+flush, and those who could ask meanwhile are mostly in the group, and wait for it.
+
+A record that is likely to be alone is written at once, since waiting for the turn's end takes the loop a turn more.
 """
 
 import asyncio
@@ -29,9 +31,11 @@ from modelwright.serving.capture.redaction import Redaction, redaction, salt_of
 _LOG = logging.getLogger(__name__)
 _LOUD_SECONDS = 10.0
 _HASHES = 1 << 32
-_QUICK_SECONDS = 0.001
-_FEW = 4
+_QUICK_SECONDS = 0.0005
 _WEIGHT_OF_LAST = 0.2
+# A record that comes so long after the one before, when so many were alone, is alone too.
+_LONELY_SECONDS = 0.00005
+_MANY_SINGLES = 10
 
 # Told whether the exchange may be answered; False where it could not be recorded and the endpoint refuses then.
 Done = Callable[[bool], None]
@@ -55,6 +59,8 @@ class Recorder:
         self._flying_bytes = 0
         self._in_flight = 0
         self._is_arranged = False
+        self._singles = 0  # groups of one record, since the last of more
+        self._begun_at = 0.0  # when the first record of the last group came
         self._groups: SimpleQueue[list[bytes] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._sealer: asyncio.TimerHandle | None = None
@@ -112,8 +118,12 @@ class Recorder:
         self._dones.append(done)
         self._pending_bytes += len(content)
         if not self._is_arranged and not self._in_flight:
-            self._is_arranged = True
-            self._running_loop().call_soon(self._give_out)
+            before, self._begun_at = self._begun_at, monotonic()
+            if self._singles >= _MANY_SINGLES and self._begun_at - before > _LONELY_SECONDS:
+                self._give_out()
+            else:
+                self._is_arranged = True
+                self._running_loop().call_soon(self._give_out)
 
     async def close(self) -> None:
         """Return when what was recorded is safe and its segment ended."""
@@ -154,7 +164,8 @@ class Recorder:
             return
         self._arrange_sealing()
         contents, self._contents = self._contents, []
-        if not self._is_durable or (len(contents) <= _FEW and self._flush_seconds < _QUICK_SECONDS):
+        self._singles = self._singles + 1 if len(contents) == 1 and not self._is_durable else 0
+        if not self._is_durable or self._flush_seconds < _QUICK_SECONDS:
             dones, self._dones = self._dones, []
             self._pending_bytes = 0
             self._settle(dones, self._try_append(contents, is_flushed=self._is_durable))
