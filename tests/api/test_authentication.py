@@ -158,7 +158,12 @@ def test_what_serves_takes_a_deployer_and_who_may_do_what_an_owner(ask: Ask, sto
     assert ask("GET", "/tokens", held[Role.OWNER])[0] == 200
 
 
-def test_a_socket_tells_whose_it_is() -> None:
+@pytest.mark.parametrize("way", ["AF_NETLINK", "_TABLES"])
+def test_a_socket_tells_whose_it_is(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "_TABLES":
+        monkeypatch.delattr(socket, "AF_NETLINK", raising=False)
+    else:
+        monkeypatch.setattr(loopback, "_TABLES", ())
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as ours:
         assert loopback.user_of(ours.getsockname(), listening.getsockname()) == os.geteuid()
         assert loopback.user_of(("127.0.0.1", 1), listening.getsockname()) is None
@@ -167,3 +172,16 @@ def test_a_socket_tells_whose_it_is() -> None:
         socket.create_connection(listening.getsockname()[:2]) as ours,
     ):
         assert loopback.user_of(ours.getsockname()[:2], listening.getsockname()[:2]) == os.geteuid()
+
+
+@pytest.mark.parametrize("way", ["AF_NETLINK", "_TABLES"])
+def test_a_socket_that_was_closed_is_nobodys(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "_TABLES":
+        monkeypatch.delattr(socket, "AF_NETLINK", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        ours = socket.create_connection(listening.getsockname())
+        place = ours.getsockname()
+        accepted, _ = listening.accept()
+        ours.close()
+        assert loopback.user_of(place, listening.getsockname()) is None
+        accepted.close()

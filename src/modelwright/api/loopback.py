@@ -18,6 +18,12 @@ _OF_OTHERS = ("origin", "referer", "cookie", "sec-", "x-forwarded-", "x-real-ip"
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _OVERFLOW = Path("/proc/sys/kernel/overflowuid")
 
+# Linux's words for a question about one socket: NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST.
+_SOCKETS, _BY_FAMILY, _REQUEST = 4, 20, 1
+_ANY_STATE = 0xFFFFFFFF
+_ANY_INTERFACE_AND_COOKIE = b"\0" * 4 + b"\xff" * 8
+_HEAD_BYTES, _USER_AT, _ANSWER_BYTES = 16, 80, 4096
+
 
 def is_own(scope: Mapping[str, Any], workspace: Path) -> bool:
     """Whether the request of this ASGI scope comes from the user of `workspace`, by a program of theirs."""
@@ -34,8 +40,42 @@ def is_own(scope: Mapping[str, Any], workspace: Path) -> bool:
 def user_of(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
     """Return the id of the user whose socket is bound to `local` and connected to `remote`, both of this machine.
 
-    None when the system does not tell: no Linux, or a user that this container does not know.
+    None when the system does not tell: no Linux, a user that this container does not know, or a socket that was closed.
     """
+    found = _asked(local, remote) or _listed(local, remote)
+    if found is None:
+        return None
+    user, inode = found
+    # Nobody's socket any more has root's id here; and all users that a container does not know have one id, which might
+    # be ours.
+    return None if not inode or user == int(_OVERFLOW.read_text(encoding="ascii")) else user
+
+
+def _asked(local: tuple[str, int], remote: tuple[str, int]) -> tuple[int, int] | None:
+    """Return a socket's user and inode, which the system finds as fast as it does for a packet that arrives.
+
+    None when it does not answer that question or knows of no such socket. Source: sock_diag(7).
+    """
+    family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
+    places = struct.pack("!HH", local[1], remote[1]) + b"".join(
+        socket.inet_pton(family, host).ljust(16, b"\0") for host, _ in (local, remote)
+    )
+    question = struct.pack("=BBxxI", family, socket.IPPROTO_TCP, _ANY_STATE) + places + _ANY_INTERFACE_AND_COOKIE
+    head = struct.pack("=IHHII", _HEAD_BYTES + len(question), _BY_FAMILY, _REQUEST, 0, 0)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCKETS) as system:
+            system.send(head + question)
+            answer = system.recv(_ANSWER_BYTES)
+    except (OSError, AttributeError):
+        return None
+    if struct.unpack_from("=H", answer, 4) != (_BY_FAMILY,):
+        return None
+    user, inode = struct.unpack_from("=II", answer, _USER_AT)
+    return user, inode
+
+
+def _listed(local: tuple[str, int], remote: tuple[str, int]) -> tuple[int, int] | None:
+    """Return the same from the tables of all sockets, which take as long as they are."""
     wanted = [(_spelled(local, family), _spelled(remote, family)) for family in (socket.AF_INET, socket.AF_INET6)]
     for table in _TABLES:
         try:
@@ -45,9 +85,7 @@ def user_of(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
         for line in lines:
             fields = line.split()
             if (fields[1], fields[2]) in wanted:
-                user = int(fields[7])
-                # All users that a container does not know have one id here, which might be ours.
-                return None if user == int(_OVERFLOW.read_text(encoding="ascii")) else user
+                return int(fields[7]), int(fields[9])
     return None
 
 

@@ -50,10 +50,10 @@ class Holders:
     def find(self, token: str) -> Token | None:
         """Return what is known of a token that still counts; None when it is none of this workspace, or ended."""
         moment = now().isoformat(timespec="microseconds")
-        found = self._driver.execute(_HOLDER, (_digest(token), moment)).fetchone()
+        found = self._driver.execute(_HOLDER, (_digest(token), moment)).fetchall()
         if not found:
             return None
-        name, role, created_by, created_at, expires_at = found
+        name, role, created_by, created_at, expires_at = found[0]
         return Token(
             name,
             Role(role),

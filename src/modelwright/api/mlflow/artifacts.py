@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from modelwright.api.mlflow.answers import answer
-from modelwright.api.mlflow.operations import beside, explaining, session
+from modelwright.api.mlflow.operations import explaining, session
 from modelwright.errors import BlobDamaged, ValueRefused
 from modelwright.lifecycle import kept
 from modelwright.lifecycle.sessions import Session
@@ -35,7 +36,7 @@ def routes() -> list[Route]:
 
 
 async def _list(request: Request) -> Response:
-    return await beside(_listed, request)
+    return await run_in_threadpool(_listed, request)
 
 
 def _listed(request: Request) -> Response:
@@ -57,25 +58,21 @@ async def _put(request: Request) -> Response:
     with contextlib.ExitStack() as stack:
         # The first piece is the only one of most files.
         first = await anext(pieces, b"")
-        await beside(_ensure_open, acting, owner)
-        incoming = await beside(_begun, stack, acting.store)
-        await beside(incoming.write, first)
+        incoming = await run_in_threadpool(_begun, acting.store, owner, first, stack)
         async for piece in pieces:
-            await beside(incoming.write, piece)
-        await beside(_kept, acting, owner, path, incoming)
+            await run_in_threadpool(incoming.write, piece)
+        await run_in_threadpool(_kept, acting, owner, path, incoming)
     return answer({})
 
 
-def _begun(stack: contextlib.ExitStack, store: Store) -> Incoming:
+def _begun(store: Store, owner: Owner, first: bytes, stack: contextlib.ExitStack) -> Incoming:
+    with store.reader.connect() as connection:
+        client_files.ensure_open(connection, owner)
     stack.enter_context(store.blobs.batch())
     incoming = Incoming(store.blobs.folder)
     stack.callback(incoming.discard)
+    incoming.write(first)
     return incoming
-
-
-def _ensure_open(acting: Session, owner: Owner) -> None:
-    with acting.store.reader.connect() as connection:
-        client_files.ensure_open(connection, owner)
 
 
 def _kept(acting: Session, owner: Owner, path: str, incoming: Incoming) -> None:
@@ -97,7 +94,7 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
 
 
 async def _get(request: Request) -> Response:
-    return await beside(_sent, request)
+    return await run_in_threadpool(_sent, request)
 
 
 def _sent(request: Request) -> Response:
@@ -115,7 +112,7 @@ def _sent(request: Request) -> Response:
 
 
 async def _delete(request: Request) -> Response:
-    return await beside(_deleted, request)
+    return await run_in_threadpool(_deleted, request)
 
 
 def _deleted(request: Request) -> Response:

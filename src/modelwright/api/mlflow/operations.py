@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
@@ -19,10 +19,10 @@ from modelwright.store import experiments
 
 # A run's inputs may bring a profile of 16 MB each; what is larger is no description of anything.
 _LARGEST_BODY = 64 << 20
-_THREADS = ThreadPoolExecutor(40, thread_name_prefix="mlflow")
+# As many as the framework has, for which a request would go a longer way. Most operations wait for the disk.
+_THREADS = 40
 _log = logging.getLogger(__name__)
 
-_Found = TypeVar("_Found")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -45,6 +45,7 @@ class Dispatcher:
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         """Take all that can be asked for."""
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mlflow")
         self._fixed: dict[tuple[str, str], Operation] = {}
         # Of a path with names in braces: by its method, its first part and how many parts it has.
         self._named: dict[tuple[str, str, int], Operation] = {}
@@ -64,7 +65,8 @@ class Dispatcher:
         operation, named = self._find(request.method, path)
         if operation is None:
             return refused(404, "ENDPOINT_NOT_FOUND", "this server has no such operation of MLflow's")
-        return await beside(_carried_out, operation, request, named, await _body(request))
+        body, loop = await _body(request), asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _carried_out, operation, request, named, body)
 
     def _find(self, method: str, path: str) -> tuple[Operation | None, dict[str, str]]:
         found = self._fixed.get((method, path))
@@ -75,11 +77,6 @@ class Dispatcher:
                 names = found.path.split("/")
                 return found, {name[1:-1]: part for name, part in zip(names, parts, strict=True) if name[0] == "{"}
         return found, {}
-
-
-async def beside(function: Callable[..., _Found], *arguments: object) -> _Found:
-    """Return what the function returns, which may wait for the disk or for other writers, while the loop goes on."""
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, function, *arguments)
 
 
 def explaining(endpoint: Endpoint) -> Endpoint:
