@@ -11,6 +11,7 @@ from pathlib import Path
 from modelwright.errors import CommandMissing, SettingInvalid, WorkspaceMissing
 
 WORKSPACE_FOLDER = ".wright"
+EVENT_HOPS = "WRIGHT_EVENT_HOPS"
 
 # Variables that would point a child's Python at our packages instead of its own, or make every start of it a slow one.
 _PYTHON_VARIABLES = frozenset(
@@ -95,6 +96,17 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def snapshots_are_limited() -> bool:
     """Whether a run's code may be at most 300 MB and 2,000 files: yes, unless `WRIGHT_SNAPSHOT_NO_LIMIT` is set."""
     return os.environ.get("WRIGHT_SNAPSHOT_NO_LIMIT", "") in {"", "0"}
+
+
+def event_hops() -> int:
+    """Return how many events in a row led to this process, as `WRIGHT_EVENT_HOPS` says; 0 when it does not.
+
+    Raises SettingInvalid when it is no whole number.
+    """
+    text = os.environ.get(EVENT_HOPS) or "0"
+    if not (text.isascii() and text.isdecimal()):
+        raise SettingInvalid(name=EVENT_HOPS, value=text, rule="a whole number")
+    return int(text)
 
 
 def notebook() -> str | None:
