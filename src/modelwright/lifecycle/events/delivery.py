@@ -36,6 +36,8 @@ from modelwright.store.outbox import Outbox, Unseen
 # How soon something new is seen, and for how long all that comes is gathered, so that whoever changes the workspace
 # seldom has to wait for a transaction of ours: there are two in this time, unless there is much to tell.
 _LOOK_SECONDS = 0.1
+# How long attempts are waited for, to be noted together: what was told and is not noted yet is told again after a kill.
+_GATHER_SECONDS = 0.03
 # How soon it is seen that another dispatcher was killed.
 _FREE_EVERY = timedelta(seconds=5)
 # How much longer a lease is than an attempt may take.
@@ -153,7 +155,7 @@ class _Shift:
 
     def gather(self) -> None:
         """Wait for attempts to end: for all or, when there may be more to do, for half of them; not for long."""
-        deadline = time.monotonic() + _LOOK_SECONDS
+        deadline = time.monotonic() + _GATHER_SECONDS
         held = sum(lane.held for lane in self.lanes.values())
         enough = len(self.unsettled) + ((held + 1) // 2 if self.is_pressed else held)
         with contextlib.suppress(Empty):
