@@ -11,7 +11,6 @@ from pathlib import Path
 from modelwright.errors import CommandMissing, SettingInvalid, WorkspaceMissing
 
 WORKSPACE_FOLDER = ".wright"
-EVENT_HOPS = "WRIGHT_EVENT_HOPS"
 
 # Variables that would point a child's Python at our packages instead of its own, or make every start of it a slow one.
 _PYTHON_VARIABLES = frozenset(
@@ -103,9 +102,9 @@ def event_hops() -> int:
 
     Raises SettingInvalid when it is no whole number.
     """
-    text = os.environ.get(EVENT_HOPS) or "0"
+    text = os.environ.get("WRIGHT_EVENT_HOPS") or "0"
     if not (text.isascii() and text.isdecimal()):
-        raise SettingInvalid(name=EVENT_HOPS, value=text, rule="a whole number")
+        raise SettingInvalid(name="WRIGHT_EVENT_HOPS", value=text, rule="a whole number")
     return int(text)
 
 

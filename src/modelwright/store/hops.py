@@ -24,7 +24,7 @@ def present() -> int:
 
 def variables(count: int) -> dict[str, str]:
     """Return what tells a process that so many events led to it."""
-    return {settings.EVENT_HOPS: str(count)}
+    return {"WRIGHT_EVENT_HOPS": str(count)}
 
 
 @contextlib.contextmanager
