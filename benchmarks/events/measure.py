@@ -39,6 +39,7 @@ from modelwright.store.changes import Change, change
 from modelwright.store.database import Store, open_store
 
 CHANGES = 1000
+TURNS, TURN_CHANGES, TURN_PAUSE_SECONDS = 10, 40, 0.01
 PACED, PACE_SECONDS = 300, 0.05
 BURST = 1000
 POSTS = 2000
@@ -253,15 +254,14 @@ def main() -> None:
         folder = Path(temporary)
         store = open_store(folder / "publishing")
         costs = publishing(store)
-        with receiving() as receiver, dispatching(store):
-            subscribe(store, receiver.url)
-            beside = statistics.median(_paced(store))
         store.close()
+        alone, beside = beside_a_dispatcher(folder / "beside")
         first = next(iter(costs.values()))
         print("| a change | clock, µs | processor, µs | times, at most 1.3 |\n|---|---:|---:|---:|")
         for name, (clock, cpu) in costs.items():
             print(f"| {name} | {clock:,.0f} | {cpu:,.0f} | {clock / first[0]:.2f}, {cpu / first[1]:.2f} |")
-        print(f"| with its event, a dispatcher at work | {beside:,.0f} | | {beside / first[0]:.2f} |")
+        print(f"| alone, in turns with the next | {alone:,.0f} | | 1.00 |")
+        print(f"| with its event, a dispatcher at work | {beside:,.0f} | | {beside / alone:.2f} |")
         print("\n| from the change to the receiver, ms | half within | 99 % within | longest |\n|---|---:|---:|---:|")
         for name, took in latencies(folder / "latency").items():
             print(f"| {name} | {statistics.median(took):,.0f} | {took[int(len(took) * 0.99)]:,.0f} | {took[-1]:,.0f} |")
@@ -278,13 +278,32 @@ def main() -> None:
             print(f"| {name} | {count:,.0f} | {count / dbos:.1f} |")
 
 
-def _paced(store: Store) -> Iterator[float]:
-    for number in range(CHANGES, CHANGES + 300):
+def beside_a_dispatcher(folder: Path) -> tuple[float, float]:
+    """Return the median microseconds of a change alone, and of one with its event that is told to a receiver meanwhile.
+
+    They take turns, each in a workspace of its own on the same disk: what else the machine has to do is in both.
+    """
+    quiet, busy = open_store(folder / "quiet"), open_store(folder / "busy")
+    alone: list[float] = []
+    beside: list[float] = []
+    with receiving() as receiver, dispatching(busy):
+        subscribe(busy, receiver.url)
+        for turn in range(TURNS):
+            alone += _turn(lambda: untold(quiet), turn)
+            beside += _turn(lambda: change(busy, actor="benchmark"), turn)
+            receiver.wait((turn + 1) * TURN_CHANGES)
+    for each in (quiet, busy):
+        each.close()
+    return statistics.median(alone), statistics.median(beside)
+
+
+def _turn(way: Callable[[], contextlib.AbstractContextManager[Change]], turn: int) -> Iterator[float]:
+    for number in range(TURN_CHANGES):
         begun = time.perf_counter()
-        with change(store, actor="benchmark") as opened:
-            describe(opened, 10**6 + number)
+        with way() as opened:
+            describe(opened, turn * TURN_CHANGES + number)
         yield (time.perf_counter() - begun) * 1e6
-        time.sleep(0.01)
+        time.sleep(TURN_PAUSE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,17 @@ def snapshots_are_limited() -> bool:
     return os.environ.get("WRIGHT_SNAPSHOT_NO_LIMIT", "") in {"", "0"}
 
 
+def event_hops() -> int:
+    """Return how many events in a row led to this process, as `WRIGHT_EVENT_HOPS` says; 0 when it does not.
+
+    Raises SettingInvalid when it is no whole number.
+    """
+    text = os.environ.get("WRIGHT_EVENT_HOPS") or "0"
+    if not (text.isascii() and text.isdecimal()):
+        raise SettingInvalid(name="WRIGHT_EVENT_HOPS", value=text, rule="a whole number")
+    return int(text)
+
+
 def notebook() -> str | None:
     """Return the path of the notebook whose kernel this is, as Jupyter says in `JPY_SESSION_NAME`; None elsewhere."""
     return os.environ.get("JPY_SESSION_NAME") or None

@@ -18,7 +18,7 @@ from modelwright.api.app import create_app
 from modelwright.api.mlflow import application
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role
-from modelwright.store import rules, tokens
+from modelwright.store import events, rules, tokens
 from modelwright.store.database import Store
 
 Ask = Callable[..., tuple[int, Any]]
@@ -185,3 +185,12 @@ def test_a_socket_that_was_closed_is_nobodys(way: str, monkeypatch: pytest.Monke
         ours.close()
         assert loopback.user_of(place, listening.getsockname()) is None
         accepted.close()
+
+
+def test_a_request_says_how_many_events_led_to_it(ask: Ask, store: Store) -> None:
+    for said, value in (("4", "deletion"), ("many", "traffic"), ("9" * 5000, "promotion")):
+        headers = {"wright-event-hops": said, "Content-Type": "application/json"}
+        body = json.dumps({"value": value}).encode()
+        assert ask("PUT", "/settings/reasons-required", headers, body)[0] == 200
+    told = events.list_events(store, types="setting.changed")
+    assert [each.hops for each in reversed(told)] == [4, 0, 0]

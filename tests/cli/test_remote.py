@@ -33,7 +33,7 @@ from modelwright.lifecycle import parcels
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Role, Status
 from modelwright.settings import child_environment
-from modelwright.store import audit, datasets, runs, tokens
+from modelwright.store import audit, datasets, events, runs, tokens
 from modelwright.store.database import Store
 
 
@@ -377,6 +377,14 @@ def test_ctrl_c_ends_the_command_there(elsewhere: Elsewhere, locked: Path) -> No
     [run] = runs.list_runs(elsewhere.store)
     assert run.status == "cancelled"
     until(lambda: not list((elsewhere.store.folder / "scratch").iterdir()), "what was sent to be deleted")
+
+
+def test_how_many_events_led_to_a_command_is_known_there(elsewhere: Elsewhere) -> None:
+    variables = {"HOME": str(elsewhere.folder), "WRIGHT_WORKSPACE": elsewhere.url, "WRIGHT_EVENT_HOPS": "3"}
+    told = elsewhere.start("settings", "set", "reasons-required", "deletion", env=child_environment(variables))
+    assert (told.communicate(timeout=120)[1], told.returncode) == ("", 0)
+    (event,) = events.list_events(elsewhere.store, types="setting.changed")
+    assert event.hops == 3
 
 
 def test_a_terminal_is_a_terminal_there(elsewhere: Elsewhere) -> None:

@@ -17,9 +17,11 @@ from modelwright import settings
 from modelwright.api import loopback
 from modelwright.errors import ModelwrightError, RoleTooLow, TokenUnknown
 from modelwright.records import Role
-from modelwright.store import rules
+from modelwright.store import hops, rules
 
 _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOPS = hops.HEADER.encode()
+_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Authentication:
             await answer(scope, receive, send)
             return
         scope.setdefault("state", {}).update(actor=name, role=role)
-        await (surface.answering or self._app)(scope, receive, send)
+        with hops.led_by(_hops(scope)):
+            await (surface.answering or self._app)(scope, receive, send)
 
     def _sender(self, scope: Scope, state: State) -> tuple[str, Role]:
         """Return who sends the request, and in which role. Raises TokenUnknown."""
@@ -88,6 +91,12 @@ class Authentication:
         ):
             return settings.actor(), Role.OWNER
         raise TokenUnknown
+
+
+def _hops(scope: Scope) -> int:
+    """Return how many events led to a request, as it says itself; what says no number is led by none."""
+    given = next((value for name, value in scope["headers"] if name == _HOPS), b"")
+    return int(given) if given.isdigit() and len(given) <= _MOST_DIGITS else 0
 
 
 def _token(authorization: str) -> str | None:

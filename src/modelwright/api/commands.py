@@ -25,7 +25,7 @@ from modelwright.errors import ParcelInvalid
 from modelwright.lifecycle import parcels
 from modelwright.processes import terminals
 from modelwright.records import Role
-from modelwright.store import claims
+from modelwright.store import claims, hops
 from modelwright.store.database import Store
 
 router = Router("/commands")
@@ -113,7 +113,7 @@ class Command:
             self._process = processes.start(
                 [sys.executable, "-P", "-m", _ANSWERING, told],
                 folder=self.files,
-                environment=settings.own_environment() | self._environment(actor),
+                environment=settings.own_environment() | self._environment(actor) | hops.variables(hops.present()),
                 **writing,
             )
             self.held.push(opened.pop_all())

@@ -1,5 +1,6 @@
 """Work that may take longer than a client waits: answered when it is done, or with where to look for it."""
 
+import contextvars
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,7 +43,7 @@ class Patience:
 
     def wait(self, work: Callable[..., _Found], *arguments: Any, look: str, **named: Any) -> _Found | Accepted:
         """Return what comes of `work`, raising what it raises; or, when it takes longer, that it goes on."""
-        going: Future[_Found] = self.works.pool.submit(work, *arguments, **named)
+        going: Future[_Found] = self.works.pool.submit(contextvars.copy_context().run, work, *arguments, **named)
         try:
             return going.result(self.seconds)
         except NotYet:

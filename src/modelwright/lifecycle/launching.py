@@ -20,7 +20,7 @@ from modelwright.errors import ModelwrightError, RunMissing, RunNotStarted
 from modelwright.lifecycle import publishing
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Run
-from modelwright.store import runs
+from modelwright.store import hops, runs
 from modelwright.store.database import Store, open_store
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Launcher:
                 self._working[run_id] = processes.start(
                     [sys.executable, "-P", "-m", _MODULE, json.dumps(wanted)],
                     folder=Path("/"),
-                    environment=settings.own_environment(),
+                    environment=settings.own_environment() | hops.variables(hops.present()),
                     stdout=lines.fileno(),
                     stderr=lines.fileno(),
                 )

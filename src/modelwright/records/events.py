@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """A fact that was committed with the change that made it one. `sequence` is its place among all."""
+    """A fact that was committed with the change that made it one. `sequence` is its place among all.
+
+    `hops` is how many events in a row led to it: 0 for what a person did, 1 for what a subscription to that did.
+    """
 
     sequence: int
     id: str
@@ -16,6 +19,7 @@ class Event:
     subject: str
     at: datetime
     data: dict[str, Any] = field(default_factory=dict)
+    hops: int = 0
 
 
 class Envelope(StrEnum):

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 
 from modelwright import records
 from modelwright.errors import DeletedMeanwhile, InUse
-from modelwright.store import chain, reasons, undoing
+from modelwright.store import chain, hops, reasons, undoing
 from modelwright.store.database import Store
 
 _LAST = "SELECT sequence, digest FROM audit_records ORDER BY sequence DESC LIMIT 1"
 _COLUMNS = (*chain.Written._fields, "digest")
 _RECORD = f"INSERT INTO audit_records ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - ours
-_EVENT = "INSERT INTO events (id, type, subject, at, data) VALUES (?, ?, ?, ?, ?)"
+_EVENT = "INSERT INTO events (id, type, subject, at, data, hops) VALUES (?, ?, ?, ?, ?, ?)"
 _KEY = "key_"
 _ENCODER = json.JSONEncoder(allow_nan=False)
 
@@ -115,7 +115,7 @@ class Change:
 
     def _publish(self, action: str, subject: str, at: str, data: str) -> None:
         """Write the event; time and data as the database keeps them."""
-        self._driver.execute(_EVENT, (records.new_id("event"), action, subject, at, data))
+        self._driver.execute(_EVENT, (records.new_id("event"), action, subject, at, data, hops.present()))
 
     @property
     def is_unrecorded(self) -> bool:

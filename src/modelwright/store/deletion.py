@@ -81,9 +81,7 @@ def delete_runs(change: Change, run_id: str, *, with_children: bool = False) -> 
     ]
     _refuse_used(change, schema.runs, ids, thing=f"run {run_id}", do=command, live=live)
     code = {each.code_digest: _own_code(change, each.code_digest, ids) for each in doomed}
-    told = {
-        each.id: {"status": each.status, "reason": each.reason} | telling.of_run(change, each.id) for each in doomed
-    }
+    told = {each.id: {"status": each.status} | telling.of_run(change, each.id) for each in doomed}
     _delete(change, schema.runs, ids)
     for each in doomed:
         files = code.pop(each.code_digest, {})

@@ -93,7 +93,7 @@ def _start_anew(change: Change, where: sa.ColumnElement[bool]) -> int:
 
 def _query() -> sa.Select[Any]:
     deliveries, events = schema.deliveries, schema.events
-    of_event = (events.c.sequence, events.c.type, events.c.subject, events.c.at, events.c.data)
+    of_event = (events.c.sequence, events.c.type, events.c.subject, events.c.at, events.c.data, events.c.hops)
     return sa.select(deliveries, *of_event).join(events, events.c.id == deliveries.c.event_id)
 
 
@@ -101,7 +101,7 @@ def _delivery(row: sa.Row[Any]) -> Delivery:
     return Delivery(
         id=row.id,
         subscription=row.subscription,
-        event=Event(row.sequence, row.event_id, row.type, row.subject, row.at, row.data),
+        event=Event(row.sequence, row.event_id, row.type, row.subject, row.at, row.data, row.hops),
         status=DeliveryStatus(row.status),
         attempts=row.attempts,
         told=row.told,

@@ -14,6 +14,7 @@ events = sa.Table(
     column("subject"),
     column("at", Timestamp),
     column("data", sa.JSON),
+    column("hops", sa.Integer, server_default="0"),
     sqlite_autoincrement=True,
 )
 

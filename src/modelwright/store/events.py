@@ -34,4 +34,4 @@ def get_event(store: Store, event_id: str) -> Event:
 
 
 def _event(row: sa.Row[Any]) -> Event:
-    return Event(row.sequence, row.id, row.type, row.subject, row.at, row.data)
+    return Event(row.sequence, row.id, row.type, row.subject, row.at, row.data, row.hops)

@@ -22,7 +22,7 @@ _EVENTS_AT_ONCE = 250
 _FORGOTTEN_AT_ONCE = 1000
 
 _POSITIONS = "SELECT subscription, sequence FROM subscription_positions"
-_EVENTS = "SELECT sequence, id, type, subject, at, data FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
+_EVENTS = "SELECT sequence, id, type, subject, at, data, hops FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
 _OF_SUBSCRIBERS = "SELECT 1 FROM events WHERE sequence > ? AND sequence <= ? AND type GLOB 'subscription.*' LIMIT 1"
 _MOVE = "UPDATE subscription_positions SET sequence = ? WHERE subscription = ? AND sequence = ?"
 _ADD = (
@@ -34,7 +34,7 @@ _LEASE = (
     "WHERE subscription = ? AND status = 'pending' AND due_at <= ? ORDER BY due_at LIMIT ?) "
     "RETURNING id, event_id, attempts, told, created_at, attempted_at"
 )
-_EVENT = "SELECT sequence, id, type, subject, at, data FROM events WHERE id = ?"
+_EVENT = "SELECT sequence, id, type, subject, at, data, hops FROM events WHERE id = ?"
 _STILL_MINE = "WHERE id = ? AND leased_by = ? AND attempts = ?"
 # What has arrived has arrived, whosever lease it is by now.
 _DELIVERED = (
@@ -247,8 +247,8 @@ def _rows(subscription: str, events: Iterable[Event], now: datetime) -> Iterator
 
 
 def _event(row: tuple[Any, ...]) -> Event:
-    sequence, event_id, kind, subject, at, data = row
-    return Event(sequence, event_id, kind, subject, datetime.fromisoformat(at), json.loads(data))
+    sequence, event_id, kind, subject, at, data, hops = row
+    return Event(sequence, event_id, kind, subject, datetime.fromisoformat(at), json.loads(data), hops)
 
 
 def _text(moment: datetime) -> str:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -23,17 +24,20 @@ from lifecycle.events.told import registered, run_event, subscription
 
 from modelwright.errors import SubscriberInvalid
 from modelwright.lifecycle.events import handlers, mail, targets
+from modelwright.lifecycle.events.delivery import Dispatcher
+from modelwright.lifecycle.sessions import Session as ModelSession
 from modelwright.records import (
     Attempt,
     AttemptVerdict,
     DeliveryPolicy,
+    DeliveryStatus,
     Event,
     EventFilter,
     HandlerKind,
     Subscription,
 )
 from modelwright.records import Envelope as Schema
-from modelwright.store import secrets
+from modelwright.store import deliveries, hops, secrets, subscriptions
 from modelwright.store.database import Store
 
 AGAIN, DELIVERED, HOPELESS = AttemptVerdict.AGAIN, AttemptVerdict.DELIVERED, AttemptVerdict.HOPELESS
@@ -53,7 +57,7 @@ def test_a_command_gets_the_event_as_input_and_in_variables(store: Store, tmp_pa
     script = """
 import json, os, sys
 told = json.load(sys.stdin)
-names = ("ID", "TYPE", "SUBJECT", "ATTEMPT")
+names = ("ID", "TYPE", "SUBJECT", "ATTEMPT", "HOPS")
 told["seen"] = [os.environ[f"WRIGHT_EVENT_{each}"] for each in names] + [os.environ["WRIGHT_SUBSCRIPTION"]]
 told["arguments"], told["folder"] = sys.argv[1:], os.getcwd()
 json.dump(told, open("seen.json", "w"))
@@ -62,9 +66,42 @@ print("deployed")
     assert send(store, command(tmp_path, script), attempt=2) == Attempt(DELIVERED, "exit 0: deployed")
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert seen["data"]["model"] == "churn"
-    assert seen["seen"] == [registered().id, "model.registered", "models/churn:20", "2", "watcher"]
+    assert seen["seen"] == [registered().id, "model.registered", "models/churn:20", "2", "1", "watcher"]
     assert (seen["arguments"], seen["folder"]) == (["two words"], str(tmp_path))
     assert not list((store.folder / "scratch").iterdir())
+
+
+def test_what_feeds_itself_comes_to_an_end_that_is_told(
+    session: ModelSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hops, "MOST", 1)
+    store, script = (
+        session.store,
+        f"""
+from pathlib import Path
+from modelwright.store.changes import change
+from modelwright.store.database import open_store
+with change(open_store(Path({str(session.store.folder.absolute())!r})), actor="loop") as opened:
+    opened.record("model.tagged", "models/churn")
+""",
+    )
+    with session.change() as opened:
+        subscriptions.add_subscription(opened, command(tmp_path, script))
+    with session.change() as opened:
+        opened.record("model.tagged", "models/churn")
+    Dispatcher(store).run_once()
+    told = {each.event.hops: (each.status, each.told) for each in deliveries.list_deliveries(store)}
+    assert (told[0], told[1]) == ((DeliveryStatus.DELIVERED, "exit 0"), (DeliveryStatus.DELIVERED, "exit 0"))
+    left_out = "left out: 2 events in a row led to it, each by what a subscription started"
+    assert told[2] == (DeliveryStatus.DEAD, left_out)
+    assert len(told) == 3
+
+
+def test_who_only_listens_is_told_of_what_feeds_itself_too(store: Store, tmp_path: Path) -> None:
+    target = targets.file("events.jsonl", folder=tmp_path)
+    far = replace(registered(), hops=hops.MOST + 1)
+    assert send(store, subscription(HandlerKind.FILE, target), far).verdict is DELIVERED
+    assert send(store, command(tmp_path, ""), far).verdict is HOPELESS
 
 
 def test_a_command_that_fails_is_tried_again_and_the_end_of_what_it_said_is_told(store: Store, tmp_path: Path) -> None:

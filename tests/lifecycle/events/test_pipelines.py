@@ -73,6 +73,7 @@ def test_an_event_starts_one_run_however_often_it_is_told(published: Session) ->
     again = handlers.send(store, wanted, registered(), attempt=4)
     assert (again.verdict, again.told) == (DELIVERED, f"{run.id} was started before")
 
+    assert {each.hops for each in events.list_events(store, subject=f"runs/{run.id}*")} == {1}
     of_own = Event(9, "event_9", "run.succeeded", f"runs/{run.id}", AT, {"tags": run.tags})
     made_by_own = replace(registered(), id="event_10", data=registered().data | {"run": run.id})
     # A run below it is its doing too, and so is what another subscription's run did that this one led to.

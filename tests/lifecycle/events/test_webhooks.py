@@ -58,6 +58,7 @@ def test_the_reference_library_verifies_what_is_sent(store: Store) -> None:
     told = Webhook(secret).verify(request.body, request.headers)
     assert told["data"]["tags"] == {"area": "Diabetes"}
     assert request.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    assert request.headers["wright-event-hops"] == "1"
     with pytest.raises(WebhookVerificationError):
         Webhook(secret).verify(request.body + b" ", request.headers)
 

@@ -23,6 +23,7 @@ from modelwright.cli.remote.fitting import Needs
 from modelwright.client.sending import credentials, reaching
 from modelwright.errors import TokenUnknown, WorkspaceNotReached, WorkspaceRefused
 from modelwright.lifecycle import parcels
+from modelwright.store import hops
 
 _PATIENCE_SECONDS = 60.0  # the server gives a sign of life every five
 _CONNECT_SECONDS = 10.0
@@ -63,7 +64,7 @@ def asking(
             parts = urlsplit(url)
             kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
             connection = kind(parts.netloc.rpartition("@")[2], timeout=_CONNECT_SECONDS)
-        headers = credentials(token or logins.find(url))
+        headers = credentials(token or logins.find(url)) | {hops.HEADER: str(hops.present())}
         held.callback(connection.close)
         with reaching(url):
             answer = _sent(connection, method, parts.path.rstrip("/") + path, headers=headers, body=body)

@@ -12,7 +12,7 @@ from modelwright.errors import CommandTimedOut
 from modelwright.lifecycle.events.envelopes import Letter
 from modelwright.lifecycle.events.wording import end_in_a_line
 from modelwright.records import Attempt, AttemptVerdict, Envelope, Event, Subscription
-from modelwright.store import claims
+from modelwright.store import claims, hops
 from modelwright.store.database import Store
 
 _SHOWN_CHARACTERS = 400
@@ -38,6 +38,7 @@ def send(store: Store, subscription: Subscription, event: Event, letters: list[L
             "WRIGHT_EVENT_TYPE": event.type,
             "WRIGHT_EVENT_SUBJECT": event.subject,
             "WRIGHT_EVENT_ATTEMPT": str(attempt),
+            **hops.variables(event.hops + 1),
         }
     )
     told = [each.body for each in letters]

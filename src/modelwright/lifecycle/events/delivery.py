@@ -33,9 +33,11 @@ from modelwright.store import claims, subscriptions
 from modelwright.store.database import Store
 from modelwright.store.outbox import Outbox, Unseen
 
-# How soon something new is seen; all that has come together and ended meanwhile is written in one transaction. Whoever
-# changes the workspace seldom meets one, and what is told still takes but a twentieth of a second, half of it waiting.
+# How soon something new is seen, and for how long all that comes is gathered, so that whoever changes the workspace
+# seldom has to wait for a transaction of ours: there are two in this time, unless there is much to tell.
 _LOOK_SECONDS = 0.1
+# How long attempts are waited for, to be noted together: what was told and is not noted yet is told again after a kill.
+_GATHER_SECONDS = 0.03
 # How soon it is seen that another dispatcher was killed.
 _FREE_EVERY = timedelta(seconds=5)
 # How much longer a lease is than an attempt may take.
@@ -75,12 +77,13 @@ class Dispatcher:
         """Deliver until `stopped` is set."""
         with self._shift() as shift:
             while not stopped.is_set():
+                next_look = time.monotonic() + _LOOK_SECONDS
                 try:
                     shift.look()
-                    if shift.is_pressed:
-                        shift.gather()
-                    elif not shift.is_behind:
-                        stopped.wait(_LOOK_SECONDS)
+                    shift.gather()
+                    if not (shift.is_behind or shift.is_pressed):
+                        shift.settle()
+                        stopped.wait(max(0.0, next_look - time.monotonic()))
                 except Exception:  # noqa: BLE001 - what is wrong with one look may be right at the next
                     traceback.print_exc()
                     stopped.wait(_TROUBLE_SECONDS)
@@ -152,7 +155,7 @@ class _Shift:
 
     def gather(self) -> None:
         """Wait for attempts to end: for all or, when there may be more to do, for half of them; not for long."""
-        deadline = time.monotonic() + _LOOK_SECONDS
+        deadline = time.monotonic() + _GATHER_SECONDS
         held = sum(lane.held for lane in self.lanes.values())
         enough = len(self.unsettled) + ((held + 1) // 2 if self.is_pressed else held)
         with contextlib.suppress(Empty):
@@ -166,8 +169,12 @@ class _Shift:
         deadline = time.monotonic() + _GRACE_SECONDS
         while self.is_busy and time.monotonic() < deadline:
             self.gather()
-            self._settle()
-            self.unsettled.clear()
+            self.settle()
+
+    def settle(self) -> None:
+        """Note what came of all that ended: the sooner, the less is told twice when this process is killed."""
+        self._settle()
+        self.unsettled.clear()
 
     def _unseen(self) -> tuple[list[Unseen], bool]:
         newest = self.outbox.newest()

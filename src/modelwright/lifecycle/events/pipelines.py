@@ -17,7 +17,7 @@ from modelwright.errors import EventMissing, ModelwrightError, RunMissing, RunNo
 from modelwright.lifecycle.events import envelopes, filters
 from modelwright.lifecycle.launching import Launcher
 from modelwright.records import Attempt, AttemptVerdict, Event, Run, Subscription
-from modelwright.store import events, runs
+from modelwright.store import events, hops, runs
 from modelwright.store.database import Store, open_store
 
 _MENDING_SECONDS = 300.0
@@ -45,14 +45,15 @@ def _started(store: Store, subscription: Subscription, event: Event, *, paramete
     launcher, reference = _launcher(store.folder), subscription.target["pipeline"]
     run_id = run_id_for(subscription, event)
     try:
-        launcher.start(
-            reference,
-            run_id,
-            actor=subscription.created_by,
-            why=f"{event.type} of {event.subject}",
-            overrides=parameters,
-            tags={"subscription": subscription.name, "event": event.id},
-        )
+        with hops.led_by(event.hops + 1):
+            launcher.start(
+                reference,
+                run_id,
+                actor=subscription.created_by,
+                why=f"{event.type} of {event.subject}",
+                overrides=parameters,
+                tags={"subscription": subscription.name, "event": event.id},
+            )
         run = launcher.seen(run_id, reference, patience_seconds=subscription.policy.timeout_seconds)
     except RunNotStarted as error:
         return Attempt(AttemptVerdict.AGAIN, str(error))
@@ -98,7 +99,7 @@ def _value(told: dict[str, Any], where: Mapping[str, Any]) -> Any:
 
 
 def _is_own(store: Store, subscription: Subscription, event: Event) -> bool:
-    """Whether this subscription led to an event: by a run that it started, what that made, or what that started.
+    """Whether this subscription led to an event: by a run that it started, by what that made, or by what that led to.
 
     Else a subscription to runs would start itself for ever, and two would start each other.
     """

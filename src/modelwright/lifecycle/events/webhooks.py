@@ -21,7 +21,7 @@ from modelwright.lifecycle.events.envelopes import Letter
 from modelwright.lifecycle.events.exchanges import Answer, Limits
 from modelwright.lifecycle.events.wording import in_a_line
 from modelwright.records import Attempt, AttemptVerdict, Envelope, Event, Subscription, SubscriptionState
-from modelwright.store import subscriptions
+from modelwright.store import hops, subscriptions
 from modelwright.store.changes import change
 from modelwright.store.database import Store
 
@@ -55,6 +55,7 @@ def send(store: Store, subscription: Subscription, event: Event, letters: list[L
             AttemptVerdict.AGAIN, "its secret is gone: wright event rotate gives a new one", _MENDING_SECONDS
         )
     headers = signing.headers(keys, event_id=event.id, now=now, body=body)
+    headers[hops.HEADER] = str(event.hops + 1)
     headers["Content-Type"] = _CONTENT_TYPES[subscription.envelope]
     if subscription.envelope is Envelope.EVENT_GRID:
         headers |= _grid_headers(subscription, "Notification") | {"aeg-delivery-count": str(attempt - 1)}
