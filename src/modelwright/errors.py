@@ -1813,6 +1813,15 @@ class SubscriptionExists(ModelwrightError):
     remedy = "choose another name, or remove it first: wright event unsubscribe {name}"
 
 
+class ConfirmationUnknown(ModelwrightError):
+    """An address that confirms nothing: it was never given out, or its time is over."""
+
+    code = "confirmation-unknown"
+    status = 401
+    problem = "no subscription waits for this confirmation, or not any more"
+    remedy = "wright event resume NAME asks the webhook once more"
+
+
 class DeliveryMissing(ModelwrightError):
     """No delivery has this id."""
 
