@@ -13,10 +13,9 @@ from modelwright.records import Criterion, Kind, Order, Point, RunDetails, RunIn
 from modelwright.store import experiments, schema, selecting, telling
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
-from modelwright.store.loading import load_runs, marks, rows
+from modelwright.store.loading import chunks, load_runs, marks, rows
 
 _STATE = "SELECT kind, status, experiment, deleted_at FROM runs WHERE id = ?"
-_MOST_VALUES = 500  # a statement of SQLite takes only so many
 
 
 class _State(NamedTuple):
@@ -127,8 +126,7 @@ def load_head(connection: sa.Connection, run_id: str) -> RunDetails:
 def load_details(connection: sa.Connection, run_ids: Sequence[str]) -> list[RunDetails]:
     """Return the runs of these ids with all that clients want to know, in the order of the ids."""
     found: dict[str, RunDetails] = {}
-    for start in range(0, len(run_ids), _MOST_VALUES):
-        some = run_ids[start : start + _MOST_VALUES]
+    for some in chunks(run_ids):
         points = _by_run(connection, "run_summaries", "name, step, value, recorded_at", some)
         metrics = {
             run_id: {name: math.nan if value is None else value for name, _, value, _ in each}
