@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -82,21 +82,35 @@ def restore(change: Change, run_id: str) -> None:
 def add_inputs(change: Change, run_id: str, inputs: Sequence[RunInput]) -> None:
     """Record what data a run read; what it has by this name and digest stays."""
     ensure_open(change.connection, run_id)
+    new = insert_inputs(change, run_id, inputs)
+    if new:
+        change.record("run.inputs_read", f"runs/{run_id}", after={"inputs": new})
+
+
+def insert_inputs(change: Change, run_id: str, inputs: Sequence[RunInput]) -> list[str]:
+    """Add what a run has not of these, and return it in words; its record is the caller's."""
     table = schema.run_inputs
     known = {(row.name, row.digest) for row in change.rows(table.select().where(table.c.run_id == run_id))}
-    new = {(each.name, each.digest): each for each in reversed(inputs) if (each.name, each.digest) not in known}
-    if new:
-        described = [
-            {"run_id": run_id, "name": each.name, "digest": each.digest, "description": each.description}
-            for each in reversed(new.values())
-        ]
-        change.insert(table, *described)
-        change.record("run.inputs_read", f"runs/{run_id}", after={"inputs": [f"{name} {at}" for name, at in new]})
+    new: dict[tuple[str, str], RunInput] = {}
+    for each in inputs:
+        if (each.name, each.digest) not in known:
+            new.setdefault((each.name, each.digest), each)
+    described = [
+        {"run_id": run_id, "name": each.name, "digest": each.digest, "description": each.description}
+        for each in new.values()
+    ]
+    change.insert(table, *described)
+    return [f"{name} {digest}" for name, digest in new]
 
 
 def add_outputs(change: Change, run_id: str, outputs: Sequence[RunOutput]) -> None:
     """Record which logged models a run put out, and at which step."""
     ensure_open(change.connection, run_id)
+    keep_outputs(change, run_id, outputs)
+
+
+def keep_outputs(change: Change, run_id: str, outputs: Iterable[RunOutput]) -> None:
+    """Record the same of a run that its client may add nothing to."""
     table = schema.run_outputs
     known = {row.logged_model_id for row in change.rows(table.select().where(table.c.run_id == run_id))}
     new = {each.logged_model_id: each.step for each in outputs if each.logged_model_id not in known}
