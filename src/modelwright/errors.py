@@ -1906,6 +1906,15 @@ class CommitMissing(ModelwrightError):
     remedy = "git log"
 
 
+class BranchMissing(ModelwrightError):
+    """A repository has no such branch."""
+
+    code = "branch-missing"
+    status = 404
+    problem = 'the repository "{folder}" has no branch "{branch}"'
+    remedy = "name one that it has as `branch` in ci.toml"
+
+
 class GitFailed(ModelwrightError):
     """Git does not do what it is asked for."""
 

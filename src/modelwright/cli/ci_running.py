@@ -180,7 +180,7 @@ def install(project: Path, *, as_json: bool) -> None:
         log = store.folder / "ci" / f"{found.manifest.name}.log"
         wright = [sys.executable, "-P", "-m", "modelwright", "--workspace", str(store.folder.absolute())]
         command = shlex.join([*wright, "watch", "--once", str(found.manifest.folder)])
-        written = watching.install_hooks(found, command, log.absolute())
+        written = watching.install_hooks(found.repository, command, log.absolute())
     if as_json:
         output.show_json({"written": written, "log": log})
         return
@@ -197,8 +197,9 @@ def install(project: Path, *, as_json: bool) -> None:
 def remove(project: Path, *, as_json: bool) -> None:
     """Remove the hooks that were written here."""
     from modelwright.lifecycle.ci import watching
+    from modelwright.projects.ci.workflows import repository_of
 
-    removed = watching.remove_hooks(watching.watched(project.absolute()))
+    removed = watching.remove_hooks(repository_of(project.absolute()))
     if as_json:
         output.show_json({"removed": removed})
     for path in [] if as_json else removed:

@@ -201,6 +201,7 @@ def test_an_address_that_is_not_allowed_is_told_and_left_alone(store: Store) -> 
         came = handlers.send(store, wanted, registered(), attempt=1)
         assert receiver.requests == []
     assert (came.verdict, came.wait_seconds) == (AGAIN, 300.0)
+    assert came.told.endswith("an owner allows it for one subscription with --allow-private")
     assert '"localhost" is at 127.0.0.1' in came.told or '"localhost" is at ::1' in came.told
 
 

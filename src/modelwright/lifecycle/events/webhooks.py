@@ -121,7 +121,7 @@ def _asked(method: str, subscription: Subscription, *, headers: Mapping[str, str
     try:
         return exchanges.exchange(method, target["url"], headers=headers, body=body, limits=limits)
     except (AddressRefused, SubscriberInvalid) as error:
-        return Attempt(again, str(error), _MENDING_SECONDS)
+        return Attempt(again, f"{error}; {error.next_command}", _MENDING_SECONDS)
     except TimeoutError:
         return Attempt(again, f"no whole answer within {limits.timeout_seconds:g} s")
     except ssl.SSLCertVerificationError as error:
