@@ -35,12 +35,12 @@ def confirm(store: Store, name: str, code: str, *, now: datetime) -> Subscriptio
         subscription = subscriptions.get_subscription(store, name)
     except SubscriptionMissing as error:
         raise ConfirmationUnknown from error
-    digest, until = json.loads(secrets.get(store, _name(subscription.name)) or '["", ""]')
+    digest, until = json.loads(secrets.get(store, _name(name)) or '["", ""]')
     if not hmac.compare_digest(digest, _digest(code)) or now > datetime.fromisoformat(until):
         raise ConfirmationUnknown
     if subscription.state is SubscriptionState.PENDING:
-        with change(store, actor=subscription.created_by, why="its receiver confirmed that it wants events") as opened:
-            subscriptions.set_state(opened, subscription.name, SubscriptionState.ACTIVE)
+        with change(store, actor=f"subscription:{name}", why="its receiver confirmed that it wants events") as opened:
+            subscriptions.set_state(opened, name, SubscriptionState.ACTIVE)
     return subscription
 
 
