@@ -1813,6 +1813,15 @@ class SubscriptionExists(ModelwrightError):
     remedy = "choose another name, or remove it first: wright event unsubscribe {name}"
 
 
+class ConfirmationUnknown(ModelwrightError):
+    """An address that confirms nothing: it was never given out, or its time is over."""
+
+    code = "confirmation-unknown"
+    status = 401
+    problem = "no subscription waits for this confirmation, or not any more"
+    remedy = "wright event resume NAME asks the webhook once more"
+
+
 class DeliveryMissing(ModelwrightError):
     """No delivery has this id."""
 
@@ -1895,6 +1904,15 @@ class CommitMissing(ModelwrightError):
     status = 404
     problem = 'the repository "{folder}" has no commit "{commit}"'
     remedy = "git log"
+
+
+class BranchMissing(ModelwrightError):
+    """A repository has no such branch."""
+
+    code = "branch-missing"
+    status = 404
+    problem = 'the repository "{folder}" has no branch "{branch}"'
+    remedy = "name one that it has as `branch` in ci.toml"
 
 
 class GitFailed(ModelwrightError):

@@ -15,11 +15,11 @@ from journeys.terminal import until
 from modelwright.api import server
 from modelwright.api.app import create_app
 from modelwright.errors import ApiNotInstalled
-from modelwright.lifecycle import background, publishing
+from modelwright.lifecycle import publishing
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import read_manifest
 from modelwright.records import Role
-from modelwright.store import runs, tokens
+from modelwright.store import api_place, runs, tokens
 from modelwright.store.changes import change
 from modelwright.store.database import Store
 
@@ -114,7 +114,7 @@ def test_it_listens_on_this_machine_alone_and_leaves_nothing(client: Client, sto
     publishing.publish(Session(store, "ada"), read_manifest(store.folder.parent / "small"))
     run = client.ask("/pipelines/small/runs", {})[1]
     assert server.stop(store)
-    assert background.url(store) is None
+    assert api_place.url(store) is None
     assert runs.get_run(store, run["Id"]).status == "cancelled"
     for process in psutil.process_iter():
         try:

@@ -11,14 +11,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from lifecycle.events.receivers import receiving, reply
 from starlette.routing import BaseRoute, Mount, Route
 
 from modelwright.api import loopback, server
 from modelwright.api.app import create_app
+from modelwright.api.events import NewSubscription, Webhook
 from modelwright.api.mlflow import application
+from modelwright.lifecycle.events import subscribing
 from modelwright.lifecycle.sessions import Session
-from modelwright.records import Role
-from modelwright.store import events, rules, tokens
+from modelwright.records import Envelope, Role
+from modelwright.store import events, rules, subscriptions, tokens
 from modelwright.store.database import Store
 
 Ask = Callable[..., tuple[int, Any]]
@@ -142,6 +145,21 @@ def test_every_route_takes_a_token_and_none_that_changes_anything_a_readers(ask:
     assert {each.partition(" ")[0] for each in looking} == {"POST"}
     # All of them look for something that would not fit into an address; a command asks for its role itself.
     assert {path.rpartition("/")[2] for path in looking} == {"commands", "search", "get-latest-versions"}
+
+
+def test_a_confirmation_takes_no_token_but_the_code_that_the_webhook_was_told(ask: Ask, store: Store) -> None:
+    with receiving(lambda _: reply("202 Accepted")) as receiver:
+        hook = Webhook(url=receiver.url, is_private_allowed=True)
+        wanted = NewSubscription(name="grid", webhook=hook, envelope=Envelope.EVENT_GRID)
+        subscribing.subscribe(Session(store, "ada"), wanted.subscription(store))
+    path = urlsplit(json.loads(receiver.requests[0].body)[0]["data"]["validationUrl"]).path
+    browser = {"Host": "wright.example", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", "Sec-Fetch-Mode": "navigate"}
+    assert ask("GET", f"{path}x", browser)[1]["error"]["code"] == "confirmation-unknown"
+    assert ask("GET", path.replace("grid", "moon"), browser)[0] == 401
+    assert ask("POST", path, browser)[0] == 405
+    assert subscriptions.get_subscription(store, "grid").state == "pending"
+    assert ask("GET", path, browser) == (200, b'"grid" is told of events from now on\n')
+    assert subscriptions.get_subscription(store, "grid").state == "active"
 
 
 def test_what_serves_takes_a_deployer_and_who_may_do_what_an_owner(ask: Ask, store: Store) -> None:

@@ -227,7 +227,7 @@ def test_secrets_are_rotated_or_brought(folder: Path) -> None:
     wright("event", "unsubscribe", "mine")
     assert list((folder / ".wright" / "secrets").iterdir()) == []
     types = [each["type"] for each in answer("list", "--types", "subscription.*")]
-    assert types == ["subscription.removed", "subscription.secret_rotated", "subscription.added"]
+    assert types == [f"subscription.{fact}" for fact in ("removed", "secret_rotated", "activated", "added")]
 
 
 def test_lists_are_for_people_too(folder: Path) -> None:

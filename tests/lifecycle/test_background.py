@@ -8,7 +8,7 @@ from journeys.terminal import until
 
 from modelwright.lifecycle import background
 from modelwright.lifecycle.diagnosis import examine
-from modelwright.store import claims
+from modelwright.store import api_place, claims
 from modelwright.store.database import Store
 
 
@@ -16,7 +16,7 @@ def test_it_works_without_the_api_and_is_missed_when_it_is_killed(store: Store) 
     background.start(store)
     process = claims.holder(store, "background")
     assert process
-    assert (background.is_running(store), background.url(store)) == (True, None)
+    assert (background.is_running(store), api_place.url(store)) == (True, None)
     background.start(store)
     assert claims.holder(store, "background") == process, "there is one already"
     assert not [each for each in psutil.Process(process).net_connections() if each.status == psutil.CONN_LISTEN]

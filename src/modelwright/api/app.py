@@ -14,6 +14,7 @@ from modelwright.api import (
     audit,
     captures,
     commands,
+    confirmations,
     datasets,
     endpoints,
     environments,
@@ -35,6 +36,7 @@ from modelwright.api import (
 from modelwright.api.authentication import Authentication, Surface
 from modelwright.api.mlflow import application as mlflow
 from modelwright.api.waiting import Works
+from modelwright.lifecycle.events import confirming
 from modelwright.lifecycle.launching import Launcher
 from modelwright.store.database import open_store
 from modelwright.store.tokens import Holders
@@ -92,11 +94,14 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
     for each in _NOUNS:
         app.include_router(each.router)
     app.add_api_route("/docs", lambda: HTMLResponse(page.page(app.openapi())), include_in_schema=False)
+    confirmations.add(app)
     # First, for they are asked most often, and every route before them would be tried.
     app.router.routes[:0] = mlflow.routes()
     # What is mounted with error answers of its own has its surface before the last. A command says itself which role
     # it takes.
     others = Surface("", refusals.answer, looks=lambda *asked: asked == ("POST", commands.PATH))
-    app.add_middleware(Authentication, surfaces=[*mlflow.surfaces(), others], trusts_loopback=trusts_loopback)
+    by_code = Surface(f"{confirming.PATH}/", refusals.answer, is_open=True)
+    surfaces = [*mlflow.surfaces(), by_code, others]
+    app.add_middleware(Authentication, surfaces=surfaces, trusts_loopback=trusts_loopback)
     refusals.install(app)
     return app

@@ -29,13 +29,15 @@ class Surface:
     """A part of the paths: how they begin, how errors are told there, and which requests but GET change nothing.
 
     `looks` is asked with a request's method and path: a path that is looked at by one may be changed by another.
-    `answering` is asked in the place of the application's routes, of which each would be tried.
+    `answering` is asked in the place of the application's routes, of which each would be tried. One that `is_open` lets
+    requests in whose paths have secrets of their own.
     """
 
     prefix: str
     explained: Callable[[ModelwrightError], Response]
     looks: Callable[[str, str], bool] = lambda _method, _path: False
     answering: ASGIApp | None = None
+    is_open: bool = False
 
 
 class Authentication:
@@ -58,6 +60,9 @@ class Authentication:
             return
         path: str = scope["path"]
         surface = next(each for each in self._surfaces if path.startswith(each.prefix))
+        if surface.is_open:
+            await self._app(scope, receive, send)
+            return
         try:
             name, role = self._sender(scope, scope["app"].state)
             is_looking = scope["method"] in _LOOKING or surface.looks(scope["method"], path)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from modelwright import processes, records
 from modelwright.errors import ApiNotInstalled, ApiPortTaken, BackgroundNotStarted, Busy, HostNotOpen
 from modelwright.lifecycle import background
-from modelwright.store import tokens
+from modelwright.store import api_place, tokens
 from modelwright.store.database import Store, open_store
 
 _MODULE = "modelwright.api.server"
@@ -38,10 +38,10 @@ def start(store: Store, *, host: str = "", port: int = 0) -> str | None:
     this machine alone. Raises ApiNotInstalled, HostNotOpen, ApiPortTaken and BackgroundNotStarted.
     """
     if background.is_running(store):
-        return background.url(store)
+        return api_place.url(store)
     if not all(map(find_spec, ("fastapi", "uvicorn"))):
         raise ApiNotInstalled
-    last = urlsplit(background.last_url(store) or "")
+    last = urlsplit(api_place.last_url(store) or "")
     host, port = host or last.hostname or _HOST, port or last.port or 0
     if not _is_loopback(host) and not any(each.state(records.now()) == "counts" for each in tokens.list_tokens(store)):
         raise HostNotOpen(host=host)
@@ -50,7 +50,7 @@ def start(store: Store, *, host: str = "", port: int = 0) -> str | None:
     said = json.loads(processes.detach(_MODULE, arguments, log=log) or "{}")
     if "reason" in said:
         raise ApiPortTaken(port=port, host=host, reason=said["reason"])
-    found = said.get("url") or background.url(store)
+    found = said.get("url") or api_place.url(store)
     if not found:
         raise BackgroundNotStarted(log=log)
     return str(found)

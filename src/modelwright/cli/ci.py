@@ -257,8 +257,7 @@ def smoke(project: Path, *, target: str | None, url: str | None, patience_second
     if url:
         key = settings.endpoint_key()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        request = automation.folder / automation.request
-        answer = releasing.smoke_test_url(url, request, headers=headers, patience_seconds=patience_seconds)
+        answer = releasing.smoke_test_url(url, automation, headers=headers, patience_seconds=patience_seconds)
     else:
         with output.session(is_silent=as_json) as session:
             place = automation.target(str(target))

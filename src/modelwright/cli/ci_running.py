@@ -101,8 +101,11 @@ def run(  # noqa: PLR0913 - an option each
     _conclude(file, report, folder, reason=workflow.reason, as_json=as_json)
 
 
-def _run_in(named: Path | None, start: "Callable[[Path], Report]") -> "tuple[Report, Path]":
-    """Run jobs in the folder that was named, or in a new one, which keeps what they leave when they failed."""
+def _run_in(named: Path | None, start: "Callable[[Path], Report]") -> "tuple[Report, Path | None]":
+    """Run jobs in the folder that was named, or in a new one, which keeps what they leave when they failed.
+
+    Return the folder too, unless there is nothing in it that is wanted.
+    """
     if named is not None:
         if named.is_dir() and any(named.iterdir()):
             rule = f'"{named}" is not empty, and jobs would find what others left'
@@ -114,10 +117,12 @@ def _run_in(named: Path | None, start: "Callable[[Path], Report]") -> "tuple[Rep
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    if not report.failed:
-        for each in (folder / "jobs", folder / "outputs") if (folder / "artifacts").is_dir() else (folder,):
-            shutil.rmtree(each, ignore_errors=True)
-    return report, folder
+    if report.failed:
+        return report, folder
+    has_artifacts = (folder / "artifacts").is_dir()
+    for each in (folder / "jobs", folder / "outputs") if has_artifacts else (folder,):
+        shutil.rmtree(each, ignore_errors=True)
+    return report, folder if has_artifacts else None
 
 
 def _conclude(file: Path, report: "Report", folder: Path | None, *, reason: str, as_json: bool) -> None:
@@ -180,7 +185,7 @@ def install(project: Path, *, as_json: bool) -> None:
         log = store.folder / "ci" / f"{found.manifest.name}.log"
         wright = [sys.executable, "-P", "-m", "modelwright", "--workspace", str(store.folder.absolute())]
         command = shlex.join([*wright, "watch", "--once", str(found.manifest.folder)])
-        written = watching.install_hooks(found, command, log.absolute())
+        written = watching.install_hooks(found.repository, command, log.absolute())
     if as_json:
         output.show_json({"written": written, "log": log})
         return
@@ -197,8 +202,9 @@ def install(project: Path, *, as_json: bool) -> None:
 def remove(project: Path, *, as_json: bool) -> None:
     """Remove the hooks that were written here."""
     from modelwright.lifecycle.ci import watching
+    from modelwright.projects.ci.workflows import repository_of
 
-    removed = watching.remove_hooks(watching.watched(project.absolute()))
+    removed = watching.remove_hooks(repository_of(project.absolute()))
     if as_json:
         output.show_json({"removed": removed})
     for path in [] if as_json else removed:

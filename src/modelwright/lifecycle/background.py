@@ -26,13 +26,12 @@ from modelwright.lifecycle.events.delivery import Dispatcher
 from modelwright.lifecycle.reviving import Reviver
 from modelwright.lifecycle.scheduler import Scheduler
 from modelwright.lifecycle.sessions import Session
-from modelwright.store import claims
+from modelwright.store import api_place, claims
 from modelwright.store.database import DATABASE, Store, open_store
 
 LOG = "background.log"
 _MODULE = "modelwright.lifecycle.background"
 _CLAIM = "background"
-_PLACE = "api.url"
 _LOOK_SECONDS = 1.0
 # How long a rollout may be unwatched; its lease is a multiple of that.
 _WATCH_SECONDS = 5.0
@@ -117,17 +116,6 @@ def was_killed(store: Store) -> bool:
     return claims.is_abandoned(store, _CLAIM)
 
 
-def url(store: Store) -> str | None:
-    """Return where the workspace's HTTP API answers; None when nothing serves it."""
-    return last_url(store) if claims.holder(store, "api") is not None else None
-
-
-def last_url(store: Store) -> str | None:
-    """Return where the workspace's HTTP API answers or did last; None when it was never served."""
-    place = store.folder / _PLACE
-    return place.read_text(encoding="utf-8") if place.exists() else None
-
-
 def start(store: Store) -> None:
     """Start the process without the HTTP API, unless there is one. Raises BackgroundNotStarted."""
     if is_running(store):
@@ -151,9 +139,7 @@ def hosted(store: Store, *, url: str | None = None) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         held.enter_context(claims.claim(store, _CLAIM))
         if url:
-            # In this order: who sees the claim finds where it is.
-            (store.folder / _PLACE).write_text(url, encoding="utf-8")
-            held.enter_context(claims.claim(store, "api"))
+            held.enter_context(api_place.told(store, url))
         background = Background(store)
         background.start()
         held.callback(background.stop)

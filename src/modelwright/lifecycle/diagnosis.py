@@ -11,7 +11,7 @@ from modelwright.errors import ModelwrightError
 from modelwright.lifecycle import background
 from modelwright.records import DeploymentStatus
 from modelwright.serving import deployments
-from modelwright.store import endpoints, references, runs, schedules
+from modelwright.store import api_place, endpoints, references, runs, schedules
 from modelwright.store.database import Store, open_store
 
 # An environment with scikit-learn and pandas takes about a third of this.
@@ -128,7 +128,7 @@ def _background(store: Store) -> Check:
         )
     if not background.is_running(store):
         return Check("background", is_well=True, told="it was not started, or stopped; wright up starts it")
-    url = background.url(store)
+    url = api_place.url(store)
     return Check("background", is_well=True, told=f"it works at {url}" if url else "it works, without the HTTP API")
 
 

@@ -6,6 +6,7 @@ its process id and port. Stopping removes all three.
 """
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -266,21 +267,28 @@ def score(
 ) -> ScoringAnswer:
     """Send one request to a scoring URL and return the answer, whatever its status. Raises EndpointNotReached."""
     data = body.encode() if isinstance(body, str) else body
-    request = urllib.request.Request(  # noqa: S310 - the scheme is checked below
-        url, data=data, headers={"Content-Type": "application/json", **(headers or {})}, method="POST"
-    )
-    if request.type not in ("http", "https"):
-        raise EndpointNotReached(url=url, reason="it is not an http address")
-    # A proxy that the user's variables name knows nothing of our ports.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    # A proxy that the user's variables name knows nothing of our ports; and a redirect would get the key.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
     try:
+        request = urllib.request.Request(  # noqa: S310 - the scheme is checked below
+            url, data=data, headers={"Content-Type": "application/json", **(headers or {})}, method="POST"
+        )
+        if request.type not in ("http", "https"):
+            raise EndpointNotReached(url=url, reason="it is not an http address")
         with opener.open(request, timeout=timeout_seconds) as response:
             return _scoring_answer(response.status, response.headers, response.read())
     except urllib.error.HTTPError as error:
         with error:
             return _scoring_answer(error.code, error.headers, error.read())
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # not there, no address, no HTTP
         raise EndpointNotReached(url=url, reason=getattr(error, "reason", error)) from error
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Takes an answer that leads elsewhere as the answer."""
+
+    def redirect_request(self, *_arguments: Any, **_named: Any) -> None:
+        return None
 
 
 def _change(

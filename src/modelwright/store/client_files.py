@@ -89,35 +89,29 @@ def find_file(store: Store, owner: Owner, path: str) -> Artifact:
 
 def list_files(store: Store, owner: Owner, folder: str) -> list[Artifact]:
     """Return the owner's files in the folder of that path and below it, by their paths in it; "" is the topmost one."""
-    statement = f"SELECT path, digest, size_bytes FROM {owner.table.name} WHERE {owner.link.name} = ?"  # noqa: S608 - ours
-    bounds = (f"{folder}/", f"{folder}{_AFTER_SLASH}") if folder else ()
     with store.reader.connect() as connection:
-        found = rows(
-            connection,
-            f"{statement}{' AND path > ? AND path < ?' if bounds else ''} ORDER BY path",
-            (owner.id, *bounds),
-        )
-    start = len(folder) + 1 if folder else 0
-    return [Artifact(path[start:], digest, size_bytes) for path, digest, size_bytes in found]
+        return _below(connection, owner, folder)
 
 
 def list_folder(store: Store, owner: Owner, folder: str) -> list[Listed]:
     """Return what lies in the owner's folder of that path, "" for the topmost one. Raises RunMissing and the like."""
-    prefix = f"{folder}/" if folder else ""
-    statement = f"SELECT path, size_bytes FROM {owner.table.name} WHERE {owner.link.name} = ?"  # noqa: S608 - ours
-    bounds = (prefix, f"{folder}{_AFTER_SLASH}") if folder else ()
     with store.reader.connect() as connection:
         _ensure_there(connection, owner)
-        found = rows(
-            connection,
-            statement + (" AND path > ? AND path < ?" if bounds else "") + " ORDER BY path",
-            (owner.id, *bounds),
-        )
+        found = _below(connection, owner, folder)
     listed: dict[str, Listed] = {}
-    for path, size_bytes in found:
-        name, separator, _ = path.removeprefix(prefix).partition("/")
-        listed.setdefault(name, Listed(name, None if separator else size_bytes))
+    for each in found:
+        name, separator, _ = each.path.partition("/")
+        listed.setdefault(name, Listed(name, None if separator else each.size_bytes))
     return list(listed.values())
+
+
+def _below(connection: sa.Connection, owner: Owner, folder: str) -> list[Artifact]:
+    statement = f"SELECT path, digest, size_bytes FROM {owner.table.name} WHERE {owner.link.name} = ?"  # noqa: S608 - ours
+    bounds = (f"{folder}/", f"{folder}{_AFTER_SLASH}") if folder else ()
+    within = " AND path > ? AND path < ?" if bounds else ""
+    found = rows(connection, f"{statement}{within} ORDER BY path", (owner.id, *bounds))
+    start = len(folder) + 1 if folder else 0
+    return [Artifact(path[start:], digest, size_bytes) for path, digest, size_bytes in found]
 
 
 def ensure_open(connection: sa.Connection, owner: Owner) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.records import Artifact, Experiment, LoggedModel, RunDetails, RunOutput, Status
-from modelwright.store import client_points, experiments, logged_models, runs, schema
+from modelwright.store import client_points, client_runs, experiments, logged_models, runs, schema
 from modelwright.store.changes import Change
 from modelwright.store.loading import rows
 
@@ -48,7 +48,7 @@ def keep_run(change: Change, details: RunDetails, artifacts: Sequence[Artifact])
         "parameters": _lacking(change, schema.run_parameters, run.parameters, run_id=run.id) if known else {},
         "tags": _lacking(change, schema.run_tags, run.tags, run_id=run.id) if known else {},
         "artifacts": _lacking_files(change, schema.run_artifacts, artifacts, run_id=run.id),
-        "inputs": _lacking_inputs(change, details),
+        "inputs": client_runs.insert_inputs(change, run.id, details.inputs),
     }
     client_points.log_client_points(change, run.id, details.points)
     told = {"status": run.status} | {name: each for name, each in added.items() if each}
@@ -58,19 +58,10 @@ def keep_run(change: Change, details: RunDetails, artifacts: Sequence[Artifact])
 
 def keep_outputs(change: Change, run_id: str, outputs: Iterable[RunOutput]) -> None:
     """Record which logged models a run put out, as far as they are here."""
-    table = schema.run_outputs
-    known = {row.logged_model_id for row in change.rows(table.select().where(table.c.run_id == run_id))}
-    here = {
-        each.logged_model_id: each.step
-        for each in outputs
-        if each.logged_model_id not in known
-        and rows(change.connection, "SELECT 1 FROM logged_models WHERE id = ?", (each.logged_model_id,))
-    }
-    if here:
-        change.insert(
-            table, *({"run_id": run_id, "logged_model_id": each, "step": step} for each, step in here.items())
-        )
-        change.record("run.models_logged", f"runs/{run_id}", after={"models": here})
+    is_here = "SELECT 1 FROM logged_models WHERE id = ?"
+    client_runs.keep_outputs(
+        change, run_id, [each for each in outputs if rows(change.connection, is_here, (each.logged_model_id,))]
+    )
 
 
 def keep_logged_model(change: Change, model: LoggedModel, files: Sequence[Artifact]) -> None:
@@ -127,20 +118,6 @@ def _lacking_files(change: Change, table: sa.Table, files: Sequence[Artifact], *
         *({column: key, "path": each.path, "digest": each.digest, "size_bytes": each.size_bytes} for each in new),
     )
     return [each.path for each in new]
-
-
-def _lacking_inputs(change: Change, details: RunDetails) -> list[str]:
-    table, run_id = schema.run_inputs, details.run.id
-    known = {(row.name, row.digest) for row in change.rows(table.select().where(table.c.run_id == run_id))}
-    new = {(each.name, each.digest): each for each in details.inputs if (each.name, each.digest) not in known}
-    change.insert(
-        table,
-        *(
-            {"run_id": run_id, "name": each.name, "digest": each.digest, "description": each.description}
-            for each in new.values()
-        ),
-    )
-    return [f"{name} {digest}" for name, digest in new]
 
 
 def _is_there(change: Change, run_id: str | None) -> bool:

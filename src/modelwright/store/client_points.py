@@ -12,11 +12,10 @@ import sqlalchemy as sa
 
 from modelwright.records import Point
 from modelwright.store.changes import Change
-from modelwright.store.loading import marks, rows
+from modelwright.store.loading import chunks, marks, rows
 from modelwright.store.points import statements
 
 _KNOWN = "SELECT name, step, recorded_at, value FROM run_summaries WHERE run_id = ? AND name IN ({})"
-_MOST_VALUES = 500  # a statement of SQLite takes only so many
 _SAME = (
     "SELECT 1 FROM run_metrics WHERE run_id = ? AND name = ? AND step = ? AND recorded_at = ? AND value IS ? LIMIT 1"
 )
@@ -50,8 +49,7 @@ def log_client_points(change: Change, run_id: str, points: Sequence[Point]) -> N
 def _last(connection: sa.Connection, run_id: str, names: Sequence[str]) -> dict[str, _Rank]:
     """Return the last point of each of the metrics that the run has."""
     found: dict[str, _Rank] = {}
-    for start in range(0, len(names), _MOST_VALUES):
-        some = names[start : start + _MOST_VALUES]
+    for some in chunks(names):
         for name, step, recorded_at, value in rows(connection, _KNOWN.format(marks(len(some))), (run_id, *some)):
             found[name] = (step, recorded_at or "", value)
     return found

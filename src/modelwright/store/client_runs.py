@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,10 +13,9 @@ from modelwright.records import Criterion, Kind, Order, Point, RunDetails, RunIn
 from modelwright.store import experiments, schema, selecting, telling
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
-from modelwright.store.loading import load_runs, marks, rows
+from modelwright.store.loading import chunks, load_runs, marks, rows
 
 _STATE = "SELECT kind, status, experiment, deleted_at FROM runs WHERE id = ?"
-_MOST_VALUES = 500  # a statement of SQLite takes only so many
 
 
 class _State(NamedTuple):
@@ -83,21 +82,35 @@ def restore(change: Change, run_id: str) -> None:
 def add_inputs(change: Change, run_id: str, inputs: Sequence[RunInput]) -> None:
     """Record what data a run read; what it has by this name and digest stays."""
     ensure_open(change.connection, run_id)
+    new = insert_inputs(change, run_id, inputs)
+    if new:
+        change.record("run.inputs_read", f"runs/{run_id}", after={"inputs": new})
+
+
+def insert_inputs(change: Change, run_id: str, inputs: Sequence[RunInput]) -> list[str]:
+    """Add what a run has not of these, and return it in words; its record is the caller's."""
     table = schema.run_inputs
     known = {(row.name, row.digest) for row in change.rows(table.select().where(table.c.run_id == run_id))}
-    new = {(each.name, each.digest): each for each in reversed(inputs) if (each.name, each.digest) not in known}
-    if new:
-        described = [
-            {"run_id": run_id, "name": each.name, "digest": each.digest, "description": each.description}
-            for each in reversed(new.values())
-        ]
-        change.insert(table, *described)
-        change.record("run.inputs_read", f"runs/{run_id}", after={"inputs": [f"{name} {at}" for name, at in new]})
+    new: dict[tuple[str, str], RunInput] = {}
+    for each in inputs:
+        if (each.name, each.digest) not in known:
+            new.setdefault((each.name, each.digest), each)
+    described = [
+        {"run_id": run_id, "name": each.name, "digest": each.digest, "description": each.description}
+        for each in new.values()
+    ]
+    change.insert(table, *described)
+    return [f"{name} {digest}" for name, digest in new]
 
 
 def add_outputs(change: Change, run_id: str, outputs: Sequence[RunOutput]) -> None:
     """Record which logged models a run put out, and at which step."""
     ensure_open(change.connection, run_id)
+    keep_outputs(change, run_id, outputs)
+
+
+def keep_outputs(change: Change, run_id: str, outputs: Iterable[RunOutput]) -> None:
+    """Record the same of a run that its client may add nothing to."""
     table = schema.run_outputs
     known = {row.logged_model_id for row in change.rows(table.select().where(table.c.run_id == run_id))}
     new = {each.logged_model_id: each.step for each in outputs if each.logged_model_id not in known}
@@ -127,8 +140,7 @@ def load_head(connection: sa.Connection, run_id: str) -> RunDetails:
 def load_details(connection: sa.Connection, run_ids: Sequence[str]) -> list[RunDetails]:
     """Return the runs of these ids with all that clients want to know, in the order of the ids."""
     found: dict[str, RunDetails] = {}
-    for start in range(0, len(run_ids), _MOST_VALUES):
-        some = run_ids[start : start + _MOST_VALUES]
+    for some in chunks(run_ids):
         points = _by_run(connection, "run_summaries", "name, step, value, recorded_at", some)
         metrics = {
             run_id: {name: math.nan if value is None else value for name, _, value, _ in each}

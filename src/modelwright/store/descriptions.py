@@ -1,14 +1,13 @@
 """What is known of the nodes of the graph: their names and facts, and who did what with them, when and why."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from modelwright.records import Key, Node, NodeKind
 from modelwright.store.database import Store
-from modelwright.store.loading import marks, rows
+from modelwright.store.loading import chunks, marks, rows
 
-_MOST_VALUES = 500  # a statement of SQLite takes only so many
 _SHOWN_DIGITS = 12
 
 _SAID = "SELECT subject, action, at, actor, why, after FROM audit_records WHERE subject IN ({}) ORDER BY sequence"
@@ -228,8 +227,3 @@ def by_kind(keys: Iterable[Key]) -> dict[NodeKind, list[str]]:
     for kind, identifier in keys:
         found.setdefault(kind, []).append(identifier)
     return found
-
-
-def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Give the values in parts that a statement takes."""
-    return (values[start : start + _MOST_VALUES] for start in range(0, len(values), _MOST_VALUES))

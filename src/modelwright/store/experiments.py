@@ -11,7 +11,7 @@ from modelwright.records import Criterion, Experiment, Order
 from modelwright.store import schema, selecting, usage
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
-from modelwright.store.loading import marks, rows
+from modelwright.store.loading import chunks, marks, rows
 
 # The experiment of clients that name none. Its id is the one that MLflow's clients take for granted.
 DEFAULT = "Default"
@@ -156,7 +156,8 @@ def search_experiments(
     with store.reader.connect() as connection:
         subject = selecting.EXPERIMENTS
         ids = selecting.select(connection, subject, conditions, orders=orders, offset=offset, limit=limit)
-        found = {each.id: each for each in _load(connection, f"id IN ({marks(len(ids))})", ids)}
+        loaded = (each for some in chunks(ids) for each in _load(connection, f"id IN ({marks(len(some))})", some))
+        found = {each.id: each for each in loaded}
     return [found[each] for each in ids]
 
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from modelwright.errors import LineageMissing
 from modelwright.records import Direction, Edge, Key, Node, NodeKind
 from modelwright.store.database import Store
-from modelwright.store.descriptions import by_kind, chunks, describe
-from modelwright.store.loading import rows
+from modelwright.store.descriptions import by_kind, describe
+from modelwright.store.loading import chunks, rows
 from modelwright.store.relations import anchored
 
 _LONGEST_NUMBER = 9  # more digits than a column of whole numbers holds in every database

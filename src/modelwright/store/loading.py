@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -44,8 +44,7 @@ def load_runs(connection: sa.Connection, run_ids: Sequence[str], *, known: Known
     What a caller has read already, or does not want, is `known`.
     """
     found: list[Run] = []
-    for start in range(0, len(run_ids), _MOST_VALUES):
-        some = sorted(run_ids, reverse=True)[start : start + _MOST_VALUES]
+    for some in chunks(sorted(run_ids, reverse=True)):
         tags, metrics, parameters = (
             known[table] if known and table in known else _named(connection, table, some) for table in _TABLES
         )
@@ -54,6 +53,11 @@ def load_runs(connection: sa.Connection, run_ids: Sequence[str], *, known: Known
             for row in rows(connection, _RUNS.format(marks(len(some))), some)
         )
     return found
+
+
+def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Give the values in parts that a statement takes."""
+    return (values[start : start + _MOST_VALUES] for start in range(0, len(values), _MOST_VALUES))
 
 
 def parameter(value: Any) -> Any:

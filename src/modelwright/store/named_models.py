@@ -14,7 +14,7 @@ from modelwright.records import Criterion, Model, ModelVersion, Order, Place
 from modelwright.store import models, schema, selecting
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
-from modelwright.store.loading import marks, rows
+from modelwright.store.loading import chunks, marks, rows
 from modelwright.store.numbers import last_number
 from modelwright.store.selecting import Clause, Rows, Subject
 
@@ -23,7 +23,6 @@ NO_STAGE = "None"
 # Prompts are kept among models by clients that have any. Who looks for models does not mean them.
 _PROMPT_TAG = "mlflow.prompt.is_prompt"
 _NO_PROMPT = "NOT EXISTS (SELECT 1 FROM model_tags WHERE model = {} AND name = ? AND value = 'true')"
-_MOST_VALUES = 500  # a statement of SQLite takes only so many
 
 _MODELS = Subject(
     "models",
@@ -167,8 +166,7 @@ def _is_there(change: Change, name: str) -> bool:
 
 def _load(connection: sa.Connection, names: Sequence[str]) -> list[Model]:
     found: dict[str, Model] = {}
-    for start in range(0, len(names), _MOST_VALUES):
-        some = names[start : start + _MOST_VALUES]
+    for some in chunks(names):
         tags, aliases = (_named(connection, statement, some) for statement in (_TAGS, _ALIASES))
         for name, description, created_at, updated_at in rows(connection, _SAID.format(marks(len(some))), some):
             created, updated = (datetime.fromisoformat(each) for each in (created_at, updated_at or created_at))

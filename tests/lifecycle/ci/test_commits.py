@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from lifecycle.ci.repositories import Repository
 
-from modelwright.errors import CommandMissing, CommitMissing, GitFailed, RepositoryMissing
+from modelwright.errors import BranchMissing, CommandMissing, CommitMissing, GitFailed, RepositoryMissing
 from modelwright.lifecycle.ci import commits
 
 
@@ -61,8 +61,10 @@ def test_a_repository_without_a_commit_and_a_folder_without_a_repository_are_tol
     for folder in (tmp_path / "empty", tmp_path):
         with pytest.raises(RepositoryMissing, match="is in no git repository with a commit"):
             commits.head(folder)
-    with pytest.raises(CommitMissing, match='has no commit "refs/heads/moon"'):
+    with pytest.raises(BranchMissing, match='has no branch "moon"'):
         commits.head(repository.folder, "moon")
+    with pytest.raises(CommitMissing, match='has no commit "moon"'):
+        commits.resolve(repository.folder, "moon")
 
 
 def test_what_git_refuses_is_told_in_its_own_words(

@@ -2,10 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 
 import pytest
+from lifecycle.events.receivers import receiving, reply
 
-from modelwright.errors import ApprovalMissing, ApprovalRefused, EndpointUnresponsive, RollbackFailed, SmokeTestFailed
+from modelwright.errors import (
+    ApprovalMissing,
+    ApprovalRefused,
+    AutomationInvalid,
+    EndpointUnresponsive,
+    RollbackFailed,
+    SmokeTestFailed,
+)
 from modelwright.lifecycle import publishing
 from modelwright.lifecycle.ci import builds, releasing
 from modelwright.lifecycle.ci.builds import Build
@@ -89,6 +98,39 @@ def test_a_release_is_approved_tried_and_taken_back(
     assert releasing.rollback(session, good, automation)[0] == "small served nothing before small:1: it is stopped"
     with pytest.raises(SmokeTestFailed, match="is not running"):
         releasing.smoke_test(session, automation, production, patience_seconds=0)
+
+
+def test_a_smoke_test_of_an_address_takes_its_key_nowhere_else(automation: Automation) -> None:
+    key = {"Authorization": "Bearer secret"}
+    with receiving(lambda _: reply()) as elsewhere:
+        place = f"http://127.0.0.1:{elsewhere.port}/"
+        with (
+            receiving(lambda _: reply("302 Found", Location=place)) as there,
+            pytest.raises(SmokeTestFailed, match="it answers 302"),
+        ):
+            releasing.smoke_test_url(there.url, automation, headers=key, patience_seconds=0)
+        assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize("url", ["here", "http://a b/", "http://[::1/", "ftp://127.0.0.1/"])
+def test_an_address_that_is_none_is_not_reached(automation: Automation, url: str) -> None:
+    with pytest.raises(SmokeTestFailed, match="no answer from"):
+        releasing.smoke_test_url(url, automation, headers={}, patience_seconds=0)
+
+
+def test_who_does_not_speak_http_is_not_reached(automation: Automation) -> None:
+    with receiving(lambda _: b"SSH-2.0\r\n\r\n") as there, pytest.raises(SmokeTestFailed, match="no answer from"):
+        releasing.smoke_test_url(there.url, automation, headers={}, patience_seconds=0)
+
+
+@pytest.mark.parametrize(("request_file", "told"), [("moon.json", "No such file"), ("README.md", "Expecting value")])
+def test_a_request_that_cannot_be_sent_is_told_before_anything_serves(
+    session: Session, automation: Automation, request_file: str, told: str
+) -> None:
+    wrong = replace(automation, request=request_file)
+    version = ModelVersion(**{each.name: None for each in fields(ModelVersion)} | {"model": "small", "version": 1})
+    with pytest.raises(AutomationInvalid, match=told):
+        releasing.advance(session, wrong, version, wrong.target("test"))
 
 
 @pytest.mark.parametrize(

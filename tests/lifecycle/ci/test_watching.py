@@ -131,7 +131,7 @@ def test_two_watchers_do_nothing_twice(watcher: Watcher) -> None:
 
 
 def test_hooks_are_written_and_removed_and_others_stay(watcher: Watcher) -> None:
-    found = watching.watched(watcher.repository.folder)
+    found = watcher.repository.folder
     hooks = watcher.repository.folder / ".git" / "hooks"
     (hooks / "post-merge").write_text("#!/bin/sh\nmine\n")
     log = watcher.session.store.folder / "a folder; rm" / "it's.log"

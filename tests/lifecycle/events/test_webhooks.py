@@ -202,6 +202,7 @@ def test_an_address_that_is_not_allowed_is_told_and_left_alone(store: Store) -> 
         came = handlers.send(store, wanted, registered(), attempt=1)
         assert receiver.requests == []
     assert (came.verdict, came.wait_seconds) == (AGAIN, 300.0)
+    assert came.told.endswith("an owner allows it for one subscription with --allow-private")
     assert '"localhost" is at 127.0.0.1' in came.told or '"localhost" is at ::1' in came.told
 
 
@@ -261,7 +262,7 @@ def test_what_is_not_wanted_any_more_is_not_sent(store: Store) -> None:
 def test_cloud_events_ask_with_options_and_need_an_origin(store: Store) -> None:
     for origin, is_welcome in (("*", True), ("modelwright", True), ("eventgrid.azure.net", False), ("", False)):
         with receiving(lambda _, origin=origin: reply(WebHook_Allowed_Origin=origin)) as receiver:
-            came = webhooks.shake_hands(hook(store, receiver), workspace="team")
+            came = webhooks.shake_hands(store, hook(store, receiver))
         assert (came.verdict is DELIVERED) is is_welcome, came
         (request,) = receiver.requests
         assert (request.method, request.headers["webhook-request-origin"]) == ("OPTIONS", "modelwright")
@@ -283,6 +284,6 @@ def test_event_grid_asks_for_its_code(store: Store) -> None:
     ]
     for answer, is_welcome in answers:
         with receiving(answer) as receiver:
-            came = webhooks.shake_hands(hook(store, receiver, envelope=Envelope.EVENT_GRID), workspace="team")
+            came = webhooks.shake_hands(store, hook(store, receiver, envelope=Envelope.EVENT_GRID))
         assert (came.verdict is DELIVERED) is is_welcome, came
         assert receiver.requests[0].headers["aeg-event-type"] == "SubscriptionValidation"

@@ -6,16 +6,21 @@ The repository itself is only read: what is checked out is a clone that shares i
 import subprocess
 from pathlib import Path
 
-from modelwright.errors import CommandMissing, CommitMissing, GitFailed, RepositoryMissing
+from modelwright.errors import BranchMissing, CommandMissing, CommitMissing, GitFailed, RepositoryMissing
 from modelwright.settings import child_environment
 
 
 def head(repository: Path, branch: str | None = None) -> str:
     """Return the commit that a branch is at, by default the one that is checked out.
 
-    Raises RepositoryMissing and CommitMissing.
+    Raises RepositoryMissing and BranchMissing.
     """
-    return resolve(repository, f"refs/heads/{branch}" if branch else "HEAD")
+    if branch is None:
+        return resolve(repository, "HEAD")
+    try:
+        return resolve(repository, f"refs/heads/{branch}")
+    except CommitMissing as error:
+        raise BranchMissing(folder=repository, branch=branch) from error
 
 
 def resolve(repository: Path, name: str) -> str:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from modelwright.errors import (
     ApprovalMissing,
     ApprovalRefused,
+    AutomationInvalid,
     EndpointNotReached,
     EndpointNotRunning,
     ModelwrightError,
@@ -22,7 +22,7 @@ from modelwright.lifecycle import equipping
 from modelwright.lifecycle.ci.builds import turn
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
-from modelwright.projects.ci.automation import Automation, Target
+from modelwright.projects.ci.automation import AUTOMATION_FILE, Automation, Target
 from modelwright.records import Approval, Deployment, DeploymentStatus, ModelVersion, Placement, ScoringAnswer
 from modelwright.serving import access, control, deployments, specs
 from modelwright.store import approvals, endpoints, models, rollbacks
@@ -86,7 +86,7 @@ def smoke_test(
     While nobody listens there it is tried again. Raises SmokeTestFailed.
     """
     store = session.store
-    body = (automation.folder / automation.request).read_text(encoding="utf-8")
+    body = request_of(automation)
     with session.stage("smoke-test", target.endpoint) as stage:
 
         def ask() -> ScoringAnswer:
@@ -101,13 +101,24 @@ def smoke_test(
 
 
 def smoke_test_url(
-    url: str, request: Path, *, headers: Mapping[str, str], patience_seconds: float = PATIENCE_SECONDS
+    url: str, automation: Automation, *, headers: Mapping[str, str], patience_seconds: float = PATIENCE_SECONDS
 ) -> ScoringAnswer:
-    """Send a request to a scoring URL anywhere, and look at what is answered, as `smoke_test` does."""
-    body = request.read_text(encoding="utf-8")
+    """Send the project's request to a scoring URL anywhere, and look at what is answered, as `smoke_test` does."""
+    body = request_of(automation)
     answer = _patiently(lambda: control.score(url, body, headers=headers), where=url, patience_seconds=patience_seconds)
     check_answer(url, body, answer, expected=None)
     return answer
+
+
+def request_of(automation: Automation) -> str:
+    """Return what a smoke test sends. Raises AutomationInvalid when it is not there, or no JSON."""
+    try:
+        body = (automation.folder / automation.request).read_text(encoding="utf-8")
+        json.loads(body)
+    except (OSError, ValueError) as error:
+        reason = f'its request "{automation.request}" cannot be sent: {getattr(error, "strerror", None) or error}'
+        raise AutomationInvalid(path=automation.folder / AUTOMATION_FILE, reason=reason) from error
+    return body
 
 
 def _patiently(ask: Callable[[], ScoringAnswer], *, where: str, patience_seconds: float) -> ScoringAnswer:
@@ -129,10 +140,10 @@ def check_answer(where: str, body: str, answer: ScoringAnswer, *, expected: str 
     if answer.status != HTTPStatus.OK:
         raise SmokeTestFailed(where=where, reason=f"it answers {answer.status}: {answer.body[:200]}")
     try:
-        asked, got = json.loads(body), json.loads(answer.body)
+        got = json.loads(answer.body)
     except ValueError as error:
         raise SmokeTestFailed(where=where, reason=f"its answer is no JSON: {answer.body[:200]}") from error
-    wanted, found = _rows(asked), _rows(got)
+    wanted, found = _rows(json.loads(body)), _rows(got)
     if wanted is not None and found != wanted:
         reason = f"{wanted} rows were asked, and {'no list' if found is None else f'{found} results'} came back"
         raise SmokeTestFailed(where=where, reason=f"{reason}: {answer.body[:200]}")
@@ -176,6 +187,7 @@ def release(session: Session, automation: Automation, version: ModelVersion, *, 
 def advance(session: Session, automation: Automation, version: ModelVersion, target: Target) -> None:
     """Take the version to one target, and try it there; when it does not hold, roll back everywhere and raise why."""
     check_approval(session.store, version, target)
+    request_of(automation)  # before anything serves that could not be tried
     try:
         deploy(session, version, target)
         smoke_test(session, automation, target)

@@ -88,9 +88,9 @@ def look(session: Session, found: Watched, tell: Tell) -> None:
             seen = _kept(store, found, seen, _release(session, found, seen, version, tell))
 
 
-def install_hooks(found: Watched, command: str, log: Path) -> list[Path]:
+def install_hooks(repository: Path, command: str, log: Path) -> list[Path]:
     """Write the hooks that start `command` after a commit; return them. Others' hooks stay, and are not returned."""
-    folder = commits.hooks_folder(found.repository)
+    folder = commits.hooks_folder(repository)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name in _HOOKS:
@@ -102,9 +102,9 @@ def install_hooks(found: Watched, command: str, log: Path) -> list[Path]:
     return written
 
 
-def remove_hooks(found: Watched) -> list[Path]:
+def remove_hooks(repository: Path) -> list[Path]:
     """Remove the hooks that were written here; return them."""
-    folder = commits.hooks_folder(found.repository)
+    folder = commits.hooks_folder(repository)
     ours = [folder / name for name in _HOOKS]
     removed = [each for each in ours if each.exists() and _MARK in each.read_text(encoding="utf-8", errors="replace")]
     for path in removed:

@@ -65,14 +65,14 @@ def workspace_name(folder: Path) -> str:
     return folder.name if folder.name != ".wright" else folder.parent.name or folder.name
 
 
-def grid_validation(code: str, *, event_id: str, workspace: str, at: datetime) -> list[dict[str, Any]]:
-    """Return what Event Grid asks a new webhook: it is to answer with the code."""
+def grid_validation(code: str, *, url: str | None, event_id: str, workspace: str, at: datetime) -> list[dict[str, Any]]:
+    """Return what Event Grid asks a new webhook: it is to answer with the code, or to open the address."""
     return [
         {
             "id": event_id,
             "topic": _topic(workspace),
             "subject": "",
-            "data": {"validationCode": code},
+            "data": {"validationCode": code} | ({"validationUrl": url} if url else {}),
             "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
             "eventTime": _time(at),
             "metadataVersion": "1",

@@ -54,7 +54,7 @@ def _meaning(error: Exception, *, limit_seconds: float) -> Attempt:
             is_final = error.smtp_code >= _PERMANENT
             return Attempt(hopeless if is_final else again, f"its server refuses: {_said(error)}")
         case AddressRefused():
-            return Attempt(again, str(error), _MENDING_SECONDS)
+            return Attempt(again, f"{error}; {error.next_command}", _MENDING_SECONDS)
         case TimeoutError():
             return Attempt(again, f"its server was not done within {limit_seconds:g} s")
         case _:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from modelwright import records
 from modelwright.errors import SubscriberInvalid
-from modelwright.lifecycle.events import envelopes, filters, handlers, mail, pipelines, samples, signing, webhooks
+from modelwright.lifecycle.events import confirming, filters, handlers, mail, pipelines, samples, signing, webhooks
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import registry
 from modelwright.records import Attempt, AttemptVerdict, EventFilter, HandlerKind, Subscription, SubscriptionState
@@ -30,8 +30,8 @@ class Introduced:
 
     @property
     def is_welcome(self) -> bool:
-        """Whether events may come: it was not asked, or has said that it wants them."""
-        return _is_welcome(self.greeting)
+        """Whether events may come: nobody had to ask, or it has said that it wants them."""
+        return self.subscription.state is not SubscriptionState.PENDING
 
 
 def subscribe(
@@ -46,8 +46,8 @@ def subscribe(
     filters.check(wanted.filter, wanted.envelope)
     _check_secret(wanted, secret)
     is_webhook = wanted.handler is HandlerKind.WEBHOOK
-    greeting = _greeting(session.store, wanted) if is_webhook and not is_vouched_for else None
-    state = SubscriptionState.ACTIVE if _is_welcome(greeting) else SubscriptionState.PENDING
+    is_asked = is_webhook and not is_vouched_for
+    state = SubscriptionState.PENDING if is_asked else SubscriptionState.ACTIVE
     subscription = replace(wanted, state=state, created_by=session.actor)
     with session.change() as opened:
         subscriptions.add_subscription(opened, subscription)
@@ -58,7 +58,14 @@ def subscribe(
             secrets.put(session.store, mail.secret_name(wanted.name), secret)
         else:  # what one of that name may have left when its removal was cut short
             secrets.remove(session.store, mail.secret_name(wanted.name))
-    return Introduced(subscription, greeting, made if secret is None else None)
+    shown = made if secret is None else None
+    if not is_asked:
+        return Introduced(subscription, secret=shown)
+    try:  # on record by now: who is asked may answer by the address that he is told
+        return replace(resume(session, wanted.name), secret=shown)
+    except BaseException:
+        unsubscribe(session, wanted.name)  # nobody has seen its secret
+        raise
 
 
 def resume(session: Session, name: str, *, is_vouched_for: bool = False) -> Introduced:
@@ -68,8 +75,11 @@ def resume(session: Session, name: str, *, is_vouched_for: bool = False) -> Intr
     """
     subscription = subscriptions.get_subscription(session.store, name)
     is_asked = subscription.state is SubscriptionState.PENDING and not is_vouched_for
-    greeting = _greeting(session.store, subscription) if is_asked else None
-    if _is_welcome(greeting) and subscription.state is not SubscriptionState.ACTIVE:
+    greeting = webhooks.shake_hands(session.store, subscription) if is_asked else None
+    if greeting and greeting.verdict is not AttemptVerdict.DELIVERED:  # somebody may have confirmed it meanwhile
+        return Introduced(subscriptions.get_subscription(session.store, name), greeting)
+    confirming.forget(session.store, name)
+    if subscription.state is not SubscriptionState.ACTIVE:
         subscription = _switch(session, subscription, SubscriptionState.ACTIVE)
     return Introduced(subscription, greeting)
 
@@ -87,6 +97,7 @@ def unsubscribe(session: Session, name: str) -> None:
     with session.change() as opened:
         subscriptions.remove_subscription(opened, name)
     signing.forget(session.store, name)
+    confirming.forget(session.store, name)
     secrets.remove(session.store, mail.secret_name(name))
 
 
@@ -130,8 +141,8 @@ def test(store: Store, name: str) -> Attempt:
     """
     subscription = subscriptions.get_subscription(store, name)
     if subscription.state is SubscriptionState.PENDING:
-        greeting = _greeting(store, subscription)
-        if not _is_welcome(greeting):
+        greeting = webhooks.shake_hands(store, subscription)
+        if greeting.verdict is not AttemptVerdict.DELIVERED:
             return greeting
     event = samples.sample(subscription.filter, at=records.now())
     tried = replace(subscription, filter=EventFilter(types=subscription.filter.types))
@@ -162,14 +173,6 @@ def _check_secret(subscription: Subscription, secret: str | None) -> None:
                 raise SubscriberInvalid(target=name, rule=rule, example="--smtp-user USER")
         case _ if secret is not None:
             raise SubscriberInvalid(target=name, rule=_WHO_HAS_SECRETS, example="the same without --secret")
-
-
-def _greeting(store: Store, subscription: Subscription) -> Attempt:
-    return webhooks.shake_hands(subscription, workspace=envelopes.workspace_name(store.folder))
-
-
-def _is_welcome(greeting: Attempt | None) -> bool:
-    return greeting is None or greeting.verdict is AttemptVerdict.DELIVERED
 
 
 def _switch(session: Session, subscription: Subscription, state: SubscriptionState) -> Subscription:

@@ -16,7 +16,7 @@ import orjson
 
 from modelwright import records
 from modelwright.errors import AddressRefused, SubscriberInvalid
-from modelwright.lifecycle.events import envelopes, exchanges, signing
+from modelwright.lifecycle.events import confirming, envelopes, exchanges, signing
 from modelwright.lifecycle.events.envelopes import Letter
 from modelwright.lifecycle.events.exchanges import Answer, Limits
 from modelwright.lifecycle.events.wording import in_a_line
@@ -68,11 +68,11 @@ def send(store: Store, subscription: Subscription, event: Event, letters: list[L
     return _meaning(answer, now=now)
 
 
-def shake_hands(subscription: Subscription, *, workspace: str) -> Attempt:
+def shake_hands(store: Store, subscription: Subscription) -> Attempt:
     """Ask an address whether it wants events, in the way of its envelope; delivered means that it does."""
     if subscription.envelope is Envelope.CLOUD_EVENTS:
         return _cloud_handshake(subscription)
-    return _grid_handshake(subscription, workspace=workspace)
+    return _grid_handshake(store, subscription)
 
 
 def _cloud_handshake(subscription: Subscription) -> Attempt:
@@ -87,11 +87,19 @@ def _cloud_handshake(subscription: Subscription) -> Attempt:
     return Attempt(AttemptVerdict.AGAIN, f"OPTIONS: {missing or _told(answer)}")
 
 
-def _grid_handshake(subscription: Subscription, *, workspace: str) -> Attempt:
-    """Send Event Grid's validation event; only an answer of 200 with the code in it counts."""
-    code = secrets.token_hex(16)
-    event_id = records.new_id("event")
-    told = envelopes.grid_validation(code, event_id=event_id, workspace=workspace, at=records.now())
+def _grid_handshake(store: Store, subscription: Subscription) -> Attempt:
+    """Send Event Grid's validation event; only an answer of 200 with the code in it counts at once.
+
+    Somebody may open its address later.
+    """
+    code, now = secrets.token_hex(16), records.now()
+    told = envelopes.grid_validation(
+        code,
+        url=confirming.offer(store, subscription.name, now=now),
+        event_id=records.new_id("event"),
+        workspace=envelopes.workspace_name(store.folder),
+        at=now,
+    )
     headers = {
         "Content-Type": _CONTENT_TYPES[Envelope.EVENT_GRID],
         **_grid_headers(subscription, "SubscriptionValidation"),
@@ -114,7 +122,7 @@ def _asked(method: str, subscription: Subscription, *, headers: Mapping[str, str
     try:
         return exchanges.exchange(method, target["url"], headers=headers, body=body, limits=limits)
     except (AddressRefused, SubscriberInvalid) as error:
-        return Attempt(again, str(error), _MENDING_SECONDS)
+        return Attempt(again, f"{error}; {error.next_command}", _MENDING_SECONDS)
     except TimeoutError:
         return Attempt(again, f"no whole answer within {limits.timeout_seconds:g} s")
     except ssl.SSLCertVerificationError as error:
