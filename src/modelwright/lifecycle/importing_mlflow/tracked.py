@@ -6,7 +6,7 @@ from typing import Any
 
 from modelwright.errors import ExperimentMissing, LoggedModelMissing, RunMissing
 from modelwright.lifecycle.importing_mlflow.counting import Tally
-from modelwright.lifecycle.importing_mlflow.found import FoundExperiment, FoundLoggedModel, FoundRun, Source
+from modelwright.lifecycle.importing_mlflow.found import FoundExperiment, FoundFiles, FoundLoggedModel, FoundRun, Source
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import (
     Artifact,
@@ -21,7 +21,8 @@ from modelwright.records import (
     RunOutput,
 )
 from modelwright.records.parameter_texts import text_of, value_of
-from modelwright.store import client_files, client_imports, client_runs, experiments, logged_models, runs
+from modelwright.store import client_files, client_imports, client_runs, digests, experiments, logged_models, runs
+from modelwright.store.blobs import Batch
 from modelwright.store.client_files import Owner
 from modelwright.store.database import Store
 
@@ -114,16 +115,13 @@ def bring_run(brought: Brought, found: FoundRun, *, experiment: FoundExperiment)
         for path, why in files.missing.items():
             tally.lack("run files", f"{found.id}/{path}".rstrip("/"), why)
         with store.blobs.batch() as batch:
-            paths = list(files.paths)
             if brought.is_dry:
                 artifacts = None
             else:
-                digests = batch.add_all([files.paths[each] for each in paths])
-                sizes = [files.paths[each].stat().st_size for each in paths]
-                artifacts = [Artifact(*each) for each in zip(paths, digests, sizes, strict=True)]
+                artifacts = added(store, batch, files)
                 with brought.session.change() as opened:
                     client_imports.keep_run(opened, _details(found, tags, experiment), artifacts)
-    wanted["run files"] = paths if artifacts is None else [(each.path, each.digest) for each in artifacts]
+    wanted["run files"] = list(files.paths) if artifacts is None else [(each.path, each.digest) for each in artifacts]
     if brought.is_dry:
         before["run files"] = [path for path, _ in before.get("run files", ())]
     brought.count(found.id, wanted, before, None if brought.is_dry else _run_here(store, found.id))
@@ -145,12 +143,9 @@ def bring_logged(brought: Brought, found: FoundLoggedModel, *, experiment_id: st
             tally.lack("logged model files", found.id, f'there is no "{found.artifact_uri}"')
         for path, why in files.missing.items():
             tally.lack("logged model files", f"{found.id}/{path}".rstrip("/"), why)
-        paths = list(files.paths)
         artifacts = None
         if not brought.is_dry:
-            digests = batch.add_all([files.paths[each] for each in paths])
-            sizes = [files.paths[each].stat().st_size for each in paths]
-            artifacts = [Artifact(*each) for each in zip(paths, digests, sizes, strict=True)]
+            artifacts = added(store, batch, files)
             model = LoggedModel(
                 found.id,
                 experiment_id,
@@ -166,10 +161,25 @@ def bring_logged(brought: Brought, found: FoundLoggedModel, *, experiment_id: st
             )
             with brought.session.change() as opened:
                 client_imports.keep_logged_model(opened, model, artifacts)
-    wanted["logged model files"] = paths if artifacts is None else [(each.path, each.digest) for each in artifacts]
+    wanted["logged model files"] = (
+        list(files.paths) if artifacts is None else [(each.path, each.digest) for each in artifacts]
+    )
     if brought.is_dry:
         before["logged model files"] = [path for path, _ in before.get("logged model files", ())]
     brought.count(found.id, wanted, before, None if brought.is_dry else _logged_here(store, found.id))
+
+
+def added(store: Store, batch: Batch, found: FoundFiles) -> list[Artifact]:
+    """Put files into the store and return them; those that have not changed since the last time are not read again."""
+    places = [str(each.absolute()) for each in found.paths.values()]
+    seen = digests.look(store, places)
+    known = {place: (digest, seen.sizes_bytes[place]) for place, digest in seen.known.items()}
+    here = batch.add_all(places, known=known)
+    fresh = dict(zip(places, here, strict=True))
+    digests.remember(store, seen, {place: fresh[place] for place in fresh if place not in seen.known})
+    return [
+        Artifact(path, fresh[place], seen.sizes_bytes[place]) for path, place in zip(found.paths, places, strict=True)
+    ]
 
 
 def _details(found: FoundRun, tags: Mapping[str, str], experiment: FoundExperiment) -> RunDetails:
