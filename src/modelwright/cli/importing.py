@@ -64,6 +64,8 @@ def _show(tally: "Tally", *, is_dry: bool) -> None:
         for each in tally.lines()
     ]
     output.show_table(("", "found", "here before", "to come" if is_dry else "added"), rows, empty="nothing is there")
+    if rows and not any(added for *_, added in rows):
+        click.echo("  nothing is new")
     for note in tally.notes[:_MOST_SHOWN]:
         click.echo(f"  {note}")
     for what, count in tally.left_out.items():

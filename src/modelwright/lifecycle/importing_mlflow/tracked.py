@@ -1,6 +1,6 @@
 """Writes experiments, runs and logged models as they were found, and counts them as they are read back."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,17 +114,17 @@ def bring_run(brought: Brought, found: FoundRun, *, experiment: FoundExperiment)
         tally.absent += [found.artifact_uri] if files.is_absent else []
         for path, why in files.missing.items():
             tally.lack("run files", f"{found.id}/{path}".rstrip("/"), why)
-        with store.blobs.batch() as batch:
-            if brought.is_dry:
-                artifacts = None
-            else:
-                artifacts = added(store, batch, files)
+        artifacts, is_changed = None, False
+        if not brought.is_dry:
+            with store.blobs.batch() as batch:
+                artifacts = added(store, batch, files, here=before.get("run files", ()))
                 with brought.session.change() as opened:
-                    client_imports.keep_run(opened, _details(found, tags, experiment), artifacts)
+                    is_changed = client_imports.keep_run(opened, _details(found, tags, experiment), artifacts)
     wanted["run files"] = list(files.paths) if artifacts is None else [(each.path, each.digest) for each in artifacts]
     if brought.is_dry:
         before["run files"] = [path for path, _ in before.get("run files", ())]
-    brought.count(found.id, wanted, before, None if brought.is_dry else _run_here(store, found.id))
+    here = _run_here(store, found.id) if is_changed else before
+    brought.count(found.id, wanted, before, None if brought.is_dry else here)
     brought.postpone(found)
 
 
@@ -145,7 +145,7 @@ def bring_logged(brought: Brought, found: FoundLoggedModel, *, experiment_id: st
             tally.lack("logged model files", f"{found.id}/{path}".rstrip("/"), why)
         artifacts = None
         if not brought.is_dry:
-            artifacts = added(store, batch, files)
+            artifacts = added(store, batch, files, here=before.get("logged model files", ()))
             model = LoggedModel(
                 found.id,
                 experiment_id,
@@ -169,17 +169,20 @@ def bring_logged(brought: Brought, found: FoundLoggedModel, *, experiment_id: st
     brought.count(found.id, wanted, before, None if brought.is_dry else _logged_here(store, found.id))
 
 
-def added(store: Store, batch: Batch, found: FoundFiles) -> list[Artifact]:
-    """Put files into the store and return them; those that have not changed since the last time are not read again."""
-    places = [str(each.absolute()) for each in found.paths.values()]
-    seen = digests.look(store, places)
-    known = {place: (digest, seen.sizes_bytes[place]) for place, digest in seen.known.items()}
-    here = batch.add_all(places, known=known)
-    fresh = dict(zip(places, here, strict=True))
-    digests.remember(store, seen, {place: fresh[place] for place in fresh if place not in seen.known})
-    return [
-        Artifact(path, fresh[place], seen.sizes_bytes[place]) for path, place in zip(found.paths, places, strict=True)
-    ]
+def added(store: Store, batch: Batch, found: FoundFiles, *, here: Collection[Hashable] = ()) -> list[Artifact]:
+    """Put files into the store and return them. What has not changed since the last time is not read again.
+
+    `here` are the paths and digests of those that the owner of the files has already.
+    """
+    places = {path: str(each.absolute()) for path, each in found.paths.items()}
+    seen = digests.look(store, list(places.values()))
+    if not all((path, seen.known.get(place)) in here for path, place in places.items()):
+        known = {place: (digest, seen.sizes_bytes[place]) for place, digest in seen.known.items()}
+        now = dict(zip(places.values(), batch.add_all(list(places.values()), known=known), strict=True))
+        digests.remember(store, seen, {place: now[place] for place in now if place not in seen.known})
+    else:
+        now = seen.known
+    return [Artifact(path, now[place], seen.sizes_bytes[place]) for path, place in places.items()]
 
 
 def _details(found: FoundRun, tags: Mapping[str, str], experiment: FoundExperiment) -> RunDetails:
