@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
+from click.testing import CliRunner
 from journeys.terminal import until
 
 from modelwright.api import server
 from modelwright.api.app import create_app
+from modelwright.cli.workspace import up
 from modelwright.errors import ApiNotInstalled
 from modelwright.lifecycle import background, publishing, training
 from modelwright.lifecycle.sessions import Session
@@ -124,6 +126,12 @@ def test_it_listens_on_this_machine_alone_and_leaves_nothing(client: Client, sto
             assert str(store.folder) not in " ".join(process.cmdline())
         except psutil.Error:
             continue
+
+
+def test_a_port_that_there_is_not_is_refused_before_anything_starts() -> None:
+    for port in ("99999", "-1"):
+        refused = CliRunner().invoke(up, ["--api-port", port])
+        assert (refused.exit_code, "is not in the range" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("path", ["/commands", "/datasets/sales/uploads", "/api/2.0/mlflow/runs/search"])
