@@ -60,6 +60,11 @@ def token() -> str | None:
     return os.environ.get("WRIGHT_TOKEN", "").strip() or None
 
 
+def mlflow_token() -> str:
+    """Return the token that a server of MLflow's asks for, as `MLFLOW_TRACKING_TOKEN` says: no history keeps it."""
+    return os.environ.get("MLFLOW_TRACKING_TOKEN", "").strip()
+
+
 def terminal() -> str:
     """Return what kind of terminal this is, as `TERM` says; else one that can do nothing."""
     return os.environ.get("TERM") or "dumb"

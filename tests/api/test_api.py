@@ -2,26 +2,31 @@
 
 import asyncio
 import json
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import pytest
+from click.testing import CliRunner
 from journeys.terminal import until
 
 from modelwright.api import server
 from modelwright.api.app import create_app
+from modelwright.cli.workspace import up
 from modelwright.errors import ApiNotInstalled
-from modelwright.lifecycle import publishing
+from modelwright.lifecycle import publishing, training
 from modelwright.lifecycle.sessions import Session
 from modelwright.projects.manifest import read_manifest
 from modelwright.records import Role
 from modelwright.store import api_place, runs, tokens
 from modelwright.store.changes import change
 from modelwright.store.database import Store
+
+_Found = TypeVar("_Found")
 
 
 class Client:
@@ -123,26 +128,60 @@ def test_it_listens_on_this_machine_alone_and_leaves_nothing(client: Client, sto
             continue
 
 
+def test_a_port_that_there_is_not_is_refused_before_anything_starts() -> None:
+    for port in ("99999", "-1"):
+        refused = CliRunner().invoke(up, ["--api-port", port])
+        assert (refused.exit_code, "is not in the range" in refused.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("path", ["/commands", "/datasets/sales/uploads", "/api/2.0/mlflow/runs/search"])
 def test_an_upload_that_breaks_off_is_no_fault_and_leaves_nothing(store: Store, path: str) -> None:
+    coming = [{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}]
+    assert asyncio.run(_within(store, lambda ask: ask("POST", path, coming))) < 500
+    assert list((store.folder / "scratch").glob("*")) == []
+
+
+def test_whoever_waits_keeps_nobody_else_from_an_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(training, "cancelled", lambda *_: ended.wait(60))
+
+    async def ask_much(ask: _Ask) -> tuple[int, list[int]]:
+        patient = [ask("POST", "/runs/run_1/cancel", []) for _ in range(50)]  # more than there are threads
+        waiting = asyncio.gather(*patient)
+        try:
+            status = await asyncio.wait_for(ask("GET", "/models", []), 30)
+        finally:
+            ended.set()
+        return status, await waiting
+
+    assert asyncio.run(_within(store, ask_much)) == (200, [200] * 50)
+
+
+# Method, path, and what comes of the body; the answer's status.
+_Ask = Callable[[str, str, Sequence[Any]], Awaitable[int]]
+
+
+async def _within(store: Store, work: Callable[[_Ask], Awaitable[_Found]]) -> _Found:
+    """Do what asks the application without a socket, in the name of an owner."""
     app = create_app(store.folder)
     with Session(store, "ada").change() as opened:
         token = tokens.add_token(opened, "ada", role=Role.OWNER)
-    headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-length", b"1000")]
-    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers, "app": app}
-    coming = iter([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}])
-    told: list[Any] = []
 
-    async def receive() -> Any:
-        return next(coming)
+    async def ask(method: str, path: str, coming: Sequence[Any]) -> int:
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+        scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers, "app": app}
+        pieces = iter(coming or [{"type": "http.request", "body": b""}])
+        told: list[Any] = []
 
-    async def send(message: Any) -> None:
-        told.append(message)
+        async def receive() -> Any:
+            return next(pieces)
 
-    async def break_off() -> None:
-        async with app.router.lifespan_context(app):
-            await app(scope, receive, send)  # type: ignore[arg-type]
+        async def send(message: Any) -> None:
+            told.append(message)
 
-    asyncio.run(break_off())
-    assert told[0]["status"] < 500
-    assert list((store.folder / "scratch").glob("*")) == []
+        await app(scope, receive, send)
+        status: int = told[0]["status"]
+        return status
+
+    async with app.router.lifespan_context(app):
+        return await work(ask)

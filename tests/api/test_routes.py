@@ -1,7 +1,9 @@
 """Every route of the HTTP API, as the OpenAPI document tells of it, over a real socket."""
 
+import io
 import json
 import re
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,6 +167,24 @@ def test_what_cannot_be_asked_is_explained_in_the_one_shape(
         assert answer["error"]["code"] == code
         assert answer["error"]["message"]
         assert answer["error"]["next_command"]
+
+
+def test_no_refusal_tells_where_the_server_keeps_what_was_sent(served: Served) -> None:
+    for path, body in (
+        ("/models/churn/imports", b"no archive"),
+        ("/pipelines", _archive("notes.txt")),
+        ("/models/churn/uploads?score=none.py", _archive("notes.txt")),
+    ):
+        status, answer, _ = ask(served, "POST", path, body=body)
+        assert (status // 100, "next_command" in answer["error"]) == (4, True)
+        assert str(served.store.folder) not in json.dumps(answer), path
+
+
+def _archive(name: str) -> bytes:
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    return body.getvalue()
 
 
 def test_what_reaches_into_the_machine_takes_an_owner(served: Served) -> None:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
+from lifecycle.events.receivers import Answer, Request, receiving, reply
 
 from modelwright.errors import ImportSourceInvalid
 from modelwright.lifecycle.importing_mlflow import importing
@@ -16,7 +18,8 @@ from modelwright.lifecycle.importing_mlflow.counting import Tally
 from modelwright.lifecycle.importing_mlflow.importing import Order
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Status
-from modelwright.store import client_runs, experiments, models, named_models, runs
+from modelwright.store import client_files, client_runs, digests, experiments, models, named_models, runs
+from modelwright.store.client_files import Owner
 from modelwright.store.database import Store
 
 # The tables of the second release, as far as they are read.
@@ -232,6 +235,96 @@ def test_folders_of_the_client_come_whole(session: Session, tmp_path: Path) -> N
         "aliases": 1,
     }
     assert models.find_version(session.store, "churn@champion").run_id == run_id
+
+
+def _mlruns(folder: Path, **broken: str) -> Path:
+    """Write an experiment with a run that is whole, and others whose descriptions are not."""
+    for name, text in {RUN: f"run_id: {RUN}\nstatus: FINISHED\nstart_time: {AT}\n", **broken}.items():
+        (folder / "0" / name).mkdir(parents=True)
+        (folder / "0" / name / "meta.yaml").write_text(text)
+    (folder / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: churn\n")
+    return folder
+
+
+def test_what_cannot_be_read_keeps_nothing_else_away(session: Session, tmp_path: Path) -> None:
+    broken = {"torn": "run_id: [", "lists": "- run_id", "nameless": "status: 3", "odd": f"run_id: {OTHER}\nstatus: 9"}
+    folder = _mlruns(tmp_path / "mlruns", **broken)
+    (folder / "0" / "odd_metric").mkdir()
+    (folder / "0" / "odd_metric" / "meta.yaml").write_text("run_id: odd\nstatus: 3")
+    (folder / "0" / "odd_metric" / "metrics").mkdir()
+    (folder / "0" / "odd_metric" / "metrics" / "loss").write_text("only")
+    tally = importing.import_all(session, Order(str(folder)))
+    assert [each.kind for each in tally.missing] == ["runs"] * 5
+    assert {each.what for each in tally.missing} == {f"0/{name}" for name in (*broken, "odd_metric")}
+    assert all("not as MLflow writes it" in each.why for each in tally.missing)
+    assert [each.id for each in runs.list_runs(session.store)] == [RUN]
+
+
+def test_a_database_is_read_as_far_as_it_can_be(session: Session, old: Old) -> None:
+    old.add("runs", "c" * 32, "", "ada", None, AT, None, "active", "", 1, None)
+    assert [(each.kind, each.what) for each in brought(session, old).missing] == [("runs", "c" * 32)]
+    assert len(runs.list_runs(session.store)) == 1
+
+
+def test_a_folder_that_is_a_link_is_named(session: Session, old: Old, tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (old.files / "linked").symlink_to(tmp_path / "far")
+    assert [each.what for each in brought(session, old).missing] == [f"{RUN}/linked"]
+
+
+def test_files_that_have_not_changed_are_not_read_again(
+    session: Session, old: Old, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in old.files.rglob("*"):
+        os.utime(each, (1, 1))
+    monkeypatch.setattr(digests, "_RACY_NANOSECONDS", 0)
+    brought(session, old)
+    monkeypatch.setattr("blake3.blake3", None)  # what reads a file asks for it
+    tally = brought(session, old)
+    assert tally.missing == []
+    assert {each.kind: each.here - each.before for each in tally.lines()}["run files"] == 0
+
+
+def _server(given: dict[str, Any], *, files: dict[str, Any]) -> Answer:
+    """A server of MLflow's with what is given, by the ends of the paths."""
+
+    def answer(request: Request) -> bytes:
+        path = unquote_plus(request.path)
+        if "mlflow-artifacts" in path:
+            _, _, wanted = path.partition("path=")
+            return reply(body=json.dumps(files[wanted]).encode()) if wanted else reply(body=b"evil")
+        found = next((each for end, each in given.items() if end in path), {})
+        return reply(body=json.dumps(found).encode())
+
+    return answer
+
+
+def test_no_server_puts_a_file_outside_or_sends_a_token_elsewhere(session: Session) -> None:
+    run = {"info": {"run_id": RUN, "status": "FINISHED", "start_time": AT, "artifact_uri": "mlflow-artifacts:/0/r"}}
+    given = {
+        "experiments/search": {"experiments": [{"experiment_id": "1", "name": "churn"}]},
+        "runs/search": {"runs": [run, {"info": {}}]},
+        "registered-models/search": {"registered_models": [{"name": "ada's"}]},
+    }
+    files = {
+        "0/r": {"files": [{"path": "..", "is_dir": True}, {"path": "good", "file_size": 4}]},
+        "0/r/..": {"files": [{"path": "evil", "file_size": 4}]},
+    }
+    with receiving(_server(given, files=files)) as receiver:
+        url = f"http://127.0.0.1:{receiver.port}"
+        tally = importing.import_all(session, Order(url, token="secret"))
+        asked = [unquote_plus(each.path) for each in receiver.requests]
+    assert {(each.kind, each.what) for each in tally.missing} == {("run files", f"{RUN}/../evil"), ("runs", "None")}
+    assert [each.path for each in client_files.list_files(session.store, Owner(RUN, is_model=False), "")] == ["good"]
+    assert any('name="ada\'s"' in each for each in asked)
+
+    with (
+        receiving(lambda _: reply(body=b"{}")) as elsewhere,
+        receiving(lambda _: reply("307 Temporary Redirect", Location=elsewhere.url)) as receiver,
+        pytest.raises(ImportSourceInvalid, match=f"answered 307 .*{elsewhere.port}"),
+    ):
+        importing.import_all(session, Order(f"http://127.0.0.1:{receiver.port}", token="secret"))
+    assert elsewhere.requests == []
 
 
 def test_killed_it_goes_on(store: Store, old: Old) -> None:

@@ -98,6 +98,7 @@ def one_of(files: Iterable[_File], path: str, *, thing: str) -> _File:
 
 def _scratch(request: Request) -> Iterator[Path]:
     with claims.scratch_folder(request.app.state.store) as folder:
+        request.state.scratch = folder  # which no refusal is to tell of
         yield folder
 
 

@@ -48,8 +48,14 @@ def answer(error: ModelwrightError, *, headers: dict[str, str] | None = None) ->
     return Response(body, error.status, headers, media_type="application/json")
 
 
-def _explained(_request: Request, error: Any) -> Response:
-    return answer(error)
+def _explained(request: Request, error: Any) -> Response:
+    told = answer(error)
+    scratch = getattr(request.state, "scratch", None)
+    # What was sent is called as it was sent; where it lies meanwhile nobody needs to know.
+    for folder in {scratch, scratch.resolve()} if scratch else ():
+        told.body = bytes(told.body).replace(orjson.dumps(f"{folder}/")[1:-1], b"")
+    told.headers["Content-Length"] = str(len(told.body))
+    return told
 
 
 def _invalid(_request: Request, error: Any) -> Response:

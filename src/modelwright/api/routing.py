@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.params import Depends
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -16,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from modelwright.api.refusals import MOST_BYTES, Refusal
 from modelwright.api.shapes import shape
-from modelwright.api.waiting import Accepted
+from modelwright.api.waiting import Accepted, Going
 from modelwright.records import Role
 from modelwright.records.plain import plain
 
@@ -112,14 +113,22 @@ def _has_role(dependency: Depends) -> bool:
 def _told(endpoint: Callable[..., Any], status: int) -> Callable[..., Any]:
     @functools.wraps(endpoint)
     def tell(*arguments: Any, **named: Any) -> Response:
-        found = endpoint(*arguments, **named)
-        if isinstance(found, Response):
-            return found
-        headers = {"Location": quote(found.look, safe="/:@?=")} if isinstance(found, Accepted) else None
-        code = 202 if isinstance(found, Accepted) else status
-        return Response(_json(plain(found)), code, headers, media_type="application/json")
+        return _answer(endpoint(*arguments, **named), status)
 
-    return tell
+    @functools.wraps(endpoint)
+    async def wait(*arguments: Any, **named: Any) -> Response:
+        found = await run_in_threadpool(endpoint, *arguments, **named)
+        return await run_in_threadpool(_answer, await found.answered() if isinstance(found, Going) else found, status)
+
+    return wait if Accepted in get_args(inspect.signature(endpoint).return_annotation) else tell
+
+
+def _answer(found: Any, status: int) -> Response:
+    if isinstance(found, Response):
+        return found
+    headers = {"Location": quote(found.look, safe="/:@?=")} if isinstance(found, Accepted) else None
+    code = 202 if isinstance(found, Accepted) else status
+    return Response(_json(plain(found)), code, headers, media_type="application/json")
 
 
 def _json(value: Any) -> bytes:

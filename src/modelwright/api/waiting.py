@@ -1,12 +1,12 @@
 """Work that may take longer than a client waits: answered when it is done, or with where to look for it."""
 
+import asyncio
 import contextvars
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Query, Request
 
@@ -35,6 +35,27 @@ class Works:
 
 
 @dataclass(frozen=True)
+class Going:
+    """Work that goes on, how long its client waits for it, and where to look for what comes of it after that."""
+
+    work: Future[Any]
+    seconds: float
+    look: str
+
+    async def answered(self) -> Any:
+        """Return what comes of it, raising what it raises; or, when it takes longer, that it goes on.
+
+        No thread waits: a few clients with patience would take all those that others are answered by.
+        """
+        coming = asyncio.wrap_future(self.work)
+        await asyncio.wait([coming], timeout=self.seconds)
+        if coming.done():
+            return coming.result()
+        coming.add_done_callback(_logged)
+        return Accepted(is_done=False, look=self.look)
+
+
+@dataclass(frozen=True)
 class Patience:
     """How long this client waits."""
 
@@ -42,18 +63,14 @@ class Patience:
     seconds: float
 
     def wait(self, work: Callable[..., _Found], *arguments: Any, look: str, **named: Any) -> _Found | Accepted:
-        """Return what comes of `work`, raising what it raises; or, when it takes longer, that it goes on."""
-        going: Future[_Found] = self.works.pool.submit(contextvars.copy_context().run, work, *arguments, **named)
-        try:
-            return going.result(self.seconds)
-        except NotYet:
-            if going.done():  # just now, or it was the work itself that ran out of time
-                return going.result()
-            going.add_done_callback(_logged)
-            return Accepted(is_done=False, look=look)
+        """Begin `work`; what a route returns of this is answered with what comes of it, or with that it goes on."""
+        going = Going(
+            self.works.pool.submit(contextvars.copy_context().run, work, *arguments, **named), self.seconds, look
+        )
+        return cast("_Found", going)  # a route's own type says what the answer is
 
 
-def _logged(going: Future[Any]) -> None:
+def _logged(going: asyncio.Future[Any]) -> None:
     """Say in the log how work ended badly that nobody waits for any more."""
     error = None if going.cancelled() else going.exception()
     if error is not None:

@@ -28,7 +28,9 @@ def import_() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Where files lie besides PATH, or lie now that they were moved; repeatable.",
 )
-@click.option("--token", default="", metavar="TOKEN", help="What the server at URL asks for.")
+@click.option(
+    "--token", default="", metavar="TOKEN", help="What the server at URL asks for; else MLFLOW_TRACKING_TOKEN."
+)
 @click.option("--dry-run", "is_dry", is_flag=True, help="Count what is there, and write nothing.")
 @output.why_option
 @output.json_option
@@ -38,9 +40,10 @@ def mlflow(place: str, roots: tuple[Path, ...], *, token: str, is_dry: bool, why
     Ids and version numbers stay where they are free here. Called again it adds what is new. Exit code 1 when something
     could not be had.
     """
+    from modelwright import settings
     from modelwright.lifecycle.importing_mlflow import importing
 
-    order = importing.Order(place, roots, token, is_dry)
+    order = importing.Order(place, roots, token or settings.mlflow_token(), is_dry)
     with (
         output.session(is_made=True, is_silent=as_json, why=why) as session,
         output.progress("importing runs", is_silent=as_json) as progress,
@@ -61,6 +64,8 @@ def _show(tally: "Tally", *, is_dry: bool) -> None:
         for each in tally.lines()
     ]
     output.show_table(("", "found", "here before", "to come" if is_dry else "added"), rows, empty="nothing is there")
+    if rows and not any(added for *_, added in rows):
+        click.echo("  nothing is new")
     for note in tally.notes[:_MOST_SHOWN]:
         click.echo(f"  {note}")
     for what, count in tally.left_out.items():

@@ -7,7 +7,12 @@ from modelwright.cli import output
 
 @click.command()
 @click.option("--api-host", default="", metavar="ADDRESS", help="Let other machines in at this address; with tokens.")
-@click.option("--api-port", type=int, default=0, help="The port of the HTTP API; else as the last time.")
+@click.option(
+    "--api-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="The port of the HTTP API; 0, or none: as the last time.",
+)
 @output.why_option
 @output.json_option
 def up(*, api_host: str, api_port: int, why: str, as_json: bool) -> None:

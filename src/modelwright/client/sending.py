@@ -28,7 +28,7 @@ class Sender:
             raise WorkspaceNotReached(url=url, reason="that is no address such as http://HOST:PORT")
         self._url = url.rstrip("/")
         self._headers = credentials(token.strip() if token else None)
-        self._opener = urllib.request.build_opener(_PlainHandler, _SecureHandler, _Staying)
+        self._opener = staying()
         self._timeout_seconds = timeout_seconds
 
     def get(self, path: str, **query: Any) -> Any:
@@ -189,6 +189,11 @@ def credentials(token: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
+def staying() -> urllib.request.OpenerDirector:
+    """Return what opens addresses and follows nobody elsewhere, where the token would go along."""
+    return urllib.request.build_opener(_PlainHandler, _SecureHandler, _Staying)
+
+
 @contextlib.contextmanager
 def reaching(url: str) -> Iterator[None]:
     """Raise WorkspaceNotReached for what goes wrong on the way to `url` and back, an address that is none included."""
@@ -223,7 +228,7 @@ class _SecureHandler(urllib.request.HTTPSHandler):
 
 
 class _Staying(urllib.request.HTTPRedirectHandler):
-    """Follows nobody elsewhere: the token would go along."""
+    """Takes the word that something is elsewhere for a refusal."""
 
     def redirect_request(self, *_: Any) -> None:
         return None

@@ -34,8 +34,11 @@ def keep_experiment(change: Change, experiment: Experiment) -> None:
         change.record("experiment.imported", f"experiments/{found}", after=after)
 
 
-def keep_run(change: Change, details: RunDetails, artifacts: Sequence[Artifact]) -> None:
-    """Record a run, or what came to it since it was recorded: points, parameters, tags, inputs, files, its end."""
+def keep_run(change: Change, details: RunDetails, artifacts: Sequence[Artifact]) -> bool:
+    """Record a run, or what came to it since it was recorded; return whether there was anything.
+
+    That is points, parameters, tags, inputs, files, its end.
+    """
     run, connection = details.run, change.connection
     known = rows(connection, "SELECT status FROM runs WHERE id = ?", (run.id,))
     if not known:
@@ -50,10 +53,12 @@ def keep_run(change: Change, details: RunDetails, artifacts: Sequence[Artifact])
         "artifacts": _lacking_files(change, schema.run_artifacts, artifacts, run_id=run.id),
         "inputs": client_runs.insert_inputs(change, run.id, details.inputs),
     }
-    client_points.log_client_points(change, run.id, details.points)
+    points = client_points.log_client_points(change, run.id, details.points)
     told = {"status": run.status} | {name: each for name, each in added.items() if each}
-    if change.is_unrecorded:
+    is_changed = change.is_unrecorded
+    if is_changed:
         change.record("run.imported", f"runs/{run.id}", after=told)
+    return is_changed or points > 0
 
 
 def keep_outputs(change: Change, run_id: str, outputs: Iterable[RunOutput]) -> None:

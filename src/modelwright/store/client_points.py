@@ -23,8 +23,11 @@ _SAME = (
 _Rank = tuple[int, str, float | None]
 
 
-def log_client_points(change: Change, run_id: str, points: Sequence[Point]) -> None:
-    """Add points to a run's metrics, those left out that it has already: a client that got no answer asks again."""
+def log_client_points(change: Change, run_id: str, points: Sequence[Point]) -> int:
+    """Add points to a run's metrics, and return how many; those are left out that it has already.
+
+    A client that got no answer asks again.
+    """
     connection = change.connection
     last = _last(connection, run_id, list({each.name: None for each in points}))
     new: dict[tuple[Any, ...], None] = {}
@@ -44,6 +47,7 @@ def log_client_points(change: Change, run_id: str, points: Sequence[Point]) -> N
         insert, summarize = statements(connection.dialect)
         driver.executemany(insert, list(new))
         driver.executemany(summarize, [(run_id, name, step, value, at) for name, (step, at, value) in last.items()])
+    return len(new)
 
 
 def _last(connection: sa.Connection, run_id: str, names: Sequence[str]) -> dict[str, _Rank]:

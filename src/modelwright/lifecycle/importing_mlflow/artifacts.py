@@ -57,7 +57,10 @@ def _walked(folder: Path, roots: Sequence[Path]) -> FoundFiles:
     paths, missing = {}, {}
     if folder.is_file():
         return FoundFiles({folder.name: folder})
-    for parent, _, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
+        for name in folders:
+            if Path(parent, name).is_symlink():
+                missing[Path(parent, name).relative_to(folder).as_posix()] = "it is a link to a folder"
         for name in sorted(names):
             path = Path(parent, name)
             relative = path.relative_to(folder).as_posix()

@@ -1,8 +1,11 @@
 """Counts what was found and what is here, read back, kind by kind; and names whatever is not the same."""
 
 from collections import Counter
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+from modelwright.lifecycle.importing_mlflow.found import Unreadable
 
 # In the order in which they are told.
 KINDS = (
@@ -27,6 +30,7 @@ KINDS = (
     "aliases",
 )
 _MOST_NAMED = 3
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,14 @@ class Tally:
         self.here[kind] += len(asked) - len(lacking)
         for each in sorted(map(str, lacking))[:_MOST_NAMED]:
             self.missing.append(Lack(kind, f"{owner}: {each}", "it is otherwise here"))
+
+    def readable(self, found: Iterable[_Found | Unreadable]) -> Iterator[_Found]:
+        """Give what could be read, and count the rest as missing."""
+        for each in found:
+            if isinstance(each, Unreadable):
+                self.lack(each.kind, each.what, each.why)
+            else:
+                yield each
 
     def finish(self) -> None:
         """Tell of the runs without a folder of files, of which nobody can say whether they ever had one."""

@@ -17,11 +17,14 @@ from modelwright.lifecycle.importing_mlflow.found import (
     FoundModel,
     FoundRun,
     FoundVersion,
+    Unreadable,
+    each_read,
     moment,
 )
 from modelwright.records import LoggedModelStatus, ModelPoint, Point, RunInput, RunOutput
 from modelwright.store.foreign import ForeignDatabase
 
+_Row = Mapping[str, Any]
 _HERE = "default"  # the only workspace that servers have which do not know of any
 _LEFT_OUT = {"traces": "trace_info", "scorers": "scorers", "evaluation datasets": "evaluation_datasets"}
 _INPUTS = (
@@ -39,11 +42,12 @@ class DatabaseSource:
     database: ForeignDatabase
     roots: Sequence[Path]
 
-    def experiments(self) -> Sequence[FoundExperiment]:
+    def experiments(self) -> Sequence[FoundExperiment | Unreadable]:
         """Return the experiments, deleted ones too."""
         tags = self._tags("experiment_tags", "experiment_id")
-        return [
-            FoundExperiment(
+
+        def experiment(row: _Row) -> FoundExperiment:
+            return FoundExperiment(
                 str(row["experiment_id"]),
                 row["name"],
                 moment(row.get("creation_time")),
@@ -51,61 +55,33 @@ class DatabaseSource:
                 row["lifecycle_stage"] == "deleted",
                 tags.get(str(row["experiment_id"]), {}),
             )
-            for row in self.database.rows("SELECT * FROM experiments ORDER BY experiment_id")
-            if row.get("workspace", _HERE) == _HERE
-        ]
+
+        here = self._here("SELECT * FROM experiments ORDER BY experiment_id")
+        return list(each_read("experiments", here, experiment, lambda row: row["experiment_id"]))
 
     def count_runs(self) -> int:
         """Return how many runs there are."""
         return int(self.database.rows("SELECT COUNT(*) AS count FROM runs")[0]["count"])
 
-    def runs(self, experiment: FoundExperiment) -> Iterator[FoundRun]:
+    def runs(self, experiment: FoundExperiment) -> Iterator[FoundRun | Unreadable]:
         """Give the runs of an experiment, deleted ones too, those that began first at first."""
-        for row in self.database.rows(
-            "SELECT * FROM runs WHERE experiment_id = ? ORDER BY start_time", (int(experiment.id),)
-        ):
-            yield self._run(row)
+        query = "SELECT * FROM runs WHERE experiment_id = ? ORDER BY start_time"
+        yield from each_read("runs", self._of(experiment, query), self._run, lambda row: row["run_uuid"])
 
-    def logged_models(self, experiment: FoundExperiment) -> Iterator[FoundLoggedModel]:
+    def logged_models(self, experiment: FoundExperiment) -> Iterator[FoundLoggedModel | Unreadable]:
         """Give the models that runs of an experiment logged."""
         if not self.database.columns("logged_models"):
             return
         query = "SELECT * FROM logged_models WHERE experiment_id = ? AND lifecycle_stage = 'active'"
-        for row in self.database.rows(query, (int(experiment.id),)):
-            model_id = row["model_id"]
-            points = self.database.rows("SELECT * FROM logged_model_metrics WHERE model_id = ?", (model_id,))
-            yield FoundLoggedModel(
-                model_id,
-                row["source_run_id"] or "",
-                row["name"],
-                row["model_type"] or "",
-                LOGGED_STATUSES.get(row["status"], LoggedModelStatus.READY),
-                moment(row["creation_timestamp_ms"]),
-                moment(row["last_updated_timestamp_ms"]),
-                row["artifact_location"],
-                self._named("logged_model_tags", "tag_key", "tag_value", model_id=model_id),
-                self._named("logged_model_params", "param_key", "param_value", model_id=model_id),
-                [_model_point(each) for each in points],
-            )
+        found = self._of(experiment, query)
+        yield from each_read("logged models", found, self._logged_model, lambda row: row["model_id"])
 
-    def models(self) -> Iterator[FoundModel]:
+    def models(self) -> Iterator[FoundModel | Unreadable]:
         """Give the registered models."""
         if not self.database.columns("registered_models"):
             return
-        has_aliases = bool(self.database.columns("registered_model_aliases"))
-        for row in self.database.rows("SELECT * FROM registered_models ORDER BY name"):
-            if row.get("workspace", _HERE) == _HERE:
-                name = row["name"]
-                aliases = self._named("registered_model_aliases", "alias", "version", name=name) if has_aliases else {}
-                yield FoundModel(
-                    name,
-                    row["description"] or "",
-                    moment(row["creation_time"]),
-                    moment(row["last_updated_time"] or row["creation_time"]),
-                    self._named("registered_model_tags", "key", "value", name=name),
-                    {alias: int(number) for alias, number in aliases.items()},
-                    list(self._versions(name)),
-                )
+        here = self._here("SELECT * FROM registered_models ORDER BY name")
+        yield from each_read("registered models", here, self._model, lambda row: row["name"])
 
     @contextlib.contextmanager
     def files(self, uri: str, owner: str) -> Iterator[FoundFiles]:
@@ -124,7 +100,43 @@ class DatabaseSource:
             counts["experiments of other workspaces"] = int(self.database.rows(other, (_HERE,))[0]["count"])
         return {what: count for what, count in counts.items() if count}
 
-    def _run(self, row: Mapping[str, Any]) -> FoundRun:
+    def _here(self, query: str) -> Sequence[_Row]:
+        return [row for row in self.database.rows(query) if row.get("workspace", _HERE) == _HERE]
+
+    def _of(self, experiment: FoundExperiment, query: str) -> Sequence[_Row]:
+        return self.database.rows(query, (int(experiment.id),))
+
+    def _logged_model(self, row: _Row) -> FoundLoggedModel:
+        model_id = row["model_id"]
+        points = self.database.rows("SELECT * FROM logged_model_metrics WHERE model_id = ?", (model_id,))
+        return FoundLoggedModel(
+            model_id,
+            row["source_run_id"] or "",
+            row["name"],
+            row["model_type"] or "",
+            LOGGED_STATUSES.get(row["status"], LoggedModelStatus.READY),
+            moment(row["creation_timestamp_ms"]),
+            moment(row["last_updated_timestamp_ms"]),
+            row["artifact_location"],
+            self._named("logged_model_tags", "tag_key", "tag_value", model_id=model_id),
+            self._named("logged_model_params", "param_key", "param_value", model_id=model_id),
+            [_model_point(each) for each in points],
+        )
+
+    def _model(self, row: _Row) -> FoundModel:
+        name, has_aliases = row["name"], bool(self.database.columns("registered_model_aliases"))
+        aliases = self._named("registered_model_aliases", "alias", "version", name=name) if has_aliases else {}
+        return FoundModel(
+            name,
+            row["description"] or "",
+            moment(row["creation_time"]),
+            moment(row["last_updated_time"] or row["creation_time"]),
+            self._named("registered_model_tags", "key", "value", name=name),
+            {alias: int(number) for alias, number in aliases.items()},
+            list(self._versions(name)),
+        )
+
+    def _run(self, row: _Row) -> FoundRun:
         run_id, is_deleted = row["run_uuid"], row["lifecycle_stage"] == "deleted"
         points = self.database.rows("SELECT * FROM metrics WHERE run_uuid = ? ORDER BY timestamp, step", (run_id,))
         ended = row["end_time"]

@@ -12,12 +12,15 @@ from modelwright.lifecycle.importing_mlflow.databases import described_input
 from modelwright.lifecycle.importing_mlflow.found import (
     DELETED_STAGE,
     LOGGED_STATUSES,
+    STATUSES,
     FoundExperiment,
     FoundFiles,
     FoundLoggedModel,
     FoundModel,
     FoundRun,
     FoundVersion,
+    Unreadable,
+    each_read,
     moment,
 )
 from modelwright.records import LoggedModelStatus, ModelPoint, Point, RunInput, RunOutput, Status
@@ -27,7 +30,13 @@ _TRASH = ".trash"
 _MODELS = "models"
 _NO_EXPERIMENTS = {_MODELS, _TRASH, "traces"}
 # As numbers and, in some releases, as words.
-_STATUSES = {1: Status.RUNNING, 2: Status.QUEUED, 3: Status.SUCCEEDED, 4: Status.FAILED, 5: Status.CANCELLED}
+_STATUSES = STATUSES | {
+    1: Status.RUNNING,
+    2: Status.QUEUED,
+    3: Status.SUCCEEDED,
+    4: Status.FAILED,
+    5: Status.CANCELLED,
+}
 
 
 @dataclass(frozen=True)
@@ -37,56 +46,32 @@ class FolderSource:
     folder: Path
     roots: Sequence[Path]
 
-    def experiments(self) -> Sequence[FoundExperiment]:
+    def experiments(self) -> Sequence[FoundExperiment | Unreadable]:
         """Return the experiments, deleted ones too. Raises ImportSourceInvalid."""
-        found = [_experiment(each) for each in self._experiment_folders()]
+        found = list(each_read("experiments", self._experiment_folders(), _experiment, self._named))
         if not found:
             raise ImportSourceInvalid(source=self.folder, reason="there is no experiment in it")
         return found
 
     def count_runs(self) -> int:
         """Return how many runs there are."""
-        return sum(len(list(_run_folders(each))) for each in self._experiment_folders())
+        return sum(len(list(_folders(each))) for each in self._experiment_folders())
 
-    def runs(self, experiment: FoundExperiment) -> Iterator[FoundRun]:
+    def runs(self, experiment: FoundExperiment) -> Iterator[FoundRun | Unreadable]:
         """Give the runs of an experiment, deleted ones too, those that began first at first."""
-        folder = self._folder_of(experiment)
-        told = [(each, _meta(each)) for each in _run_folders(folder)]
-        for each, meta in sorted(told, key=lambda pair: int(pair[1].get("start_time") or 0)):
-            yield _run(folder, each, meta)
+        folders = sorted(_folders(self._folder_of(experiment)), key=_began)
+        yield from each_read("runs", folders, _run, self._named)
 
-    def logged_models(self, experiment: FoundExperiment) -> Iterator[FoundLoggedModel]:
+    def logged_models(self, experiment: FoundExperiment) -> Iterator[FoundLoggedModel | Unreadable]:
         """Give the models that runs of an experiment logged."""
-        for each in _folders(self._folder_of(experiment) / _MODELS):
-            meta = _meta(each)
-            if meta.get("lifecycle_stage", "active") == "active":
-                yield FoundLoggedModel(
-                    str(meta["model_id"]),
-                    meta.get("source_run_id") or "",
-                    meta.get("name") or "",
-                    meta.get("model_type") or "",
-                    LOGGED_STATUSES.get(meta.get("status", 2), LoggedModelStatus.READY),
-                    moment(meta.get("creation_timestamp")),
-                    moment(meta.get("last_updated_timestamp")),
-                    meta.get("artifact_location") or str(each / "artifacts"),
-                    _values(each / "tags"),
-                    _values(each / "params"),
-                    list(_model_points(each / "metrics")),
-                )
+        folders = _folders(self._folder_of(experiment) / _MODELS)
+        for each in each_read("logged models", folders, _logged_model, self._named):
+            if each is not None:
+                yield each
 
-    def models(self) -> Iterator[FoundModel]:
+    def models(self) -> Iterator[FoundModel | Unreadable]:
         """Give the registered models."""
-        for folder in _folders(self.folder / _MODELS):
-            meta = _meta(folder)
-            yield FoundModel(
-                meta["name"],
-                meta.get("description") or "",
-                moment(meta.get("creation_timestamp")),
-                moment(meta.get("last_updated_timestamp")),
-                _values(folder / "tags"),
-                {alias: int(number) for alias, number in _values(folder / "aliases").items()},
-                sorted(_versions(folder), key=lambda each: each.number),
-            )
+        yield from each_read("registered models", _folders(self.folder / _MODELS), _model, self._named)
 
     @contextlib.contextmanager
     def files(self, uri: str, owner: str) -> Iterator[FoundFiles]:
@@ -97,6 +82,9 @@ class FolderSource:
         """Return what there is besides, which is not taken over, and how much of it."""
         traces = sum(len(list(_folders(each / "traces"))) for each in self._experiment_folders())
         return {"traces": traces} if traces else {}
+
+    def _named(self, folder: Path) -> str:
+        return str(folder.relative_to(self.folder))
 
     def _experiment_folders(self) -> Iterator[Path]:
         for parent in (self.folder, self.folder / _TRASH):
@@ -122,13 +110,21 @@ def _experiment(folder: Path) -> FoundExperiment:
     )
 
 
-def _run(experiment: Path, folder: Path, meta: Mapping[str, Any]) -> FoundRun:
+def _began(run: Path) -> int:
+    try:
+        return int(_meta(run).get("start_time") or 0)
+    except (OSError, ValueError, TypeError):  # which is told when it is read
+        return 0
+
+
+def _run(folder: Path) -> FoundRun:
+    meta = _meta(folder)
     is_deleted, ended, began = meta.get("lifecycle_stage") == "deleted", meta.get("end_time"), meta.get("start_time")
     return FoundRun(
         str(meta.get("run_id") or meta["run_uuid"]),
         meta.get("run_name") or meta.get("name") or "",
         meta.get("user_id") or "",
-        _STATUSES[int(meta["status"])],
+        _STATUSES[meta["status"]],
         moment(began),
         moment(ended) if ended else None,
         moment(meta.get("deleted_time") or ended or began) if is_deleted else None,
@@ -136,15 +132,48 @@ def _run(experiment: Path, folder: Path, meta: Mapping[str, Any]) -> FoundRun:
         _values(folder / "params"),
         _values(folder / "tags"),
         list(_points(folder / "metrics")),
-        list(_inputs(experiment, folder)),
+        list(_inputs(folder)),
         [RunOutput(each.name, int(_meta(each).get("step") or 0)) for each in _folders(folder / "outputs")],
     )
 
 
-def _inputs(experiment: Path, folder: Path) -> Iterator[RunInput]:
+def _logged_model(folder: Path) -> FoundLoggedModel | None:
+    """Return a model that a run logged; None for one that was deleted."""
+    meta = _meta(folder)
+    if meta.get("lifecycle_stage", "active") != "active":
+        return None
+    return FoundLoggedModel(
+        str(meta["model_id"]),
+        meta.get("source_run_id") or "",
+        meta.get("name") or "",
+        meta.get("model_type") or "",
+        LOGGED_STATUSES.get(meta.get("status", 2), LoggedModelStatus.READY),
+        moment(meta.get("creation_timestamp")),
+        moment(meta.get("last_updated_timestamp")),
+        meta.get("artifact_location") or str(folder / "artifacts"),
+        _values(folder / "tags"),
+        _values(folder / "params"),
+        list(_model_points(folder / "metrics")),
+    )
+
+
+def _model(folder: Path) -> FoundModel:
+    meta = _meta(folder)
+    return FoundModel(
+        meta["name"],
+        meta.get("description") or "",
+        moment(meta.get("creation_timestamp")),
+        moment(meta.get("last_updated_timestamp")),
+        _values(folder / "tags"),
+        {alias: int(number) for alias, number in _values(folder / "aliases").items()},
+        sorted(_versions(folder), key=lambda each: each.number),
+    )
+
+
+def _inputs(folder: Path) -> Iterator[RunInput]:
     for each in _folders(folder / "inputs"):
         meta = _meta(each)
-        data = experiment / "datasets" / str(meta.get("source_id"))
+        data = folder.parent / "datasets" / str(meta.get("source_id"))
         if (data / _META).is_file():
             told = _meta(data)
             dataset = {name: told.get(name) for name in ("source_type", "source", "schema", "profile")}
@@ -210,21 +239,15 @@ def _folders(folder: Path) -> Iterator[Path]:
         yield from (each for each in sorted(folder.iterdir()) if (each / _META).is_file())
 
 
-def _run_folders(experiment: Path) -> Iterator[Path]:
-    for each in _folders(experiment):
-        meta = _meta(each)
-        if "run_id" in meta or "run_uuid" in meta:
-            yield each
-
-
 def _meta(folder: Path) -> dict[str, Any]:
+    """Return what describes the thing of a folder. Raises OSError, ValueError and TypeError."""
     import yaml
 
-    path = folder / _META
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ImportSourceInvalid(source=path, reason=" ".join(str(error).split())) from error
+        found = yaml.safe_load((folder / _META).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
     if not isinstance(found, dict):
-        raise ImportSourceInvalid(source=path, reason="it holds no names and values")
+        rule = f"{_META} holds no names and values"
+        raise TypeError(rule)
     return found

@@ -1,11 +1,11 @@
 """What is found in a place where MLflow keeps its records, whichever of its formats that is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from modelwright.records import LoggedModelStatus, ModelPoint, Point, RunInput, RunOutput, Status
 
@@ -22,6 +22,8 @@ LOGGED_STATUSES = {
     3: LoggedModelStatus.FAILED,
 }
 DELETED_STAGE = "Deleted_Internal"
+_Thing = TypeVar("_Thing")
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -114,22 +116,31 @@ class FoundFiles:
     is_absent: bool = False
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """Something of a kind that is there and cannot be read, and why."""
+
+    kind: str
+    what: str
+    why: str
+
+
 class Source(Protocol):
     """A place where MLflow keeps its records."""
 
-    def experiments(self) -> Sequence[FoundExperiment]:
+    def experiments(self) -> Sequence[FoundExperiment | Unreadable]:
         """Return the experiments, deleted ones too."""
 
     def count_runs(self) -> int:
         """Return how many runs there are."""
 
-    def runs(self, experiment: FoundExperiment) -> Iterator[FoundRun]:
+    def runs(self, experiment: FoundExperiment) -> Iterator[FoundRun | Unreadable]:
         """Give the runs of an experiment, deleted ones too, those that began first at first."""
 
-    def logged_models(self, experiment: FoundExperiment) -> Iterator[FoundLoggedModel]:
+    def logged_models(self, experiment: FoundExperiment) -> Iterator[FoundLoggedModel | Unreadable]:
         """Give the models that runs of an experiment logged."""
 
-    def models(self) -> Iterator[FoundModel]:
+    def models(self) -> Iterator[FoundModel | Unreadable]:
         """Give the registered models."""
 
     def files(self, uri: str, owner: str) -> AbstractContextManager[FoundFiles]:
@@ -143,3 +154,17 @@ def moment(milliseconds: object) -> datetime:
     """Return a time that is kept in milliseconds since 1970; the first one for what is none."""
     whole = int(milliseconds) if isinstance(milliseconds, int | float | str) and milliseconds != "" else 0
     return datetime.fromtimestamp(whole // 1000, UTC).replace(microsecond=whole % 1000 * 1000)
+
+
+def each_read(
+    kind: str, things: Iterable[_Thing], read: Callable[[_Thing], _Found], name: Callable[[_Thing], object]
+) -> Iterator[_Found | Unreadable]:
+    """Give what `read` makes of each of the things; what is not as MLflow writes it keeps none of the others away."""
+    for each in things:
+        found: _Found | Unreadable
+        try:
+            found = read(each)
+        except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+            said = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            found = Unreadable(kind, str(name(each)), f"it is not as MLflow writes it: {said}")
+        yield found

@@ -49,16 +49,16 @@ def import_all(session: Session, order: Order, *, on_run: Callable[[int, int], N
         tally.left_out = dict(source.left_out())
         brought = Brought(session, source, tally, is_dry=order.is_dry)
         done, whole = 0, source.count_runs()
-        for experiment in source.experiments():
+        for experiment in tally.readable(source.experiments()):
             experiment_id = bring_experiment(brought, experiment)
-            for run in source.runs(experiment):
+            for run in tally.readable(source.runs(experiment)):
                 bring_run(brought, run, experiment=experiment)
                 done += 1
                 on_run(done, max(done, whole))
-            for model in source.logged_models(experiment):
+            for model in tally.readable(source.logged_models(experiment)):
                 bring_logged(brought, model, experiment_id=experiment_id)
             brought.finish_outputs()
-        for named in source.models():
+        for named in tally.readable(source.models()):
             bring_model(brought, named)
     tally.finish()
     return tally

@@ -9,7 +9,7 @@ from typing import Any
 from modelwright.errors import ModelFolderInvalid, ModelMissing, ModelwrightError
 from modelwright.lifecycle import kept
 from modelwright.lifecycle.importing_mlflow.found import FoundModel, FoundVersion
-from modelwright.lifecycle.importing_mlflow.tracked import Brought
+from modelwright.lifecycle.importing_mlflow.tracked import Brought, added
 from modelwright.models import registry
 from modelwright.models.packages import MODEL_FOLDER
 from modelwright.models.registry import Found, Labels, Made
@@ -103,10 +103,7 @@ def _register(brought: Brought, found: FoundVersion, *, name: str, origin: str) 
         if held is None:
             files = stack.enter_context(brought.source.files(found.artifact_uri, found.run_id))
             batch = stack.enter_context(store.blobs.batch())
-            paths = list(files.paths)
-            digests = batch.add_all([files.paths[each] for each in paths])
-            sizes = [files.paths[each].stat().st_size for each in paths]
-            held = kept.Held([Artifact(*each) for each in zip(paths, digests, sizes, strict=True)])
+            held = kept.Held(added(store, batch, files))
             for path, why in files.missing.items():
                 if path:
                     brought.tally.lack("versions", f"{name}/{found.number}/{path}", why)

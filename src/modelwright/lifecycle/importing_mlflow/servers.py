@@ -7,10 +7,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlencode, urlparse
 
+from modelwright.client.sending import credentials, staying
 from modelwright.errors import ImportSourceInvalid
 from modelwright.lifecycle.importing_mlflow.artifacts import local_files
 from modelwright.lifecycle.importing_mlflow.databases import described_input
@@ -22,6 +24,8 @@ from modelwright.lifecycle.importing_mlflow.found import (
     FoundModel,
     FoundRun,
     FoundVersion,
+    Unreadable,
+    each_read,
     moment,
 )
 from modelwright.records import LoggedModelStatus, ModelPoint, Point, RunInput, RunOutput
@@ -46,26 +50,17 @@ class ServerSource:
     token: str
     roots: Sequence[Path]
 
-    def experiments(self) -> Sequence[FoundExperiment]:
+    def experiments(self) -> Sequence[FoundExperiment | Unreadable]:
         """Return the experiments, deleted ones too."""
         body = {"view_type": "ALL", "max_results": _A_PAGE}
-        return [
-            FoundExperiment(
-                each["experiment_id"],
-                each["name"],
-                moment(each.get("creation_time")),
-                moment(each.get("last_update_time")),
-                each.get("lifecycle_stage") == "deleted",
-                _pairs(each.get("tags")),
-            )
-            for each in self._pages("experiments/search", "experiments", body)
-        ]
+        found = self._pages("experiments/search", "experiments", body)
+        return list(each_read("experiments", found, _experiment, lambda told: told.get("experiment_id")))
 
     def count_runs(self) -> int:
         """Return how many runs there are, as far as that is known: servers do not tell."""
         return 0
 
-    def runs(self, experiment: FoundExperiment) -> Iterator[FoundRun]:
+    def runs(self, experiment: FoundExperiment) -> Iterator[FoundRun | Unreadable]:
         """Give the runs of an experiment, deleted ones too, those that began first at first."""
         body = {
             "experiment_ids": [experiment.id],
@@ -73,43 +68,19 @@ class ServerSource:
             "max_results": _A_PAGE,
             "order_by": ["attributes.start_time ASC"],
         }
-        for each in self._pages("runs/search", "runs", body):
-            yield self._run(each)
+        found = self._pages("runs/search", "runs", body)
+        yield from each_read("runs", found, self._run, lambda told: told.get("info", {}).get("run_id"))
 
-    def logged_models(self, experiment: FoundExperiment) -> Iterator[FoundLoggedModel]:
+    def logged_models(self, experiment: FoundExperiment) -> Iterator[FoundLoggedModel | Unreadable]:
         """Give the models that runs of an experiment logged; servers of the second release know of none."""
         body = {"experiment_ids": [experiment.id], "max_results": 50}
-        for each in self._pages("logged-models/search", "models", body, is_optional=True):
-            info, data = each["info"], each.get("data", {})
-            yield FoundLoggedModel(
-                info["model_id"],
-                info.get("source_run_id", ""),
-                info.get("name", ""),
-                info.get("model_type", ""),
-                _LOGGED.get(info.get("status"), LoggedModelStatus.READY),
-                moment(info.get("creation_timestamp_ms")),
-                moment(info.get("last_updated_timestamp_ms")),
-                info.get("artifact_uri", ""),
-                _pairs(info.get("tags")),
-                _pairs(data.get("params")),
-                [_model_point(point) for point in data.get("metrics", [])],
-            )
+        found = self._pages("logged-models/search", "models", body, is_optional=True)
+        yield from each_read("logged models", found, _logged_model, lambda told: told.get("info", {}).get("model_id"))
 
-    def models(self) -> Iterator[FoundModel]:
+    def models(self) -> Iterator[FoundModel | Unreadable]:
         """Give the registered models."""
-        for each in self._pages("registered-models/search", "registered_models", {"max_results": 100}, method="GET"):
-            name = each["name"]
-            wanted = {"filter": f"name='{name}'", "max_results": _A_PAGE}
-            versions = self._pages("model-versions/search", "model_versions", wanted, method="GET")
-            yield FoundModel(
-                name,
-                each.get("description", ""),
-                moment(each.get("creation_timestamp")),
-                moment(each.get("last_updated_timestamp")),
-                _pairs(each.get("tags")),
-                {alias["alias"]: int(alias["version"]) for alias in each.get("aliases", [])},
-                sorted((self._version(version) for version in versions), key=lambda version: version.number),
-            )
+        found = self._pages("registered-models/search", "registered_models", {"max_results": 100}, method="GET")
+        yield from each_read("registered models", found, self._model, lambda told: told.get("name"))
 
     @contextlib.contextmanager
     def files(self, uri: str, owner: str) -> Iterator[FoundFiles]:
@@ -122,6 +93,9 @@ class ServerSource:
             paths: dict[str, Path] = {}
             missing: dict[str, str] = {}
             for path, size in self._listed(parsed.path.strip("/"), ""):
+                if ".." in PurePosixPath(path).parts:
+                    missing[path] = "it would lie outside"
+                    continue
                 target = Path(folder, str(len(paths)))
                 reason = self._fetch(f"{parsed.path.strip('/')}/{path}", target, size)
                 if reason:
@@ -133,6 +107,21 @@ class ServerSource:
     def left_out(self) -> Mapping[str, int]:
         """Return nothing: what else there is no server tells."""
         return {}
+
+    def _model(self, told: Mapping[str, Any]) -> FoundModel:
+        name = told["name"]
+        quote_sign = '"' if "'" in name else "'"
+        wanted = {"filter": f"name={quote_sign}{name}{quote_sign}", "max_results": _A_PAGE}
+        versions = self._pages("model-versions/search", "model_versions", wanted, method="GET")
+        return FoundModel(
+            name,
+            told.get("description", ""),
+            moment(told.get("creation_timestamp")),
+            moment(told.get("last_updated_timestamp")),
+            _pairs(told.get("tags")),
+            {alias["alias"]: int(alias["version"]) for alias in told.get("aliases", [])},
+            sorted((self._version(version) for version in versions), key=lambda version: version.number),
+        )
 
     def _run(self, told: Mapping[str, Any]) -> FoundRun:
         info, data = told["info"], told.get("data", {})
@@ -201,22 +190,25 @@ class ServerSource:
     ) -> dict[str, Any]:
         try:
             with self._open(method, path, body) as answer:
-                found: dict[str, Any] = json.loads(answer.read())
-                return found
+                found = json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            if is_optional and error.code == 404:  # noqa: PLR2004 - HTTP's word for what is not there
-                return {}
-            raise ImportSourceInvalid(source=self.url, reason=f"{path} answered {error.code}") from error
-        except (OSError, ValueError) as error:
-            raise ImportSourceInvalid(source=self.url, reason=str(error)) from error
+            with error:
+                if is_optional and error.code == 404:  # noqa: PLR2004 - HTTP's word for what is not there
+                    return {}
+                elsewhere = f": {error.headers['Location']}" if "Location" in error.headers else ""
+                reason = f"{path} answered {error.code} {error.reason}{elsewhere}"
+                raise ImportSourceInvalid(source=self.url, reason=reason) from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise ImportSourceInvalid(source=self.url, reason=str(error) or type(error).__name__) from error
+        if not isinstance(found, dict):
+            raise ImportSourceInvalid(source=self.url, reason=f"{path} answered with no names and values")
+        return found
 
     def _open(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        headers = {"Content-Type": "application/json"} | credentials(self.token)
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.url.rstrip("/") + path, data, headers, method=method)  # noqa: S310 - http(s), as `importing` saw
-        return urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)  # noqa: S310
+        return staying().open(request, timeout=_TIMEOUT_SECONDS)
 
     def _listed(self, place: str, folder: str) -> Iterator[tuple[str, int]]:
         """Give path and size of every file below a place."""
@@ -234,10 +226,38 @@ class ServerSource:
             with self._open("GET", f"{_FILES}/{quote(path)}") as answer, target.open("wb") as file:
                 while piece := answer.read(_PIECE_BYTES):
                     file.write(piece)
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             return str(error)
         found = target.stat().st_size
         return "" if found == size else f"{found} of its {size} bytes came"
+
+
+def _experiment(told: Mapping[str, Any]) -> FoundExperiment:
+    return FoundExperiment(
+        told["experiment_id"],
+        told["name"],
+        moment(told.get("creation_time")),
+        moment(told.get("last_update_time")),
+        told.get("lifecycle_stage") == "deleted",
+        _pairs(told.get("tags")),
+    )
+
+
+def _logged_model(told: Mapping[str, Any]) -> FoundLoggedModel:
+    info, data = told["info"], told.get("data", {})
+    return FoundLoggedModel(
+        info["model_id"],
+        info.get("source_run_id", ""),
+        info.get("name", ""),
+        info.get("model_type", ""),
+        _LOGGED.get(info.get("status"), LoggedModelStatus.READY),
+        moment(info.get("creation_timestamp_ms")),
+        moment(info.get("last_updated_timestamp_ms")),
+        info.get("artifact_uri", ""),
+        _pairs(info.get("tags")),
+        _pairs(data.get("params")),
+        [_model_point(point) for point in data.get("metrics", [])],
+    )
 
 
 def _pairs(told: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:

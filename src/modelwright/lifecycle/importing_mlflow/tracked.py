@@ -1,12 +1,12 @@
 """Writes experiments, runs and logged models as they were found, and counts them as they are read back."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from modelwright.errors import ExperimentMissing, LoggedModelMissing, RunMissing
 from modelwright.lifecycle.importing_mlflow.counting import Tally
-from modelwright.lifecycle.importing_mlflow.found import FoundExperiment, FoundLoggedModel, FoundRun, Source
+from modelwright.lifecycle.importing_mlflow.found import FoundExperiment, FoundFiles, FoundLoggedModel, FoundRun, Source
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import (
     Artifact,
@@ -21,7 +21,8 @@ from modelwright.records import (
     RunOutput,
 )
 from modelwright.records.parameter_texts import text_of, value_of
-from modelwright.store import client_files, client_imports, client_runs, experiments, logged_models, runs
+from modelwright.store import client_files, client_imports, client_runs, digests, experiments, logged_models, runs
+from modelwright.store.blobs import Batch
 from modelwright.store.client_files import Owner
 from modelwright.store.database import Store
 
@@ -113,20 +114,17 @@ def bring_run(brought: Brought, found: FoundRun, *, experiment: FoundExperiment)
         tally.absent += [found.artifact_uri] if files.is_absent else []
         for path, why in files.missing.items():
             tally.lack("run files", f"{found.id}/{path}".rstrip("/"), why)
-        with store.blobs.batch() as batch:
-            paths = list(files.paths)
-            if brought.is_dry:
-                artifacts = None
-            else:
-                digests = batch.add_all([files.paths[each] for each in paths])
-                sizes = [files.paths[each].stat().st_size for each in paths]
-                artifacts = [Artifact(*each) for each in zip(paths, digests, sizes, strict=True)]
+        artifacts, is_changed = None, False
+        if not brought.is_dry:
+            with store.blobs.batch() as batch:
+                artifacts = added(store, batch, files, here=before.get("run files", ()))
                 with brought.session.change() as opened:
-                    client_imports.keep_run(opened, _details(found, tags, experiment), artifacts)
-    wanted["run files"] = paths if artifacts is None else [(each.path, each.digest) for each in artifacts]
+                    is_changed = client_imports.keep_run(opened, _details(found, tags, experiment), artifacts)
+    wanted["run files"] = list(files.paths) if artifacts is None else [(each.path, each.digest) for each in artifacts]
     if brought.is_dry:
         before["run files"] = [path for path, _ in before.get("run files", ())]
-    brought.count(found.id, wanted, before, None if brought.is_dry else _run_here(store, found.id))
+    here = _run_here(store, found.id) if is_changed else before
+    brought.count(found.id, wanted, before, None if brought.is_dry else here)
     brought.postpone(found)
 
 
@@ -145,12 +143,9 @@ def bring_logged(brought: Brought, found: FoundLoggedModel, *, experiment_id: st
             tally.lack("logged model files", found.id, f'there is no "{found.artifact_uri}"')
         for path, why in files.missing.items():
             tally.lack("logged model files", f"{found.id}/{path}".rstrip("/"), why)
-        paths = list(files.paths)
         artifacts = None
         if not brought.is_dry:
-            digests = batch.add_all([files.paths[each] for each in paths])
-            sizes = [files.paths[each].stat().st_size for each in paths]
-            artifacts = [Artifact(*each) for each in zip(paths, digests, sizes, strict=True)]
+            artifacts = added(store, batch, files, here=before.get("logged model files", ()))
             model = LoggedModel(
                 found.id,
                 experiment_id,
@@ -166,10 +161,28 @@ def bring_logged(brought: Brought, found: FoundLoggedModel, *, experiment_id: st
             )
             with brought.session.change() as opened:
                 client_imports.keep_logged_model(opened, model, artifacts)
-    wanted["logged model files"] = paths if artifacts is None else [(each.path, each.digest) for each in artifacts]
+    wanted["logged model files"] = (
+        list(files.paths) if artifacts is None else [(each.path, each.digest) for each in artifacts]
+    )
     if brought.is_dry:
         before["logged model files"] = [path for path, _ in before.get("logged model files", ())]
     brought.count(found.id, wanted, before, None if brought.is_dry else _logged_here(store, found.id))
+
+
+def added(store: Store, batch: Batch, found: FoundFiles, *, here: Collection[Hashable] = ()) -> list[Artifact]:
+    """Put files into the store and return them. What has not changed since the last time is not read again.
+
+    `here` are the paths and digests of those that the owner of the files has already.
+    """
+    places = {path: str(each.absolute()) for path, each in found.paths.items()}
+    seen = digests.look(store, list(places.values()))
+    if not all((path, seen.known.get(place)) in here for path, place in places.items()):
+        known = {place: (digest, seen.sizes_bytes[place]) for place, digest in seen.known.items()}
+        now = dict(zip(places.values(), batch.add_all(list(places.values()), known=known), strict=True))
+        digests.remember(store, seen, {place: now[place] for place in now if place not in seen.known})
+    else:
+        now = seen.known
+    return [Artifact(path, now[place], seen.sizes_bytes[place]) for path, place in places.items()]
 
 
 def _details(found: FoundRun, tags: Mapping[str, str], experiment: FoundExperiment) -> RunDetails:
