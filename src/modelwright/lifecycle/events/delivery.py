@@ -144,6 +144,8 @@ class _Shift:
             self.freed_at = now
         if now - self.forgot_at >= _FORGET_EVERY and not self._forget(now):
             self.forgot_at = now
+        if not (self.is_behind or self.is_ready or (self.next_due is not None and self.next_due <= now)):
+            return False
         with self.outbox.together():
             self._settle()
             self.outbox.hand_out(unseen, now=now)
@@ -185,8 +187,6 @@ class _Shift:
 
     def _lease(self, now: datetime) -> list[Delivery]:
         """Lease what is due as far as there is room for it."""
-        if not (self.is_ready or self.is_behind or (self.next_due is not None and self.next_due <= now)):
-            return []
         wanted = {}
         for each in self._active():
             if room := self.lanes.setdefault(each.name, Lane(self._tell, self.ended)).room:
