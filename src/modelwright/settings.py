@@ -148,7 +148,7 @@ def scoring_timeout_ms() -> int:
 
 def endpoint_key() -> str | None:
     """Return the key that endpoints are asked with, as `WRIGHT_ENDPOINT_KEY` says, so that no history keeps it."""
-    return os.environ.get("WRIGHT_ENDPOINT_KEY") or None
+    return os.environ.get("WRIGHT_ENDPOINT_KEY", "").strip() or None
 
 
 def is_tracing() -> bool:

@@ -176,6 +176,9 @@ def test_a_token_goes_nowhere_else(served: Served) -> None:
     with pytest.raises(TokenUnknown) as shown:
         modelwright.connect(served.url, "wright_secret\nx")
     assert "wright_secret" not in str(shown.value)
+    with pytest.raises(WorkspaceNotReached) as told:
+        served.client().endpoints.score("live", {}, key="a_secret\nx")
+    assert "a_secret" not in str(told.value)
 
 
 def test_what_breaks_off_or_is_no_workspace_is_not_reached(tmp_path: Path) -> None:

@@ -185,3 +185,10 @@ def test_expired_tokens_are_forgotten_and_keys_go_with_their_endpoint(place: Sto
         endpoints.delete_endpoint(opened, endpoints.get_endpoint(place, served.name))
         endpoints.ensure_endpoint(opened, served.name, host="127.0.0.1")
     assert endpoint_keys.list_keys(place, served.name) == []
+
+
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown() -> None:
+    for key in ("a_secret\n", "a_secret\r\nX-Other: 1", "ä_secret"):
+        with pytest.raises(KeyUnfit) as refused:
+            access.key_header(key)
+        assert "secret" not in str(refused.value)

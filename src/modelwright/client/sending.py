@@ -87,6 +87,9 @@ class Sender:
         """Send a request, and return its answer to be read and closed."""
         told = self._headers | ({"Content-Type": "application/json"} if data is not None else {}) | dict(headers or {})
         with reaching(self._url):
+            if not all(each.isascii() and each.isprintable() for each in told.values()):
+                rule = "a header was to have what none can"  # without the value, which may be a key
+                raise ValueError(rule)
             request = urllib.request.Request(  # noqa: S310 - http or https, as was seen at first
                 f"{self._url}{path}{_asked(query or {})}", data=data, method=method, headers=told
             )

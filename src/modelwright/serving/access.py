@@ -3,6 +3,7 @@
 import secrets
 from datetime import timedelta
 
+from modelwright.errors import KeyUnfit
 from modelwright.records import EndpointToken
 from modelwright.serving import configuring, control
 from modelwright.settings import runtime_folder
@@ -75,5 +76,7 @@ def pass_headers(store: Store, endpoint: str) -> dict[str, str]:
 
 
 def key_header(key: str) -> dict[str, str]:
-    """Return the header that carries a key."""
+    """Return the header that carries a key. Raises KeyUnfit: whoever would send it would show it in a traceback."""
+    if not (key.isascii() and key.isprintable()):
+        raise KeyUnfit(reason="a header cannot carry it", rule="it is of visible ASCII characters")
     return {"Authorization": f"Bearer {key}"}

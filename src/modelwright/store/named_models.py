@@ -74,9 +74,12 @@ def add_model(change: Change, name: str, *, description: str = "", tags: Mapping
 
 
 def describe_model(change: Change, model: Model, description: str) -> None:
-    """Set what is said of a model."""
-    change.update_row(schema.models, [model.name], description=description, updated_at=change.at)
-    before = {"description": model.description}
+    """Set what is said of a model. Raises ModelMissing."""
+    table = schema.models
+    if not change.update_row(table, [model.name], description=description, updated_at=change.at):
+        raise ModelMissing(reference=model.name)
+    was = change.before(table, model.name)
+    before = {"description": was["description"]} if was else None
     change.record("model.described", f"models/{model.name}", before=before, after={"description": description})
 
 
@@ -85,17 +88,19 @@ def set_model_tag(change: Change, model: Model, name: str, *, value: str) -> Non
     table = schema.model_tags
     if not change.update_row(table, [model.name, name], value=value):
         change.insert(table, {"model": model.name, "name": name, "value": value})
-    before = {name: model.tags[name]} if name in model.tags else None
+    was = change.before(table, model.name, name)
+    before = {name: was["value"]} if was else None
     change.record("model.tagged", f"models/{model.name}", before=before, after={name: value})
 
 
 def remove_model_tag(change: Change, model: Model, name: str) -> None:
     """Remove a tag of a model. Raises TagMissing."""
-    if name not in model.tags:
-        raise TagMissing(name=name, thing=f"model {model.name}")
     table = schema.model_tags
-    change.delete(table, (table.c.model == model.name) & (table.c.name == name))
-    change.record("model.tagged", f"models/{model.name}", before={name: model.tags[name]}, after={name: None})
+    if not change.delete(table, (table.c.model == model.name) & (table.c.name == name)):
+        raise TagMissing(name=name, thing=f"model {model.name}")
+    was = change.before(table, model.name, name)
+    before = {name: was["value"]} if was else None
+    change.record("model.tagged", f"models/{model.name}", before=before, after={name: None})
 
 
 def set_stage(change: Change, version: ModelVersion, stage: str) -> None:

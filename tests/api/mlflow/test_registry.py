@@ -1,12 +1,15 @@
 """Registered models, their versions and aliases: MLflow's own client beside ours."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from modelwright.store import models
+from modelwright.errors import ModelMissing, TagMissing
+from modelwright.store import audit, models, named_models
+from modelwright.store.changes import change
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -171,3 +174,21 @@ def test_files_of_a_version_never_change(client: "MlflowClient", tmp_path: Path,
     ):
         assert answer.status_code == 400
         assert "never change" in answer.json()["message"]
+
+
+def test_the_record_says_what_was_there_and_not_what_was_read_before(store: "Store") -> None:
+    with change(store, actor="ada") as opened:
+        named_models.add_model(opened, "churn", description="first", tags={"team": "red"})
+    read = named_models.find_model(store, "churn")
+    with change(store, actor="grace") as opened:
+        named_models.set_model_tag(opened, read, "team", value="blue")
+        named_models.describe_model(opened, read, "second")
+    with change(store, actor="ada") as opened:
+        named_models.describe_model(opened, read, "third")
+        named_models.remove_model_tag(opened, read, "team")
+    last = audit.list_audit_records(store)[-2:]
+    assert [each["before"] for each in last] == [{"description": "second"}, {"team": "blue"}]
+    with pytest.raises(TagMissing), change(store, actor="ada") as opened:
+        named_models.remove_model_tag(opened, read, "team")
+    with pytest.raises(ModelMissing), change(store, actor="ada") as opened:
+        named_models.describe_model(opened, replace(read, name="gone"), "fourth")
