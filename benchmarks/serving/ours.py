@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import resource
 import secrets
 import time
@@ -32,14 +33,25 @@ class Way:
     capture: CaptureMode = CaptureMode.FAST
 
 
-def _isolate(workspace: Workspace, reference: str, *, endpoint: str) -> None:
-    """Have the endpoint serve a version by a process of its own, though the front could do it."""
+def _deploy(workspace: Workspace, reference: str, *, endpoint: str) -> tuple[int, int]:
+    """Have an endpoint serve a version as its users do; return the port and the process of its front."""
+    workspace.wright("endpoint", "deploy", reference, "--name", endpoint, "--why", WHY)
+    told = workspace.wright("endpoint", "show", endpoint)["running"]
+    return told["port"], told["pid"]
+
+
+def _isolate(workspace: Workspace, reference: str, *, endpoint: str) -> tuple[int, int]:
+    """Have an endpoint serve a version by a process of its own, by a front that never evaluated the model's arrays."""
     store = open_store(workspace.place)
     try:
         worker = specs.worker(store, models.find_version(store, reference))
     finally:
         store.close()
-    control.deploy(endpoint, runtime_folder=runtime_folder(workspace.place), worker=replace(worker, fused=None))
+    runtime, log = runtime_folder(workspace.place), workspace.folder / f"{endpoint}.log"
+    front = control.start(endpoint, runtime_folder=runtime, log=log, capture_folder=workspace.place / "capture")
+    os.sched_setaffinity(front.pid, {SERVER_CORE})
+    control.deploy(endpoint, runtime_folder=runtime, worker=replace(worker, fused=None))
+    return front.port, front.pid
 
 
 def _start(way: Way, name: str, ground: Ground, model: str) -> Running:
@@ -47,11 +59,8 @@ def _start(way: Way, name: str, ground: Ground, model: str) -> Running:
     reference = workspace.reference(ground, model, has_script=way.has_script)
     endpoint = f"{name}-{model}"
     began, before = time.monotonic(), _children_cpu()
-    workspace.wright("endpoint", "deploy", reference, "--name", endpoint, "--why", WHY)
+    port, pid = (_isolate if way.is_isolated else _deploy)(workspace, reference, endpoint=endpoint)
     spent = _children_cpu() - before
-    if way.is_isolated:
-        _isolate(workspace, reference, endpoint=endpoint)
-    told = workspace.wright("endpoint", "show", endpoint)["running"]
     key = secrets.token_urlsafe(32)
     keys = (AccessKey("primary", hashlib.sha256(key.encode()).hexdigest()),)
     settings = FrontSettings(capture=CaptureSettings(mode=way.capture), access=Access(is_required=True, keys=keys))
@@ -59,11 +68,14 @@ def _start(way: Way, name: str, ground: Ground, model: str) -> Running:
     headers = {"Authorization": f"Bearer {key}"}
 
     def stop() -> None:
-        workspace.wright("endpoint", "stop", endpoint, "--why", WHY)
+        if way.is_isolated:
+            control.stop(endpoint, runtime_folder=runtime_folder(workspace.place))
+        else:
+            workspace.wright("endpoint", "stop", endpoint, "--why", WHY)
 
-    # What it took to serve it in the other way first is not to be counted.
+    # How long it takes by hand is not what it takes its users.
     since = None if way.is_isolated else began
-    return Running(told["port"], [psutil.Process(told["pid"])], stop, began=since, spent=spent, headers=headers)
+    return Running(port, [psutil.Process(pid)], stop, began=since, spent=spent, headers=headers)
 
 
 def _children_cpu() -> float:

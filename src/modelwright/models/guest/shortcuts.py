@@ -12,6 +12,7 @@ import copy
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import Any, Literal, Optional
 
 PLAIN_TYPES = ("float64", "int64")  # of the rows that a model without names is tried with
@@ -20,6 +21,8 @@ _FUNCTION = "_decision_function"
 _COUNTS = (1, 2, 3, 7, 33)
 _SEED = 0
 _SPREAD = 3.0
+# What takes longer to try than this is so slow that names make no difference.
+_PATIENCE_SECONDS = 2.0
 
 
 def without_names(model: Any, framed: Callable[[Any], Any]) -> tuple[Any, Optional[str]]:
@@ -35,8 +38,10 @@ def without_names(model: Any, framed: Callable[[Any], Any]) -> tuple[Any, Option
             bare = _stripped(model)
             taken = np.asarray(framed(np.ones((2, model.n_features_in_))))
             order: Literal["C", "F"] = "C" if taken.flags.c_contiguous else "F"
+            until = perf_counter() + _PATIENCE_SECONDS
             agree = all(
                 _is_same(getattr(bare, name)(np.asarray(rows, order=order)), getattr(model, name)(framed(rows)))
+                and perf_counter() < until
                 for rows in _tables(model.n_features_in_)
                 for name in ("predict", "predict_proba")
                 if hasattr(model, name)
