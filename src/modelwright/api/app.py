@@ -95,7 +95,7 @@ def create_app(workspace: Path, *, trusts_loopback: bool = True) -> FastAPI:
         app.include_router(each.router)
     app.add_api_route("/docs", lambda: HTMLResponse(page.page(app.openapi())), include_in_schema=False)
     confirmations.add(app)
-    # First, for they are asked most often, and every route before them would be tried.
+    # First, for every route before them would be tried.
     app.router.routes[:0] = mlflow.routes()
     # What is mounted with error answers of its own has its surface before the last. A command says itself which role
     # it takes.
