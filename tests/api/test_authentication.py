@@ -205,6 +205,11 @@ def test_a_socket_that_was_closed_is_nobodys(way: str, monkeypatch: pytest.Monke
         accepted.close()
 
 
+def test_who_listens_at_a_port_has_connected_nothing_from_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        assert loopback.user_of(listening.getsockname(), ("127.0.0.1", 9)) is None
+
+
 def test_a_request_says_how_many_events_led_to_it(ask: Ask, store: Store) -> None:
     for said, value in (("4", "deletion"), ("many", "traffic"), ("9" * 5000, "promotion")):
         headers = {"wright-event-hops": said, "Content-Type": "application/json"}

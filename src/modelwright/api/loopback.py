@@ -22,7 +22,8 @@ _OVERFLOW = Path("/proc/sys/kernel/overflowuid")
 _SOCKETS, _BY_FAMILY, _REQUEST = 4, 20, 1
 _ANY_STATE = 0xFFFFFFFF
 _ANY_INTERFACE_AND_COOKIE = b"\0" * 4 + b"\xff" * 8
-_HEAD_BYTES, _USER_AT, _ANSWER_BYTES = 16, 80, 4096
+_HEAD_BYTES, _PORTS_AT, _USER_AT, _ANSWER_BYTES = 16, 20, 80, 4096
+_SILENCE_SECONDS = 1.0
 
 
 def is_own(scope: Mapping[str, Any], workspace: Path) -> bool:
@@ -57,18 +58,19 @@ def _asked(local: tuple[str, int], remote: tuple[str, int]) -> tuple[int, int] |
     None when it does not answer that question or knows of no such socket. Source: sock_diag(7).
     """
     family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
-    places = struct.pack("!HH", local[1], remote[1]) + b"".join(
-        socket.inet_pton(family, host).ljust(16, b"\0") for host, _ in (local, remote)
-    )
-    question = struct.pack("=BBxxI", family, socket.IPPROTO_TCP, _ANY_STATE) + places + _ANY_INTERFACE_AND_COOKIE
+    ports = struct.pack("!HH", local[1], remote[1])
+    hosts = b"".join(socket.inet_pton(family, host).ljust(16, b"\0") for host, _ in (local, remote))
+    question = struct.pack("=BBxxI", family, socket.IPPROTO_TCP, _ANY_STATE) + ports + hosts + _ANY_INTERFACE_AND_COOKIE
     head = struct.pack("=IHHII", _HEAD_BYTES + len(question), _BY_FAMILY, _REQUEST, 0, 0)
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCKETS) as system:
+            system.settimeout(_SILENCE_SECONDS)
             system.send(head + question)
             answer = system.recv(_ANSWER_BYTES)
     except (OSError, AttributeError):
         return None
-    if struct.unpack_from("=H", answer, 4) != (_BY_FAMILY,):
+    # Where no such socket is connected, the system tells of one that listens at the port, whoever's that is.
+    if struct.unpack_from("=H", answer, 4) != (_BY_FAMILY,) or not answer.startswith(ports, _PORTS_AT):
         return None
     user, inode = struct.unpack_from("=II", answer, _USER_AT)
     return user, inode
