@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from modelwright.records import FrontLimits, LogLine
+from modelwright.records import FrontLimits
 from modelwright.serving import logs
 from modelwright.serving.front.logs import KEPT, LogFile, older
 
@@ -51,23 +50,59 @@ def test_a_request_and_a_level_are_picked_from_all_files(tmp_path: Path) -> None
     assert logs.read(tmp_path / "none", most=1, is_wanted=lambda _: True) == []
 
 
-def test_a_log_that_is_put_aside_is_followed(tmp_path: Path) -> None:
+@pytest.fixture
+def followed(tmp_path: Path) -> tuple[Path, Callable[[], str]]:
     log = tmp_path / "log"
-    log.write_text("before\n")
-    following = logs.follow(log, is_wanted=lambda line: line.text != "unwanted")
-    lines: list[LogLine] = []
-    reader = threading.Thread(target=lambda: lines.extend(next(following) for _ in range(2)))
-    reader.start()
-    while reader.is_alive():
-        if lines:
-            break
-        with log.open("a") as stream:
-            stream.write("unwanted\nfirst\n")
-        log.replace(older(log, 1))
-        log.write_text("second\n")
-        reader.join(5)
-    reader.join()
-    assert {each.text for each in lines} <= {"first", "second"}
+    older(log, 1).write_text("before\n")
+    log.write_text("unwanted\nlast\n")
+    following = logs.follow(log, most=1, is_wanted=lambda line: line.text != "unwanted")
+    assert next(following).text == "last"
+    return log, lambda: next(following).text
+
+
+def put_aside(log: Path) -> None:
+    for age in range(KEPT - 1, -1, -1):
+        path = older(log, age) if age else log
+        if path.exists():
+            path.replace(older(log, age + 1))
+
+
+def append(log: Path, text: str) -> None:
+    with log.open("a") as stream:
+        stream.write(text)
+
+
+def test_a_log_that_is_put_aside_is_followed(followed: tuple[Path, Callable[[], str]]) -> None:
+    log, following = followed
+    append(log, "unwanted\nfirst\n")
+    put_aside(log)
+    append(log, "second\n")
+    assert [following(), following()] == ["first", "second"]
+    append(older(log, 1), "by a worker that has not noticed\n")
+    assert following() == "by a worker that has not noticed"
+
+
+def test_a_log_that_is_put_aside_twice_at_once_is_followed(followed: tuple[Path, Callable[[], str]]) -> None:
+    log, following = followed
+    for text in ("first", "second", "third"):
+        put_aside(log)
+        append(log, f"{text}\n")
+    assert [following(), following(), following()] == ["first", "second", "third"]
+
+
+def test_of_a_log_that_is_removed_the_new_one_is_followed(followed: tuple[Path, Callable[[], str]]) -> None:
+    log, following = followed
+    log.unlink()
+    append(log, "anew\n")
+    assert following() == "anew"
+
+
+def test_lines_before_are_taken_from_older_files_too(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    older(log, 1).write_text("one\ntwo\n")
+    log.write_text("three\n")
+    following = logs.follow(log, most=2, is_wanted=lambda _: True)
+    assert [next(following).text, next(following).text] == ["two", "three"]
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from modelwright.cli import output
 from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from modelwright.records import LogLine
 
 
@@ -33,15 +35,15 @@ def logs(name: str, lines: int, request_id: str | None, level: str | None, *, fo
         endpoints.get_endpoint(store, name)
         path = deployments.log_file(store, name)
     is_wanted = reading.wanted(request_id=request_id, level=level)
-    last = reading.read(path, most=lines, is_wanted=is_wanted)
-    if as_json and not follow:
-        output.show_json({"file": path, "lines": last})
-        return
-    for each in last:
-        _show(each, as_json=as_json)
     if follow and path.exists():
-        for each in reading.follow(path, is_wanted=is_wanted):
-            _show(each, as_json=as_json)
+        found: Iterable[LogLine] = reading.follow(path, most=lines, is_wanted=is_wanted)
+    else:
+        found = reading.read(path, most=lines, is_wanted=is_wanted)
+    if as_json and not follow:
+        output.show_json({"file": path, "lines": found})
+        return
+    for each in found:
+        _show(each, as_json=as_json)
 
 
 def _show(line: "LogLine", *, as_json: bool) -> None:

@@ -1,10 +1,13 @@
 """Reads an endpoint's log: what its front, its workers and its scripts wrote, line by line."""
 
+import math
 import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from modelwright.records import LogLine
 from modelwright.serving.front.logs import KEPT, older
@@ -14,35 +17,95 @@ _LINE = re.compile(rf"(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{3}}Z) (.+?) (\S+) (
 # How loggers of scripts begin their lines: what they say of their level is truer than the stream they write to.
 _SAID = re.compile(rf"\W*({'|'.join(LEVELS)})\b", re.IGNORECASE)
 _POLL_SECONDS = 0.2
+# A worker looks once a second, before it writes, whether its file still has the log's name.
+_NOTICED_SECONDS = 3.0
 
 
 def read(log: Path, *, most: int, is_wanted: Callable[[LogLine], bool]) -> list[LogLine]:
     """Return the last lines that are wanted, at most so many, oldest first; older files are read when needed."""
-    found: list[LogLine] = []
-    for path in (log, *(older(log, age) for age in range(1, KEPT + 1))):
+    return _preceded([], (log, *_older(log)), most=most, is_wanted=is_wanted)
+
+
+def follow(log: Path, *, most: int, is_wanted: Callable[[LogLine], bool]) -> Iterator[LogLine]:
+    """Yield what `read` returns, and then what is wanted as it is written, for ever, through all files.
+
+    A file that was put aside is read on until all who write have had the time to notice.
+    """
+    tails = [_Tail(log.open("rb"))]
+    try:
+        present = list(filter(is_wanted, tails[0].read()))
+        yield from _preceded(present, _older(log), most=most, is_wanted=is_wanted)
+        while True:
+            begun = _begun_since(tails[-1], log)
+            for tail in tails if begun else ():
+                tail.put_aside()
+            tails += begun
+            lines = [line for tail in tails for line in tail.read()]
+            yield from filter(is_wanted, lines)
+            for tail in [each for each in tails if each.is_over()]:
+                tail.stream.close()
+                tails.remove(tail)
+            if not lines:
+                time.sleep(_POLL_SECONDS)
+    finally:
+        for tail in tails:
+            tail.stream.close()
+
+
+@dataclass(eq=False)
+class _Tail:
+    """A file of the log that is followed."""
+
+    stream: BinaryIO
+    rest: bytes = b""
+    until: float = math.inf
+
+    def read(self) -> list[LogLine]:
+        """Return the whole lines that came since the last time."""
+        *whole, self.rest = (self.rest + self.stream.read()).split(b"\n")
+        return _parsed(whole)
+
+    def put_aside(self) -> None:
+        """Say that another file was begun, which those who write to this one have not noticed yet."""
+        self.until = min(self.until, time.monotonic() + _NOTICED_SECONDS)
+
+    def is_over(self) -> bool:
+        """Say whether nobody writes to this file any more."""
+        return time.monotonic() > self.until
+
+
+def _begun_since(tail: _Tail, log: Path) -> list[_Tail]:
+    """Return the files that were begun after the one that is followed, oldest first."""
+    followed = os.fstat(tail.stream.fileno())
+    begun: list[_Tail] = []
+    for path in (log, *_older(log)):
+        try:
+            stream = path.open("rb")
+        except FileNotFoundError:
+            continue  # it is being put aside
+        if os.path.samestat(os.fstat(stream.fileno()), followed):
+            stream.close()
+            return begun
+        begun.insert(0, _Tail(stream))
+    # Ours was removed: what is put aside may be older than it.
+    for each in begun[:-1]:
+        each.stream.close()
+    return begun[-1:]
+
+
+def _older(log: Path) -> list[Path]:
+    return [older(log, age) for age in range(1, KEPT + 1)]
+
+
+def _preceded(
+    found: list[LogLine], paths: Iterable[Path], *, most: int, is_wanted: Callable[[LogLine], bool]
+) -> list[LogLine]:
+    """Return the last lines, at most so many: those found, and before them those of files from new to old."""
+    for path in paths:
         if len(found) >= most:
             break
         found = [each for each in _lines(path) if is_wanted(each)] + found
     return found[-most:]
-
-
-def follow(log: Path, *, is_wanted: Callable[[LogLine], bool]) -> Iterator[LogLine]:
-    """Yield the lines that are wanted as they are written, from now on and for ever, through all files."""
-    stream, rest = log.open("rb"), b""
-    stream.seek(0, 2)
-    try:
-        while True:
-            data = stream.read()
-            *whole, rest = (rest + data).split(b"\n")
-            yield from (each for each in map(parse, _texts(whole)) if is_wanted(each))
-            if not data:
-                if _is_put_aside(stream.fileno(), log):
-                    stream.close()
-                    stream = log.open("rb")
-                else:
-                    time.sleep(_POLL_SECONDS)
-    finally:
-        stream.close()
 
 
 def parse(text: str) -> LogLine:
@@ -67,20 +130,13 @@ def wanted(*, request_id: str | None, level: str | None) -> Callable[[LogLine], 
     return lambda line: line.level in levels and request_id in {None, line.request_id}
 
 
-def _lines(path: Path) -> Iterator[LogLine]:
+def _lines(path: Path) -> list[LogLine]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return
-    yield from map(parse, _texts(data.removesuffix(b"\n").split(b"\n") if data else ()))
+        return []
+    return _parsed(data.removesuffix(b"\n").split(b"\n") if data else ())
 
 
-def _texts(lines: Iterable[bytes]) -> Iterator[str]:
-    return (line.decode("utf-8", "replace") for line in lines)
-
-
-def _is_put_aside(descriptor: int, log: Path) -> bool:
-    try:
-        return not os.path.samestat(os.fstat(descriptor), log.stat())
-    except FileNotFoundError:
-        return False
+def _parsed(lines: Iterable[bytes]) -> list[LogLine]:
+    return [parse(line.decode("utf-8", "replace")) for line in lines]
