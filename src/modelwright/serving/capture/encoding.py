@@ -24,14 +24,7 @@ def encoded(exchange: Exchange, headers: Mapping[str, str]) -> bytes:
     """Return an exchange as bytes, with these of its headers."""
     number = exchange.request_id.encode("utf-8", "replace")[:_LONGEST]
     trace = exchange.trace.encode("utf-8", "replace")[:_LONGEST]
-    about = _about(
-        exchange.version,
-        exchange.deployment,
-        exchange.input_type,
-        exchange.output_type,
-        exchange.shadow_of,
-        exchange.path,
-    )
+    about = about_of(exchange)
     kept = _headers(headers) if headers else b""
     numbers = _NUMBERS.pack(
         exchange.received_at,
@@ -44,6 +37,30 @@ def encoded(exchange: Exchange, headers: Mapping[str, str]) -> bytes:
         len(exchange.input),
     )
     return b"".join((numbers, number, trace, about, kept, exchange.input, exchange.output))
+
+
+def encoded_plainly(
+    times: tuple[float, float], status: int, number: bytes, about: bytes, bodies: tuple[bytes, bytes]
+) -> bytes:
+    """Return an exchange without trace and headers as bytes.
+
+    Of it are given when it came and how many milliseconds it took, and what came in and what went out.
+    """
+    asked, answered = bodies
+    numbers = _NUMBERS.pack(*times, status, len(number), 0, len(about), 0, len(asked))
+    return b"".join((numbers, number, about, asked, answered))
+
+
+def about_of(exchange: Exchange) -> bytes:
+    """Return what a record says of the version that was asked, and how."""
+    return _about(
+        exchange.version,
+        exchange.deployment,
+        exchange.input_type,
+        exchange.output_type,
+        exchange.shadow_of,
+        exchange.path,
+    )
 
 
 @lru_cache(maxsize=4096)

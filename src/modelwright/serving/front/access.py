@@ -53,20 +53,25 @@ class Guard:
         self._passes = {known: until for known, until in self._passes.items() if until > moment}
         self._passes[digest.encode()] = moment + seconds
 
+    def good_until(self, key: str) -> float:
+        """Return until when who comes with this key may pass, in seconds since the epoch; 0 for a stranger."""
+        if not self.is_required:
+            return _NEVER
+        until = self._known.get(key)
+        return self._found(key) if until is None else until
+
     def refusal(self, key: str) -> Answer | None:
         """Return the answer that turns away who comes with this key; None when they may pass."""
         if not self.is_required:
             return None
-        until = self._known.get(key)
-        if until is None:
-            until = self._good_until(key)
+        until = self.good_until(key)
         if until == _NEVER or time.time() < until:
             return None
         self.refused += 1
         return error_answer(401, "A valid key is needed: Authorization: Bearer KEY.", ("www-authenticate", "Bearer"))
 
-    def _good_until(self, key: str) -> float:
-        """Return until when a key is good, which for most is long ago."""
+    def _found(self, key: str) -> float:
+        """Return until when a key is good, by comparing it with all."""
         digest = hashlib.sha256(key.encode()).hexdigest().encode()
         good_until = 0.0
         for known, until in (*self._keys, *self._passes.items()):

@@ -20,7 +20,8 @@ class Asked:
     """A head's route, the key and the ids in it, what of it is echoed, and what a worker is told of it.
 
     `refusal` answers those that are not to be taken. Ids that were not given are empty: each request gets its own. A
-    plain request is JSON that is posted to be scored and answered as JSON: it needs no head.
+    plain request is JSON that is posted to be scored and answered as JSON: it needs no head. A usual
+    one, besides, has no id or trace of its own, and names no deployment.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Asked:
         "is_pinned",
         "is_plain",
         "is_scoring",
+        "is_usual",
         "key",
         "legacy_id",
         "model",
@@ -71,6 +73,7 @@ class Asked:
         self.is_pinned = any(header in headers for header in PINS)
         self.model = None if route is Route.SCORE else model_asked(head.path)
         self.traceparent = headers.get("traceparent", "")
+        self.is_usual = self.is_plain and not (self.request_id or self.legacy_id or self.traceparent or self.is_pinned)
         self._begun_heads: dict[bool, str] = {}
 
     def head(self, head: Head, legacy_id: str, *, trace: str, hides_keys: bool) -> bytes:

@@ -79,24 +79,40 @@ class Clients:
             await asyncio.wait((self._left,), timeout=timeout_seconds)
 
 
-class _Received(Request):
+class Owed(Request):
     """A request in its place in the order of answers."""
 
-    __slots__ = ("_connection", "answer", "is_last")
+    __slots__ = ("connection", "is_last", "is_ready")
 
+    # In place of the constructor above it, which would cost another call.
     def __init__(self, connection: "Connection", head: Head, body: bytes) -> None:
-        # In place of the constructor above it, which would cost another call.
+        """Be owed to the client of a connection."""
+        self.connection = connection
         self.head = head
         self.body = body
-        self.answer: Answer | None = None
         self.is_last = not head.keeps_connection
-        self._connection = connection
+        self.is_ready = False
+
+    def encoded(self, connection: str = "") -> bytes:
+        """Return the answer's bytes, with the header `connection` when it is given."""
+        raise NotImplementedError
+
+
+class _Received(Owed):
+    """A request that the clients' handler has answered."""
+
+    __slots__ = ("_answer",)
 
     def respond(self, answer: Answer) -> None:
         """Take the answer; it is sent as soon as those before it are."""
-        if self.answer is None:
-            self.answer = answer
-            self._connection.flush()
+        if not self.is_ready:
+            self._answer = answer
+            self.is_ready = True
+            self.connection.flush()
+
+    def encoded(self, connection: str = "") -> bytes:
+        """Return the answer's bytes, with the header `connection` when it is given."""
+        return encode(self._answer, has_body=self.head.method != "HEAD", connection=connection)
 
 
 class Connection(asyncio.Protocol):
@@ -128,7 +144,7 @@ class Connection(asyncio.Protocol):
         self._clients = clients
         self._reader = Reader(clients.admit)
         self._transport: asyncio.Transport | None = None
-        self._waiting: list[_Received] = []
+        self._waiting: list[Owed] = []
         self._head: Head | None = None  # of the request before
         self._progress = self._reader.progress
         self._held_bytes = 0
@@ -176,7 +192,10 @@ class Connection(asyncio.Protocol):
                 and len(data) == len(head.data) + head.length
                 and head.length <= self._clients.limits.max_body_bytes
             ):
-                self._hand_on(head, data[len(head.data) :])
+                body = data[len(head.data) :]
+                express = head.express
+                if self._waiting or express is None or not express.take(self, head, body):
+                    self._hand_on(head, body)
                 return
         if not self._is_deaf:
             self._read(data)
@@ -258,15 +277,18 @@ class Connection(asyncio.Protocol):
 
     def _hand_on(self, head: Head, body: bytes) -> None:
         request = _Received(self, head, body)
-        waiting = self._waiting
-        waiting.append(request)
-        if len(waiting) >= _MAX_PIPELINED:
-            self._steer_reading()
+        self.owe(request)
         try:
             self._clients.handle(request, request.respond)
         except Exception:  # noqa: BLE001 - whatever went wrong, this client is to have an answer, and the others too
             _LOG.exception("a request could not be handled")
             request.respond(error_answer(500, "An unexpected internal error occurred. Check the logs for more info."))
+
+    def owe(self, request: Owed) -> None:
+        """Give a request its place in the order of answers."""
+        self._waiting.append(request)
+        if len(self._waiting) >= _MAX_PIPELINED:
+            self._steer_reading()
 
     def flush(self) -> None:
         """Send the answers whose turn has come."""
@@ -274,13 +296,10 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if self._is_receiving or self._is_lingering or transport is None:
             return
-        if self._is_easy and len(waiting) == 1 and waiting[0].head.data:
-            answer = waiting[0].answer
-            if answer is not None:
-                waiting.clear()
-                transport.write(encode(answer))
-                self._is_fresh = True
-                return
+        if self._is_easy and len(waiting) == 1 and waiting[0].head.data and waiting[0].is_ready:
+            transport.write(waiting.pop().encoded())
+            self._is_fresh = True
+            return
         ready = self._take_ready()
         if ready:
             self._is_fresh = True
@@ -301,12 +320,11 @@ class Connection(asyncio.Protocol):
         waiting = self._waiting
         ready: list[bytes] = []
         for request in waiting:
-            answer = request.answer
-            if answer is None:
+            if not request.is_ready:
                 break
             is_last = request.is_last or (self._is_closing and request is waiting[-1] and not self._reader.is_within)
             said = "close" if is_last else "" if request.head.is_current else "keep-alive"
-            ready.append(encode(answer, has_body=request.head.method != "HEAD", connection=said))
+            ready.append(request.encoded(said))
             if is_last:
                 self._is_lingering = True
                 waiting.clear()

@@ -8,6 +8,7 @@ gets.
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -18,14 +19,18 @@ from urllib.parse import parse_qsl
 from modelwright import __version__
 from modelwright.models.guest.wordings import FAILED, INTERNAL, error_body
 from modelwright.records import Exchange, FrontSettings, new_request_id
+from modelwright.serving.capture.encoding import about_of
 from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front import tracing
 from modelwright.serving.front.access import Guard
 from modelwright.serving.front.asking import JSON, Asked, asked
 from modelwright.serving.front.connections import Answer, Request, error_answer
 from modelwright.serving.front.depth import is_too_deep
+from modelwright.serving.front.express import Express, Forms
+from modelwright.serving.front.messages import Head, beginning, encode
 from modelwright.serving.front.routes import METHODS, Route
 from modelwright.serving.front.routing import Pinned, Router
+from modelwright.serving.front.tally import Totals
 from modelwright.serving.front.tracing import Spans, Trace, Traced
 from modelwright.serving.front.versions import Version
 from modelwright.serving.front.workers import Outcome, Scored
@@ -61,8 +66,8 @@ class Scoring:
         self.limits = settings.limits
         self.metrics: Callable[[], bytes] = bytes
         self.spans: Spans | None = None
-        self.answered = 0
-        self.in_progress = 0
+        self.totals = Totals()
+        self._express: list[Express] = []
 
     @property
     def is_healthy(self) -> bool:
@@ -100,6 +105,39 @@ class Scoring:
         if refusal is None:
             return None
         return _finish(_in_words_of(told.route, refusal), told, told.request_id or new_request_id(), None)
+
+    def shorten(self, head: Head, told: Asked, version: Version) -> None:
+        """Let requests with this head take the short way from now on, if nothing speaks against it."""
+        until, answer = self.guard.good_until(told.key), version.at_once
+        is_usual = head.data and told.is_usual and self.router.has_one and self.spans is None and self.recorder.is_plain
+        if not is_usual or answer is None:
+            return
+        exchange = Exchange(
+            "", 0.0, version.spec.version, version.spec.deployment, head.path, _OK, 0.0, head.headers, b"", b""
+        )
+        forms = Forms(
+            answer,
+            max_depth=self.limits.max_depth,
+            beginning=beginning(_OK, JSON),
+            server=_SERVER,
+            ending=_version_lines(told, version),
+            about=about_of(exchange),
+        )
+        express = head.express = Express(
+            forms,
+            recorder=self.recorder,
+            counts=(version.tally, self.totals),
+            until=until,
+            most_in_progress=self.limits.max_concurrent or math.inf,
+            unrecorded=lambda number: encode(_finish(error_answer(503, _UNRECORDED, _RETRY), told, number, version)),
+        )
+        self._express.append(express)
+
+    def end_short_ways(self) -> None:
+        """Have every request looked at from the beginning again: something was changed."""
+        for each in self._express:
+            each.is_open = False
+        self._express.clear()
 
     def _answer_itself(self, route: Route) -> Answer:
         """Answer what is known here: how the endpoint is, by each dialect's name for it, and the page to try it on."""
@@ -155,7 +193,7 @@ class _Call:
     def start(self) -> None:
         """Ask the version whose turn it is, and shadows beside it."""
         told, scoring = self.asked, self.scoring
-        scoring.in_progress += 1
+        scoring.totals.in_progress += 1
         try:
             if told.is_in_query:
                 self.body = _query_as_json(self.head.query).encode()
@@ -174,6 +212,8 @@ class _Call:
         if scoring.router.has_shadows and told.is_scoring:
             for shadow in scoring.router.shadows(version):
                 self._ask_shadow(shadow)
+        if version.at_once is not None and told.is_plain:
+            scoring.shorten(self.head, told, version)
         version.score(told.route, self.body, head=head, request_id=self.request_id, done=self.finish)
 
     def _picked(self) -> Version | None:
@@ -197,7 +237,7 @@ class _Call:
             return self._error(503, _NOBODY, _RETRY)
         if not version.is_ready:
             return self._error(503, _STARTING, self._retry())
-        if version.waiting >= limits.max_waiting or self.scoring.in_progress > limits.max_concurrent > 0:
+        if version.waiting >= limits.max_waiting or self.scoring.totals.in_progress > limits.max_concurrent > 0:
             return self._error(503, _BUSY, _RETRY)
         if len(self.body) > limits.max_depth and is_too_deep(self.body, limits.max_depth):
             return self._error(400, f"The body must not be nested more than {limits.max_depth} deep.")
@@ -231,8 +271,8 @@ class _Call:
         assert answer is not None  # noqa: S101 - settle() has set it
         if not may_answer:
             answer = self._error(503, _UNRECORDED, _RETRY)
-        self.scoring.answered += 1
-        self.scoring.in_progress -= 1
+        self.scoring.totals.answered += 1
+        self.scoring.totals.in_progress -= 1
         if self.scoring.spans is not None:
             self._trace(self.scoring.spans, answer)
         self.respond(_finish(answer, self.asked, self.request_id, self.version, self.trace))
@@ -372,9 +412,7 @@ def _finish(
     if version is not None:
         legacy_id = told.legacy_id or request_id
         ids = f"x-request-id: {request_id}\r\nx-ms-request-id: {legacy_id}\r\n"
-        name = version.spec.name
-        named = f"x-modelwright-deployment: {name}\r\n" if name else ""
-        answer.lines += f"{_SERVER}{ids}{told.echo}x-modelwright-version: {version.spec.version}\r\n{named}"
+        answer.lines += f"{_SERVER}{ids}{_version_lines(told, version)}"
         return answer
     answer.lines += _SERVER + told.echo
     if request_id:
@@ -382,6 +420,13 @@ def _finish(
         if told.refusal is None:
             answer.lines += f"x-ms-request-id: {told.legacy_id or request_id}\r\n"
     return answer
+
+
+def _version_lines(told: Asked, version: Version) -> str:
+    """Return what is echoed of the request, and who answered it."""
+    name = version.spec.name
+    named = f"x-modelwright-deployment: {name}\r\n" if name else ""
+    return f"{told.echo}x-modelwright-version: {version.spec.version}\r\n{named}"
 
 
 def _query_as_json(query: str) -> str:

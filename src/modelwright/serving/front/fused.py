@@ -111,6 +111,7 @@ class Fused(Version):
             if told and spec.expected is not None and not agree(json.loads(told), json.loads(spec.expected)):
                 raise WorkerFailed(version=spec.version, reason=f"its arrays answered its sample with {told[:200]}")
         self._model, self.takes_head = model, False
+        self.at_once = model.answer
         return told
 
     def score(self, route: int, body: bytes, *, head: bytes, request_id: str, done: Callable[[Scored], None]) -> None:
@@ -146,7 +147,7 @@ class Fused(Version):
             await asyncio.sleep(0)
             if self._starting is not None and not self._long:
                 await asyncio.wait([self._starting], timeout=drain_seconds)
-        self._model = None
+        self._model = self.at_once = None
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)

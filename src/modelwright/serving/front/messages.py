@@ -7,8 +7,16 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from time import time
+from typing import Any, Protocol
 
 _PHRASES = {each.value: each.phrase for each in HTTPStatus}
+
+
+class Short(Protocol):
+    """A short way for the requests with one head."""
+
+    def take(self, connection: Any, head: "Head", body: bytes) -> bool:
+        """Answer a request that came from a connection; False when it is to go the usual way."""
 
 
 # Heads, requests and answers are not frozen: making a frozen object of slots costs five times as much, 0.9 us.
@@ -17,8 +25,9 @@ class Head:
     """What a request said before its body.
 
     Requests with the same plain head share one object, so that what was found out about a head once can be kept under
-    it, as its `meaning`. Names of headers are lower case; repeated ones are joined by a comma. `length` is what it says
-    of its body, `data` its own bytes if it is plain. It is current if it is HTTP/1.1.
+    it: its `meaning`, and its `express`, the short way for such requests. Names of headers are lower case; repeated
+    ones are joined by a comma. `length` is what it says of its body, `data` its own bytes if it is plain. It is current
+    if it is HTTP/1.1.
     """
 
     method: str
@@ -30,6 +39,7 @@ class Head:
     keeps_connection: bool = True
     is_current: bool = True
     meaning: object = None
+    express: "Short | None" = None
 
 
 # Of a request that was made, not read.
@@ -71,13 +81,13 @@ def encode(answer: Answer, *, has_body: bool = True, connection: str = "") -> by
         lines += "".join([_line(name, value) for name, value in answer.headers])
     if connection:
         lines += f"connection: {connection}\r\n"
-    beginning = _beginning(answer.status, answer.content_type)
-    head = f"{beginning}{len(answer.body)}\r\ndate: {_http_date()}\r\n{lines}\r\n".encode("latin-1", "replace")
+    begun = beginning(answer.status, answer.content_type)
+    head = f"{begun}{len(answer.body)}\r\ndate: {http_date()}\r\n{lines}\r\n".encode("latin-1", "replace")
     return head + answer.body if has_body else head
 
 
 @lru_cache(maxsize=256)
-def _beginning(status: int, content_type: str) -> str:
+def beginning(status: int, content_type: str) -> str:
     """Return an answer's head up to the number of its body's bytes."""
     return f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n{_line('content-type', content_type)}content-length: "
 
@@ -88,10 +98,15 @@ def _line(name: str, value: str) -> str:
     return f"{line}\r\n" if line.isprintable() else f"{''.join(max(each, ' ') for each in line)}\r\n"
 
 
+def with_connection(whole: bytes, connection: str) -> bytes:
+    """Return an answer's bytes with the header `connection` added."""
+    return whole.replace(b"\r\n\r\n", f"\r\nconnection: {connection}\r\n\r\n".encode(), 1)
+
+
 _date: tuple[int, str] = (0, "")
 
 
-def _http_date() -> str:
+def http_date() -> str:
     """Return the present second as HTTP writes it; formatting it costs more than the rest of an answer's head."""
     global _date  # noqa: PLW0603 - a cache of one value
     second = int(time())

@@ -78,7 +78,7 @@ class Metrics:
         yield gauge("start_time_seconds", "When the server started, since the epoch.", self._started_at.timestamp())
         yield gauge("ready", "Whether a request would be scored now.", scoring.is_healthy)
         yield gauge("connections", "Clients that are connected.", len(self._clients.connections))
-        yield gauge("requests_in_progress", "Requests that were not answered yet.", scoring.in_progress)
+        yield gauge("requests_in_progress", "Requests that were not answered yet.", scoring.totals.in_progress)
         yield Family(
             "access_refused_total",
             "counter",

@@ -73,6 +73,11 @@ class Router:
         return chosen
 
     @property
+    def has_one(self) -> bool:
+        """Whether one deployment answers everything, and nobody gets copies."""
+        return len(self._names) == 1 and not self._shadows
+
+    @property
     def has_shadows(self) -> bool:
         """Whether any deployment gets copies."""
         return bool(self._shadows)

@@ -199,7 +199,7 @@ class Front:
             started_at=self._started_at,
             is_healthy=service.scoring.is_healthy,
             version=service.router.default.spec.version if service.router.default else None,
-            requests=service.scoring.answered,
+            requests=service.scoring.totals.answered,
             traffic=service.router.traffic,
             deployments=tuple(each.state for each in service.router.versions.values()),
             lease_seconds=service.standings.lease.left_seconds,

@@ -31,19 +31,25 @@ class Service:
         """Begin with nothing deployed."""
         self.settings = settings
         self.router = Router()
-        self.standings = Standings(self.router)
         self.scoring = Scoring(
             router=self.router,
             recorder=recorder,
             guard=Guard(settings.access),
             settings=settings,
         )
+        self.standings = Standings(self.router, on_change=self.scoring.end_short_ways)
         self._log = log
         self._closing: set[asyncio.Task[None]] = set()
         self._changing: Version | None = None
 
     async def obey(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out a command and return what there is to tell of it."""
+        try:
+            return await self._obeyed(command)
+        finally:
+            self.scoring.end_short_ways()
+
+    async def _obeyed(self, command: Mapping[str, Any]) -> dict[str, Any]:
         match command["command"]:
             case "deploy":
                 return await self._deploy(

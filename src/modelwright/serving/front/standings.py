@@ -1,5 +1,6 @@
 """What the front tells of its deployments to those who decide about them, and how long its traffic holds."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +18,10 @@ from modelwright.serving.rollout.contest import Contest
 class Standings:
     """The deployments of a router side by side."""
 
-    def __init__(self, router: Router) -> None:
-        """Compare what `router` shares requests out to."""
+    def __init__(self, router: Router, *, on_change: Callable[[], None] = lambda: None) -> None:
+        """Compare what `router` shares requests out to; `on_change` is called when it does so in another way."""
         self._router = router
+        self._on_change = on_change
         self._contest = Contest(LATENCY_BOUNDS_MS)
         self._known: dict[str, Version] = {}
         self.lease = Lease(self.share_out)
@@ -27,6 +29,7 @@ class Standings:
     def share_out(self, traffic: Traffic) -> None:
         """Share out requests like that, and sample answers anew: those of before are of other requests."""
         self._router.share_out(traffic)
+        self._on_change()
         for name, version in self._router.versions.items():
             version.tally.predictions.restart()
             if name in traffic.shadows and version.tally.agreement.tolerance != traffic.tolerance:

@@ -12,6 +12,17 @@ LATENCY_BOUNDS_MS = tuple(round(10 ** (power / _PER_DECADE), 4) for power in ran
 _SERVER_ERRORS = 500
 
 
+class Totals:
+    """How many requests an endpoint has answered, and how many it has not answered yet."""
+
+    __slots__ = ("answered", "in_progress")
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.answered = 0
+        self.in_progress = 0
+
+
 class Tally:
     """Counts of one deployment, from when the front knows it.
 
@@ -55,3 +66,8 @@ class Tally:
         self.latency[bisect_left(LATENCY_BOUNDS_MS, milliseconds)] += 1
         if status >= _SERVER_ERRORS:
             self.errors += 1
+
+    def weigh(self, asked: bytes, answered: bytes) -> None:
+        """Count the bytes of a request."""
+        self.bytes_in += len(asked)
+        self.bytes_out += len(answered)

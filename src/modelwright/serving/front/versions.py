@@ -34,6 +34,8 @@ class Version:
         self.tally = Tally()
         self.facts: dict[str, Any] = {}
         self.takes_head = True
+        # Gives the answer to a body that needs no process, or None.
+        self.at_once: Callable[[bytes], bytes | None] | None = None
         self.timeout_ms = timeout_ms
         self.max_wait_ms = 0
         self._log = log

@@ -1,0 +1,142 @@
+"""The short way for requests like the one before, to a version that is arrays.
+
+Nearly all requests of a client have the same head. Whether it may pass, who answers it, and what its answers and its
+records begin with is found out once, and holds until something about the endpoint is changed. What is not so plain, or
+not for the arrays, goes the long way, through `contract`, and gets the same answer there.
+"""
+
+from collections.abc import Callable
+from time import perf_counter_ns, time
+
+from modelwright.records import new_request_id
+from modelwright.serving.capture.encoding import encoded_plainly
+from modelwright.serving.capture.recorder import Recorder
+from modelwright.serving.front.connections import Connection, Owed
+from modelwright.serving.front.depth import is_too_deep
+from modelwright.serving.front.messages import Head, http_date, with_connection
+from modelwright.serving.front.tally import Tally, Totals
+
+_OK = 200
+# The reading of a longer body is what takes the time, whichever way it goes.
+_MOST_BYTES = 4096
+
+# A request's id, its answer as it is sent, the body of that, the record, and the milliseconds that it took.
+Made = tuple[str, bytes, bytes, bytes, float]
+
+
+class Forms:
+    """What is the same in all answers and records of requests with one head."""
+
+    __slots__ = ("_about", "_answer", "_beginning", "_ending", "_max_depth", "_server")
+
+    def __init__(
+        self,
+        answer: Callable[[bytes], bytes | None],
+        *,
+        max_depth: int,
+        beginning: str,
+        server: str,
+        ending: str,
+        about: bytes,
+    ) -> None:
+        """Have `answer` give the body of the answer to a body, or None.
+
+        An answer's head is `beginning`, its length, the date, how `run` went, `server`, the ids and `ending`; `about`
+        is what its record says of the version.
+        """
+        self._answer = answer
+        self._max_depth = max_depth
+        self._beginning = beginning
+        self._server = server
+        self._ending = ending
+        self._about = about
+
+    def made(self, body: bytes) -> Made | None:
+        """Return what answers a request; None when the model itself is to be asked."""
+        received_at, started = time(), perf_counter_ns()
+        if len(body) > _MOST_BYTES or is_too_deep(body, self._max_depth):
+            return None
+        answer = self._answer(body)
+        if answer is None:
+            return None
+        nanoseconds = perf_counter_ns() - started
+        milliseconds, microseconds = divmod(nanoseconds // 1000, 1000)
+        number = new_request_id()
+        head = (
+            f"{self._beginning}{len(answer)}\r\ndate: {http_date()}\r\n"
+            f"x-ms-run-function-failed: False\r\nx-ms-run-fn-exec-ms: {milliseconds}.{microseconds:03}\r\n"
+            f"{self._server}x-request-id: {number}\r\nx-ms-request-id: {number}\r\n{self._ending}\r\n"
+        )
+        taken = nanoseconds / 1e6
+        record = encoded_plainly((received_at, taken), _OK, number.encode(), self._about, (body, answer))
+        return number, head.encode("latin-1", "replace") + answer, answer, record, taken
+
+
+class Express:
+    """The short way for requests with one head, while it `is_open`."""
+
+    __slots__ = ("_forms", "_most_in_progress", "_recorder", "_tally", "_totals", "_unrecorded", "_until", "is_open")
+
+    def __init__(
+        self,
+        forms: Forms,
+        *,
+        recorder: Recorder,
+        counts: tuple[Tally, Totals],
+        until: float,
+        most_in_progress: float,
+        unrecorded: Callable[[str], bytes],
+    ) -> None:
+        """Answer as `forms` has it, until the time `until`, and while fewer than `most_in_progress` wait.
+
+        Where a request cannot be recorded and must be refused, `unrecorded` gives the answer for its id.
+        """
+        self.is_open = True
+        self._forms = forms
+        self._recorder = recorder
+        self._tally, self._totals = counts
+        self._until = until
+        self._most_in_progress = most_in_progress
+        self._unrecorded = unrecorded
+
+    def take(self, connection: Connection, head: Head, body: bytes) -> bool:
+        """Answer a request as soon as it is recorded; False when it must go the long way."""
+        if not self.is_open or self._totals.in_progress >= self._most_in_progress or time() >= self._until:
+            return False
+        made = self._forms.made(body)
+        if made is None:
+            return False
+        number, whole, answer, record, milliseconds = made
+        self._tally.note(_OK, milliseconds)
+        self._tally.weigh(body, answer)
+        self._totals.in_progress += 1
+        owed = _Answered(connection, head, body, (number, whole, self))
+        connection.owe(owed)
+        self._recorder.keep(record, owed.recorded)
+        return True
+
+    def settled(self, number: str, whole: bytes, *, may_answer: bool) -> bytes:
+        """Return what to send for a request that was recorded, or could not be."""
+        self._totals.answered += 1
+        self._totals.in_progress -= 1
+        return whole if may_answer else self._unrecorded(number)
+
+
+class _Answered(Owed):
+    """A request whose answer waits for its record."""
+
+    __slots__ = ("_express", "_number", "_whole")
+
+    def __init__(self, connection: Connection, head: Head, body: bytes, made: tuple[str, bytes, Express]) -> None:
+        super().__init__(connection, head, body)
+        self._number, self._whole, self._express = made
+
+    def recorded(self, may_answer: bool) -> None:  # noqa: FBT001 - what a recorder says
+        """Send the answer as soon as those before it are sent."""
+        self._whole = self._express.settled(self._number, self._whole, may_answer=may_answer)
+        self.is_ready = True
+        self.connection.flush()
+
+    def encoded(self, connection: str = "") -> bytes:
+        """Return the answer's bytes, with the header `connection` when it is given."""
+        return with_connection(self._whole, connection) if connection else self._whole
