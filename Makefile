@@ -37,7 +37,7 @@ endif
 
 # uv comes from the index into the environment that it then fills, in the version that uv.lock names. The stamp is
 # written last: after Ctrl-C the next make goes on here.
-$(READY): uv.lock pyproject.toml
+$(READY): uv.lock pyproject.toml hatch_build.py src/modelwright/_native.c
 	@if ! { $(BIN)/python -c '' && $(UV) --version; } >/dev/null 2>&1; then \
 	  for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	    if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
@@ -54,6 +54,7 @@ $(READY): uv.lock pyproject.toml
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$$version"; \
 	fi
 	@$(UV) sync --quiet --frozen --python $(BIN)/python
+	@$(BIN)/python hatch_build.py
 	@touch $@
 
 # In a folder and a workspace of its own, from the beginning every time.
@@ -118,4 +119,5 @@ clean:
 	  if [ -x $(BIN)/wright ] && [ -d $$place ]; then $(BIN)/wright --workspace $$place down; fi; \
 	done
 	rm -rf .venv .wright demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -f src/modelwright/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

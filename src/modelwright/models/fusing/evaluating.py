@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from modelwright.errors import ArraysInvalid
-from modelwright.models.fusing import linear, trees
+from modelwright.models.fusing import compiled, linear, trees
 from modelwright.models.fusing.arrays import Arrays
 
 Rows = list[Any]
@@ -42,7 +42,7 @@ class Manner:
 
 
 class ArrayModel:
-    """A model that is nothing but arrays."""
+    """A model that is nothing but arrays. `compiled` is it in the compiled part, if any."""
 
     def __init__(self, given: Arrays, manner: Manner) -> None:
         """Prepare to evaluate. Raises ArraysInvalid when the arrays are no model, or numpy is needed and missing."""
@@ -54,7 +54,7 @@ class ArrayModel:
             raise ArraysInvalid(path=self.name, reason=_NO_NUMPY) from error
         except (*_UNUSUAL, AttributeError) as error:
             raise ArraysInvalid(path=self.name, reason=str(error)) from error
-        self._head = f"{{{json.dumps(manner.answer_key)}: ".encode()
+        self.head = f"{{{json.dumps(manner.answer_key)}: ".encode()
 
     def _prepare(self, given: Arrays) -> None:
         answer = given.header["answer"]
@@ -64,10 +64,15 @@ class ArrayModel:
         self._one: Callable[[Any], Any]
         self._several: Callable[[Rows], list[Any] | None]
         if self.is_divisible:
-            self._one = trees.tree_function(given, labels)
+            trees.check(given)
             self._several = self._each
         else:
             self._one, self._several = linear.linear_functions(given, labels, is_by_column=self.manner.is_by_column)
+        self.compiled = compiled.compiled_model(given, labels)
+        if self.compiled is not None:
+            self._one = self.compiled.value
+        elif self.is_divisible:
+            self._one = trees.tree_function(given, labels)
         self._has_labels = labels is not None
 
     def answer(self, body: bytes) -> bytes | None:
@@ -122,12 +127,12 @@ class ArrayModel:
     def answer_of(self, values: Sequence[Any]) -> bytes:
         """Return the answer that gives `values`."""
         if self._has_labels:
-            return b"%b[%b]}" % (self._head, ", ".join(values).encode())
+            return b"%b[%b]}" % (self.head, ", ".join(values).encode())
         text = orjson.dumps(values)
         # It writes numbers as Python does, except for those with exponents and those just above 0.00001.
         if b"e" in text or b"0.0000" in text:
-            return b"%b[%b]}" % (self._head, ", ".join(map(repr, values)).encode())
-        return b"%b%b}" % (self._head, text.replace(b",", b", "))
+            return b"%b[%b]}" % (self.head, ", ".join(map(repr, values)).encode())
+        return b"%b%b}" % (self.head, text.replace(b",", b", "))
 
     def _each(self, rows: Rows) -> list[Any] | None:
         one = self._one

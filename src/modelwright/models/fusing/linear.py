@@ -135,7 +135,7 @@ def _decision_of_row(
 ) -> Callable[[Sequence[float]], str | None]:
     """Return the function of a row that gives its label, or None when it might be another; as that of a table does."""
     columns = coefficients.shape[1]
-    share = _share(columns)
+    share = share_of(columns)
     sums = list(zip(coefficients.tolist(), intercepts.tolist(), strict=True))
 
     def one(row: Sequence[float]) -> str | None:
@@ -169,7 +169,7 @@ def _decision_of_table(
     import numpy as np
 
     by_column, sizes = coefficients.T.copy(), np.abs(coefficients.T)
-    share = _share(coefficients.shape[1])
+    share = share_of(coefficients.shape[1])
 
     def decide(table: "np.ndarray[Any, Any]") -> list[Any] | None:
         scores = table @ by_column + intercepts
@@ -190,6 +190,6 @@ def _decision_of_table(
     return decide
 
 
-def _share(columns: int) -> float:
+def share_of(columns: int) -> float:
     """Return which part of the sum of the terms' sizes two sums of so many may differ by, each with its own error."""
     return 4.0 * _EPSILON * (columns + 4)

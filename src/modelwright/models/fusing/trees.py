@@ -21,11 +21,11 @@ _MOST_COMPILED_DEPTH = 60  # Python's parser takes 200 parentheses inside each o
 
 
 def tree_function(given: Arrays, labels: Sequence[str] | None) -> Callable[[Sequence[float]], Outcome]:
-    """Return the function of a row that a model of trees is. Raises ValueError for tables that are no trees.
+    """Return the function of a row that a model of trees is.
 
     It raises TypeError or ValueError for a row that is not one of numbers, as many as there are columns.
     """
-    depth = _checked_depth(given)
+    depth = check(given)
     names: dict[str, Any] = {"labels": labels}
     if len(given.arrays["feature"]) <= _MOST_COMPILED_NODES and depth <= _MOST_COMPILED_DEPTH:
         adding, parts = _compiled(given)
@@ -40,8 +40,11 @@ def tree_function(given: Arrays, labels: Sequence[str] | None) -> Callable[[Sequ
     return function
 
 
-def _checked_depth(given: Arrays) -> int:
-    """Return how deep the trees are, if they are trees: each node comes before its children, and has one parent."""
+def check(given: Arrays) -> int:
+    """Return how deep the trees are: each node comes before its children, and has one parent.
+
+    Raises ValueError for tables that are no trees.
+    """
     columns, outputs, width = (int(given.header[name]) for name in ("columns", "outputs", "width"))
     feature, left, right = (given.arrays[name] for name in ("feature", "left", "right"))
     count, roots, adds_to = len(feature), given.arrays["roots"].tolist(), given.arrays["adds_to"]

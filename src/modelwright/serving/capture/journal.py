@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from modelwright.errors import CaptureNotWritten
@@ -51,7 +50,7 @@ class Journal:
         """Whether there is a segment that has been open for long enough."""
         return self._descriptor is not None and time.monotonic() - self._opened_at >= self._limits.segment_seconds
 
-    def append(self, contents: Sequence[bytes], *, is_flushed: bool) -> None:
+    def append(self, contents: list[bytes], *, is_flushed: bool) -> None:
         """Write records, and have the disk keep them if they are to be flushed.
 
         Raises CaptureNotWritten. Then none of them is in the segment, which is ended: what a disk does with pages that
@@ -96,13 +95,8 @@ class Journal:
         self._size = self._zeroed = len(opening)
         self._seed, self._opened_at, self._is_listed = segments.seed_of(name), time.monotonic(), False
 
-    def _write(self, contents: Sequence[bytes], *, is_flushed: bool) -> None:
-        number, seed = self._number, self._seed
-        pieces: list[bytes] = []
-        for content in contents:
-            pieces += (segments.prefix(number, content, seed=seed), content)
-            number += 1
-        descriptor, whole = self._descriptor, b"".join(pieces)
+    def _write(self, contents: list[bytes], *, is_flushed: bool) -> None:
+        descriptor, whole = self._descriptor, segments.framed(contents, self._number, self._seed)
         assert descriptor is not None  # noqa: S101 - append() has opened it
         end = self._size + len(whole)
         if is_flushed and end > self._zeroed:
@@ -115,7 +109,7 @@ class Journal:
                 for folder in (self._folder, self._folder.parent):
                     flush_folder(folder)
                 self._is_listed = True
-        self._number, self._size = number, end
+        self._number, self._size = self._number + len(contents), end
 
     def _fill(self, descriptor: int, end: int) -> None:
         """Write zeros beyond `end`, for the next records to be written over."""

@@ -17,6 +17,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from modelwright.native import native
+
 FORMAT_VERSION = 2  # 1 is that of `lines.py`
 SUFFIX = ".wal"
 MAGIC = b"MWCAPT\r\n"
@@ -46,6 +48,17 @@ def prefix(number: int, content: "bytes | memoryview", *, seed: int) -> bytes:
     checksum = zlib.crc32(content, zlib.crc32(_HEAD.pack(length, number), seed))
     masked = ((checksum >> 15 | checksum << 17) + _MASK_DELTA) & 0xFFFFFFFF
     return PREFIX.pack(_MARK, length, number, masked)
+
+
+def _framed(contents: list[bytes], number: int, seed: int) -> bytes:
+    """Return records as a segment has them, one after the other, the first of that number."""
+    pieces: list[bytes] = []
+    for place, content in enumerate(contents, number):
+        pieces += (prefix(place, content, seed=seed), content)
+    return b"".join(pieces)
+
+
+framed = _framed if native is None else native.framed
 
 
 def opening(segment_id: str, endpoint: str) -> bytes:

@@ -21,12 +21,12 @@ from modelwright.models.guest.wordings import FAILED, INTERNAL, error_body
 from modelwright.records import Exchange, FrontSettings, new_request_id
 from modelwright.serving.capture.encoding import about_of
 from modelwright.serving.capture.recorder import Recorder
-from modelwright.serving.front import tracing
+from modelwright.serving.front import express, tracing
 from modelwright.serving.front.access import Guard
 from modelwright.serving.front.asking import JSON, Asked, asked
 from modelwright.serving.front.connections import Answer, Request, error_answer
 from modelwright.serving.front.depth import is_too_deep
-from modelwright.serving.front.express import Express, Forms
+from modelwright.serving.front.express import Express
 from modelwright.serving.front.messages import Head, beginning, encode
 from modelwright.serving.front.routes import METHODS, Route
 from modelwright.serving.front.routing import Pinned, Router
@@ -108,30 +108,30 @@ class Scoring:
 
     def shorten(self, head: Head, told: Asked, version: Version) -> None:
         """Let requests with this head take the short way from now on, if nothing speaks against it."""
-        until, answer = self.guard.good_until(told.key), version.at_once
+        until, model = self.guard.good_until(told.key), version.arrays
         is_usual = head.data and told.is_usual and self.router.has_one and self.spans is None and self.recorder.is_plain
-        if not is_usual or answer is None:
+        if not is_usual or model is None:
             return
         exchange = Exchange(
             "", 0.0, version.spec.version, version.spec.deployment, head.path, _OK, 0.0, head.headers, b"", b""
         )
-        forms = Forms(
-            answer,
+        made = express.maker(
+            model,
             max_depth=self.limits.max_depth,
             beginning=beginning(_OK, JSON),
             server=_SERVER,
             ending=_version_lines(told, version),
             about=about_of(exchange),
         )
-        express = head.express = Express(
-            forms,
+        head.express = short = Express(
+            made,
             recorder=self.recorder,
             counts=(version.tally, self.totals),
             until=until,
             most_in_progress=self.limits.max_concurrent or math.inf,
             unrecorded=lambda number: encode(_finish(error_answer(503, _UNRECORDED, _RETRY), told, number, version)),
         )
-        self._express.append(express)
+        self._express.append(short)
 
     def end_short_ways(self) -> None:
         """Have every request looked at from the beginning again: something was changed."""
@@ -212,7 +212,7 @@ class _Call:
         if scoring.router.has_shadows and told.is_scoring:
             for shadow in scoring.router.shadows(version):
                 self._ask_shadow(shadow)
-        if version.at_once is not None and told.is_plain:
+        if version.arrays is not None and told.is_plain:
             scoring.shorten(self.head, told, version)
         version.score(told.route, self.body, head=head, request_id=self.request_id, done=self.finish)
 

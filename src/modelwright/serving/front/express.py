@@ -5,9 +5,12 @@ records begin with is found out once, and holds until something about the endpoi
 not for the arrays, goes the long way, through `contract`, and gets the same answer there.
 """
 
+import random
 from collections.abc import Callable
 from time import perf_counter_ns, time
 
+from modelwright.models.fusing.evaluating import ArrayModel
+from modelwright.native import native
 from modelwright.records import new_request_id
 from modelwright.serving.capture.encoding import encoded_plainly
 from modelwright.serving.capture.recorder import Recorder
@@ -19,9 +22,11 @@ from modelwright.serving.front.tally import Tally, Totals
 _OK = 200
 # The reading of a longer body is what takes the time, whichever way it goes.
 _MOST_BYTES = 4096
+_DEPTH = 3  # of a request with rows
 
 # A request's id, its answer as it is sent, the body of that, the record, and the milliseconds that it took.
 Made = tuple[str, bytes, bytes, bytes, float]
+Maker = Callable[[bytes], Made | None]
 
 
 class Forms:
@@ -72,14 +77,29 @@ class Forms:
         return number, head.encode("latin-1", "replace") + answer, answer, record, taken
 
 
+def maker(model: ArrayModel, *, max_depth: int, beginning: str, server: str, ending: str, about: bytes) -> Maker:
+    """Return what makes a model's answers, compiled if they can be. The words are those of `Forms`."""
+    forms = Forms(model.answer, max_depth=max_depth, beginning=beginning, server=server, ending=ending, about=about)
+    manner = model.manner
+    # Keys that JSON writes in other ways than Python does are not for it.
+    if native is None or model.compiled is None or max_depth < _DEPTH or not (manner.key + "a").isidentifier():
+        return forms.made
+    lines = (beginning.encode("latin-1"), server.encode("latin-1"), ending.encode("latin-1", "replace"))
+    key, takes_whole = manner.key.encode(), manner.takes_whole
+    made: Maker = native.Forms(
+        model.compiled, key, takes_whole, model.head, lines, about, random.getrandbits, forms.made
+    ).made
+    return made
+
+
 class Express:
     """The short way for requests with one head, while it `is_open`."""
 
-    __slots__ = ("_forms", "_most_in_progress", "_recorder", "_tally", "_totals", "_unrecorded", "_until", "is_open")
+    __slots__ = ("_made", "_most_in_progress", "_recorder", "_tally", "_totals", "_unrecorded", "_until", "is_open")
 
     def __init__(
         self,
-        forms: Forms,
+        made: Maker,
         *,
         recorder: Recorder,
         counts: tuple[Tally, Totals],
@@ -87,12 +107,12 @@ class Express:
         most_in_progress: float,
         unrecorded: Callable[[str], bytes],
     ) -> None:
-        """Answer as `forms` has it, until the time `until`, and while fewer than `most_in_progress` wait.
+        """Answer as `made` does, until the time `until`, and while fewer than `most_in_progress` wait.
 
         Where a request cannot be recorded and must be refused, `unrecorded` gives the answer for its id.
         """
         self.is_open = True
-        self._forms = forms
+        self._made = made
         self._recorder = recorder
         self._tally, self._totals = counts
         self._until = until
@@ -103,7 +123,7 @@ class Express:
         """Answer a request as soon as it is recorded; False when it must go the long way."""
         if not self.is_open or self._totals.in_progress >= self._most_in_progress or time() >= self._until:
             return False
-        made = self._forms.made(body)
+        made = self._made(body)
         if made is None:
             return False
         number, whole, answer, record, milliseconds = made

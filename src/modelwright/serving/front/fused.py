@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from modelwright.errors import ArraysInvalid, ModelwrightError, WorkerFailed
 from modelwright.models.fusing import fusing
-from modelwright.models.fusing.evaluating import ArrayModel, Rows
+from modelwright.models.fusing.evaluating import Rows
 from modelwright.records import DeploymentState, WorkerSpec
 from modelwright.serving.front.routes import Route
 from modelwright.serving.front.versions import Version, agree
@@ -65,7 +65,6 @@ class Fused(Version):
     def __init__(self, spec: WorkerSpec, *, log: Path, timeout_ms: int) -> None:
         """Describe the version; `open` loads it."""
         super().__init__(spec, log=log, timeout_ms=timeout_ms)
-        self._model: ArrayModel | None = None
         self._asked: list[_Asked] = []
         self._long: deque[_Long] = deque()
         self._starting: asyncio.Task[None] | None = None
@@ -75,7 +74,7 @@ class Fused(Version):
     @property
     def is_ready(self) -> bool:
         """Whether a request would be scored now."""
-        return self._model is not None or super().is_ready
+        return self.arrays is not None or super().is_ready
 
     @property
     def waiting(self) -> int:
@@ -85,7 +84,7 @@ class Fused(Version):
     @property
     def state(self) -> DeploymentState:
         """What there is to tell of it; `workers` are those that it would get if its arrays did not do."""
-        if self._model is None:
+        if self.arrays is None:
             return super().state
         return replace(super().state, is_fused=True, workers=self.spec.workers)
 
@@ -110,13 +109,12 @@ class Fused(Version):
             told = answer.decode() if answer is not None else None
             if told and spec.expected is not None and not agree(json.loads(told), json.loads(spec.expected)):
                 raise WorkerFailed(version=spec.version, reason=f"its arrays answered its sample with {told[:200]}")
-        self._model, self.takes_head = model, False
-        self.at_once = model.answer
+        self.arrays, self.takes_head = model, False
         return told
 
     def score(self, route: int, body: bytes, *, head: bytes, request_id: str, done: Callable[[Scored], None]) -> None:
         """Score one request; `done` is called once with what came of it, possibly before this returns."""
-        model = self._model
+        model = self.arrays
         if model is None:
             super().score(route, body, head=head, request_id=request_id, done=done)
             return
@@ -136,7 +134,7 @@ class Fused(Version):
 
     async def scale(self, workers: int) -> None:
         """Have what the arrays do not answer served by so many processes. Raises WorkerFailed."""
-        if self._model is None or super().is_ready:
+        if self.arrays is None or super().is_ready:
             await super().scale(workers)
         self.spec = replace(self.spec, workers=workers)
 
@@ -147,7 +145,7 @@ class Fused(Version):
             await asyncio.sleep(0)
             if self._starting is not None and not self._long:
                 await asyncio.wait([self._starting], timeout=drain_seconds)
-        self._model = self.at_once = None
+        self.arrays = None
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
@@ -166,7 +164,7 @@ class Fused(Version):
 
     def _turn(self) -> None:
         """Evaluate as many rows as one turn of the loop may take; let the next long request have the next turn."""
-        model = self._model
+        model = self.arrays
         if model is None or not self._long:
             return
         long = self._long[0]
@@ -205,7 +203,7 @@ class Fused(Version):
     async def _launch(self, on_end: Callable[[Worker], None]) -> Worker:
         worker = await super()._launch(on_end)
         # Requests that have more to tell than plain JSON are told whole, and never answered here.
-        self.takes_head = self.takes_head and self._model is None
+        self.takes_head = self.takes_head and self.arrays is None
         return worker
 
     async def _start_process(self) -> None:

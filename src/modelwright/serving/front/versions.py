@@ -7,13 +7,16 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError, WorkerFailed
 from modelwright.records import DeploymentState, WorkerSpec
 from modelwright.serving.front.routes import Route
 from modelwright.serving.front.tally import Tally
 from modelwright.serving.front.workers import Outcome, Scored, Worker
+
+if TYPE_CHECKING:
+    from modelwright.models.fusing.evaluating import ArrayModel
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,8 +37,7 @@ class Version:
         self.tally = Tally()
         self.facts: dict[str, Any] = {}
         self.takes_head = True
-        # Gives the answer to a body that needs no process, or None.
-        self.at_once: Callable[[bytes], bytes | None] | None = None
+        self.arrays: ArrayModel | None = None  # what answers most requests without a process
         self.timeout_ms = timeout_ms
         self.max_wait_ms = 0
         self._log = log
