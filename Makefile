@@ -4,7 +4,7 @@
 #   make demo    two notebooks become a served, registered, proven model
 #   make test    the whole suite           make quick   the same without the slow ones
 #   make integrity   100,000 operations with kills, and what dangles after them; half an hour
-#   make fuzz    a million streams of bytes that are nearly HTTP; a quarter of an hour
+#   make fuzz    a million streams of bytes that are nearly HTTP, and a million bodies; twenty minutes
 #   make api     10,000 requests of the HTTP API that its own document allows or forbids; a quarter of an hour
 #   make kills   200 kills of an endpoint under load, and what it answered and did not keep; ten minutes
 #   make event-kills   200 kills of those who tell of events, and what was not told; five minutes
@@ -87,6 +87,7 @@ integrity: $(READY)
 
 fuzz: $(READY)
 	PYTHONPATH=tests $(BIN)/python tests/serving/fuzzing.py 1000000
+	PYTHONPATH=tests $(BIN)/python tests/serving/near_json.py 1000000
 
 workflows: $(READY)
 	$(BIN)/python -m pytest tests/lifecycle/ci/real_systems.py

@@ -11,7 +11,7 @@ from models.served import SCORE, Wright
 
 from modelwright.errors import ArraysInvalid
 from modelwright.models import packages
-from modelwright.models.fusing import asking, checking, exporting, fusing, scripts, trees, verdicts
+from modelwright.models.fusing import asking, checking, compiled, exporting, fusing, scripts, trees, verdicts
 from modelwright.models.fusing.arrays import Arrays, read_arrays
 from modelwright.models.fusing.evaluating import ArrayModel, Manner
 from modelwright.notebooks import scoring
@@ -129,12 +129,16 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_arrays_answer_every_request_byte_for_byte_as_the_model_or_not_at_all(
-    text: str, data: str, tmp_path: Path, few: None
+    text: str, data: str, tmp_path: Path, few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = _model(text, data)
-    found, comparison = checking.proven(_arrays(model, tmp_path), _answers(model, tmp_path), Manner())
-    assert (found is not None, comparison.difference) == (True, "")
-    assert comparison.rows >= 100
+    arrays, answers = _arrays(model, tmp_path), _answers(model, tmp_path)
+    for is_compiled in (True, False):
+        if not is_compiled:
+            monkeypatch.setattr(compiled, "native", None)
+        found, comparison = checking.proven(arrays, answers, Manner())
+        assert (found is not None, comparison.difference) == (True, "")
+        assert comparison.rows >= 100
 
 
 @pytest.mark.parametrize("text", ["Ridge()", "make_pipeline(StandardScaler(), Lasso())"])
@@ -157,6 +161,7 @@ def test_a_batch_is_answered_as_the_model_answers_that_batch(tmp_path: Path) -> 
 
 
 def test_trees_too_large_to_be_compiled_are_walked(tmp_path: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "native", None)
     monkeypatch.setattr(trees, "_MOST_COMPILED_NODES", 10)
     for text, data in (("HistGradientBoostingRegressor(max_iter=3)", "gaps"), ("RandomForestClassifier(3)", "labels")):
         model = _model(text, data)

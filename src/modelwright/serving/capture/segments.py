@@ -50,7 +50,7 @@ def prefix(number: int, content: "bytes | memoryview", *, seed: int) -> bytes:
     return PREFIX.pack(_MARK, length, number, masked)
 
 
-def _framed(contents: list[bytes], number: int, seed: int) -> bytes:
+def framed_slowly(contents: list[bytes], number: int, seed: int) -> bytes:
     """Return records as a segment has them, one after the other, the first of that number."""
     pieces: list[bytes] = []
     for place, content in enumerate(contents, number):
@@ -58,7 +58,7 @@ def _framed(contents: list[bytes], number: int, seed: int) -> bytes:
     return b"".join(pieces)
 
 
-framed = _framed if native is None else native.framed
+framed = framed_slowly if native is None else native.framed
 
 
 def opening(segment_id: str, endpoint: str) -> bytes:
