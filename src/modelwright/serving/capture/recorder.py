@@ -113,26 +113,21 @@ class Recorder:
             self._skipped += 1
             done(True)  # noqa: FBT003 - the signature is short, and called for every request
             return
-        if self._has_room(done):
-            self._add(self._encoded(exchange), done)
+        self._add(self._encoded(exchange), done)
 
     def keep(self, content: bytes, done: Done) -> None:
         """Keep an exchange that is encoded already; only where the recorder `is_plain`."""
         if self._is_off:
             self._skipped += 1
             done(True)  # noqa: FBT003 - the signature is short, and called for every request
-        elif self._has_room(done):
+        else:
             self._add(content, done)
 
-    def _has_room(self, done: Done) -> bool:
-        """Whether one more may wait for the disk; one that may not has failed."""
-        limits = self._limits
-        if len(self._dones) + self._in_flight < limits.max_pending and self._pending_bytes <= limits.max_pending_bytes:
-            return True
-        self._fail([done], f"{limits.max_pending:,} records or their bytes wait for the disk")
-        return False
-
     def _add(self, content: bytes, done: Done) -> None:
+        limits = self._limits
+        if len(self._dones) + self._in_flight >= limits.max_pending or self._pending_bytes > limits.max_pending_bytes:
+            self._fail([done], f"{limits.max_pending:,} records or their bytes wait for the disk")
+            return
         self._contents.append(content)
         self._dones.append(done)
         self._pending_bytes += len(content)

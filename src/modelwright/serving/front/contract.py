@@ -260,7 +260,7 @@ class _Call:
             self._recorded(may_answer=True)
             return
         if self.version is not None:
-            self._count(self.version, answer, milliseconds)
+            self.version.tally.note(answer.status, milliseconds, self.body, answer.body)
         if self.copies:
             for shadow, copied in self.copies:
                 self._compare(shadow, answer, copied)
@@ -306,7 +306,7 @@ class _Call:
         def done(scored: Scored) -> None:
             answer = self._translate(scored)
             milliseconds = (perf_counter() - self.started) * 1000
-            self._count(shadow, answer, milliseconds)
+            shadow.tally.note(answer.status, milliseconds, self.body, answer.body)
             if self.answer is None:
                 self.copies = [*(self.copies or ()), (shadow, answer)]
             else:
@@ -317,14 +317,6 @@ class _Call:
 
         head = b"" if self.asked.is_plain and not shadow.takes_head else self._told_head()
         shadow.score(self.asked.route, self.body, head=head, request_id=self.request_id, done=done)
-
-    def _count(self, version: Version, answer: Answer, milliseconds: float) -> None:
-        tally = version.tally
-        tally.note(answer.status, milliseconds)
-        tally.bytes_in += len(self.body)
-        tally.bytes_out += len(answer.body)
-        if answer.status == _OK:
-            tally.predictions.offer(answer.body, self.started)
 
     def _compare(self, shadow: Version, given: Answer, copied: Answer) -> None:
         agreement = shadow.tally.agreement

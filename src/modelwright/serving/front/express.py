@@ -95,7 +95,7 @@ def maker(model: ArrayModel, *, max_depth: int, beginning: str, server: str, end
 class Express:
     """The short way for requests with one head, while it `is_open`."""
 
-    __slots__ = ("_made", "_most_in_progress", "_recorder", "_tally", "_totals", "_unrecorded", "_until", "is_open")
+    __slots__ = ("_made", "_most_in_progress", "_recorder", "_tally", "_until", "is_open", "totals", "unrecorded")
 
     def __init__(
         self,
@@ -114,32 +114,26 @@ class Express:
         self.is_open = True
         self._made = made
         self._recorder = recorder
-        self._tally, self._totals = counts
+        self._tally, self.totals = counts
         self._until = until
         self._most_in_progress = most_in_progress
-        self._unrecorded = unrecorded
+        self.unrecorded = unrecorded
 
     def take(self, connection: Connection, head: Head, body: bytes) -> bool:
         """Answer a request as soon as it is recorded; False when it must go the long way."""
-        if not self.is_open or self._totals.in_progress >= self._most_in_progress or time() >= self._until:
+        totals = self.totals
+        if not self.is_open or totals.in_progress >= self._most_in_progress or time() >= self._until:
             return False
         made = self._made(body)
         if made is None:
             return False
         number, whole, answer, record, milliseconds = made
-        self._tally.note(_OK, milliseconds)
-        self._tally.weigh(body, answer)
-        self._totals.in_progress += 1
-        owed = _Answered(connection, head, body, (number, whole, self))
+        self._tally.note(_OK, milliseconds, body, answer)
+        totals.in_progress += 1
+        owed = _Answered(connection, head, number, whole, self)
         connection.owe(owed)
         self._recorder.keep(record, owed.recorded)
         return True
-
-    def settled(self, number: str, whole: bytes, *, may_answer: bool) -> bytes:
-        """Return what to send for a request that was recorded, or could not be."""
-        self._totals.answered += 1
-        self._totals.in_progress -= 1
-        return whole if may_answer else self._unrecorded(number)
 
 
 class _Answered(Owed):
@@ -147,13 +141,22 @@ class _Answered(Owed):
 
     __slots__ = ("_express", "_number", "_whole")
 
-    def __init__(self, connection: Connection, head: Head, body: bytes, made: tuple[str, bytes, Express]) -> None:
-        super().__init__(connection, head, body)
-        self._number, self._whole, self._express = made
+    def __init__(self, connection: Connection, head: Head, number: str, whole: bytes, express: Express) -> None:
+        # In place of the constructor above it, which would cost another call. The body is in the record already.
+        self.connection = connection
+        self.head = head
+        self.is_last = self.is_ready = False
+        self._number = number
+        self._whole = whole
+        self._express = express
 
     def recorded(self, may_answer: bool) -> None:  # noqa: FBT001 - what a recorder says
         """Send the answer as soon as those before it are sent."""
-        self._whole = self._express.settled(self._number, self._whole, may_answer=may_answer)
+        express = self._express
+        express.totals.answered += 1
+        express.totals.in_progress -= 1
+        if not may_answer:
+            self._whole = express.unrecorded(self._number)
         self.is_ready = True
         self.connection.flush()
 

@@ -1,6 +1,7 @@
 """What came of a deployment's requests, in plain numbers: cheap to count, made into text only when somebody asks."""
 
 from bisect import bisect_left
+from time import monotonic
 
 from modelwright.serving.rollout.agreement import Agreement
 from modelwright.serving.rollout.predictions import Predictions
@@ -9,6 +10,7 @@ _PER_DECADE = 20
 # Upper bounds in milliseconds, each an eighth above the one before, from 0.1 ms to 100 s; a last bucket takes what is
 # slower. Versions whose latencies differ by a quarter fall into different ones.
 LATENCY_BOUNDS_MS = tuple(round(10 ** (power / _PER_DECADE), 4) for power in range(-_PER_DECADE, 5 * _PER_DECADE + 1))
+_OK = 200
 _SERVER_ERRORS = 500
 
 
@@ -58,16 +60,15 @@ class Tally:
         self.statuses: dict[int, int] = {}
         self.latency = [0] * (len(LATENCY_BOUNDS_MS) + 1)
 
-    def note(self, status: int, milliseconds: float) -> None:
-        """Count an answer; those from 500 on are errors."""
+    def note(self, status: int, milliseconds: float, asked: bytes, answered: bytes) -> None:
+        """Count an answer; statuses from 500 on are errors, and predictions are looked at in answers of status 200."""
         self.requests += 1
         self.milliseconds += milliseconds
         self.statuses[status] = self.statuses.get(status, 0) + 1
         self.latency[bisect_left(LATENCY_BOUNDS_MS, milliseconds)] += 1
-        if status >= _SERVER_ERRORS:
-            self.errors += 1
-
-    def weigh(self, asked: bytes, answered: bytes) -> None:
-        """Count the bytes of a request."""
         self.bytes_in += len(asked)
         self.bytes_out += len(answered)
+        if status == _OK:
+            self.predictions.offer(answered, monotonic())
+        elif status >= _SERVER_ERRORS:
+            self.errors += 1
