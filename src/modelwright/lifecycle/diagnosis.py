@@ -9,6 +9,7 @@ from modelwright import settings
 from modelwright.environments import inspection
 from modelwright.errors import ModelwrightError
 from modelwright.lifecycle import background
+from modelwright.native import native
 from modelwright.records import DeploymentStatus
 from modelwright.serving import deployments
 from modelwright.store import api_place, endpoints, references, runs, schedules
@@ -33,7 +34,7 @@ def examine(workspace: str | None) -> list[Check]:
 
     `workspace` names it, as `--workspace` does.
     """
-    checks = [_tools(), _notebooks()]
+    checks = [_tools(), _notebooks(), _serving()]
     try:
         folder = settings.find_workspace(Path.cwd(), named=workspace)
     except ModelwrightError as missing:
@@ -68,6 +69,13 @@ def _notebooks() -> Check:
             next_command=f"{python} -m pip install ipykernel",
         )
     return Check("notebooks", is_well=True, told=f"run in {python} ({sys.version.split()[0]} runs wright)")
+
+
+def _serving() -> Check:
+    how = (
+        "compiled" if native else "in Python alone: no C compiler was at hand when it was installed, and none is needed"
+    )
+    return Check("serving", is_well=True, told=f"fused models are evaluated {how}")
 
 
 def _room(folder: Path) -> Check:
