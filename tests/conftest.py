@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import multiprocessing
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -77,6 +78,12 @@ _PACKAGE = {
     "src/small/pipeline.py": PIPELINE,
     "src/small/score.py": SCORE,
 }
+
+
+def pytest_configure() -> None:
+    """Let what tests start heed Ctrl-C: a shell that starts us in the background has us, and so them, ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

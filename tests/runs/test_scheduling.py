@@ -1,5 +1,6 @@
 """The order of steps: side by side, again after a failure, no longer than allowed, and no further when cancelled."""
 
+import subprocess
 import threading
 from pathlib import Path
 
@@ -142,6 +143,20 @@ def test_a_step_is_tried_again_as_often_as_it_says(runner: Runner, tmp_path: Pat
         "OSError: not yet; attempt 1 of 3, the next in 0.01 s",
         "OSError: not yet; attempt 2 of 3, the next in 0.02 s",
     ]
+
+
+def test_a_worker_that_was_ended_is_given_no_other_attempt(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = f"import os, pathlib\n    tried = pathlib.Path({str(tmp_path / 'tried')!r})"
+    _marked(
+        runner,
+        "retries=1, retry_seconds=0.01",
+        f"{tried}\n    if not tried.exists():\n        tried.touch()\n        os.kill(os.getppid(), 9)",
+    )
+    # What it has open is closed before the system tells of its end.
+    monkeypatch.setattr(subprocess.Popen, "poll", lambda _process: None)
+    assert runner.run().steps[2].attempts == 2
 
 
 def test_what_each_attempt_records_is_kept(runner: Runner, tmp_path: Path) -> None:
