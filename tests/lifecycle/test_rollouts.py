@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
+from modelwright import records
 from modelwright.cli.program import program
 from modelwright.environments.inspection import inspect
 from modelwright.environments.locking import read_lock
@@ -48,6 +50,7 @@ import json
 import os
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 
 def init():
@@ -321,6 +324,19 @@ def test_a_front_that_was_started_anew_serves_as_before_until_the_watcher_is_bac
     assert recorded(place).split() == {"churn:2": 100.0}
 
 
+def test_what_has_ended_stays_so_for_who_looked_before(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = place.start()
+    rollouts.abort(place.session, "churn")
+    ended = record.get_rollout(place.store, "churn")
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "list_rollouts", lambda *_, **__: [before])
+        patch.setattr(control, "observe", lambda *_, **__: SimpleNamespace(lapsed_at=records.now()))
+        assert rollouts.reconcile(place.session) == []
+        monkeypatch.setattr(rollouts, "reconcile", lambda _: [])
+        rollouts.pause(place.session, "churn")
+    assert record.get_rollout(place.store, "churn") == ended
+
+
 def test_what_cannot_be_rolled_out_is_refused_before_anything_is_deployed(place: Place) -> None:
     with pytest.raises(PlanInvalid):
         rollouts.start(place.session, "churn", "churn:2", plan=RolloutPlan(steps=(5, 50)))
@@ -393,6 +409,7 @@ def test_when_the_watcher_is_killed_the_front_goes_back_and_the_record_follows(
     watcher = claims.holder(place.store, rollout.id)
     assert watcher is not None
     os.kill(watcher, signal.SIGKILL)
+    wait_for(lambda: not rollouts.is_watched(place.store, rollout), "its end")
     # Nobody else will: the rest of the minute need not be waited for.
     assert control.renew("churn", 0.2, runtime_folder=runtime_folder(place.store.folder))
     wait_for(lambda: place.traffic() == BEFORE, "the front to go back by itself")
