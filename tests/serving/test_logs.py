@@ -206,6 +206,7 @@ def test_a_chatty_script_cannot_fill_the_disk_and_loses_no_line(served: Any) -> 
         assert served.ask(body="20", headers={"x-request-id": f"r{count}"}).status == 200
         count += 1
         served.wait_for(served.log.exists, "the log is there")
+    served.wait_for(lambda: older(served.log, 1).exists() and served.log.exists(), "all have moved on")
     files = sorted(folder.iterdir())
     assert sum(path.stat().st_size for path in files) < 40_000 * (KEPT + 1) * 2
     # Whatever is kept is whole lines, each of one request.
