@@ -41,12 +41,12 @@ def test_a_killed_holder_leaves_no_claim_and_its_scratch_folder_is_cleared(store
     held = context.Event()
     process = context.Process(target=_hold, args=(store.folder, held))
     process.start()
-    assert held.wait(30)
+    assert held.wait(300)
     claims.clear(store)
     (folder,) = (store.folder / "scratch").iterdir()
     assert folder.is_dir(), "a folder in use is left alone"
     process.kill()
-    process.join()
+    process.join(300)
     claims.clear(store)
     assert not folder.exists()
 
