@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import multiprocessing
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from modelwright.environments.inspection import inspect
 from modelwright.notebooks import layouts
@@ -77,6 +79,18 @@ _PACKAGE = {
     "src/small/pipeline.py": PIPELINE,
     "src/small/score.py": SCORE,
 }
+
+
+def pytest_configure() -> None:
+    """Let every run of the tests be like every other, on slow machines and in the background too."""
+    # A shell that starts us in the background has us ignore Ctrl-C, and so all that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The same examples every time, however long one takes.
+    settings.register_profile(
+        "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    )
+    settings.load_profile("suite")
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_it_listens_on_this_machine_alone_and_leaves_nothing(client: Client, sto
     assert client.url.startswith("http://127.0.0.1:")
     assert server.start(store) == client.url
     path = store.folder.parent / "small" / "src" / "small" / "train.py"
-    path.write_text(path.read_text().replace("return sum(rows) * alpha", "import time\n    time.sleep(60)"))
+    path.write_text(path.read_text().replace("return sum(rows) * alpha", "import time\n    time.sleep(600)"))
     publishing.publish(Session(store, "ada"), read_manifest(store.folder.parent / "small"))
     run = client.ask("/pipelines/small/runs", {})[1]
     assert server.stop(store)

@@ -318,7 +318,7 @@ def documented_receiver(folder: Path, secret: str) -> Iterator[subprocess.Popen[
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=120)
 
 
 def test_the_receiver_of_the_documentation_checks_signatures_and_drops_what_it_has_had(folder: Path) -> None:

@@ -66,7 +66,7 @@ class Elsewhere:
 
     def wright(self, *words: str | Path, token: str = "", expect: int = 0) -> subprocess.CompletedProcess[str]:
         process = self.start(*words, token=token)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == expect, f"exit {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
@@ -193,7 +193,7 @@ def test_words_errors_and_exit_codes_are_as_at_home(elsewhere: Elsewhere) -> Non
     ):
         there = elsewhere.start(*words)
         at_home = elsewhere.start("--workspace", str(elsewhere.store.folder), *words)
-        assert there.communicate() == at_home.communicate()
+        assert there.communicate(timeout=300) == at_home.communicate(timeout=300)
         assert there.returncode == at_home.returncode
     told = elsewhere.wright("up", expect=1).stderr
     assert '[not-from-elsewhere] "wright up"' in told
@@ -230,7 +230,7 @@ def test_a_reader_changes_nothing_and_who_is_revoked_is_refused_at_once(elsewher
         (contributor, ("gc",)),
     ):
         process = elsewhere.start(*words, "--json", token=token)
-        out, err = process.communicate()
+        out, err = process.communicate(timeout=300)
         assert process.returncode in {1, 2}, out
         assert "role-too-low" in out or "only knows how things are now" in err
     assert datasets.list_datasets(elsewhere.store) == []
@@ -258,7 +258,7 @@ def _call(url: str, words: list[str], files: dict[str, bytes], **more: object) -
         f"{url}/commands", data=body.getvalue(), headers={"Content-Type": "application/x-tar"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return answer.status, [json.loads(line) for line in answer]
     except urllib.error.HTTPError as error:
         with error:
@@ -369,9 +369,9 @@ def test_ctrl_c_ends_the_command_there(elsewhere: Elsewhere, locked: Path) -> No
         found = runs.list_runs(elsewhere.store, status=Status.RUNNING)
         return any(each.name == "fit" for run in found for each in runs.get_run(elsewhere.store, run.id).steps)
 
-    until(is_at_work, "the run to be at its long step", seconds=60)
+    until(is_at_work, "the run to be at its long step")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert (process.returncode, err.splitlines()[-1]) == (130, "interrupted")
     until(lambda: not runs.list_runs(elsewhere.store, status=Status.RUNNING), "the run to end")
     [run] = runs.list_runs(elsewhere.store)
@@ -382,7 +382,7 @@ def test_ctrl_c_ends_the_command_there(elsewhere: Elsewhere, locked: Path) -> No
 def test_how_many_events_led_to_a_command_is_known_there(elsewhere: Elsewhere) -> None:
     variables = {"HOME": str(elsewhere.folder), "WRIGHT_WORKSPACE": elsewhere.url, "WRIGHT_EVENT_HOPS": "3"}
     told = elsewhere.start("settings", "set", "reasons-required", "deletion", env=child_environment(variables))
-    assert (told.communicate(timeout=120)[1], told.returncode) == ("", 0)
+    assert (told.communicate(timeout=300)[1], told.returncode) == ("", 0)
     (event,) = events.list_events(elsewhere.store, types="setting.changed")
     assert event.hops == 3
 
@@ -399,7 +399,7 @@ def test_a_terminal_is_a_terminal_there(elsewhere: Elsewhere) -> None:
         while b"rows:1" not in shown:
             shown += terminal.read(4096)
         assert b"\x1b[1m" in shown
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
         if process.stderr:
             process.stderr.close()
 
@@ -407,7 +407,7 @@ def test_a_terminal_is_a_terminal_there(elsewhere: Elsewhere) -> None:
 def test_a_login_is_kept_for_its_user_alone(elsewhere: Elsewhere) -> None:
     token = elsewhere.token(Role.READER)
     process = elsewhere.start("login", elsewhere.url, stdin=subprocess.PIPE)
-    out, err = process.communicate(f"{token}\n", timeout=60)
+    out, err = process.communicate(f"{token}\n", timeout=300)
     assert out.startswith('you are "a reader" there, reader; the token is kept in'), err
     kept = elsewhere.folder / ".config" / "modelwright" / "logins.json"
     assert (kept.stat().st_mode & 0o777, token in kept.read_text()) == (0o600, True)
@@ -418,5 +418,5 @@ def test_a_login_is_kept_for_its_user_alone(elsewhere: Elsewhere) -> None:
 
 def test_standard_input_goes_along(elsewhere: Elsewhere) -> None:
     process = elsewhere.start("endpoint", "score", "live", stdin=subprocess.PIPE)
-    _, err = process.communicate('{"data": [1]}', timeout=60)
+    _, err = process.communicate('{"data": [1]}', timeout=300)
     assert "[endpoint-missing]" in err

@@ -291,7 +291,7 @@ for number in range(10):
     both = [
         subprocess.Popen([sys.executable, "-c", program, store.folder, tmp_path, name]) for name in ("first", "second")
     ]
-    assert [each.wait() for each in both] == [0, 0]
+    assert [each.wait(300) for each in both] == [0, 0]
     assert [each.version for each in datasets.get_dataset(store, "sales").versions] == list(range(1, 21))
 
 

@@ -42,7 +42,7 @@ class Index:
         if self._thread.is_alive():
             self.may_answer.set()
             self._server.shutdown()
-            self._thread.join()
+            self._thread.join(120)
             self._server.server_close()
 
 

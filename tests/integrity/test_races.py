@@ -39,13 +39,18 @@ def racers(racing: Store) -> Iterator[list[Connection]]:
     for _, theirs in pairs:
         theirs.close()  # or a racer that dies would be waited for
     ours = [each for each, _ in pairs]
-    assert [each.recv() for each in ours] == ["ready"] * 2
+    assert [_came(each) for each in ours] == ["ready"] * 2
     yield ours
     for each in ours:
         each.send(None)
         each.close()
     for each in processes:
         each.join(30)
+
+
+def _came(racer: Connection) -> Any:
+    assert racer.poll(300), "it says nothing"
+    return racer.recv()
 
 
 def _race(racers: list[Connection], acts: tuple[str, str], thing: object, number: int) -> list[str]:
@@ -57,8 +62,8 @@ def _race(racers: list[Connection], acts: tuple[str, str], thing: object, number
     for racer, act in order:
         racer.send((act, thing))
         if number % 3 == 0:
-            came[act] = racer.recv()
-    return [came.get(act) or racer.recv() for racer, act in zip(racers, acts, strict=True)]
+            came[act] = _came(racer)
+    return [came.get(act) or _came(racer) for racer, act in zip(racers, acts, strict=True)]
 
 
 @pytest.mark.slow

@@ -81,12 +81,12 @@ class Terminal:
 def _free_port() -> int:
     """Return a port that is neither among those for outgoing connections nor among those that `wright up` chooses."""
     while True:
-        port = random.randrange(20_000, 30_000)
+        port = random.SystemRandom().randrange(20_000, 30_000)  # others may have seeded it
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
 
-def until(condition: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], what: str, *, seconds: float = 180.0) -> None:
     """Wait for `condition`, which something else brings about."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from journeys.terminal import Terminal, until
+from journeys.terminal import PATIENCE_SECONDS, Terminal, until
 from serving import servable
 
 from modelwright.lifecycle.sessions import Session
@@ -35,7 +35,7 @@ def shop(terminal: Terminal) -> Terminal:
 
 def _answer(url: str) -> str | None:
     request = urllib.request.Request(url, data=b"{}", headers={"Content-Type": "application/json"})
-    with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=60) as answer:
+    with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         return str(answer.read().decode())
     return None
 
@@ -50,7 +50,7 @@ def test_what_is_killed_comes_back_as_it_was(shop: Terminal) -> None:
     deploying = shop.start("endpoint", "deploy", "churn:3")
     until((shop.workspace / "packages" / "churn" / "3").exists, "the package of churn:3")
     deploying.kill()
-    deploying.communicate()
+    deploying.communicate(timeout=PATIENCE_SECONDS)
     assert _answer(shown["url"]) == "2"
 
     # The front, while something watches.
@@ -80,7 +80,7 @@ class Screen:
 
     def until(self, pattern: str) -> str:
         """Return what is seen up to the pattern."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not (found := re.search(pattern, self._seen)):
             assert time.monotonic() < deadline, self._seen
             if select.select([self._screen], [], [], 1)[0]:
@@ -95,9 +95,10 @@ class Screen:
     def end(self) -> int:
         """Press Ctrl-C and return the exit code."""
         self.type("\x03")
-        _, status = os.waitpid(self.pid, 0)
+        ended: list[tuple[int, int]] = []
+        until(lambda: bool(ended.append(os.waitpid(self.pid, os.WNOHANG)) or ended[-1][0]), "it to end")
         os.close(self._screen)
-        return os.waitstatus_to_exitcode(status)
+        return os.waitstatus_to_exitcode(ended[-1][1])
 
 
 def test_a_debugger_in_the_script_has_the_terminal(shop: Terminal) -> None:
@@ -111,7 +112,7 @@ def test_a_debugger_in_the_script_has_the_terminal(shop: Terminal) -> None:
     screen.type("value = 42\n")
     screen.until(r"\(Pdb\) ")
     screen.type("continue\n")
-    asking.join()
+    asking.join(PATIENCE_SECONDS)
     assert answers == ["42"]
     assert screen.end() == 128 + signal.SIGINT
     until(lambda: shop.processes() == [], "its process to end")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from journeys.line import LINE, write_notebook
-from journeys.terminal import Terminal, until
+from journeys.terminal import PATIENCE_SECONDS, Terminal, until
 
 from modelwright.store import database, references
 
@@ -33,11 +33,11 @@ def _kill_in(terminal: Terminal, stage: str, *command: str | Path, number: int =
             if line.split()[1:2] == [before]:
                 break
         else:
-            process.wait()
+            process.wait(PATIENCE_SECONDS)
             pytest.fail(f"it ended before {stage}:\n{told}")
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, number)
-    process.communicate()
+    process.communicate(timeout=PATIENCE_SECONDS)
     return told
 
 
@@ -91,7 +91,7 @@ def test_ctrl_c_leaves_nothing_running(terminal: Terminal, notebooks: Path) -> N
     process = terminal.start("ship", notebooks / "training.ipynb", notebooks / "scoring.ipynb")
     until(lambda: bool(list((terminal.workspace / "scratch").glob("*/traced/notebook/*"))), "the notebook's copy")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130, err
     assert "interrupted" in err
     assert out == ""
@@ -105,6 +105,6 @@ def test_two_ships_of_one_model_at_once_do_not_mix(terminal: Terminal, notebooks
     second = terminal.wright("ship", notebooks / "training.ipynb", expect=1)
     assert f"process {first.pid}" in second.stderr
     first.terminate()
-    first.communicate(timeout=30)
+    first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode != 0
-    assert terminal.processes() == []
+    until(lambda: terminal.processes() == [], "its children to end")

@@ -73,7 +73,7 @@ def test_ctrl_c_leaves_nothing(terminal: Terminal) -> None:
     process = terminal.start("new", "small")
     until((terminal.workspace / "environments").exists, "the environment's folder")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130, err
     assert not list(terminal.folder.glob("*small*"))
     assert terminal.processes() == []

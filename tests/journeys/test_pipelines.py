@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from journeys.terminal import Terminal, until
+from journeys.terminal import PATIENCE_SECONDS, Terminal, until
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +72,7 @@ def test_a_killed_run_is_found_failed_and_resumed_without_its_finished_steps(sho
         worker, step = [each.pid for each in children if each.cmdline()[1].endswith("runs/worker.py")]
         with contextlib.suppress(ProcessLookupError):
             os.kill({"the command": process.pid, "its worker": worker, "the step": step}[victim], signal.SIGKILL)
-        process.communicate()
+        process.communicate(timeout=PATIENCE_SECONDS)
         until(lambda: not shop.processes(), "all its processes to end")
         train.write_text(before.replace("Ridge(alpha=alpha)", "Ridge(alpha=2 * alpha)"))
         gate.touch()
@@ -93,7 +93,7 @@ def test_a_run_is_cancelled_from_another_terminal(shop: Terminal) -> None:
     process, run, _ = _start_and_wait(shop, "run", "shop", "--no-gate", "--fresh")
     cancelled = shop.json("run", "cancel", run, "--why", "wrong data")
     assert (cancelled["status"], "wrong data" in cancelled["reason"]) == ("cancelled", True)
-    assert process.wait() == 1
-    process.communicate()
+    assert process.wait(PATIENCE_SECONDS) == 1
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert not shop.processes()
     assert shop.json("run", "cancel", run, expect=1)["error"]["code"] == "run-not-running"

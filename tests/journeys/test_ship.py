@@ -106,7 +106,7 @@ def test_a_new_version_replaces_the_old_without_a_refused_request(shipped: tuple
     def ask() -> None:
         while not is_over.is_set():
             try:
-                with urllib.request.urlopen(url, data=sample, timeout=30) as answered:
+                with urllib.request.urlopen(url, data=sample, timeout=120) as answered:
                     answers.append(answered.read().decode())
             except OSError as error:
                 faults.append(error)
@@ -120,7 +120,7 @@ def test_a_new_version_replaces_the_old_without_a_refused_request(shipped: tuple
     until(lambda: len(answers) > before + 10, "answers of the new version")
     is_over.set()
     for thread in threads:
-        thread.join()
+        thread.join(180)
 
     assert faults == []
     assert len(set(answers)) == 2, "the old version's answer, then the new one's"

@@ -13,7 +13,7 @@ from modelwright.lifecycle.compacting import Compacting
 from modelwright.store import capture
 from modelwright.store.database import Store
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 300
 
 
 def _look_until(compacting: Compacting, store: Store, rows: int) -> None:

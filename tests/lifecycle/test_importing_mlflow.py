@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import pytest
+from journeys.terminal import until
 from lifecycle.events.receivers import Answer, Request, receiving, reply
 
 from modelwright.errors import ImportSourceInvalid
@@ -335,10 +336,9 @@ def test_killed_it_goes_on(store: Store, old: Old) -> None:
     command = [sys.executable, "-m", "modelwright", "--workspace", str(store.folder), "import", "mlflow", "--json"]
     command.append(str(old.folder / "mlflow.db"))
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while len(runs.list_runs(store)) < 3 and process.poll() is None:
-        pass
+    until(lambda: len(runs.list_runs(store)) >= 3 or process.poll() is not None, "the first runs")
     process.kill()
-    process.wait()
+    process.wait(120)
     whole = [client_runs.find_details(store, each.id) for each in runs.list_runs(store)]
     assert all(each.points for each in whole)
     again: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)

@@ -27,7 +27,7 @@ class Revived:
             self.reviver.look(moment)
             for each in self.reviver._patients.values():
                 if each.process:
-                    each.process.wait()
+                    each.process.wait(120)
         return self.told.read_text().split() if self.told.exists() else []
 
 

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
+from modelwright import records
 from modelwright.cli.program import program
 from modelwright.environments.inspection import inspect
 from modelwright.environments.locking import read_lock
@@ -41,13 +43,14 @@ from modelwright.store import rollouts as record
 from modelwright.store.database import Store
 
 NOW = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
-PLAN = RolloutPlan(steps=(20, 100), hold_seconds=60, min_requests=10, lease_seconds=60)
-DEADLINE_SECONDS = 20.0
+PLAN = RolloutPlan(steps=(20, 100), hold_seconds=60, min_requests=10, lease_seconds=600)
+DEADLINE_SECONDS = 120.0
 SCORE = """
 import json
 import os
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 
 def init():
@@ -246,7 +249,7 @@ def test_a_version_that_fails_is_rolled_back_with_the_numbers_that_decided(place
 
 def test_stages_that_wait_for_approval_go_back_when_the_smoke_test_fails(place: Place) -> None:
     """The canary of the template: 100/0, 50/50, 0/100, somebody's approval between, and back on a failed smoke test."""
-    plan = RolloutPlan(steps=(0, 50, 100), hold_seconds=0, min_requests=0, asks=True, lease_seconds=60)
+    plan = RolloutPlan(steps=(0, 50, 100), hold_seconds=0, min_requests=0, asks=True, lease_seconds=600)
     place.start(plan=plan)
     assert place.look().progress.step == 0
     assert place.traffic().split()["churn:1"] == 100.0
@@ -269,7 +272,7 @@ def test_stages_that_wait_for_approval_go_back_when_the_smoke_test_fails(place: 
 
 def test_copies_alone_can_roll_a_version_back(place: Place) -> None:
     limits = RolloutLimits(disagreement=0.1)
-    place.start(plan=RolloutPlan(steps=(0, 100), shadow=100, hold_seconds=60, lease_seconds=60, limits=limits))
+    place.start(plan=RolloutPlan(steps=(0, 100), shadow=100, hold_seconds=60, lease_seconds=600, limits=limits))
     place.look()
     assert {version for version, _ in place.ask([1.0] * 40)} == {"churn:1"}
     folder = runtime_folder(place.store.folder)
@@ -319,6 +322,19 @@ def test_a_front_that_was_started_anew_serves_as_before_until_the_watcher_is_bac
     rollouts.promote(place.session, "churn")
     assert place.serving() == {"churn:2"}
     assert recorded(place).split() == {"churn:2": 100.0}
+
+
+def test_what_has_ended_stays_so_for_who_looked_before(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = place.start()
+    rollouts.abort(place.session, "churn")
+    ended = record.get_rollout(place.store, "churn")
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "list_rollouts", lambda *_, **__: [before])
+        patch.setattr(control, "observe", lambda *_, **__: SimpleNamespace(lapsed_at=records.now()))
+        assert rollouts.reconcile(place.session) == []
+        monkeypatch.setattr(rollouts, "reconcile", lambda _: [])
+        rollouts.pause(place.session, "churn")
+    assert record.get_rollout(place.store, "churn") == ended
 
 
 def test_what_cannot_be_rolled_out_is_refused_before_anything_is_deployed(place: Place) -> None:
@@ -383,7 +399,7 @@ def test_when_the_watcher_is_killed_the_front_goes_back_and_the_record_follows(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    plan = RolloutPlan(steps=(50, 100), hold_seconds=600, lease_seconds=60)
+    plan = RolloutPlan(steps=(50, 100), hold_seconds=600, lease_seconds=600)
     rollout = rollouts.start(place.session, "churn", "churn:2", plan=plan)
     wait_for(lambda: place.traffic().split().get("churn:2") == 50.0, "the first step")
     assert [each.id for each in rollouts.let_go(place.store)] == [rollout.id]
@@ -393,7 +409,8 @@ def test_when_the_watcher_is_killed_the_front_goes_back_and_the_record_follows(
     watcher = claims.holder(place.store, rollout.id)
     assert watcher is not None
     os.kill(watcher, signal.SIGKILL)
-    # Nobody else will: the rest of the minute need not be waited for.
+    wait_for(lambda: not rollouts.is_watched(place.store, rollout), "its end")
+    # Nobody else will: the rest of ten minutes need not be waited for.
     assert control.renew("churn", 0.2, runtime_folder=runtime_folder(place.store.folder))
     wait_for(lambda: place.traffic() == BEFORE, "the front to go back by itself")
     (found,) = rollouts.reconcile(place.session)

@@ -260,7 +260,7 @@ def test_after_kill_9_finished_trials_are_not_repeated(session: Session, manifes
         if line == "trial 1 True\n":
             break
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=120)
 
     recovery.recover(session)
     (parent,) = [each for each in runs.list_runs(session.store) if each.kind is Kind.SWEEP]

@@ -293,7 +293,7 @@ def test_of_two_workers_racing_each_tick_has_one_run(session: Session, published
         racer.stdin.write("go\n")
         racer.stdin.flush()
     for racer in racers:
-        out, _ = racer.communicate(timeout=120)
+        out, _ = racer.communicate(timeout=300)
         assert racer.returncode == 0
         said += json.loads(out)
     assert sorted(said) == names

@@ -59,7 +59,7 @@ def test_a_tracked_script_is_cancelled_as_by_ctrl_c(session: Session, tmp_path: 
         assert script.stdout
         run_id = script.stdout.readline().decode().strip()
         training.cancel(replace(session, why="enough"), run_id)
-        assert script.wait() != 0
+        assert script.wait(120) != 0
     assert runs.get_run(session.store, run_id).status == "cancelled"
 
 

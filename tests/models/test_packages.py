@@ -107,7 +107,7 @@ def test_twenty_processes_that_register_packages_at_once_get_twenty_consecutive_
     for each in started:
         each.start()
     for each in started:
-        each.join()
+        each.join(300)
     assert [each.exitcode for each in started] == [0] * 20
     found = models.list_versions(workspace)
     assert sorted(each.version for each in found) == list(range(1, 21))
@@ -132,7 +132,7 @@ def test_32_processes_that_write_at_once_meet_no_lock(
     for each in started:
         each.start()
     for each in started:
-        each.join()
+        each.join(300)
     assert [each.exitcode for each in started] == [0] * 32
     found = models.find_version(workspace, "churn:1")
     assert found.tags == {f"tag{number}": "4" for number in range(32)}
@@ -172,7 +172,7 @@ def test_a_registration_that_was_killed_leaves_nothing_and_takes_no_number(
 ) -> None:
     started = processes.Process(target=_killed, args=(folder, stage))
     started.start()
-    started.join()
+    started.join(300)
     assert started.exitcode == -signal.SIGKILL
     assert models.list_versions(workspace) == []
 

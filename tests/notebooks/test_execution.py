@@ -132,13 +132,13 @@ def test_kernel_ends_with_its_parent(make, tmp_path: Path, number) -> None:
     host = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL)
     kernel = psutil.Process(int(_told(tmp_path / "told")))
     os.kill(host.pid, number)
-    host.wait()
-    kernel.wait(timeout=20)
+    host.wait(120)
+    kernel.wait(timeout=120)
 
 
 def _told(pipe: Path) -> str:
     reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    assert select.select([reading], [], [], 60)[0], "the kernel never ran the cell"
+    assert select.select([reading], [], [], 300)[0], "the kernel never ran the cell"
     return os.read(reading, 100).decode()
 
 
@@ -153,7 +153,7 @@ if not Path({mark!r}).exists():
 
 
 def test_a_notebook_whose_kernel_loses_a_reply_runs_again(run, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(kernels, "_REPLY_SECONDS", 0.05)
+    monkeypatch.setattr(kernels, "_REPLY_SECONDS", 1.0)
     mark = str(tmp_path / "mark")
     found = run(LOSES_A_REPLY.format(mark=mark) + "\n# ---\nprint('once')\n")
     assert found.outputs[1] == (2, "once\n")

@@ -17,7 +17,7 @@ _LIBRARIES = """numpy pandas matplotlib.pyplot joblib IPython.core.interactivesh
 sklearn.cluster sklearn.compose sklearn.datasets sklearn.decomposition sklearn.ensemble sklearn.linear_model
 sklearn.metrics sklearn.model_selection sklearn.naive_bayes sklearn.neighbors sklearn.pipeline sklearn.preprocessing
 sklearn.svm sklearn.tree pytest""".split()
-_LIMIT_SECONDS = 60
+_LIMIT_SECONDS = 300
 
 
 def serve() -> None:

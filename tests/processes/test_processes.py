@@ -1,5 +1,6 @@
 """Child processes end when they should: with their command, at the time limit, with their parent."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -52,8 +53,8 @@ def family(tell: Path) -> list[psutil.Process]:
 
 
 def assert_ended(members: list[psutil.Process]) -> None:
-    """Wait until all have ended; fail when one has not after ten seconds."""
-    _, alive = psutil.wait_procs(members, timeout=10)
+    """Wait until all have ended; fail when one has not after two minutes."""
+    _, alive = psutil.wait_procs(members, timeout=120)
     assert alive == []
 
 
@@ -108,7 +109,7 @@ def test_a_command_past_its_time_is_reported(tmp_path: Path) -> None:
 def test_what_the_command_left_behind_does_not_survive_it(tmp_path: Path) -> None:
     pipe = str(tmp_path / "ready")
     os.mkfifo(pipe)
-    finished = run(LEAVING % (pipe, pipe), tmp_path, timeout_seconds=20)
+    finished = run(LEAVING % (pipe, pipe), tmp_path, timeout_seconds=120)
     assert finished.returncode == 0
     number = int(finished.stdout)
     assert_ended([psutil.Process(number)] if psutil.pid_exists(number) else [])
@@ -133,7 +134,7 @@ def test_kill_9_of_the_guard_ends_the_whole_tree(tell: Path) -> None:
 
 def test_a_guard_that_leads_no_group_does_not_end_its_parents(tmp_path: Path) -> None:
     with subprocess.Popen(processes.guarded(["true"]), stdin=subprocess.PIPE, cwd=tmp_path) as process:
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
 
 
 def test_ctrl_c_ends_the_whole_tree_and_then_the_parent(tell: Path) -> None:
@@ -143,7 +144,7 @@ def test_ctrl_c_ends_the_whole_tree_and_then_the_parent(tell: Path) -> None:
         members = family(tell)
         parent.send_signal(signal.SIGINT)
         try:
-            _, stderr = parent.communicate(timeout=20)
+            _, stderr = parent.communicate(timeout=120)
         finally:
             parent.kill()
     assert b"KeyboardInterrupt" in stderr
@@ -152,6 +153,7 @@ def test_ctrl_c_ends_the_whole_tree_and_then_the_parent(tell: Path) -> None:
 
 def test_nothing_stays_open_in_the_parent(tmp_path: Path) -> None:
     run("pass", tmp_path)
+    gc.collect()  # what other tests have left behind may close files of its own
     before = psutil.Process().num_fds()
     run("print('x')", tmp_path)
     with pytest.raises(CommandTimedOut):

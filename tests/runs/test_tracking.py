@@ -33,6 +33,7 @@ from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import Run, Status
 from modelwright.runs import workspaces
+from modelwright.runs.buffering import Buffer
 from modelwright.settings import child_environment
 from modelwright.store import claims, runs
 from modelwright.store.audit import list_events
@@ -83,7 +84,7 @@ def _script(folder: Path, text: str) -> subprocess.Popen[str]:
 
 
 def _ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
@@ -255,7 +256,7 @@ def test_threads_log_to_the_run_of_the_main_thread_or_to_their_own(folder: Path,
         for each in threads:
             each.start()
         for each in threads:
-            each.join()
+            each.join(300)
     assert sorted(step for _, step, _ in _points(opened, run.id)) == list(range(8))
     children = runs.list_runs(opened, parent_id=run.id)
     assert sorted((each.parameters["number"], each.metrics["own"]) for each in children) == [
@@ -409,7 +410,7 @@ STARTED = """
 """
 
 
-def _started(before: str = "", after: str = "", last: str = "time.sleep(60)") -> str:
+def _started(before: str = "", after: str = "", last: str = "time.sleep(600)") -> str:
     return STARTED.format(before=before, after=after, last=last)
 
 
@@ -483,13 +484,34 @@ def test_processes_may_log_to_one_run(folder: Path, opened: Store, method: str) 
         for each in workers:
             each.start()
         for each in workers:
-            each.join()
+            each.join(300)
             assert each.exitcode == 0
         assert claims.is_claimed(opened, run.id)
     found = _only(opened)
     assert found.status is Status.SUCCEEDED
     assert found.metrics == {"parent": 1.0} | {f"worker {number}": 49.0 for number in range(3)}
     assert len(_points(opened, run.id)) == 151
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_nothing_is_being_written_while_a_process_forks() -> None:
+    """What is taken then, such as SQLite's own locks, would be taken in the fork for ever."""
+    has_begun, has_forked, seen = threading.Event(), threading.Event(), list[bool]()
+
+    def write(_points: object) -> None:
+        has_begun.set()
+        seen.append(has_forked.wait(0.2))
+
+    writing = threading.Thread(target=Buffer(write, seconds=60).flush_with, args=(write,))
+    writing.start()
+    assert has_begun.wait(60)
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    has_forked.set()
+    writing.join(60)
+    assert os.waitpid(child, 0)[1] == 0
+    assert seen == [False]
 
 
 def test_processes_at_once_lose_no_point_and_meet_no_lock(folder: Path, opened: Store) -> None:

@@ -20,7 +20,7 @@ from modelwright.records import CaptureRecord, DeployAnswer, FrontLimits, FrontS
 from modelwright.serving import control
 from modelwright.serving.capture import reading
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 120.0
 
 
 @dataclass

@@ -37,7 +37,7 @@ def test_every_request_is_captured_with_its_answer(served: Any) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
     assert len(answers) == 100
     assert {each.request_id: (each.status, each.input, each.output) for each in served.captured()} == answers
     assert {each.version for each in served.captured()} == {"diabetes:1"}

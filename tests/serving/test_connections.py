@@ -7,11 +7,13 @@ import re
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from modelwright.records import FrontLimits
+from modelwright.records import FrontLimits, FrontSettings
+from modelwright.serving import control
 from modelwright.serving.front.connections import Answer, Clients, Request
 from modelwright.serving.front.messages import encode
 
@@ -22,7 +24,7 @@ def init():
 def run(raw_data, request_headers):
     return [raw_data[:100], request_headers.get("X-Trailer", ""), len(raw_data)]
 """
-LIMITS = FrontLimits(max_body_bytes=100_000, header_seconds=1.0, body_seconds=1.0, idle_seconds=1.5)
+LIMITS = FrontLimits(max_body_bytes=100_000)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,16 @@ def endpoint(make_served: Callable[[], Any]) -> Iterator[Any]:
     yield served
     assert served.ask(body="still here").status == 200
     served.stop()
+
+
+@pytest.fixture
+def hurried(endpoint: Any) -> Iterator[Any]:
+    """Return the endpoint while its clients have a second for everything."""
+    limits = replace(LIMITS, header_seconds=1.0, body_seconds=1.0, idle_seconds=1.5)
+    for each in (limits, LIMITS):
+        control.configure(endpoint.name, FrontSettings(limits=each), runtime_folder=endpoint.runtime_folder)
+        if each is limits:
+            yield endpoint
 
 
 def post(body: bytes, *headers: str) -> bytes:
@@ -78,7 +90,7 @@ async def served_by(
     writer.close()
     server.close()
     clients.close_when_idle()
-    await clients.wait_closed(5)
+    await clients.wait_closed(60)
 
 
 def echo(request: Request, respond: Callable[[Answer], None]) -> None:
@@ -207,14 +219,14 @@ def test_a_connection_that_says_close_is_closed_after_the_answer(endpoint: Any) 
 
 
 @pytest.mark.parametrize("beginning", [b"POST /sc", b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"])
-def test_a_request_that_does_not_arrive_in_time_is_refused(endpoint: Any, beginning: bytes) -> None:
-    with endpoint.raw() as client:
+def test_a_request_that_does_not_arrive_in_time_is_refused(hurried: Any, beginning: bytes) -> None:
+    with hurried.raw() as client:
         client.sendall(beginning)
         assert split(client.recv(65536))[0][0] == 408
 
 
-def test_an_idle_connection_is_closed_without_a_word(endpoint: Any) -> None:
-    with endpoint.raw() as client:
+def test_an_idle_connection_is_closed_without_a_word(hurried: Any) -> None:
+    with hurried.raw() as client:
         client.sendall(post(b"x"))
         assert split(client.recv(65536))[0][0] == 200
         assert client.recv(100) == b""

@@ -36,7 +36,7 @@ class Client:
             request_serializer=request.SerializeToString,
             response_deserializer=response.FromString,
         )
-        return stub(request(**fields), timeout=20)
+        return stub(request(**fields), timeout=120)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,6 +99,49 @@ def test_of_a_log_that_is_removed_the_new_one_is_followed(followed: tuple[Path, 
     assert following() == "anew"
 
 
+def test_what_is_written_while_its_reader_is_kept_waiting_is_not_lost(
+    followed: tuple[Path, Callable[[], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, following = followed
+    moment = 0.0
+    monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: moment, sleep=time.sleep))
+    put_aside(log)
+    append(log, "second\n")
+    assert following() == "second"
+    append(older(log, 1), "by a worker that has not noticed\nand was killed in the middle of a li")
+    moment = 60.0
+    assert [following(), following()] == ["by a worker that has not noticed", "and was killed in the middle of a li"]
+
+
+def test_a_file_that_goes_on_while_they_are_looked_through_is_read_once(
+    followed: tuple[Path, Callable[[], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, following = followed
+    put_aside(log)
+    append(log, "first\n")
+    path_open = Path.open
+
+    def opened(path: Path, mode: str) -> Any:
+        stream = path_open(path, mode)
+        monkeypatch.undo()
+        put_aside(log)
+        append(log, "second\n")
+        return stream
+
+    monkeypatch.setattr(Path, "open", opened)
+    assert [following(), following()] == ["first", "second"]
+
+
+def test_a_log_that_is_just_being_put_aside_is_followed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    older(log, 1).write_text("one\ntwo\n")
+    following = logs.follow(log, most=1, is_wanted=lambda _: True)
+    assert next(following).text == "two"
+    append(log, "three\n")
+    assert next(following).text == "three"
+    assert list(logs.follow(tmp_path / "none", most=1, is_wanted=lambda _: True)) == []
+
+
 def test_lines_before_are_taken_from_older_files_too(tmp_path: Path) -> None:
     log = tmp_path / "log"
     older(log, 1).write_text("one\ntwo\n")
@@ -161,6 +206,7 @@ def test_a_chatty_script_cannot_fill_the_disk_and_loses_no_line(served: Any) -> 
         assert served.ask(body="20", headers={"x-request-id": f"r{count}"}).status == 200
         count += 1
         served.wait_for(served.log.exists, "the log is there")
+    served.wait_for(lambda: older(served.log, 1).exists() and served.log.exists(), "all have moved on")
     files = sorted(folder.iterdir())
     assert sum(path.stat().st_size for path in files) < 40_000 * (KEPT + 1) * 2
     # Whatever is kept is whole lines, each of one request.

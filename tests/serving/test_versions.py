@@ -2,10 +2,12 @@
 
 import http.client
 import json
+import math
 import os
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import psutil
 import pytest
 
 from modelwright.errors import Busy, DeploymentFailed
-from modelwright.records import FrontLimits
+from modelwright.records import FrontLimits, FrontSettings
+from modelwright.serving import control
 
 
 def answers(word: str) -> str:
@@ -69,7 +72,7 @@ def test_a_request_that_began_on_the_old_version_is_finished_there(served: Any, 
     served.deploy(answers("two"), version=2)
     assert served.ask(body="").body == '"two"'
     gate.touch()
-    thread.join()
+    thread.join(120)
     assert (slow[0].body, slow[0].headers["x-modelwright-version"]) == ('"waited"', "diabetes:1")
 
 
@@ -100,7 +103,7 @@ def test_no_request_is_refused_while_versions_change_under_load(served: Any) -> 
         served.deploy(answers(str(version)), version=version)
     is_done.set()
     for thread in threads:
-        thread.join()
+        thread.join(120)
     assert not failures
     assert {status for status, _, _ in seen} == {200}
     assert all(version == f"diabetes:{json.loads(body)}" for _, body, version in seen)
@@ -169,7 +172,7 @@ def test_two_deployments_at_once_are_not_mixed(served: Any, tmp_path: Path) -> N
     with pytest.raises(Busy):
         served.deploy(answers("two"), version=2)
     gate.touch()
-    thread.join()
+    thread.join(120)
     assert served.status().version == "diabetes:1"
 
 
@@ -178,7 +181,9 @@ def test_requests_of_a_dead_worker_get_503_until_it_is_back(served: Any, tmp_pat
     gate, may_start = tmp_path / "gate", tmp_path / "may-start"
     may_start.touch()
     served.start()
+    begun = time.monotonic()
     served.deploy(WAITS.replace("pass", f"run({str(may_start)!r})", 1))
+    longest = math.ceil(time.monotonic() - begun)  # what the last start took, or a second
     given: list[Any] = []
     threads = [threading.Thread(target=lambda: given.append(served.ask(body=str(gate)))) for _ in range(3)]
     for thread in threads:
@@ -189,9 +194,9 @@ def test_requests_of_a_dead_worker_get_503_until_it_is_back(served: Any, tmp_pat
     os.kill(dead, number)
     served.wait_for(lambda: not served.status().is_healthy, "the death is noticed")
     for thread in threads:
-        thread.join()
+        thread.join(120)
     assert [each.status for each in given] == [503] * 3
-    assert all(each.headers["retry-after"] == "1" for each in given)
+    assert all(1 <= int(each.headers["retry-after"]) <= longest for each in given)
     assert served.ask(body="").status == 503
     health = served.ask("GET", "/")
     assert (health.status, health.body) == (503, "Unhealthy")
@@ -212,20 +217,21 @@ def test_a_hung_request_is_ended_and_its_worker_replaced(served: Any) -> None:
     assert given.headers["x-ms-run-function-failed"] == "True"
     served.wait_for(lambda: not served.is_alive(hung), "the hung worker is gone")
     served.wait_for(lambda: served.status().is_healthy, "another took its place")
+    control.configure(served.name, FrontSettings(), runtime_folder=served.runtime_folder)
     assert served.ask(body="x").body == '"fine"'
     assert " hung front error run() took longer than 500 ms" in served.log.read_text()
 
 
 def test_requests_behind_many_quick_ones_do_not_time_out(served: Any) -> None:
     """The clock is that of one run(), not of the queue before it."""
-    served.start(timeout_ms=400)
-    served.deploy("import threading\ndef init(): pass\ndef run(data): threading.Event().wait(0.05)")
+    served.start(timeout_ms=1500)
+    served.deploy("import threading\ndef init(): pass\ndef run(data): threading.Event().wait(0.125)")
     statuses: list[int] = []
     threads = [threading.Thread(target=lambda: statuses.append(served.ask(body="").status)) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
     assert statuses == [200] * 16
 
 

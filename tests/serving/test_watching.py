@@ -59,7 +59,7 @@ class Collector:
 
     def close(self) -> None:
         self.server.shutdown()
-        self.thread.join()
+        self.thread.join(60)
         self.server.server_close()
 
 

@@ -138,7 +138,7 @@ def start_worker(folder: Path, script: str) -> tuple[subprocess.Popen[bytes], so
             stdout=theirs.fileno(),
             stderr=subprocess.DEVNULL,
         )
-    ours.settimeout(20)
+    ours.settimeout(120)
     return process, ours
 
 
@@ -165,7 +165,7 @@ def test_the_worker_speaks_in_frames_and_ends_when_the_front_goes_away(tmp_path:
             frame = next_frame(connection, buffer)
             assert (frame.number, frame.kind, frame.code, frame.status) == (number, frames.ANSWER, frames.ANSWERED, 200)
             assert json.loads(frame.body) == "x" * number * 2
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
 
 
 def test_a_script_that_raises_in_init_exits_with_3(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_script_that_raises_in_init_exits_with_3(tmp_path: Path) -> None:
     with connection:
         frame = next_frame(connection, bytearray())
     assert (frame.kind, frame.body) == (frames.FAILED, b"ValueError: no model (score.py, line 3)")
-    assert process.wait(20) == 3
+    assert process.wait(120) == 3
 
 
 def test_a_script_in_a_package_is_imported_as_a_part_of_it(served: Any) -> None:

@@ -83,13 +83,13 @@ def test_nobody_is_alone_while_another_adds_or_reads_blobs(blobs: Blobs, tmp_pat
     added = context.Event()
     process = context.Process(target=_add_and_hang, args=(blobs.folder, _file(tmp_path, b"mine"), added))
     process.start()
-    assert added.wait(30)
+    assert added.wait(300)
     told: list[str] = []
     with pytest.raises(Busy, match=f"process {process.pid} "), blobs.alone(on_wait=told.append, patience_seconds=0):
         pytest.fail("two at once")
     assert told
     process.kill()
-    process.join()
+    process.join(300)
     with blobs.held(), pytest.raises(Busy), blobs.alone(patience_seconds=0):
         pytest.fail("two at once")
     with blobs.alone():
@@ -108,9 +108,9 @@ def test_a_killed_process_holds_no_lock(blobs: Blobs, tmp_path: Path) -> None:
     added = context.Event()
     process = context.Process(target=_add_and_hang, args=(blobs.folder, _file(tmp_path, b"lost"), added))
     process.start()
-    assert added.wait(30)
+    assert added.wait(300)
     process.kill()
-    process.join()
+    process.join(300)
     assert blobs.digests() == {digest_of(tmp_path / "file")}
     with blobs.alone() as alone:
         alone.discard(blobs.digests())

@@ -193,7 +193,7 @@ def test_many_writers_make_one_chain(store: Store, processes: Any) -> None:
     for each in workers:
         each.start()
     for each in workers:
-        each.join()
+        each.join(300)
     assert [each.exitcode for each in workers] == [0] * 32
     found = audit.check(store)
     assert (found.count, found.fault) == (161, "")

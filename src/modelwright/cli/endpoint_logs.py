@@ -35,10 +35,8 @@ def logs(name: str, lines: int, request_id: str | None, level: str | None, *, fo
         endpoints.get_endpoint(store, name)
         path = deployments.log_file(store, name)
     is_wanted = reading.wanted(request_id=request_id, level=level)
-    if follow and path.exists():
-        found: Iterable[LogLine] = reading.follow(path, most=lines, is_wanted=is_wanted)
-    else:
-        found = reading.read(path, most=lines, is_wanted=is_wanted)
+    look = reading.follow if follow else reading.read
+    found: Iterable[LogLine] = look(path, most=lines, is_wanted=is_wanted)
     if as_json and not follow:
         output.show_json({"file": path, "lines": found})
         return

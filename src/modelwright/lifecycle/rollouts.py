@@ -157,7 +157,8 @@ def reconcile(session: Session) -> list[Rollout]:
             continue
         with contextlib.suppress(EndpointNotRunning, EndpointUnresponsive):
             front = control.observe(rollout.endpoint, runtime_folder=runtime_folder(session.store.folder))
-            if front.lapsed_at:
+            now = rollouts.find_rollout(session.store, rollout.id)
+            if front.lapsed_at and now and now.is_open:  # else its watcher was quicker
                 roll_back(session, rollout, reason=told_lapse(front.lapsed_at))
                 gone_back.append(rollouts.get_rollout(session.store, rollout.endpoint))
     return gone_back

@@ -23,6 +23,10 @@ MOST_POINTS = 1_000
 
 Write = Callable[[Sequence[Logged]], None]
 
+# Held while anything is written, and while this process forks: a fork has a copy of every lock, SQLite's own included,
+# and nobody there would ever let go of those that a thread of this process has at that moment.
+_at_rest = threading.RLock()
+
 
 class Buffer:
     """The points of one run that are not written yet; `write` is called by one thread at a time."""
@@ -192,8 +196,15 @@ def _forked() -> None:
         )
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let a SIGTERM, and whoever wants to fork this process, wait until the block ends."""
+    with _farewell.held_off(), _at_rest:
+        yield
+
+
 _farewell = _Farewell()
+os.register_at_fork(before=_at_rest.acquire, after_in_parent=_at_rest.release, after_in_child=_at_rest.release)
 os.register_at_fork(after_in_child=_forked)
 attend = _farewell.attend
 leave = _farewell.leave
-undisturbed = _farewell.held_off

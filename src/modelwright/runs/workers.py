@@ -43,6 +43,7 @@ class Worker:
     channel: socket.socket
     running: dict[str, int] = field(default_factory=dict)
     left: bytes = b""
+    is_over: bool = False
 
     def read(self) -> list[Ended]:
         """Return the steps that have ended; all of them, when the worker itself was ended from outside."""
@@ -51,6 +52,7 @@ class Worker:
         except ConnectionError:
             got = b""
         if not got:
+            self.is_over = True
             return [Ended(name, _KILLED) for name in self.running]
         *lines, self.left = (self.left + got).split(b"\n")
         ended = []
@@ -89,16 +91,17 @@ class Pool:
 
     def wait(self, seconds: float) -> list[Ended]:
         """Return the steps that have ended within this time."""
-        busy = {each.channel: digest for digest, each in self._workers.items() if each.running}
-        ready, _, _ = select.select(list(busy), [], [], seconds)
+        # Also of those that have nothing to do: one that was ended is to be given no step.
+        names = {each.channel: digest for digest, each in self._workers.items()}
+        ready, _, _ = select.select(list(names), [], [], seconds)
         ended = []
         for channel in ready:
-            worker = self._workers[busy[channel]]
+            worker = self._workers[names[channel]]
             for each in worker.read():
                 worker.running.pop(each.id, None)
                 ended.append(each)
-            if any(each.code == _KILLED for each in ended) and worker.process.poll() is not None:
-                self._end(self._workers.pop(busy[channel]))  # the next step gets a new one
+            if worker.is_over:
+                self._end(self._workers.pop(names[channel]))  # the next step gets a new one
         return ended
 
     def kill(self, name: str) -> None:

@@ -4,7 +4,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,33 +23,35 @@ _NOTICED_SECONDS = 3.0
 
 def read(log: Path, *, most: int, is_wanted: Callable[[LogLine], bool]) -> list[LogLine]:
     """Return the last lines that are wanted, at most so many, oldest first; older files are read when needed."""
-    return _preceded([], (log, *_older(log)), most=most, is_wanted=is_wanted)
+    tails = _begun_since([], log)
+    try:
+        return _last(tails, most=most, is_wanted=is_wanted, is_whole=True)
+    finally:
+        _close(tails)
 
 
 def follow(log: Path, *, most: int, is_wanted: Callable[[LogLine], bool]) -> Iterator[LogLine]:
     """Yield what `read` returns, and then what is wanted as it is written, for ever, through all files.
 
-    A file that was put aside is read on until all who write have had the time to notice.
+    A file that was put aside is read on until all who write have had the time to notice. Of a log that was never begun
+    there is nothing to follow.
     """
-    tails = [_Tail(log.open("rb"))]
+    tails = _begun_since([], log)
     try:
-        present = list(filter(is_wanted, tails[0].read()))
-        yield from _preceded(present, _older(log), most=most, is_wanted=is_wanted)
-        while True:
-            begun = _begun_since(tails[-1], log)
-            for tail in tails if begun else ():
-                tail.put_aside()
-            tails += begun
-            lines = [line for tail in tails for line in tail.read()]
+        yield from _last(tails, most=most, is_wanted=is_wanted)
+        while tails:
+            tails += _begun_since(tails, log)
+            for each in tails[:-1]:
+                each.put_aside()
+            over = [each for each in tails if each.is_over()]  # by now: what was written until now is read below
+            lines = [line for each in tails for line in each.read(is_whole=each in over)]
+            tails = [each for each in tails if each not in over]
+            _close(over)
             yield from filter(is_wanted, lines)
-            for tail in [each for each in tails if each.is_over()]:
-                tail.stream.close()
-                tails.remove(tail)
             if not lines:
                 time.sleep(_POLL_SECONDS)
     finally:
-        for tail in tails:
-            tail.stream.close()
+        _close(tails)
 
 
 @dataclass(eq=False)
@@ -60,10 +62,12 @@ class _Tail:
     rest: bytes = b""
     until: float = math.inf
 
-    def read(self) -> list[LogLine]:
-        """Return the whole lines that came since the last time."""
-        *whole, self.rest = (self.rest + self.stream.read()).split(b"\n")
-        return _parsed(whole)
+    def read(self, *, is_whole: bool = False) -> list[LogLine]:
+        """Return the lines that came since the last time; of a file that `is_whole`, the last without its end too."""
+        *lines, self.rest = (self.rest + self.stream.read()).split(b"\n")
+        if is_whole and self.rest:
+            lines.append(self.rest)
+        return [parse(each.decode("utf-8", "replace")) for each in lines]
 
     def put_aside(self) -> None:
         """Say that another file was begun, which those who write to this one have not noticed yet."""
@@ -73,39 +77,49 @@ class _Tail:
         """Say whether nobody writes to this file any more."""
         return time.monotonic() > self.until
 
+    def is_same(self, stream: BinaryIO) -> bool:
+        """Say whether that is this very file, whatever it is called now."""
+        return os.path.samestat(os.fstat(self.stream.fileno()), os.fstat(stream.fileno()))
 
-def _begun_since(tail: _Tail, log: Path) -> list[_Tail]:
-    """Return the files that were begun after the one that is followed, oldest first."""
-    followed = os.fstat(tail.stream.fileno())
+
+def _begun_since(tails: list[_Tail], log: Path) -> list[_Tail]:
+    """Return the files that were begun after those that are followed, all when there are none, oldest first."""
     begun: list[_Tail] = []
-    for path in (log, *_older(log)):
+    # From new to old, which is the way that files go while we look: none is passed by, but one may be met twice.
+    for path in (log, *(older(log, age) for age in range(1, KEPT + 1))):
         try:
             stream = path.open("rb")
         except FileNotFoundError:
             continue  # it is being put aside
-        if os.path.samestat(os.fstat(stream.fileno()), followed):
+        is_known = any(each.is_same(stream) for each in tails)
+        if is_known or any(each.is_same(stream) for each in begun):
             stream.close()
-            return begun
-        begun.insert(0, _Tail(stream))
-    # Ours was removed: what is put aside may be older than it.
-    for each in begun[:-1]:
-        each.stream.close()
-    return begun[-1:]
+            if is_known:
+                return begun
+        else:
+            begun.insert(0, _Tail(stream))
+    if tails:  # they were removed: what is put aside may be older than they are
+        _close(begun[:-1])
+        return begun[-1:]
+    return begun
 
 
-def _older(log: Path) -> list[Path]:
-    return [older(log, age) for age in range(1, KEPT + 1)]
-
-
-def _preceded(
-    found: list[LogLine], paths: Iterable[Path], *, most: int, is_wanted: Callable[[LogLine], bool]
+def _last(
+    tails: list[_Tail], *, most: int, is_wanted: Callable[[LogLine], bool], is_whole: bool = False
 ) -> list[LogLine]:
-    """Return the last lines, at most so many: those found, and before them those of files from new to old."""
-    for path in paths:
-        if len(found) >= most:
-            break
-        found = [each for each in _lines(path) if is_wanted(each)] + found
+    """Return the last lines that are wanted, at most so many, and leave every file at its end."""
+    found: list[LogLine] = []
+    for tail in reversed(tails):
+        if len(found) < most:
+            found = [each for each in tail.read(is_whole=is_whole) if is_wanted(each)] + found
+        else:
+            tail.stream.seek(0, os.SEEK_END)
     return found[-most:]
+
+
+def _close(tails: list[_Tail]) -> None:
+    for each in tails:
+        each.stream.close()
 
 
 def parse(text: str) -> LogLine:
@@ -128,15 +142,3 @@ def wanted(*, request_id: str | None, level: str | None) -> Callable[[LogLine], 
     """Return the test for lines of a request, of a level or worse, or of both."""
     levels = LEVELS[LEVELS.index(level) :] if level else LEVELS
     return lambda line: line.level in levels and request_id in {None, line.request_id}
-
-
-def _lines(path: Path) -> list[LogLine]:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    return _parsed(data.removesuffix(b"\n").split(b"\n") if data else ())
-
-
-def _parsed(lines: Iterable[bytes]) -> list[LogLine]:
-    return [parse(line.decode("utf-8", "replace")) for line in lines]

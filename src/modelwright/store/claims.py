@@ -21,6 +21,8 @@ from modelwright.errors import Busy
 from modelwright.store.database import Store
 
 _POLL_SECONDS = 0.02
+# Who only looks whether a claim is held has its lock for a moment, and has not written who he is.
+_MOMENT_SECONDS = 1.0
 _FITTING = re.compile(r"(?!\.)[\w.:@-]{1,200}", re.ASCII)
 
 
@@ -46,37 +48,32 @@ def is_claimed(store: Store, subject: str) -> bool:
     path = _file(store, subject)
     try:
         with path.open() as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
+            if not _lock(handle, fcntl.LOCK_EX):
+                return True
+            if _is_at(path, handle):
+                path.unlink()
     except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
+        pass
     return False
 
 
 def is_abandoned(store: Store, subject: str) -> bool:
     """Whether the process that held the claim on `subject` was killed, and nobody has cleared the claim away."""
+    path = _file(store, subject)
     try:
-        with _file(store, subject).open() as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (FileNotFoundError, BlockingIOError):
+        with path.open() as handle:
+            return _lock(handle, fcntl.LOCK_SH) and _is_at(path, handle)
+    except FileNotFoundError:
         return False
-    return True
 
 
 def holder(store: Store, subject: str) -> int | None:
     """Return the id of the process that holds the claim on `subject`; None when nobody does."""
     try:
         with _file(store, subject).open() as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                written = handle.read()
-                return int(written) if written.isdecimal() else None
+            return None if _lock(handle, fcntl.LOCK_SH) else _written(handle)
     except FileNotFoundError:
-        pass
-    return None
+        return None
 
 
 def end_holder(store: Store, subject: str, *, patience_seconds: float = 20.0) -> bool:
@@ -125,14 +122,50 @@ def _locked(path: Path, subject: str) -> IO[str]:
     """Open and lock the file at `path`; raise Busy, naming the holder, when it is locked."""
     while True:
         handle = path.open("a+")
+        if not _lock(handle, fcntl.LOCK_EX):
+            with handle:
+                raise Busy(thing=subject, holder=f"process {_written(handle)}", command="the same command")
+        if _is_at(path, handle):
+            return handle
+        handle.close()  # between opening and locking somebody cleared the file away: this lock is on nothing
+
+
+def _lock(handle: IO[str], kind: int) -> bool:
+    """Lock the file, and return whether that was to be had: not while a process that lives has claimed it."""
+    deadline = time.monotonic() + _MOMENT_SECONDS
+    while True:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and path.stat().st_ino == os.fstat(handle.fileno()).st_ino:
-                return handle
-            # Between opening and locking somebody cleared the file away: this lock is on nothing. Once more.
-        except BlockingIOError as error:
-            handle.seek(0)
-            holder = f"process {handle.read()}"
-            handle.close()
-            raise Busy(thing=subject, holder=holder, command="the same command") from error
-        handle.close()
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if _lives(_written(handle)) or time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        else:
+            return True
+
+
+def _is_at(path: Path, handle: IO[str]) -> bool:
+    """Whether the file is the one at `path`. Only who has locked that one may remove it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _written(handle: IO[str]) -> int | None:
+    """Return the process that the file names; None while its holder has not written yet, or only looks."""
+    handle.seek(0)
+    written = handle.read()
+    return int(written) if written.isdecimal() else None
+
+
+def _lives(process: int | None) -> bool:
+    if process is None:
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is somebody else's
+        pass
+    return True

@@ -77,8 +77,10 @@ def advance(change: Change, rollout: Rollout, progress: RolloutProgress, *, fact
 def set_status(
     change: Change, rollout: Rollout, *, status: RolloutStatus, reason: str, facts: Mapping[str, object] | None = None
 ) -> None:
-    """Record where the rollout stands now, why, and by which `facts`."""
+    """Record where the rollout stands now, why, and by which `facts`; one that has ended meanwhile stays as it is."""
     table = schema.rollouts
+    if not change.rows(sa.select(table.c.id).where(table.c.id == rollout.id, table.c.status.in_(_OPEN))):
+        return
     finished_at = None if status in _OPEN else change.at
     change.update(table, table.c.id == rollout.id, status=status, reason=reason, finished_at=finished_at)
     change.record(

@@ -74,7 +74,7 @@ def test_two_pushes_at_once_register_one_after_the_other(
     failures: list[BaseException] = []
 
     def build(number: int) -> None:
-        begin.wait()
+        begin.wait(120)
         try:
             builds.train(session, automation, Build(str(number)), pipeline=pipelines[number], model="small")
         except NotBetter:
@@ -86,7 +86,7 @@ def test_two_pushes_at_once_register_one_after_the_other(
     for each in workers:
         each.start()
     for each in workers:
-        each.join()
+        each.join(300)
     assert not failures
     wanted = ("run.started", "run.succeeded", "run.cancelled", "model.registered")
     told = [each["action"] for each in audit.list_audit_records(session.store) if each["action"] in wanted]

@@ -23,10 +23,11 @@ class Request:
 
 @dataclass
 class Receiver:
-    """A listening socket, all that it was sent, and the connections that were made to it."""
+    """A listening socket, all that it was sent, and how many bytes it has answered one by one."""
 
     port: int
     requests: list[Request] = field(default_factory=list)
+    dripped: int = 0
 
     @property
     def url(self) -> str:
@@ -74,6 +75,7 @@ def receiving(
                 if stopped.wait(drip_seconds):
                     return
                 connection.sendall(bytes([each]))
+                receiver.dripped += 1
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -83,7 +85,7 @@ def receiving(
             stopped.set()
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            thread.join(_SILENCE_SECONDS)
 
 
 def _read(connection: socket.socket) -> Request | None:

@@ -31,7 +31,7 @@ def hook(receiver: Receiver, envelope: Envelope = Envelope.EVENT_GRID) -> Subscr
         target={"url": receiver.url, "is_private_allowed": True},
         filter=EventFilter(),
         envelope=envelope,
-        policy=DeliveryPolicy(timeout_seconds=5.0),
+        policy=DeliveryPolicy(timeout_seconds=60.0),
         state=ACTIVE,
         created_by="",
         created_at=records.now(),

@@ -26,7 +26,7 @@ from modelwright.records import (
 from modelwright.store import audit, claims, deliveries, subscriptions
 from modelwright.store.outbox import Outbox, Settled
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 
 
 def hand_out(outbox: Outbox, town: Town) -> None:
@@ -164,7 +164,8 @@ def test_a_filter_that_raises_lets_the_event_pass(town: Town, capsys: pytest.Cap
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_one_that_never_answers_delays_nobody(town: Town) -> None:
+def test_one_that_never_answers_delays_nobody(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_GRACE_SECONDS", PATIENCE_SECONDS)
     is_over, all_told, stopped = threading.Event(), threading.Event(), threading.Event()
 
     def answer(subscription: object, _event: object) -> Attempt:
@@ -186,7 +187,7 @@ def test_one_that_never_answers_delays_nobody(town: Town) -> None:
     finally:
         is_over.set()
         stopped.set()
-        delivering.join()
+        delivering.join(PATIENCE_SECONDS)
     # What was not tried is as it was; what was being tried has ended.
     counts = deliveries.count_deliveries(town.store)
     assert counts["well"] == {DeliveryStatus.DELIVERED: 50}
@@ -225,13 +226,14 @@ def test_what_goes_wrong_in_the_workspace_for_a_while_loses_nothing(
         delivering.start()
         assert is_told.wait(PATIENCE_SECONDS), failing
         stopped.set()
-        delivering.join()
+        delivering.join(PATIENCE_SECONDS)
         assert "the disk is full" in capsys.readouterr().err
         assert deliveries.count_deliveries(town.store) == {"every": {DeliveryStatus.DELIVERED: len(town.told)}}
         town.let_happen("models/a:2")
 
 
-def test_what_was_not_begun_is_given_back_when_a_dispatcher_ends(town: Town) -> None:
+def test_what_was_not_begun_is_given_back_when_a_dispatcher_ends(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_GRACE_SECONDS", PATIENCE_SECONDS)
     is_over, is_stuck, stopped = threading.Event(), threading.Event(), threading.Event()
 
     def answer(_subscription: object, _event: object) -> Attempt:
@@ -253,7 +255,7 @@ def test_what_was_not_begun_is_given_back_when_a_dispatcher_ends(town: Town) -> 
     while sum(each.attempts > 0 for each in town.deliveries("every")) != len(town.told):
         assert time.monotonic() < deadline
     is_over.set()
-    delivering.join()
+    delivering.join(PATIENCE_SECONDS)
     assert deliveries.count_deliveries(town.store)["every"][DeliveryStatus.DELIVERED] == len(town.told) < 400
 
 
@@ -397,7 +399,7 @@ def test_several_dispatchers_tell_everything_once(town: Town) -> None:
     assert all_told.wait(PATIENCE_SECONDS)
     stopped.set()
     for each in delivering:
-        each.join()
+        each.join(PATIENCE_SECONDS)
     assert set(Counter((name, subject) for name, subject, _, _ in town.told).values()) == {1}
 
 

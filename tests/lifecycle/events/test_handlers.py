@@ -127,12 +127,12 @@ open("child", "w").write(str(child.pid))
 print("begun", flush=True)
 time.sleep(600)
 """
-    begun = time.monotonic()
-    came = send(store, command(tmp_path, script, seconds=1.5))
-    assert came == Attempt(AGAIN, "it took longer than 1.5 s and was ended: begun")
+    came = send(store, command(tmp_path, script, seconds=5))
+    assert came == Attempt(AGAIN, "it took longer than 5 s and was ended: begun")
     child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 60
     while _lives(child):
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() < deadline
         os.sched_yield()
 
 
@@ -261,10 +261,9 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Box, 
         return AuthResult(success=is_known, handled=is_known)
 
     found = Box()
-    controller = Controller(
+    controller = _Anywhere(
         found,
         hostname="127.0.0.1",
-        port=_free_port(),
         tls_context=context,
         require_starttls=True,
         authenticator=check,
@@ -275,9 +274,13 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Box, 
     controller.stop()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+class _Anywhere(Controller):  # type: ignore[misc]
+    """Serves at a port that the system chooses, and keeps it from the beginning."""
+
+    def _create_server(self) -> Any:
+        listener = socket.create_server((self.hostname, 0))
+        self.port = listener.getsockname()[1]
+        return self.loop.create_server(self._factory_invoker, sock=listener, ssl=self.ssl_context)
 
 
 def by_mail(store: Store, port: int, *, password: str = "open sesame", to: tuple[str, ...] = ("bob@example.org",)):
@@ -319,7 +322,7 @@ def test_who_is_not_known_is_told(store: Store, box: tuple[Box, int]) -> None:
 
 
 def test_a_mail_server_without_tls_gets_no_password(store: Store) -> None:
-    controller = Controller(Box(), hostname="127.0.0.1", port=_free_port())
+    controller = _Anywhere(Box(), hostname="127.0.0.1")
     controller.start()
     try:
         came = send(store, by_mail(store, controller.port))
@@ -331,7 +334,7 @@ def test_a_mail_server_without_tls_gets_no_password(store: Store) -> None:
 
 def test_a_mail_server_that_drips_is_left(store: Store) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        stopped = threading.Event()
+        stopped, dripped = threading.Event(), []
 
         def drip() -> None:
             connection, _ = listener.accept()
@@ -339,6 +342,7 @@ def test_a_mail_server_that_drips_is_left(store: Store) -> None:
                 while not stopped.wait(0.02):
                     try:
                         connection.sendall(b"2")
+                        dripped.append(1)
                     except OSError:
                         return
 
@@ -347,11 +351,10 @@ def test_a_mail_server_that_drips_is_left(store: Store) -> None:
         wanted = by_mail(store, listener.getsockname()[1])
         wanted.target["server"] = "127.0.0.1"
         slow = Subscription(**{**vars(wanted), "policy": DeliveryPolicy(timeout_seconds=0.4)})
-        begun = time.monotonic()
         came = send(store, slow)
-        assert time.monotonic() - begun < 3.0
+        assert len(dripped) < 150  # which takes 3 s at least
         stopped.set()
-        thread.join()
+        thread.join(60)
     assert came == Attempt(AGAIN, "its server was not done within 0.4 s")
 
 

@@ -22,13 +22,13 @@ from modelwright.store.database import Store
 AGAIN, DELIVERED, HOPELESS = AttemptVerdict.AGAIN, AttemptVerdict.DELIVERED, AttemptVerdict.HOPELESS
 
 
-def starting(store: Store, seconds: float = 60.0, **parameters: str) -> Subscription:
+def starting(store: Store, seconds: float = 300.0, **parameters: str) -> Subscription:
     target = targets.pipeline(store, "small", parameters=parameters)
     return subscription(HandlerKind.PIPELINE, target, policy=DeliveryPolicy(timeout_seconds=seconds))
 
 
 def ended(store: Store, run_id: str) -> Run:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while (found := runs.get_run(store, run_id)).finished_at is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -4,7 +4,6 @@ import json
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -36,7 +35,7 @@ AGAIN, DELIVERED, HOPELESS = AttemptVerdict.AGAIN, AttemptVerdict.DELIVERED, Att
 
 
 def hook(
-    store: Store, receiver: Receiver, *, envelope: Envelope = Envelope.CLOUD_EVENTS, timeout_seconds: float = 5.0
+    store: Store, receiver: Receiver, *, envelope: Envelope = Envelope.CLOUD_EVENTS, timeout_seconds: float = 60.0
 ) -> Subscription:
     """A subscription by webhook with a secret."""
     signing.renew(store, "watcher", now=now(), own=None, overlap=timedelta())
@@ -143,9 +142,8 @@ def test_a_redirect_is_a_failure_that_says_where_it_wanted_to_go(store: Store) -
 def test_a_body_that_drips_is_cut_off_with_the_whole_exchange(store: Store) -> None:
     with receiving(lambda _: reply(body=b"x" * 500), drip_seconds=0.02) as receiver:
         wanted = hook(store, receiver, timeout_seconds=0.6)
-        begun = time.monotonic()
         came = handlers.send(store, wanted, registered(), attempt=1)
-        assert time.monotonic() - begun < 2.0
+        assert receiver.dripped < 100  # which takes 2 s at least
     assert came == Attempt(AGAIN, "no whole answer within 0.6 s")
 
 
@@ -153,7 +151,7 @@ def test_a_receiver_that_says_nothing_is_waited_for_so_long(store: Store) -> Non
     done = threading.Event()
 
     def hold(_: Request) -> bytes:
-        done.wait(10)
+        done.wait(60)
         return b""
 
     with receiving(hold) as receiver:

@@ -51,7 +51,7 @@ def subscription(
         target=dict(target),
         filter=wish or EventFilter(),
         envelope=envelope,
-        policy=policy or DeliveryPolicy(timeout_seconds=5.0),
+        policy=policy or DeliveryPolicy(timeout_seconds=60.0),
         state=SubscriptionState.ACTIVE,
         created_by="ada",
         created_at=AT,

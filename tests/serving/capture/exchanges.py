@@ -38,6 +38,6 @@ def read_back(folder: Path) -> list[Exchange]:
 
 async def until(holds: Callable[[], object]) -> None:
     """Let the loop turn until something holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not holds():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.001)

@@ -48,7 +48,7 @@ def test_a_durable_record_is_flushed_before_its_request_is_answered(tmp_path, mo
     gate = threading.Event()
 
     def gated(descriptor: int) -> None:
-        assert gate.wait(10)
+        assert gate.wait(120)
         flush(descriptor)
         seen.append("flushed")
 
@@ -74,7 +74,7 @@ def test_what_comes_while_the_disk_is_at_work_is_one_group(tmp_path, monkeypatch
     gate = threading.Event()
 
     def counted(descriptor: int) -> None:
-        assert gate.wait(10)
+        assert gate.wait(120)
         flushes.append(descriptor)
         flush(descriptor)
 
@@ -188,7 +188,7 @@ def test_a_segment_ends_in_time_though_nothing_more_is_recorded(tmp_path: Path) 
         recorder = Recorder(tmp_path / "churn", limits=CaptureLimits(segment_seconds=0.01))
         done = asyncio.Event()
         recorder.record(exchange(0), lambda _: done.set())
-        await done.wait()
+        await asyncio.wait_for(done.wait(), 120)
         (path,) = (tmp_path / "churn").glob("*.wal")
         await until(lambda: not path.read_bytes().endswith(b"\0"))
         await recorder.close()
@@ -298,7 +298,7 @@ def test_a_write_that_is_taken_in_part_is_gone_on_with(tmp_path, monkeypatch) ->
 def test_more_than_may_wait_is_refused_or_lost(tmp_path, monkeypatch, is_refusing: bool) -> None:
     gate = threading.Event()
     flush = os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (gate.wait(10), flush(descriptor)))
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (gate.wait(120), flush(descriptor)))
     answers: dict[int, bool] = {}
 
     async def main() -> Any:
