@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 import threading
 import time
+import traceback
 from typing import BinaryIO
 
 _STANDARD_ERROR = 2
@@ -41,6 +43,14 @@ class LogStream(io.TextIOBase):
     def fileno(self) -> int:
         """Return the descriptor of the log."""
         return self._descriptor
+
+    @property
+    def name(self) -> str:
+        """What the stream is called, as Python's own are."""
+        return "<stderr>" if self._descriptor == _STANDARD_ERROR else "<stdout>"
+
+    def reconfigure(self, **_options: object) -> None:
+        """Go on as before, whatever a script would have changed: lines of the log are UTF-8, and written at once."""
 
     def writable(self) -> bool:
         """Say that text can be written."""
@@ -94,6 +104,12 @@ def take_over(version: str, path: str | None) -> None:
     """Make lines of the log at `path`, which we write to already, of whatever is printed from here on."""
     LogStream.version, LogStream.path = version, path
     sys.stdout, sys.stderr = LogStream(1), LogStream(2)
+
+
+def log_failure() -> None:
+    """Log the exception that is being handled, unless the script has put something broken in the place of the log."""
+    with contextlib.suppress(Exception):
+        traceback.print_exc()
 
 
 def end_request() -> None:
