@@ -22,6 +22,7 @@ from .tensors import Tensor, of_result, parameters, read, told_of
 PREDICT, PROBABILITIES = "predict", "predict_proba"
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?:infer|ready))?/?$")
 _HEADER_LENGTH = "Inference-Header-Content-Length"
+_LENGTH = re.compile("[0-9]{1,18}")
 _MATRIX = 2  # dimensions
 _DATATYPES = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
 
@@ -42,7 +43,7 @@ def check_address(path: str, *, name: str, version: str) -> None:
 def table_of(told: Mapping[str, str], body: bytes) -> tuple[Table, dict[str, Any]]:
     """Return the rows in a request, and the request's own JSON. Raises Refused."""
     length = told.get(_HEADER_LENGTH)
-    if length is not None and not (length.isdigit() and int(length) <= len(body)):
+    if length is not None and not (_LENGTH.fullmatch(length) and int(length) <= len(body)):
         raise Refused(HTTPStatus.BAD_REQUEST, f"{_HEADER_LENGTH} is no length inside the body: {length}")
     split = len(body) if length is None else int(length)
     request = bodies.json_of(body[:split])
