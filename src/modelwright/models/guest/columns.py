@@ -200,7 +200,7 @@ def _check_kinds(rows: Sequence[Any], columns: Columns) -> None:
             if value is None or not _is_another(kind, value):
                 continue
             told = f"Row {number} has {json.dumps(value, default=str)[:100]} in {columns.name(index)}"
-            raise Refused(HTTPStatus.BAD_REQUEST, f"{told}, where a {kind} is needed")
+            raise Refused(HTTPStatus.BAD_REQUEST, f"{told}, where a {kind or 'single value'} is needed")
 
 
 def _is_another(kind: str, value: Any) -> bool:

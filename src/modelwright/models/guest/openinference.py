@@ -16,7 +16,7 @@ from . import bodies
 from .columns import Columns
 from .messages import Reply
 from .refusals import Refused
-from .tables import Table, of_array, of_columns, of_rows
+from .tables import Table, check_names, of_array, of_columns, of_rows
 from .tensors import Tensor, of_result, parameters, read, told_of
 
 PREDICT, PROBABILITIES = "predict", "predict_proba"
@@ -56,6 +56,9 @@ def table_of(told: Mapping[str, str], body: bytes) -> tuple[Table, dict[str, Any
         tensor, used = read(each, rest)
         rest = rest[used:]
         tensors.append(tensor)
+    if rest:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the body has {len(rest)} bytes after those of its inputs")
+    check_names([each.name for each in tensors])
     return _table(tensors), request
 
 

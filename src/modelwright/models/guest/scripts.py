@@ -26,6 +26,8 @@ from .results import encode, plain
 from .tables import Table
 
 _NO_FUNCTION = "it defines no function {name}()"
+_POSTPONED = "{name}() is called and done: it may not be async, and not yield"
+_POSTPONING = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 _BAD_PARAMETERS = "run() may not take positional-only parameters, *args or **kwargs"
 _NO_BODY = "run() needs a parameter for the request's body"
 _NO_DEFAULT = "run() gets one body, but its parameter {name!r} has no default"
@@ -53,8 +55,11 @@ class Script:
     def __init__(self, module: ModuleType) -> None:
         """Find out how its `run` wants to be called. Raises ScriptUnfit for what breaks a rule of the contract."""
         for name in ("init", "run"):
-            if not callable(getattr(module, name, None)):
+            function = getattr(module, name, None)
+            if not callable(function):
                 raise ScriptUnfit(_NO_FUNCTION.format(name=name))
+            if any(is_so(inspect.unwrap(function)) for is_so in _POSTPONING):
+                raise ScriptUnfit(_POSTPONED.format(name=name))
         self._run: Callable[..., Any] = module.run
         parameters = list(inspect.signature(self._run).parameters.values())
         if any(each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY) for each in parameters):
@@ -106,7 +111,10 @@ class Script:
         told = call.told()
         if self.input_schema is not None:
             return self._call(self._arguments(self._values_of(table)), told)
-        text = encode({"data": table.rows()}).decode()
+        try:
+            text = encode({"data": table.rows()}).decode()
+        except (TypeError, ValueError) as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"The rows have values that JSON does not have: {error}") from error
         if self.is_raw:
             scoring = Told({**told.headers, "Content-Type": bodies.JSON}, "POST", "/score", "")
             return self._call({self._first: _request(call._replace(body=text.encode()), scoring)}, told)
