@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from models.guest.asking import JSON, call, script, told
 
+from modelwright.models.guest import frameworks
 from modelwright.models.guest.codes import Route
 from modelwright.models.guest.importing import ScriptUnfit
 
@@ -104,6 +105,15 @@ def test_values_are_never_made_into_others(tensor: dict[str, Any], text: str) ->
     body = {"inputs": [{"name": "x", **tensor}]}
     reply = script(ECHO).answer(call(Route.INFER, body, path=INFER))
     assert (reply.status, text in told(reply)["error"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"), [([[1.5]], "int64"), ([[np.nan]], "int64"), ([[1e30]], "int64"), ([[2]], "bool")]
+)
+def test_a_graph_of_whole_numbers_is_given_no_others(rows: list[list[float]], kind: str) -> None:
+    with pytest.raises(ValueError, match="it takes"):
+        frameworks.cast(np.array(rows), kind)
+    assert frameworks.cast(np.array([[1.0]]), kind).tolist() == [[1]]
 
 
 def test_whole_numbers_are_whole_however_they_are_written() -> None:

@@ -39,6 +39,7 @@ class Version:
         self._log = log
         self._places: list[_Place] = []
         self._launch_seconds = 0.0
+        self._is_closed = False
 
     @property
     def is_ready(self) -> bool:
@@ -135,6 +136,7 @@ class Version:
 
     async def close(self, *, drain_seconds: float) -> None:
         """Let it finish what it owes, for at most `drain_seconds`, and end it."""
+        self._is_closed = True
         places, self._places = self._places, []
         await asyncio.gather(*(each.close(drain_seconds=drain_seconds) for each in places))
 
@@ -166,6 +168,9 @@ class Version:
             raise
         if worker.has_ended:
             raise WorkerFailed(version=self.spec.version, reason="its process ended right after init()")
+        if self._is_closed:
+            await worker.end()
+            raise WorkerFailed(version=self.spec.version, reason="it was taken out of service meanwhile")
         self._launch_seconds = clock() - begun
         self.takes_head = bool(self.facts.get("takes_head", True))
         return worker
@@ -203,8 +208,13 @@ class _Place:
 
     async def renew(self) -> None:
         """Take a new process, and let the old one finish what it owes."""
+        worker = await self._version._launch(self._version._on_end)  # noqa: SLF001 - they are one
+        if self._restarting is not None:
+            # It would take another process in place of this one, which nobody would end.
+            self._restarting.cancel()
+            await asyncio.gather(self._restarting, return_exceptions=True)
         before = self.worker
-        self._take(await self._version._launch(self._version._on_end))  # noqa: SLF001 - they are one
+        self._take(worker)
         if before is not None:
             await _finish(before, self._version, drain_seconds=self._version.timeout_ms / 1000 + 1)
 
