@@ -122,6 +122,21 @@ def test_whole_numbers_are_whole_however_they_are_written() -> None:
     assert told(reply)["outputs"][0]["data"] == ['{"data": [[1], [2]]}']
 
 
+def test_an_extension_that_is_not_served_is_not_passed_over() -> None:
+    inputs = [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1.0]}]
+    for name in ("classification", "shared_memory_region"):
+        body = {"inputs": inputs, "outputs": [{"name": "predict", "parameters": {name: 1}}]}
+        reply = script(ECHO).answer(call(Route.INFER, body, path=INFER))
+        assert (reply.status, name in told(reply)["error"]) == (400, True)
+
+
+def test_a_tensor_in_json_has_no_number_that_json_does_not_have() -> None:
+    inputs = [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1.0]}]
+    text = "def init(): ...\ndef run(raw): return [1.0, float('nan')]"
+    reply = script(text).answer(call(Route.INFER, {"inputs": inputs}, path=INFER))
+    assert told(reply)["outputs"][0]["data"] == [1.0, None]
+
+
 def test_inputs_are_told_apart_and_use_all_of_the_body() -> None:
     tensor = {"name": "x", "datatype": "FP64", "shape": [1], "data": [1.0]}
     twice = script(ECHO).answer(call(Route.INFER, {"inputs": [tensor, tensor]}, path=INFER))

@@ -49,10 +49,10 @@ class Columns:
 def described(package: Path) -> dict[str, Any]:
     """Return the signature in a package; empty without one."""
     try:
-        found: dict[str, Any] = json.loads((package / _SIGNATURE).read_text(encoding="utf-8"))
+        found = json.loads((package / _SIGNATURE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def sample(package: Path) -> Any:
