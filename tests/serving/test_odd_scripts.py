@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from modelwright.serving import logs
+
 # Does what the request's body says.
 SCRIPT = """
 import os
@@ -93,3 +95,10 @@ def test_a_child_of_a_script_neither_answers_nor_hides_its_end(endpoint: Any) ->
     assert client.getresponse().status == 503
     client.close()
     endpoint.wait_for(lambda: endpoint.ask("GET", "/").status == 200, "the process was started again")
+
+
+def test_an_id_cannot_say_what_a_line_of_the_log_says(endpoint: Any) -> None:
+    number = "a%20 b diabetes:1 error forged"
+    assert endpoint.ask(body="print('printed')", headers={"x-request-id": number}).headers["x-request-id"] == number
+    found = logs.read(endpoint.log, most=10, is_wanted=logs.wanted(request_id=number, level=None))
+    assert [(each.version, each.level, each.text) for each in found] == [("diabetes:1", "info", "printed")]

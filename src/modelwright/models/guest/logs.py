@@ -75,7 +75,8 @@ class LogStream(io.TextIOBase):
     def _log(self, lines: list[str]) -> None:
         milliseconds = int(time.time() * 1000)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds / 1000))
-        prefix = f"{stamp}.{milliseconds % 1000:03d}Z {LogStream.request_id} {LogStream.version} {self._level} "
+        number = one_word(LogStream.request_id)
+        prefix = f"{stamp}.{milliseconds % 1000:03d}Z {number} {LogStream.version} {self._level} "
         data = "".join(f"{prefix}{line}\n" for line in lines).encode("utf-8", "backslashreplace")
         try:
             _follow()
@@ -98,6 +99,11 @@ def _follow() -> None:
                 os.dup2(descriptor, each)
     finally:
         os.close(descriptor)
+
+
+def one_word(request_id: str) -> str:
+    """Return an id as it stands in a line: a client chose it, and must not say what comes after it."""
+    return request_id.replace("%", "%25").replace(" ", "%20")
 
 
 def take_over(version: str, path: str | None) -> None:
