@@ -30,8 +30,7 @@ class _Message:
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     head_bytes: int = 0
     head: Head | None = None
-    body: list[bytes] = field(default_factory=list)
-    body_bytes: int = 0
+    body: bytes | bytearray = b""
 
     def count(self, size: int) -> None:
         """Add to the size of what is not the body."""
@@ -87,13 +86,13 @@ class Reader:
     @property
     def held_bytes(self) -> int:
         """How much of a body waits for the rest of it."""
-        return self._message.body_bytes if self._message else 0
+        return len(self._message.body) if self._message else 0
 
     @property
     def progress(self) -> tuple[int, int]:
         """What grows with each request that begins and each byte of its body."""
         message = self._message
-        return self._begun, -1 if message is None or message.head is None else message.body_bytes
+        return self._begun, -1 if message is None or message.head is None else len(message.body)
 
     def end(self) -> None:
         """Read no more."""
@@ -235,9 +234,14 @@ class Reader:
         """Take a piece of the body."""
         message = self._incoming()
         self.owes_continue = False
-        message.body.append(data)
-        message.body_bytes += len(data)
-        if message.body_bytes > self._limits.max_body_bytes:
+        if not message.body:
+            message.body = data
+        else:
+            # Not kept as the pieces that it comes in: each of these takes the room of forty bytes more.
+            if isinstance(message.body, bytes):
+                message.body = bytearray(message.body)
+            message.body += data
+        if len(message.body) > self._limits.max_body_bytes:
             raise _Refused(self._body_too_large())
 
     def on_message_complete(self) -> None:
@@ -247,8 +251,7 @@ class Reader:
         assert head is not None  # noqa: S101 - heads are complete before messages are
         if head.method != "CONNECT" and self._parsing().should_upgrade():
             return  # to be read again
-        body = message.body[0] if len(message.body) == 1 else b"".join(message.body)
-        self._whole.append((head, body))
+        self._whole.append((head, bytes(message.body)))
         self._message = None
         self.owes_continue = False
         self.is_ended = not head.keeps_connection
