@@ -165,8 +165,9 @@ def _of_records(rows: Sequence[Any], columns: Columns) -> list[list[Any]]:
 
 
 def _check_names(found: Sequence[str], columns: Columns, *, where: str) -> None:
-    missing = [name for name in columns.names if name not in found]
-    extra = [name for name in found if name not in columns.names]
+    known, given = set(columns.names), set(found)
+    missing = [name for name in columns.names if name not in given]
+    extra = [name for name in found if name not in known]
     if missing:
         many = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         told = f'{where} has no column "{missing[0]}"{many}. The model takes {columns.told}'
