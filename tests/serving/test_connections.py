@@ -167,6 +167,10 @@ def test_a_body_at_the_limit_is_taken(endpoint: Any) -> None:
         (b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 400),
         (b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", 400),
+        (b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"POST /score HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        (b"GET /\r\n\r\n", 505),
         (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\x00c\r\n\r\n", 400),
         (b"POST /score HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\nContent-Length: 1\r\n\r\nx", 417),
@@ -195,6 +199,9 @@ def test_requests_before_a_bad_one_are_answered(endpoint: Any) -> None:
 def test_a_request_for_an_upgrade_is_answered_as_if_it_asked_for_none(endpoint: Any) -> None:
     upgrade = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     assert split(endpoint.send(upgrade)) == [(200, b"Healthy")]
+    assert split(endpoint.send(upgrade.replace(b"1.1\r\nHost: x", b"1.0"))) == [(200, b"Healthy")]
+    long = upgrade.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n" + b"x" * 200_000)
+    assert split(endpoint.send(long))[0][0] == 413
     assert split(endpoint.send(b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n"))[0][0] == 400
 
 

@@ -37,8 +37,11 @@ def test_depth_is_that_of_the_value(value: object, most: int) -> None:
         (b'["' + b"]" * 600 + b'",' + b"[" * 501, True),
         (b"\x93NUMPY" + b"[" * 600, False),
         (b"", False),
+        (b"[" * 400 + b'"' + b"[" * 600, False),
+        (b"[" * 501 + b'"' + b'\\"' * 500_000, True),
+        (b"[" * 501 + b'"\\' * 300_000, True),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_bodies_that_are_too_deep(body: bytes, is_deep: bool) -> None:
     assert is_too_deep(body, 500) is is_deep

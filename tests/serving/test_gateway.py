@@ -100,6 +100,11 @@ def test_texts_come_and_go(client: Client) -> None:
         ({"model_name": "diabetes", "inputs": [tensor("FP64", [3])]}, "INVALID_ARGUMENT", "has 0 values"),
         ({"model_name": "diabetes", "inputs": [tensor("FP16", [1])]}, "INVALID_ARGUMENT", "has to be sent raw"),
         (
+            {"model_name": "diabetes", "inputs": [tensor("BYTES", [1], bytes_contents=[b"\xff"])]},
+            "INVALID_ARGUMENT",
+            "has a text that is no UTF-8",
+        ),
+        (
             {"model_name": "diabetes", "inputs": [tensor("FP64", [1, 1], fp64_contents=[13])]},
             "INTERNAL",
             "An unexpected error occurred in scoring script",

@@ -1,5 +1,6 @@
 """A version takes over, crashes, hangs and comes back; nothing that can be answered is refused."""
 
+import asyncio
 import http.client
 import json
 import math
@@ -14,9 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from modelwright.errors import Busy, DeploymentFailed
+from modelwright.errors import Busy, DeploymentFailed, WorkerFailed
 from modelwright.records import FrontLimits, FrontSettings
 from modelwright.serving import control
+from modelwright.serving.front import versions
+from modelwright.serving.front.versions import Version
 
 
 def answers(word: str) -> str:
@@ -250,3 +253,61 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(served: Any, tmp_path: 
         answers = served.read_to_end(client).split(b"HTTP/1.1 ")[1:]
     assert [each[:3] for each in answers] == [b"200", b"200", b"503"]
     assert b"retry-after: 1" in answers[2]
+
+
+# Starts when the file beside it is there.
+STARTS = """
+import pathlib, threading
+def init():
+    pause = threading.Event()
+    while not pathlib.Path(__file__).with_name("may").exists():
+        pause.wait(0.005)
+def run(data):
+    return "started"
+"""
+
+
+def processes_of(served: Any) -> list[psutil.Process]:
+    """Return the processes below this one that run a script of this endpoint."""
+    found = psutil.Process().children(recursive=True)
+    return [each for each in found if served.is_alive(each) and str(served.folder) in " ".join(each.cmdline())]
+
+
+def test_a_restart_takes_the_place_of_one_that_is_under_way(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "_PAUSES_SECONDS", (3600.0,))
+    served.log.parent.mkdir()
+    version = Version(served.spec(answers("it")), log=served.log, timeout_ms=5000)
+
+    async def restart() -> None:
+        await version.open(timeout_seconds=20)
+        os.kill(version.state.worker_pids[0], signal.SIGKILL)
+        await asyncio.to_thread(served.wait_for, lambda: not version.is_ready, "its process is dead")
+        await version.restart()
+        assert version.is_ready
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await version.close(drain_seconds=5)
+
+    asyncio.run(restart())
+    assert not processes_of(served)
+
+
+def test_a_version_that_is_retired_while_it_restarts_leaves_no_process(served: Any) -> None:
+    served.log.parent.mkdir()
+    spec = served.spec(STARTS)
+    gate = spec.script.with_name("may")
+    gate.touch()
+    version = Version(spec, log=served.log, timeout_ms=5000)
+
+    async def retire() -> None:
+        await version.open(timeout_seconds=20)
+        before = len(processes_of(served))
+        gate.unlink()
+        restarting = asyncio.create_task(version.restart())
+        await asyncio.to_thread(served.wait_for, lambda: len(processes_of(served)) == 2 * before, "it starts again")
+        await version.close(drain_seconds=5)
+        gate.touch()
+        with pytest.raises(WorkerFailed, match="taken out of service"):
+            await restarting
+
+    asyncio.run(retire())
+    assert not processes_of(served)

@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from modelwright.records import Access, FrontSettings
 from modelwright.serving import control
 from modelwright.serving.front import tracing
+from modelwright.serving.front.asking import Asked
+from modelwright.serving.front.messages import Head
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 SCRIPT = """
@@ -192,7 +194,23 @@ def test_spans_of_a_request_and_its_run_reach_the_collector(endpoint: Any, colle
 
 @pytest.mark.parametrize(
     "context",
-    ["", "00-abc", f"ff{PARENT[2:]}", "00-" + "0" * 32 + PARENT[35:], PARENT[:36] + "0" * 16 + "-01", PARENT.upper()],
+    [
+        *("", "00-abc", f"ff{PARENT[2:]}", PARENT.upper(), f"{PARENT}-more", f"{PARENT},{PARENT}"),
+        *("00-" + "0" * 32 + PARENT[35:], PARENT[:36] + "0" * 16 + "-01"),
+    ],
 )
 def test_a_malformed_trace_context_is_none(context: str) -> None:
     assert tracing.given(context) is None
+
+
+def test_a_trace_context_of_a_version_to_come_is_read_as_far_as_it_is_known() -> None:
+    found = tracing.given(f"cc{PARENT[2:-2]}ff-what-they-will-be")
+    assert found is not None
+    assert (found.trace_id, found.header[:3], found.header[-3:]) == (PARENT[3:35], "00-", "-03")
+
+
+def test_the_state_of_a_trace_goes_on_with_its_trace_alone() -> None:
+    for context, is_there in ((PARENT, True), ("00-abc", False), ("", False)):
+        head = Head("POST", "/score", "", {"traceparent": context, "tracestate": "a=b"})
+        told = Asked(head).head(head, "an-id", trace="", hides_keys=False)
+        assert ("Tracestate" in json.loads(told)["headers"]) == is_there

@@ -131,7 +131,7 @@ def parse(text: str) -> LogLine:
     own = _SAID.match(said)
     return LogLine(
         time=moment,
-        request_id="" if request_id == "-" else request_id,
+        request_id="" if request_id == "-" else request_id.replace("%20", " ").replace("%25", "%"),
         version=version,
         level=own[1].lower() if own and version != "front" else level,
         text=said,

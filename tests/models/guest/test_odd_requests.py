@@ -99,3 +99,5 @@ def test_the_row_that_a_model_does_not_take_is_named(tmp_path: Path) -> None:
     assert answer["message"].startswith('Row 3 has "q" in "a", which the model does not take: Found unknown categories')
     answer = told(serving.answer(call(body={"data": [["f"], [3]]})))
     assert answer["message"].startswith("The model does not take row 2: ")
+    answer = told(serving.answer(call(body={"data": [["f"]] * 1000 + [["q"]] + [["f"]] * 1000})))
+    assert answer["message"].startswith('Row 1001 has "q" in "a"')

@@ -146,6 +146,8 @@ def run(request):
         return AMLResponse("short and stout", 418, {"X-Spout": "here"}, run_function_failed=True)
     if request.get_data() == b"json":
         return AMLResponse({"a": 1}, 201, json_str=True)
+    if request.args.get("n", type=int):
+        return [request.args.get("n", type=int), request.args.get("m", 7, type=int), request.args.get("none", 8, int)]
     args = {name: request.args.getlist(name) for name in request.args}
     return [request.method, request.full_path, args, request.headers["content-type"], request.get_data(as_text=True)]
 """
@@ -158,6 +160,7 @@ def test_a_raw_script_gets_the_request_and_words_its_answer() -> None:
     reply = serving.answer(call(body="é", headers=head, query="a=1&a=2"))
     assert told(reply) == ["POST", "/score?a=1&a=2", {"a": ["1", "2"]}, "text/x-own", "é"]
     assert told(serving.answer(call(headers=head, method="GET", query="b=")))[:3] == ["GET", "/score?b=", {"b": [""]}]
+    assert told(serving.answer(call(headers=head, query="n=2&m=x"))) == [2, 7, 8]
     reply = serving.answer(call(body="teapot", headers=head))
     assert (reply.status, reply.body, reply.headers) == (418, b"short and stout", (("X-Spout", "here"),))
     assert (reply.outcome, reply.content_type) == (Outcome.RAISED, "text/html; charset=utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 
 import pytest
 
@@ -104,3 +105,19 @@ def test_reading_answers_never_raises() -> None:
     for index in range(500):
         predictions.offer(draws.randbytes(8), now=index)
     predictions.offer(b"[" * 9000, now=1000)
+
+
+def test_numbers_and_texts_that_json_alone_has_are_counted_as_what_is_nearest() -> None:
+    predictions = Predictions()
+    for number, body in enumerate((b"1" * 400, b"-" + b"1" * 400, b'"\\ud800"')):
+        predictions.offer(b'{"result": [%b]}' % body, float(number))
+    found = predictions.sample()
+    assert found.numbers == (sys.float_info.max, -sys.float_info.max)
+    assert found.categories == {"?": 1}
+
+
+def test_numbers_that_are_larger_than_any_other_are_compared() -> None:
+    agreement = Agreement()
+    agreement.take("one", (200, b"1" * 400), (200, b"2" * 400))
+    agreement.take("two", (200, b"1" * 400), (200, b"1" * 400 + b" "))
+    assert (agreement.compared, agreement.differing) == (2, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -13,7 +12,7 @@ from urllib.parse import parse_qs
 
 from . import bodies, columns, openapi, openinference, tables
 from .codes import Outcome, Route
-from .logs import LogStream, end_request
+from .logs import LogStream, end_request, log_failure
 from .messages import Call, Reply
 from .models import Model, wants_probabilities
 from .refusals import NotSerializable, Refused
@@ -69,10 +68,10 @@ class Answering:
         except Refused as refused:
             reply = Reply(error_body(call.route, refused.status, refused.text), status=refused.status)
         except NotSerializable:
-            traceback.print_exc()
+            log_failure()
             reply = _gone_wrong(call, Outcome.UNSERIALIZABLE, INTERNAL)
-        except (Exception, SystemExit):  # noqa: BLE001 - sys.exit() too fails this request, not the worker
-            traceback.print_exc()
+        except BaseException:  # noqa: BLE001 - sys.exit() and the like too fail this request, not the worker
+            log_failure()
             reply = _gone_wrong(call, Outcome.RAISED, FAILED)
         finally:
             micros = (perf_counter_ns() - started) // 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -12,7 +13,7 @@ from typing import Any
 from .messages import Call, Reply
 from .refusals import NotSerializable, Refused
 from .results import encode_strictly, plain
-from .tables import Table, of_array, of_columns, of_json, of_rows
+from .tables import Table, check_names, of_array, of_columns, of_json, of_rows
 
 JSON = "application/json"
 CSV = "text/csv"
@@ -23,6 +24,14 @@ _TYPES = (JSON, CSV, ARROW, NUMPY)
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # what zlib calls them
 # A body may be packed ten-thousandfold; unpacked it is held to what a front takes by default.
 _LONGEST_BYTES = 100 * 1024 * 1024
+# A column of Arrow may be of so many values in no bytes at all.
+_FEW_VALUES = 1_000_000
+_VALUES_OF_BYTE = 8
+# Releases of pyarrow that unpickle what a type of a body carries: code of whoever sent it (CVE-2023-47248).
+_LAST_UNPICKLING = 14
+# Of NumPy's types: what JSON can say too.
+_KINDS = "biufMU"
+_LONG_DOUBLE = "g"
 _NEEDS = "{kind} needs {package} in the version's environment, which does not have it"
 
 
@@ -57,6 +66,8 @@ def unpacked(call: Call) -> Call:
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
     if not inflating.eof:
         raise Refused(HTTPStatus.BAD_REQUEST, f"The body ends before its {encoding} does")
+    if inflating.unused_data:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The body goes on after its {encoding} has ended")
     return call._replace(body=body)
 
 
@@ -131,6 +142,9 @@ def _wanted(accept: str) -> str:
 def _cell(text: str) -> Any:
     if not text:
         return None
+    # Python alone takes these for numbers.
+    if "_" in text or not text.isascii():
+        return text
     try:
         return int(text)
     except ValueError:
@@ -143,22 +157,45 @@ def _cell(text: str) -> Any:
 
 def _of_arrow(body: bytes) -> Table:
     arrow = _loaded("pyarrow", ARROW)
+    if int(arrow.__version__.partition(".")[0]) <= _LAST_UNPICKLING:
+        with contextlib.suppress(KeyError):  # asked before
+            arrow.unregister_extension_type("arrow.py_extension_type")
     try:
         with arrow.ipc.open_stream(body) as reader:
             found = reader.read_all()
-    except (arrow.ArrowInvalid, OSError) as error:
+        # What it says of its lengths is believed from here on, by C code.
+        found.validate(full=True)
+    except Exception as error:  # it raises what the part of it raised that found the fault
         raise Refused(HTTPStatus.BAD_REQUEST, f"The body could not be read as an Arrow stream: {error}") from error
     if not found.num_rows:
         raise Refused(HTTPStatus.BAD_REQUEST, "There are no rows in the request.")
+    check_names(found.column_names)
+    most = max(_FEW_VALUES, _VALUES_OF_BYTE * len(body))
+    if found.num_rows * found.num_columns > most or not all(
+        _takes_room(each, arrow.types) for each in found.schema.types
+    ):
+        raise Refused(
+            HTTPStatus.BAD_REQUEST, f"The body says that it has {found.num_rows} rows, which it is too short for"
+        )
     return of_columns(found.to_pydict())
+
+
+def _takes_room(kind: Any, types: Any) -> bool:
+    """Return whether each value inside a value of an Arrow type takes room in a body."""
+    inner = [kind.field(index).type for index in range(kind.num_fields)]
+    is_free = (types.is_null, types.is_run_end_encoded, lambda each: types.is_struct(each) and not each.num_fields)
+    return all(not any(test(each) for test in is_free) and _takes_room(each, types) for each in inner)
 
 
 def _of_npy(body: bytes) -> Table:
     np = _loaded("numpy", NUMPY)
     try:
-        array = np.load(io.BytesIO(body), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        array = np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
+    except Exception as error:  # its header is read by Python's parser, which raises many things
         raise Refused(HTTPStatus.BAD_REQUEST, f"The body could not be read as an array: {error}") from error
+    if array.dtype.kind not in _KINDS or array.dtype.char == _LONG_DOUBLE:
+        text = f"An array of {array.dtype} is not served here. Send numbers, truth values, texts or moments"
+        raise Refused(HTTPStatus.BAD_REQUEST, text)
     return of_array(array)
 
 

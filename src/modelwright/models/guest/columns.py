@@ -49,10 +49,10 @@ class Columns:
 def described(package: Path) -> dict[str, Any]:
     """Return the signature in a package; empty without one."""
     try:
-        found: dict[str, Any] = json.loads((package / _SIGNATURE).read_text(encoding="utf-8"))
+        found = json.loads((package / _SIGNATURE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def sample(package: Path) -> Any:
@@ -165,8 +165,9 @@ def _of_records(rows: Sequence[Any], columns: Columns) -> list[list[Any]]:
 
 
 def _check_names(found: Sequence[str], columns: Columns, *, where: str) -> None:
-    missing = [name for name in columns.names if name not in found]
-    extra = [name for name in found if name not in columns.names]
+    known, given = set(columns.names), set(found)
+    missing = [name for name in columns.names if name not in given]
+    extra = [name for name in found if name not in known]
     if missing:
         many = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         told = f'{where} has no column "{missing[0]}"{many}. The model takes {columns.told}'
@@ -200,7 +201,7 @@ def _check_kinds(rows: Sequence[Any], columns: Columns) -> None:
             if value is None or not _is_another(kind, value):
                 continue
             told = f"Row {number} has {json.dumps(value, default=str)[:100]} in {columns.name(index)}"
-            raise Refused(HTTPStatus.BAD_REQUEST, f"{told}, where a {kind} is needed")
+            raise Refused(HTTPStatus.BAD_REQUEST, f"{told}, where a {kind or 'single value'} is needed")
 
 
 def _is_another(kind: str, value: Any) -> bool:

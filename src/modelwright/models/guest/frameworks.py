@@ -61,6 +61,7 @@ _BY_ROW = {
 }
 _NOT_ONE = "a model of {framework} without a scoring script is one file that ends in {endings}; there {are}"
 _UNKNOWN = 'framework "{framework}" cannot be served without a scoring script; these can: {known}'
+_ONE_VALUE = "it takes one value for each of its inputs"
 _NO_PREDICT = "what is in {file} has no predict(), it is of {kind}"
 
 
@@ -188,7 +189,7 @@ class Onnx(Estimator):
 
     def predict(self, rows: Any) -> Any:
         """Return the first output, a column of one value per row as a list of values."""
-        found = self._session.run(self._outputs[:1], self._feed(rows))[0]
+        found = self._run(self._outputs[:1], rows)
         return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found  # noqa: PLR2004
 
     def probabilities(self, rows: Any) -> Any:
@@ -197,16 +198,40 @@ class Onnx(Estimator):
 
         if len(self._outputs) < 2:  # noqa: PLR2004
             raise NotImplementedError
-        found = self._session.run(self._outputs[1:2], self._feed(rows))[0]
+        found = self._run(self._outputs[1:2], rows)
         if isinstance(found, list):  # a dictionary by class for each row, as converters make by default
             return np.array([list(each.values()) for each in found])
         return found
 
+    def _run(self, outputs: list[str], rows: Any) -> Any:
+        """Return the one output that is asked for. Raises ValueError for rows that the graph does not take."""
+        feed = self._feed(rows)
+        try:
+            return self._session.run(outputs, feed)[0]
+        except Exception as error:
+            if type(error).__name__ == "InvalidArgument":  # of a module that has no name to import it by
+                raise ValueError(str(error)) from error
+            raise
+
     def _feed(self, rows: Any) -> dict[str, Any]:
         typed = [(each.name, _DTYPES.get(each.type, "float32")) for each in self._inputs]
         if len(typed) == 1:
-            return {typed[0][0]: rows.astype(typed[0][1])}
-        return {name: rows[:, [index]].astype(dtype) for index, (name, dtype) in enumerate(typed)}
+            return {typed[0][0]: cast(rows, typed[0][1])}
+        if rows.ndim != 2:  # noqa: PLR2004
+            raise ValueError(_ONE_VALUE)
+        return {name: cast(rows[:, [index]], dtype) for index, (name, dtype) in enumerate(typed)}
+
+
+def cast(rows: Any, dtype: str) -> Any:
+    """Return rows as an array of a type. Raises ValueError where a number would become another."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = rows.astype(dtype)
+    if found.dtype.kind in "ib" and not (found == rows).all():
+        told = f"it takes {'truth values' if dtype == 'bool' else 'whole numbers'}"
+        raise ValueError(told)
+    return found
 
 
 class TorchScript(Estimator):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 import threading
 import time
+import traceback
 from typing import BinaryIO
 
 _STANDARD_ERROR = 2
@@ -42,6 +44,14 @@ class LogStream(io.TextIOBase):
         """Return the descriptor of the log."""
         return self._descriptor
 
+    @property
+    def name(self) -> str:
+        """What the stream is called, as Python's own are."""
+        return "<stderr>" if self._descriptor == _STANDARD_ERROR else "<stdout>"
+
+    def reconfigure(self, **_options: object) -> None:
+        """Go on as before, whatever a script would have changed: lines of the log are UTF-8, and written at once."""
+
     def writable(self) -> bool:
         """Say that text can be written."""
         return True
@@ -65,7 +75,8 @@ class LogStream(io.TextIOBase):
     def _log(self, lines: list[str]) -> None:
         milliseconds = int(time.time() * 1000)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds / 1000))
-        prefix = f"{stamp}.{milliseconds % 1000:03d}Z {LogStream.request_id} {LogStream.version} {self._level} "
+        number = one_word(LogStream.request_id)
+        prefix = f"{stamp}.{milliseconds % 1000:03d}Z {number} {LogStream.version} {self._level} "
         data = "".join(f"{prefix}{line}\n" for line in lines).encode("utf-8", "backslashreplace")
         try:
             _follow()
@@ -90,10 +101,21 @@ def _follow() -> None:
         os.close(descriptor)
 
 
+def one_word(request_id: str) -> str:
+    """Return an id as it stands in a line: a client chose it, and must not say what comes after it."""
+    return request_id.replace("%", "%25").replace(" ", "%20")
+
+
 def take_over(version: str, path: str | None) -> None:
     """Make lines of the log at `path`, which we write to already, of whatever is printed from here on."""
     LogStream.version, LogStream.path = version, path
     sys.stdout, sys.stderr = LogStream(1), LogStream(2)
+
+
+def log_failure() -> None:
+    """Log the exception that is being handled, unless the script has put something broken in the place of the log."""
+    with contextlib.suppress(Exception):
+        traceback.print_exc()
 
 
 def end_request() -> None:

@@ -138,13 +138,24 @@ class Model:
 
     def _blamed(self, rows: Any, error: Exception) -> Refused:
         """Return the refusal of the first row that the model does not take alone, or else of them all."""
-        for number, row in enumerate(rows[:_MOST_ROWS], start=1):
-            try:
-                self._estimator.predict(rows[number - 1 : number])
-            except (ValueError, TypeError) as own:
-                return columns.blame(row.tolist() if row.ndim == 1 else [], number, self.columns, own)
+        first, last = 0, len(rows)
+        while last - first > 1:
+            middle = (first + last) // 2
+            first, last = (first, middle) if self._objection(rows[first:middle]) else (middle, last)
+        own = self._objection(rows[first:last])
+        if own is not None:
+            row = rows[first]
+            return columns.blame(row.tolist() if row.ndim == 1 else [], last, self.columns, own)
         reason = str(error).strip().partition("\n")[0]
         return Refused(HTTPStatus.BAD_REQUEST, f"The model does not take these rows: {reason}")
+
+    def _objection(self, rows: Any) -> Optional[Exception]:
+        """Return why the model does not take rows; None when it does."""
+        try:
+            self._estimator.predict(rows)
+        except (ValueError, TypeError) as error:
+            return error
+        return None
 
 
 def wants_probabilities(query: str, beside: Mapping[str, Any]) -> bool:

@@ -5,7 +5,6 @@ Source: kserve/open-inference-protocol, "Predict Protocol, version 2", and Trito
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -16,13 +15,17 @@ from . import bodies
 from .columns import Columns
 from .messages import Reply
 from .refusals import Refused
-from .tables import Table, of_array, of_columns, of_rows
+from .results import encode_strictly
+from .tables import Table, check_names, of_array, of_columns, of_rows
 from .tensors import Tensor, of_result, parameters, read, told_of
 
 PREDICT, PROBABILITIES = "predict", "predict_proba"
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?:infer|ready))?/?$")
 _HEADER_LENGTH = "Inference-Header-Content-Length"
+_LENGTH = re.compile("[0-9]{1,18}")
 _MATRIX = 2  # dimensions
+# Parameters of outputs that would change what is answered, and where to.
+_OF_EXTENSIONS = ("classification", "shared_memory_region")
 _DATATYPES = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
 
 
@@ -42,7 +45,7 @@ def check_address(path: str, *, name: str, version: str) -> None:
 def table_of(told: Mapping[str, str], body: bytes) -> tuple[Table, dict[str, Any]]:
     """Return the rows in a request, and the request's own JSON. Raises Refused."""
     length = told.get(_HEADER_LENGTH)
-    if length is not None and not (length.isdigit() and int(length) <= len(body)):
+    if length is not None and not (_LENGTH.fullmatch(length) and int(length) <= len(body)):
         raise Refused(HTTPStatus.BAD_REQUEST, f"{_HEADER_LENGTH} is no length inside the body: {length}")
     split = len(body) if length is None else int(length)
     request = bodies.json_of(body[:split])
@@ -55,6 +58,9 @@ def table_of(told: Mapping[str, str], body: bytes) -> tuple[Table, dict[str, Any
         tensor, used = read(each, rest)
         rest = rest[used:]
         tensors.append(tensor)
+    if rest:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the body has {len(rest)} bytes after those of its inputs")
+    check_names([each.name for each in tensors])
     return _table(tensors), request
 
 
@@ -67,6 +73,10 @@ def asks_for(request: Mapping[str, Any]) -> list[str]:
     unknown = [name for name in wanted if name not in (PREDICT, PROBABILITIES)]
     if unknown:
         told = f"unexpected inference output '{unknown[0]}'; there are {PREDICT} and {PROBABILITIES}"
+        raise Refused(HTTPStatus.BAD_REQUEST, told)
+    foreign = [name for each in outputs for name in _OF_EXTENSIONS if name in parameters(each)]
+    if foreign:
+        told = f"the parameter '{foreign[0]}' of an output belongs to an extension that is not served here"
         raise Refused(HTTPStatus.BAD_REQUEST, told)
     return [str(name) for name in wanted] or [PREDICT]
 
@@ -84,7 +94,7 @@ def reply(request: Mapping[str, Any], found: Mapping[str, Any], *, name: str, ve
     answer = {"model_name": name, "model_version": version, "outputs": outputs}
     if isinstance(request.get("id"), str):
         answer["id"] = request["id"]
-    head = json.dumps(answer).encode()
+    head = encode_strictly(answer)
     if not any(binary):
         return Reply(head)
     headers = ((_HEADER_LENGTH, str(len(head))),)

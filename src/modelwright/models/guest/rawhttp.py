@@ -62,6 +62,16 @@ class Values(dict):  # type: ignore[type-arg]
             self.setdefault(name, value)
             self._all.setdefault(name, []).append(value)
 
+    def get(self, name: str, default: Any = None, type: Optional[Callable[[Any], Any]] = None) -> Any:  # noqa: A002 - Flask's own
+        """Return the first value of a name, as `type` makes it; the default where there is none, or it is no such."""
+        found = super().get(name, default)
+        if type is None or name not in self:
+            return found
+        try:
+            return type(found)
+        except (ValueError, TypeError):
+            return default
+
     def getlist(self, name: str) -> list[Any]:
         """Return all values of a name."""
         return list(self._all.get(name, []))

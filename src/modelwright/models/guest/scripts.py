@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -25,6 +26,8 @@ from .results import encode, plain
 from .tables import Table
 
 _NO_FUNCTION = "it defines no function {name}()"
+_POSTPONED = "{name}() is called and done: it may not be async, and not yield"
+_POSTPONING = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 _BAD_PARAMETERS = "run() may not take positional-only parameters, *args or **kwargs"
 _NO_BODY = "run() needs a parameter for the request's body"
 _NO_DEFAULT = "run() gets one body, but its parameter {name!r} has no default"
@@ -34,6 +37,16 @@ _RESULTS = ("result", "results", "predictions", "Results", "output", "outputs")
 # Bodies that no script reads as they come: its rows are made of them. CSV is text, which an undecorated one gets.
 _NO_TEXT = (bodies.ARROW, bodies.NUMPY)
 _ROWS = (*_NO_TEXT, bodies.CSV)
+# Statuses of answers; those below say that another is to come.
+_FIRST_STATUS, _LAST_STATUS = 200, 599
+_WITHOUT_BODY = frozenset((HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED))
+_NO_STATUS = "run() answered with the status {status}, which is none of an answer"
+# Headers of an answer that are the server's to write, since they say where the answer ends.
+_OF_SERVER = {
+    *("connection", "content-length", "content-type", "date", "keep-alive", "trailer", "transfer-encoding", "upgrade"),
+    "x-ms-run-function-failed",
+}
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class Script:
@@ -42,8 +55,11 @@ class Script:
     def __init__(self, module: ModuleType) -> None:
         """Find out how its `run` wants to be called. Raises ScriptUnfit for what breaks a rule of the contract."""
         for name in ("init", "run"):
-            if not callable(getattr(module, name, None)):
+            function = getattr(module, name, None)
+            if not callable(function):
                 raise ScriptUnfit(_NO_FUNCTION.format(name=name))
+            if any(is_so(inspect.unwrap(function)) for is_so in _POSTPONING):
+                raise ScriptUnfit(_POSTPONED.format(name=name))
         self._run: Callable[..., Any] = module.run
         parameters = list(inspect.signature(self._run).parameters.values())
         if any(each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY) for each in parameters):
@@ -95,7 +111,10 @@ class Script:
         told = call.told()
         if self.input_schema is not None:
             return self._call(self._arguments(self._values_of(table)), told)
-        text = encode({"data": table.rows()}).decode()
+        try:
+            text = encode({"data": table.rows()}).decode()
+        except (TypeError, ValueError) as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"The rows have values that JSON does not have: {error}") from error
         if self.is_raw:
             scoring = Told({**told.headers, "Content-Type": bodies.JSON}, "POST", "/score", "")
             return self._call({self._first: _request(call._replace(body=text.encode()), scoring)}, told)
@@ -196,17 +215,30 @@ def _reply(result: Any) -> Reply:
             return Reply(encode(result))
         except Exception as error:  # an object may raise anything while it is encoded
             raise NotSerializable from error
-    left_out = {"content-length", "content-type", "x-ms-run-function-failed"}
-    given = list(result.headers.items())
+    given = [(str(name), str(value)) for name, value in result.headers.items()]
     named = {name.lower(): value for name, value in given}
     failed = getattr(result, "run_function_failed", False) or named.get("x-ms-run-function-failed") == "True"
+    content_type = named.get("content-type") or getattr(result, "content_type", "") or ""
+    status = _status(result)
     return Reply(
-        result.get_data(),
-        status=int(result.status_code),
+        b"" if status in _WITHOUT_BODY else _bytes(result.get_data()),
+        status=status,
         outcome=Outcome.RAISED if failed else Outcome.ANSWERED,
-        content_type=named.get("content-type") or getattr(result, "content_type", "") or "",
-        headers=tuple((name, str(value)) for name, value in given if name.lower() not in left_out),
+        content_type=str(content_type),
+        headers=tuple(each for each in given if _NAME.fullmatch(each[0]) and each[0].lower() not in _OF_SERVER),
     )
+
+
+def _status(result: Any) -> int:
+    """Return the status of an answer in a script's own words. Raises NotSerializable for one that ends no exchange."""
+    status = int(result.status_code)
+    if not _FIRST_STATUS <= status <= _LAST_STATUS:
+        raise NotSerializable(_NO_STATUS.format(status=status))
+    return status
+
+
+def _bytes(data: Any) -> bytes:
+    return data.encode() if isinstance(data, str) else bytes(memoryview(data))
 
 
 def predictions_of(result: Any) -> Any:
@@ -215,8 +247,9 @@ def predictions_of(result: Any) -> Any:
         named = [key for key in _RESULTS if key in result]
         return result[named[0]] if named else [result]
     if callable(getattr(result, "get_data", None)) and hasattr(result, "status_code"):
-        if result.status_code != HTTPStatus.OK:
-            raise Refused(result.status_code, result.get_data(as_text=True))
+        status = _status(result)
+        if status != HTTPStatus.OK:
+            raise Refused(status, _bytes(result.get_data()).decode("utf-8", "replace"))
         return predictions_of(_read(result.get_data()))
     values = plain(result)
     return values if isinstance(values, (list, tuple)) else [values]

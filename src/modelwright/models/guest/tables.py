@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Optional
@@ -69,7 +70,15 @@ def of_rows(rows: Any, *, names: Optional[Sequence[str]] = None) -> Table:
             if not isinstance(row, dict):
                 raise Refused(HTTPStatus.BAD_REQUEST, _MIXED.format(number=number, kind="no record"))
         return Table(rows, names=[str(name) for name in rows[0]])
+    check_names(names or ())
     return Table(rows, names=names)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Compare the names of columns with each other. Raises Refused when one is there twice."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise Refused(HTTPStatus.BAD_REQUEST, f'There are several columns "{twice[0]}"')
 
 
 def of_columns(columns: Mapping[str, Any]) -> Table:
@@ -90,7 +99,7 @@ def of_columns(columns: Mapping[str, Any]) -> Table:
 
 def of_array(array: Any, *, names: Optional[Sequence[str]] = None) -> Table:
     """Return an array of NumPy as a table; one of one dimension is a column. Raises Refused for one without rows."""
-    if not array.shape or not len(array):
+    if not array.shape or not array.size:
         raise Refused(HTTPStatus.BAD_REQUEST, _NO_ROWS.format(wanted="Send an array of at least one row."))
     return Table(array=array.reshape(-1, 1) if array.ndim == 1 else array, names=names)
 

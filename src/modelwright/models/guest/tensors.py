@@ -52,6 +52,8 @@ def read(told: Any, binary: memoryview) -> tuple[Tensor, int]:
         _refuse(f"input '{name}' has the datatype '{datatype}'; known are BYTES, {', '.join(_TYPES)}")
     if not isinstance(shape, list) or not all(type(each) is int and each >= 0 for each in shape):
         _refuse(f"input '{name}' has no shape of whole numbers")
+    if 0 in shape:
+        _refuse(f"input '{name}' has no values, its shape is {shape}")
     size = parameters(told).get("binary_data_size")
     if size is None:
         flat = _flat(told.get("data"))
@@ -142,6 +144,8 @@ def _shaped(flat: Any, shape: Sequence[int], datatype: str) -> Any:
     if _is_array(flat):
         return flat.reshape(shape)
     if datatype != _BYTES:
+        if not _are_of(flat, datatype):
+            _refuse(f"the values are not of {datatype}")
         try:
             import numpy as np
         except ImportError:
@@ -154,6 +158,16 @@ def _shaped(flat: Any, shape: Sequence[int], datatype: str) -> Any:
     for size in reversed(shape[1:]):
         flat = [flat[start : start + size] for start in range(0, len(flat), size)] if size else []
     return flat
+
+
+def _are_of(values: Sequence[Any], datatype: str) -> bool:
+    """Return whether values of JSON can be of a datatype without becoming others."""
+    kinds = {type(each) for each in values}
+    if datatype == "BOOL":
+        return kinds <= {bool, int} and all(each in (0, 1) for each in values)
+    if datatype.startswith("FP"):
+        return kinds <= {int, float, bool, type(None)}
+    return kinds <= {int, float, bool} and (float not in kinds or all(each % 1 == 0 for each in values))
 
 
 def _flat(value: Any) -> list[Any]:

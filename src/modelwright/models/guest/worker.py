@@ -126,6 +126,8 @@ def main(arguments: Optional["list[str]"] = None) -> None:
     options = parser.parse_args(arguments)
     connection = socket.socket(fileno=os.dup(options.fd))
     os.close(options.fd)
+    # A child that a script forks must neither answer nor keep the front from seeing that we have ended.
+    os.register_at_fork(after_in_child=connection.close)
     faulthandler.enable(file=2)
     if not options.attached:  # then somebody is at the terminal, and a debugger may want to ask them
         # The socket may have come as standard output; what the script prints must never reach it.

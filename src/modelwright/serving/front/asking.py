@@ -3,6 +3,7 @@
 import json
 from functools import lru_cache
 
+from modelwright.serving.front import tracing
 from modelwright.serving.front.access import KEY_HEADERS, key_in
 from modelwright.serving.front.messages import Answer, Head, error_answer
 from modelwright.serving.front.routes import METHODS, OF_FRONT, SCORING, Route, find, model_asked
@@ -114,6 +115,9 @@ def _begun_head(head: Head, *, hides_keys: bool) -> str:
     # The cloud's front end used to add the first where it was missing; scripts log their requests by it.
     for name in (_NAME, _TRACE, *(KEY_HEADERS if hides_keys else ())):
         headers.pop(name, None)
+    # The state belongs to a trace that goes on.
+    if tracing.given(head.headers.get("traceparent", "")) is None:
+        headers.pop("Tracestate", None)
     told = {"method": head.method, "path": head.path, "query": head.query, "headers": headers}
     text = json.dumps(told, separators=(",", ":"))[:-2]
     return f"{text}," if headers else text

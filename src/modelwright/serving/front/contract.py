@@ -250,7 +250,12 @@ class _Call:
     def finish(self, scored: Scored) -> None:
         """Answer with what came of it."""
         self.run_seconds = scored.microseconds / 1e6
-        self.settle(_answered(scored) if scored.outcome is _ANSWERED else self._translate(scored))
+        try:
+            self.settle(_answered(scored) if scored.outcome is _ANSWERED else self._translate(scored))
+        except Exception:  # noqa: BLE001 - scripts answer anything, and a client that waits is to hear of it
+            _LOG.exception("a request could not be answered", extra={"request_id": self.request_id})
+            self.answer = self._error(500, INTERNAL)
+            self._recorded(may_answer=True)
 
     def settle(self, answer: Answer) -> None:
         """Record the request, and only then answer it."""
@@ -369,7 +374,7 @@ def _answered(scored: Scored) -> Answer:
         return Answer(scored.status, scored.body, (), JSON, lines)
     head = json.loads(scored.head)
     given = tuple((str(name), str(value)) for name, value in head.get("headers", ()))
-    return Answer(scored.status, scored.body, given, head.get("type", JSON), lines)
+    return Answer(scored.status, scored.body, given, str(head.get("type", JSON)), lines)
 
 
 @lru_cache(maxsize=4096)

@@ -3,7 +3,8 @@
 import re
 from itertools import accumulate
 
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# One that has no end goes on to the end of all: looking for another beginning in it would take the square of the time.
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _ALIKE = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[]", b"\x01\xff")  # one deeper, and as a signed byte one back

@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from modelwright.models.guest.logs import one_word
+
 _LOG = logging.getLogger(__name__)
 # Files that are kept beside the one that is written.
 KEPT = 3
@@ -22,7 +24,8 @@ class Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return a record's lines, each with all of it."""
         stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
-        prefix = f"{stamp} {getattr(record, 'request_id', '-')} front {record.levelname.lower()} "
+        number = one_word(getattr(record, "request_id", "-"))
+        prefix = f"{stamp} {number} front {record.levelname.lower()} "
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"

@@ -17,6 +17,7 @@ from modelwright.serving.front.messages import Answer, Head, Request, error_answ
 # As gunicorn and nginx allow in all; one field alone may be as long.
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_FIELDS = 100
+_VERSIONS = ("1.1", "1.0")
 # A body that is no longer is read, whoever it is from.
 _LITTLE_BYTES = 64 * 1024
 
@@ -29,8 +30,7 @@ class _Message:
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     head_bytes: int = 0
     head: Head | None = None
-    body: list[bytes] = field(default_factory=list)
-    body_bytes: int = 0
+    body: bytes | bytearray = b""
 
     def count(self, size: int) -> None:
         """Add to the size of what is not the body."""
@@ -86,13 +86,13 @@ class Reader:
     @property
     def held_bytes(self) -> int:
         """How much of a body waits for the rest of it."""
-        return self._message.body_bytes if self._message else 0
+        return len(self._message.body) if self._message else 0
 
     @property
     def progress(self) -> tuple[int, int]:
         """What grows with each request that begins and each byte of its body."""
         message = self._message
-        return self._begun, -1 if message is None or message.head is None else message.body_bytes
+        return self._begun, -1 if message is None or message.head is None else len(message.body)
 
     def end(self) -> None:
         """Read no more."""
@@ -153,11 +153,14 @@ class Reader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._message is None:
-                # CONNECT is answered, and what follows it would not be HTTP.
-                self.is_ended = True
-            else:
-                self._go_on_without_upgrade(self._message, data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
+        else:
+            return
+        if self._message is None:
+            # CONNECT is answered, and what follows it would not be HTTP.
+            self.is_ended = True
+        else:
+            self._go_on_without_upgrade(self._message, rest)
 
     def _go_on_without_upgrade(self, message: _Message, rest: bytes) -> None:
         """Read a request for an upgrade, whose body httptools passes over, as if it had not asked for one.
@@ -165,7 +168,8 @@ class Reader:
         HTTP allows that, and Java's client asks for HTTP/2 in this way with every first request.
         """
         fields = [b"%s: %s" % each for each in message.fields if each[0].lower() != b"upgrade"]
-        beginning = b"%s %s HTTP/1.1" % (self._parsing().get_method(), message.url)
+        parser = self._parsing()
+        beginning = b"%s %s HTTP/%s" % (parser.get_method(), message.url, parser.get_http_version().encode())
         self._message = self._parser = None
         self._feed(b"\r\n".join([beginning, *fields]) + b"\r\n\r\n" + rest)
 
@@ -201,8 +205,12 @@ class Reader:
         """Check the head before any body is taken."""
         message = self._incoming()
         parser = self._parsing()
-        is_current = parser.get_http_version() != "1.0"
+        version = parser.get_http_version()
+        if version not in _VERSIONS:
+            raise _Refused(error_answer(505, f"HTTP/{version} is not spoken here, but HTTP/1.1."))
+        is_current = version != "1.0"
         headers = _headers(message.fields)
+        self._check_coding(headers.get("transfer-encoding"), is_current=is_current)
         if is_current and "host" not in headers:
             raise _Refused(_one_host())
         length = int(headers.get("content-length") or 0)
@@ -226,9 +234,14 @@ class Reader:
         """Take a piece of the body."""
         message = self._incoming()
         self.owes_continue = False
-        message.body.append(data)
-        message.body_bytes += len(data)
-        if message.body_bytes > self._limits.max_body_bytes:
+        if not message.body:
+            message.body = data
+        else:
+            # Not kept as the pieces that it comes in: each of these takes the room of forty bytes more.
+            if isinstance(message.body, bytes):
+                message.body = bytearray(message.body)
+            message.body += data
+        if len(message.body) > self._limits.max_body_bytes:
             raise _Refused(self._body_too_large())
 
     def on_message_complete(self) -> None:
@@ -238,11 +251,20 @@ class Reader:
         assert head is not None  # noqa: S101 - heads are complete before messages are
         if head.method != "CONNECT" and self._parsing().should_upgrade():
             return  # to be read again
-        body = message.body[0] if len(message.body) == 1 else b"".join(message.body)
-        self._whole.append((head, body))
+        self._whole.append((head, bytes(message.body)))
         self._message = None
         self.owes_continue = False
         self.is_ended = not head.keeps_connection
+
+    @staticmethod
+    def _check_coding(coding: str | None, *, is_current: bool) -> None:
+        """Refuse a body that is packed for its way, and one in chunks where whoever is between us knows none."""
+        if coding is None:
+            return
+        if coding.lower() != "chunked":
+            raise _Refused(error_answer(501, f"The Transfer-Encoding {coding!r} is not known here; chunked is."))
+        if not is_current:
+            raise _Refused(error_answer(400, "HTTP/1.0 has no Transfer-Encoding."))
 
     def _body_too_large(self) -> Answer:
         return error_answer(413, f"The body must not exceed {self._limits.max_body_bytes} bytes.")

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 _LOG = logging.getLogger(__name__)
-_CONTEXT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_CONTEXT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_KNOWN = "00"
 _SAMPLED = 1
+_FLAGS = 3  # sampled, and drawn at random: the others have no meaning yet, and are not passed on
 # What waits for the collector; more is dropped and counted, since memory is for requests.
 _MOST_SPANS = 10_000
 _AT_ONCE = 512
@@ -37,8 +39,8 @@ class Trace(NamedTuple):
 
     @property
     def header(self) -> str:
-        """The trace context for who is called by us. Source: W3C Trace Context, level 1."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+        """The trace context for who is called by us. Source: W3C Trace Context, level 2."""
+        return f"{_KNOWN}-{self.trace_id}-{self.span_id}-{self.flags}"
 
 
 class Traced(NamedTuple):
@@ -60,7 +62,10 @@ class Traced(NamedTuple):
 def given(context: str) -> Trace | None:
     """Return the place of a request whose client gave this trace context; None for a malformed one."""
     found = _CONTEXT.fullmatch(context)
-    return Trace(found[1], _digits(16), found[2], found[3]) if found else None
+    # Versions to come may say more after the flags.
+    if found is None or (found[1] == _KNOWN and found[5]):
+        return None
+    return Trace(found[2], _digits(16), found[3], f"{int(found[4], 16) & _FLAGS:02x}")
 
 
 def new() -> Trace:

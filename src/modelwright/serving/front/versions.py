@@ -43,6 +43,7 @@ class Version:
         self._log = log
         self._places: list[_Place] = []
         self._launch_seconds = 0.0
+        self._is_closed = False
 
     @property
     def is_ready(self) -> bool:
@@ -139,6 +140,7 @@ class Version:
 
     async def close(self, *, drain_seconds: float) -> None:
         """Let it finish what it owes, for at most `drain_seconds`, and end it."""
+        self._is_closed = True
         places, self._places = self._places, []
         await asyncio.gather(*(each.close(drain_seconds=drain_seconds) for each in places))
 
@@ -170,6 +172,9 @@ class Version:
             raise
         if worker.has_ended:
             raise WorkerFailed(version=self.spec.version, reason="its process ended right after init()")
+        if self._is_closed:
+            await worker.end()
+            raise WorkerFailed(version=self.spec.version, reason="it was taken out of service meanwhile")
         self._launch_seconds = clock() - begun
         self.takes_head = bool(self.facts.get("takes_head", True))
         return worker
@@ -207,8 +212,13 @@ class _Place:
 
     async def renew(self) -> None:
         """Take a new process, and let the old one finish what it owes."""
+        worker = await self._version._launch(self._version._on_end)  # noqa: SLF001 - they are one
+        if self._restarting is not None:
+            # It would take another process in place of this one, which nobody would end.
+            self._restarting.cancel()
+            await asyncio.gather(self._restarting, return_exceptions=True)
         before = self.worker
-        self._take(await self._version._launch(self._version._on_end))  # noqa: SLF001 - they are one
+        self._take(worker)
         if before is not None:
             await _finish(before, self._version, drain_seconds=self._version.timeout_ms / 1000 + 1)
 
@@ -278,7 +288,7 @@ async def _try_sample(worker: Worker, spec: WorkerSpec) -> str:
     if scored.status >= 400:  # noqa: PLR2004 - HTTP's border between answers and errors
         reason = f"it answered its sample with status {scored.status}: {_short(answer)}"
         raise WorkerFailed(version=spec.version, reason=reason)
-    if spec.expected is not None and not agree(json.loads(answer), json.loads(spec.expected)):
+    if spec.expected is not None and not is_as_expected(answer, spec.expected):
         reason = f"it answered its sample with {_short(answer)}, expected was {_short(spec.expected)}"
         raise WorkerFailed(version=spec.version, reason=reason)
     return answer
@@ -286,6 +296,14 @@ async def _try_sample(worker: Worker, spec: WorkerSpec) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 200 else text[:200] + "…"  # noqa: PLR2004 - what fits a message
+
+
+def is_as_expected(answer: str, expected: str) -> bool:
+    """Return whether an answer is the expected one, numbers in JSON to within the tolerance."""
+    try:
+        return answer == expected or agree(json.loads(answer), json.loads(expected))
+    except (ValueError, OverflowError, RecursionError):  # a script answers in any form, and with numbers of any size
+        return False
 
 
 def agree(one: object, other: object) -> bool:

@@ -70,6 +70,14 @@ def _forget(_scored: Scored) -> None:
     """Do nothing with what comes too late."""
 
 
+def _tell(waiting: _Waiting, scored: Scored) -> None:
+    """Say what came of a request; if that goes wrong, the others are told of theirs all the same."""
+    try:
+        waiting.done(scored)
+    except Exception:  # noqa: BLE001 - whatever is done with an answer
+        _LOG.exception("an answer could not be passed on", extra={"request_id": waiting.request_id})
+
+
 class Worker(asyncio.Protocol):
     """One process that answers for a version, one request at a time, in the order in which they came."""
 
@@ -198,7 +206,7 @@ class Worker(asyncio.Protocol):
             self._running_since = self._loop.time()
         else:
             self._idle.set()
-        waiting.done(Scored(_OUTCOMES[frame.code], frame.status, frame.body, frame.head, frame.microseconds))
+        _tell(waiting, Scored(_OUTCOMES[frame.code], frame.status, frame.body, frame.head, frame.microseconds))
 
     def _refuse_late(self) -> None:
         """Settle requests that have waited long enough behind the first; the process skips them when it gets there."""
@@ -208,7 +216,7 @@ class Worker(asyncio.Protocol):
             each = self._waiting[place]
             if each.deadline <= moment:
                 self._waiting[place] = each._replace(done=_forget, deadline=math.inf)
-                each.done(Scored(Outcome.LATE))
+                _tell(each, Scored(Outcome.LATE))
         following = min((each.deadline for each in islice(self._waiting, 1, None)), default=math.inf)
         if following < math.inf:
             self._late_alarm = self._loop.call_at(following, self._refuse_late)
@@ -233,7 +241,7 @@ class Worker(asyncio.Protocol):
             self._timeout_ms,
             extra={"request_id": late.request_id},
         )
-        late.done(Scored(Outcome.TIMED_OUT))
+        _tell(late, Scored(Outcome.TIMED_OUT))
         self.kill(was_running=False)
 
     def _lose(self, *, was_running: bool = True) -> None:
@@ -256,7 +264,7 @@ class Worker(asyncio.Protocol):
         self._idle.set()
         for index, each in enumerate(waiting):
             # Only the first was inside run(); the others are known not to have been started.
-            each.done(Scored(Outcome.DIED if was_running and index == 0 else Outcome.DROPPED))
+            _tell(each, Scored(Outcome.DIED if was_running and index == 0 else Outcome.DROPPED))
         self._on_end(self)
 
 

@@ -1,5 +1,6 @@
 """Messages of gRPC as requests of HTTP, and answers of HTTP as messages: one protocol in two forms."""
 
+import contextlib
 import http.client
 import json
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ class Passing:
     def _ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[int, Message, bytes]:
         """Send a request by a connection that nobody uses; anew when the endpoint had closed it meanwhile."""
         while True:
-            kept = self._idle.pop() if self._idle else None
+            kept = self._kept()
             connection = kept or http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
             try:
                 connection.request(method, path, body=body or None, headers=dict(headers))
@@ -97,6 +98,12 @@ class Passing:
             else:
                 self._idle.append(connection)
                 return found
+
+    def _kept(self) -> http.client.HTTPConnection | None:
+        """Return a connection that nobody uses, if there is one; many threads ask at once."""
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        return None
 
 
 def _as_http(request: Any) -> tuple[bytes, int]:
@@ -126,7 +133,13 @@ def _values(tensor: Any) -> list[Any]:
     if place is None:
         raise Refused(http.client.BAD_REQUEST, f"input '{tensor.name}' of {tensor.datatype} has to be sent raw")
     values = list(getattr(tensor.contents, place))
-    return [each.decode("utf-8", "replace") for each in values] if place == "bytes_contents" else values
+    if place != "bytes_contents":
+        return values
+    try:
+        return [each.decode() for each in values]
+    except UnicodeDecodeError as error:
+        told = f"input '{tensor.name}' has a text that is no UTF-8"
+        raise Refused(http.client.BAD_REQUEST, told) from error
 
 
 def _as_response(data: bytes, header_length: str | None) -> Any:

@@ -36,7 +36,7 @@ class Agreement:
         if given[0] == shadow[0] and max(len(given[1]), len(shadow[1])) <= _LONGEST_BYTES:
             try:
                 distance = _distance(json.loads(given[1]), json.loads(shadow[1]))
-            except (ValueError, RecursionError):
+            except (ValueError, OverflowError, RecursionError):
                 distance = math.inf
             if distance < math.inf:
                 self.largest = max(self.largest, distance)

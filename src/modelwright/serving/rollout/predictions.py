@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import sys
 from typing import Any
 
 from modelwright.serving.rollout.shifting import Sample
@@ -46,10 +47,12 @@ class Predictions:
         except (ValueError, RecursionError):
             return
         self.answers += 1
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            self._keep(float(value))
+        if isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf:
+            # JSON has whole numbers that are larger than any other.
+            self._keep(float(min(max(value, -sys.float_info.max), sys.float_info.max)))
             return
-        name = value if isinstance(value, str) else json.dumps(value)
+        # JSON has halves of characters, too, which cannot be told to anybody.
+        name = (value if isinstance(value, str) else json.dumps(value)).encode(errors="replace").decode()
         if name not in self._categories and len(self._categories) >= _MOST_CATEGORIES:
             name = _OTHER
         self._categories[name] = self._categories.get(name, 0) + 1
