@@ -17,6 +17,7 @@ from modelwright.errors import (
     Busy,
     DeploymentMissing,
     EndpointNotRunning,
+    EndpointOutdated,
     EndpointUnresponsive,
     NothingToCompare,
     RolloutNotOpen,
@@ -208,7 +209,7 @@ def reconcile(session: Session) -> list[Rollout]:
     for rollout in rollouts.list_rollouts(session.store, is_open=True):
         if claims.is_claimed(session.store, claimed(rollout)):
             continue
-        with contextlib.suppress(EndpointNotRunning, EndpointUnresponsive):
+        with contextlib.suppress(EndpointNotRunning, EndpointUnresponsive, EndpointOutdated):
             front = control.observe(rollout.endpoint, runtime_folder=runtime_folder(session.store.folder))
             if front.lapsed_at:
                 roll_back(session, rollout, reason=told_lapse(front.lapsed_at))
