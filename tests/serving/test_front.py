@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from modelwright.errors import EndpointNotReached, EndpointNotRunning, EndpointOutdated, FolderNotWritable, NoFreePort
-from modelwright.records import FrontSettings
+from modelwright.records import CaptureMode, CaptureSettings, FrontSettings
 from modelwright.serving import commands, control
 
 ECHO = "def init(): pass\ndef run(data): return data"
@@ -279,6 +279,17 @@ class LaterSettings(FrontSettings):
     """What a later build tells a front."""
 
     colour: str = "red"
+
+
+def test_settings_that_a_full_disk_keeps_from_being_taken_change_nothing(served: Any) -> None:
+    served.start()
+    salt = served.folder / "capture" / "salt"
+    salt.mkdir(parents=True)
+    settings = FrontSettings(capture=CaptureSettings(mode=CaptureMode.OFF, hashed=("email",)))
+    with pytest.raises(FolderNotWritable, match="Is a directory"):
+        control.configure("diabetes", settings, runtime_folder=served.runtime_folder)
+    assert served.status().capture.mode is CaptureMode.DURABLE
+    salt.rmdir()
 
 
 def test_a_front_of_another_protocol_is_named_and_can_be_stopped(

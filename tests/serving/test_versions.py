@@ -14,6 +14,7 @@ import pytest
 
 from modelwright.errors import Busy, DeploymentFailed
 from modelwright.records import FrontLimits
+from modelwright.serving.front.versions import is_expected
 
 
 def answers(word: str) -> str:
@@ -244,3 +245,10 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(served: Any, tmp_path: 
         answers = served.read_to_end(client).split(b"HTTP/1.1 ")[1:]
     assert [each[:3] for each in answers] == [b"200", b"200", b"503"]
     assert b"retry-after: 1" in answers[2]
+
+
+def test_an_answer_is_expected_by_its_value_or_else_by_its_text() -> None:
+    assert is_expected("[1.0, 2]", "[1, 2.0]")
+    assert is_expected("anything", None)
+    assert is_expected("plain text", "plain text")
+    assert not is_expected("<h1>Bad Gateway</h1>", "[1, 2.0]")

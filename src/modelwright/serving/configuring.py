@@ -81,11 +81,17 @@ def set_limits(
 
 
 def push(store: Store, endpoint: str) -> bool:
-    """Tell the endpoint's front its settings; return whether it runs. One that is started later is told then."""
+    """Tell the endpoint's front its settings; return whether it runs. One that is started later is told then.
+
+    They are read again after that: of two who change them at once, the one that is told last must not have read first.
+    """
     folder = runtime_folder(store.folder)
     if control.status(endpoint, runtime_folder=folder) is None:
         return False
-    control.configure(endpoint, settings_of(store, endpoint), runtime_folder=folder)
+    told = None
+    while told != (settings := settings_of(store, endpoint)):
+        control.configure(endpoint, settings, runtime_folder=folder)
+        told = settings
     return True
 
 

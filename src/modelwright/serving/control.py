@@ -233,8 +233,13 @@ def scale(
 
 
 def configure(endpoint: str, settings: FrontSettings, *, runtime_folder: Path) -> None:
-    """Have the endpoint go on with other limits, capture and keys. Raises EndpointNotRunning."""
-    _change(endpoint, {"command": "configure", "settings": _told(settings)}, runtime_folder=runtime_folder)
+    """Have the endpoint go on with other limits, capture and keys.
+
+    Raises EndpointNotRunning, and FolderNotWritable where captured fields cannot be hashed; then all is as before.
+    """
+    told = _change(endpoint, {"command": "configure", "settings": _told(settings)}, runtime_folder=runtime_folder)
+    if "unwritable" in told:
+        raise FolderNotWritable(folder=told["unwritable"], reason=told["reason"], option="--workspace")
 
 
 def admit(endpoint: str, digest: str, *, seconds: float, runtime_folder: Path) -> None:

@@ -136,7 +136,7 @@ class Front:
             self._clients.sweep(moment)
             if moment - looked > _LOOK_SECONDS:
                 looked = moment
-                self._service.standings.look()
+                self._compare()
             if not self._log.parent.is_dir() or not self._files[0].exists():
                 _LOG.error("the workspace or the runtime folder of endpoint %s is gone", self.endpoint)
                 self._stopping.set()
@@ -147,6 +147,12 @@ class Front:
                 for path in (*self._files, self._runtime_folder / f"{self.endpoint}.lock"):
                     with contextlib.suppress(OSError):
                         os.utime(path)
+
+    def _compare(self) -> None:
+        try:
+            self._service.standings.look()
+        except Exception:  # noqa: BLE001 - whatever it is, connections are to be ended and files to be kept all the same
+            _LOG.exception("the deployments could not be compared")
 
     # --- commands ---
 
@@ -293,7 +299,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(options: argparse.Namespace, report: Report) -> int:
-    return await Front(options).run(report)
+    try:
+        front = Front(options)
+    except OSError as error:
+        report.failed("start", f"{error.strerror or error}: {error.filename}")
+        return 1
+    return await front.run(report)
 
 
 if __name__ == "__main__":
