@@ -47,14 +47,22 @@ def capture_or_none(store: Store, endpoint: str) -> CaptureSettings | None:
         return None
 
 
-def set_capture(store: Store, endpoint: str, capture: CaptureSettings, *, actor: str, why: str = "") -> None:
-    """Have an endpoint record its requests so from now on, without a restart.
+def set_capture(
+    store: Store, endpoint: str, said: Mapping[str, Any], *, is_anew: bool = False, actor: str, why: str = ""
+) -> CaptureSettings:
+    """Have an endpoint record its requests otherwise from now on, without a restart; return how.
 
-    Raises EndpointMissing, EndpointUnresponsive, ReasonMissing.
+    `said` are fields of CaptureSettings; those that are not given stay, or are as usual where it `is_anew`. Raises
+    EndpointMissing, EndpointUnresponsive, FolderNotWritable, ReasonMissing.
     """
-    with change(store, actor=actor, why=why) as opened:
-        endpoint_settings.set_section(opened, endpoint, "capture", plain(capture))
-    push(store, endpoint)
+    with change(store, actor=actor, why=why) as opened:  # which lets nobody else change them meanwhile
+        now = capture_of(store, endpoint)
+        wanted = replace(CaptureSettings() if is_anew else now, **said)
+        if wanted != now:
+            endpoint_settings.set_section(opened, endpoint, "capture", plain(wanted))
+    if wanted != now:
+        push(store, endpoint)
+    return wanted
 
 
 def set_limits(
