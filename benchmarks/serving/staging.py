@@ -12,7 +12,7 @@ from dialects import Material
 from ground import SCIENCE, Ground
 from workspaces import ACTOR, WHY, Workspace
 
-from modelwright.records import CaptureMode, CaptureSettings, DeploymentState, FrontStatus, Placement
+from modelwright.records import CaptureMode, DeploymentState, FrontStatus, Placement
 from modelwright.serving import configuring, control, deployments
 from modelwright.serving.sharing import Shift
 from modelwright.settings import runtime_folder
@@ -86,7 +86,7 @@ class Stage:
 
     def capture(self, mode: CaptureMode) -> None:
         """Have requests recorded in another mode."""
-        configuring.set_capture(self._store, ENDPOINT, CaptureSettings(mode=mode), actor=ACTOR, why=WHY)
+        configuring.set_capture(self._store, ENDPOINT, {"mode": mode}, is_anew=True, actor=ACTOR, why=WHY)
 
     def compact(self) -> None:
         """Have what was recorded so far written as Parquet."""

@@ -1564,7 +1564,7 @@ class CaptureDamaged(ModelwrightError):
 
     code = "capture-damaged"
     status = 500
-    problem = 'capture file "{file}" is damaged in line {line}: {reason}'
+    problem = 'capture file "{file}" is damaged{place}: {reason}'
     remedy = "move the file away; the other files can be read without it"
 
 

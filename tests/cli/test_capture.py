@@ -147,6 +147,8 @@ def test_settings_are_kept_and_changed_one_by_one(store: Store, folder: Path) ->
     assert _json(store, "set", "churn")["mode"] == "durable"
     actions = [each["action"] for each in audit.list_audit_records(store, subject="endpoints/churn")]
     assert actions == ["endpoint.created"] + ["endpoint.configured"] * 3
+    with pytest.raises(AssertionError, match="at most 1,000,000"):
+        _wright(store, "set", "churn", "--keep-days", "99999999999")
 
 
 @pytest.fixture

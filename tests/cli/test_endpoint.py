@@ -21,7 +21,7 @@ from modelwright.errors import (
 )
 from modelwright.lifecycle.sessions import Session
 from modelwright.records import FrontStatus
-from modelwright.serving import control, deployments
+from modelwright.serving import commands, control, deployments
 from modelwright.store import database
 from modelwright.store.database import Store
 
@@ -97,6 +97,18 @@ def test_history_says_who_moved_what_and_why(wright: Wright) -> None:
 def test_what_is_no_share_is_refused(wright: Wright, share: str) -> None:
     with pytest.raises(click.BadParameter, match="is not DEPLOYMENT=PERCENT"):
         wright("endpoint", "traffic", "churn", share)
+
+
+def test_a_share_that_is_given_twice_is_refused(wright: Wright) -> None:
+    with pytest.raises(click.BadParameter, match='"blue" is given twice'):
+        wright("endpoint", "traffic", "churn", "blue=10", "blue=20")
+
+
+def test_an_endpoint_that_cannot_be_asked_is_listed(wright: Wright, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "PROTOCOL", 99)
+    (listed,) = _json(wright, "endpoint", "list")
+    assert (listed["state"], listed["serves"]) == ("unresponsive", "churn:1")
+    assert "it speaks protocol 1, the command protocol 99" in listed["reason"]
 
 
 @pytest.mark.parametrize(

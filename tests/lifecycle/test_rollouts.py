@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ from modelwright import records
 from modelwright.cli.program import program
 from modelwright.environments.inspection import inspect
 from modelwright.environments.locking import read_lock
-from modelwright.errors import NothingToCompare, PlanInvalid, RolloutMissing, RolloutNotOpen, RolloutOpen
+from modelwright.errors import Busy, NothingToCompare, PlanInvalid, RolloutMissing, RolloutNotOpen, RolloutOpen
 from modelwright.lifecycle import registering, rollouts
 from modelwright.lifecycle.sessions import Session
 from modelwright.lifecycle.steering import Watcher
@@ -29,6 +29,7 @@ from modelwright.records import (
     DeploymentStatus,
     EnvironmentSource,
     LockSource,
+    Placement,
     Rollout,
     RolloutLimits,
     RolloutPlan,
@@ -38,7 +39,7 @@ from modelwright.records import (
 )
 from modelwright.serving import control, deployments
 from modelwright.settings import interpreter, runtime_folder
-from modelwright.store import audit, claims, database, endpoints, environments, models
+from modelwright.store import audit, claims, database, endpoints, environments, models, reasons, rules
 from modelwright.store import rollouts as record
 from modelwright.store.database import Store
 
@@ -50,7 +51,6 @@ import json
 import os
 import pickle
 from pathlib import Path
-from types import SimpleNamespace
 
 
 def init():
@@ -297,6 +297,105 @@ def test_traffic_that_somebody_else_changes_pauses_until_it_is_resumed(place: Pl
     assert place.traffic().split() == {"churn:2": 20.0, "churn:1": 80.0}
     assert rollouts.abort(place.session, "churn").reason == "aborted by hand"
     assert place.serving() == {"churn:1"}
+
+
+def test_what_somebody_else_changed_meanwhile_is_what_it_goes_on_from_and_back_to(place: Place) -> None:
+    place.start()
+    place.look()
+    version = models.find_version(place.store, "churn:3")
+    with deployments.deploying(place.store, version, endpoint="churn", actor="eve", placement=Placement(share=10.0)):
+        pass
+    assert place.look(1).status is RolloutStatus.PAUSED
+    # The watcher that comes next knows nothing of that; the record does.
+    place.watcher = Watcher(place.store, record.get_rollout(place.store, "churn"))
+    place.look(1)
+    assert place.traffic() == recorded(place)
+    rollouts.resume(place.session, "churn")
+    place.look(1)
+    assert place.traffic().split() == {"churn:3": 8.0, "churn:2": 20.0, "churn:1": 72.0}
+    rollouts.abort(place.session, "churn")
+    assert place.traffic() == recorded(place)
+    assert recorded(place).split() == {"churn:3": 10.0, "churn:1": 90.0}
+
+
+def test_a_rollout_whose_version_somebody_ended_ends_at_the_next_look(place: Place) -> None:
+    place.start()
+    place.look()
+    deployments.undeploy(place.store, "churn", "churn:2", actor="eve")
+    found = place.look(1)
+    assert (found.status, found.reason) == (RolloutStatus.ROLLED_BACK, "churn:2 does not serve any more")
+    with pytest.raises(RolloutNotOpen, match="is rolled_back"), place.session.change() as opened:
+        record.set_status(opened, replace(found, status=RolloutStatus.RUNNING), status=RolloutStatus.PAUSED, reason="")
+    assert place.serving() == {"churn:1"}
+
+
+def test_what_cannot_be_written_down_neither_keeps_traffic_on_trial_nor_stops_the_way_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.start("churn:3")
+    place.look()
+    place.both([1.0, -1.0] * 20, "churn:3")
+    folder = runtime_folder(place.store.folder)
+    assert control.renew("churn", 500.0, runtime_folder=folder)
+    with monkeypatch.context() as full:
+        full.setattr(record, "note_progress", lambda *_: pytest.fail("the disk is full"))
+        with pytest.raises(pytest.fail.Exception):
+            place.look(1)
+    assert place.traffic() == BEFORE
+    found = place.look(1)
+    assert found.reason.startswith("errors: errors 48.78% of 41")
+
+    place.start("churn:2")
+    place.look()
+    with monkeypatch.context() as full:
+        full.setattr(Watcher, "_judge", lambda *_: pytest.fail("the disk is full"))
+        full.setattr(control, "renew", lambda *_arguments, **_named: pytest.fail("it confirms what it cannot judge"))
+        with pytest.raises(pytest.fail.Exception, match="the disk is full"):
+            place.look(1)
+    rollouts.abort(place.session, "churn")
+
+
+def test_a_rollout_that_could_not_be_ended_by_hand_is_watched_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout, watched = place.start(), list[str]()
+    monkeypatch.setattr(rollouts, "watch", lambda _store, each: watched.append(each.id))
+    with claims.claim(place.store, "endpoint-churn"), pytest.raises(Busy):
+        rollouts.promote(place.session, "churn")
+    assert watched == [rollout.id]
+    with claims.claim(place.store, f"{rollout.id}.end"), pytest.raises(Busy):
+        rollouts.abort(place.session, "churn")
+
+    # A command that was killed before its rollout was on record left the version without requests.
+    with place.session.change() as opened:
+        record.set_status(opened, rollout, status=RolloutStatus.SUCCEEDED, reason="so that there is none")
+    monkeypatch.setattr(record, "add_rollout", lambda *_arguments, **_named: pytest.fail("killed"))
+    with pytest.raises(pytest.fail.Exception):
+        place.start()
+    assert place.serving() == {"churn:1", "churn:2"}
+    with pytest.raises(pytest.fail.Exception):
+        place.start("churn:3")
+    assert place.serving() == {"churn:1", "churn:2"}
+    monkeypatch.undo()
+    monkeypatch.setattr(rollouts, "watch", lambda _store, _rollout: None)
+    place.start()
+    rollouts.promote(place.session, "churn")
+    assert place.serving() == {"churn:2"}
+
+
+def test_where_reasons_are_asked_for_nothing_of_a_rollout_is_left_behind(place: Place) -> None:
+    ada = Session(place.store, "ada", why="spring")
+    rollout = rollouts.start(ada, "churn", "churn:2", plan=PLAN)
+    with place.session.change() as opened:
+        rules.set_rule(opened, reasons.SETTING, "traffic")
+    try:
+        place.watcher = Watcher(place.store, rollout)
+        place.look()
+        rollouts.promote(place.session, "churn")
+    finally:
+        with ada.change() as opened:
+            rules.unset_rule(opened, reasons.SETTING)
+    assert place.serving() == {"churn:2"}
 
 
 def test_a_rollout_that_another_deployment_made_pointless_can_be_ended(place: Place) -> None:

@@ -21,13 +21,14 @@ from modelwright.errors import (
     DeploymentHasTraffic,
     DeploymentUnschedulable,
     InUse,
+    NoFreePort,
     NothingToRollBack,
     TrafficInvalid,
 )
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
-from modelwright.records import DeploymentStatus, FrontStatus, Placement
-from modelwright.serving import capacity, deployments, past, reconciling, specs
+from modelwright.records import DeploymentStatus, FrontSettings, FrontStatus, Placement
+from modelwright.serving import capacity, configuring, control, deployments, past, reconciling, specs
 from modelwright.serving.sharing import Shift
 from modelwright.serving.states import state_of
 from modelwright.store import audit, database, deletion, endpoints, models
@@ -156,6 +157,29 @@ def test_no_request_fails_while_everything_changes(shop: Shop) -> None:
     assert {"1", "2", "5", "6"} <= {body for _, body in answered}
     assert not {"3", "4"} & {body for _, body in answered}, "a shadow's answers are never given"
     assert [each.name for each in shop.front.deployments] == ["churn:6"]
+
+
+def test_an_endpoint_that_cannot_move_goes_on_where_it_is(shop: Shop) -> None:
+    shop.deploy("churn:1")
+    port = shop.front.port
+    with pytest.raises(NoFreePort, match=r"203\.0\.113\.1"):
+        shop.deploy("churn:2", host="203.0.113.1")
+    assert (shop.ask(), shop.front.port, shop.state) == ("1", port, "healthy")
+    assert [status for _, _, status in shop.statuses] == ["failed", "healthy"]
+
+
+def test_who_is_told_of_settings_last_has_the_newest(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.deploy("churn:1")
+    told = list[int]()
+
+    def configure(_endpoint: str, settings: FrontSettings, *, runtime_folder: Path) -> None:
+        told.append(settings.timeout_ms)
+        if len(told) == 1:  # another command does all of what it has to while this one's word is on its way
+            configuring.set_limits(shop.store, shop.name, {}, timeout_ms=7, actor="eve")
+
+    monkeypatch.setattr(control, "configure", configure)
+    configuring.set_limits(shop.store, shop.name, {}, timeout_ms=5, actor="ada")
+    assert (told[0], told[-1]) == (5, 7)
 
 
 def test_requests_are_shared_out_as_the_record_says(shop: Shop) -> None:

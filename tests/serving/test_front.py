@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from modelwright.errors import EndpointNotReached, EndpointNotRunning, EndpointOutdated, FolderNotWritable, NoFreePort
-from modelwright.records import FrontSettings
-from modelwright.serving import control
+from modelwright.records import CaptureMode, CaptureSettings, FrontSettings
+from modelwright.serving import commands, control
 
 ECHO = "def init(): pass\ndef run(data): return data"
 
@@ -279,6 +279,31 @@ class LaterSettings(FrontSettings):
     """What a later build tells a front."""
 
     colour: str = "red"
+
+
+def test_settings_that_a_full_disk_keeps_from_being_taken_change_nothing(served: Any) -> None:
+    served.start()
+    salt = served.folder / "capture" / "salt"
+    salt.mkdir(parents=True)
+    settings = FrontSettings(capture=CaptureSettings(mode=CaptureMode.OFF, hashed=("email",)))
+    with pytest.raises(FolderNotWritable, match="Is a directory"):
+        control.configure("diabetes", settings, runtime_folder=served.runtime_folder)
+    assert served.status().capture.mode is CaptureMode.DURABLE
+    salt.rmdir()
+
+
+def test_a_front_of_another_protocol_is_named_and_can_be_stopped(
+    served: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    served.start()
+    monkeypatch.setattr(commands, "PROTOCOL", 99)
+    with pytest.raises(EndpointOutdated, match=r"it speaks protocol 1, the command protocol 99"):
+        control.status("diabetes", runtime_folder=served.runtime_folder)
+    with pytest.raises(EndpointOutdated, match="protocol 99"):
+        control.renew("diabetes", 1.0, runtime_folder=served.runtime_folder)
+    assert control.stop("diabetes", runtime_folder=served.runtime_folder)
+    with pytest.raises(FolderNotWritable, match="too long"):
+        control.renew("diabetes", 1.0, runtime_folder=tmp_path / ("long" * 30))
 
 
 def test_a_front_that_does_not_know_what_it_is_told_says_so_and_goes_on(served: Any) -> None:

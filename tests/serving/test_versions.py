@@ -19,7 +19,7 @@ from modelwright.errors import Busy, DeploymentFailed, WorkerFailed
 from modelwright.records import FrontLimits, FrontSettings
 from modelwright.serving import control
 from modelwright.serving.front import versions
-from modelwright.serving.front.versions import Version
+from modelwright.serving.front.versions import Version, is_expected
 
 
 def answers(word: str) -> str:
@@ -311,3 +311,10 @@ def test_a_version_that_is_retired_while_it_restarts_leaves_no_process(served: A
 
     asyncio.run(retire())
     assert not processes_of(served)
+
+
+def test_an_answer_is_expected_by_its_value_or_else_by_its_text() -> None:
+    assert is_expected("[1.0, 2]", "[1, 2.0]")
+    assert is_expected("anything", None)
+    assert is_expected("plain text", "plain text")
+    assert not is_expected("<h1>Bad Gateway</h1>", "[1, 2.0]")

@@ -1,6 +1,6 @@
 """`/captures`: what endpoints were asked and answered: see it, keep it, label it, delete it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
@@ -190,6 +190,4 @@ def change_capture_settings(endpoint: str, wanted: Captures, acting: Acting) -> 
     if wanted.keep_days is not None:
         said["keep_days"] = wanted.keep_days or None
     said |= {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
-    changed = replace(configuring.capture_of(acting.store, endpoint), **said)
-    configuring.set_capture(acting.store, endpoint, changed, actor=acting.actor, why=acting.why)
-    return changed
+    return configuring.set_capture(acting.store, endpoint, said, actor=acting.actor, why=acting.why)

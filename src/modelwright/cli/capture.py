@@ -13,11 +13,12 @@ from modelwright.cli.moments import Moment
 from modelwright.records.plain import plain
 
 if TYPE_CHECKING:
-    from modelwright.records import CaptureRecord, CaptureSettings
+    from modelwright.records import CaptureRecord
 
 _SHOWN_BYTES = 2000
 _SHOWN_LENGTH = 60
 _LOW_PRIORITY = 10
+_MOST_DAYS = 1_000_000
 
 _since_option = click.option("--since", type=Moment(), help="Only what was received then or later.")
 _until_option = click.option("--until", type=Moment(), help="Only what was received before.")
@@ -251,10 +252,13 @@ def set_(endpoint: str, *, why: str, as_json: bool, **options: Any) -> None:
     from modelwright.serving import configuring
 
     with output.session(is_silent=True, why=why) as session:
-        now = configuring.capture_of(session.store, endpoint)
-        wanted = _changed(now, options)
-        if wanted != now:
-            configuring.set_capture(session.store, endpoint, wanted, actor=session.actor, why=why)
+        said, is_anew = _said(options), options["reset"]
+        if said or is_anew:
+            wanted = configuring.set_capture(
+                session.store, endpoint, said, is_anew=is_anew, actor=session.actor, why=why
+            )
+        else:
+            wanted = configuring.capture_of(session.store, endpoint)
     if as_json:
         output.show_json(wanted)
         return
@@ -311,11 +315,9 @@ def delete(endpoint: str, before: datetime, *, why: str, as_json: bool) -> None:
         click.echo("\n".join(gone) or f"nothing was captured of {endpoint} before {day}")
 
 
-def _changed(now: "CaptureSettings", options: dict[str, Any]) -> "CaptureSettings":
-    """Return the settings with what the options say."""
-    from dataclasses import replace
-
-    from modelwright.records import CaptureMode, CaptureSettings
+def _said(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the options say of settings."""
+    from modelwright.records import CaptureMode
 
     said: dict[str, Any] = {}
     for name in ("headers", "hashed", "left_out"):
@@ -332,14 +334,14 @@ def _changed(now: "CaptureSettings", options: dict[str, Any]) -> "CaptureSetting
         said["is_collecting"] = options["collect"]
     if options["keep_days"]:
         said["keep_days"] = _days(options["keep_days"])
-    return replace(CaptureSettings() if options["reset"] else now, **said)
+    return said
 
 
 def _days(text: str) -> int | None:
     if text == "forever":
         return None
-    if not text.isdecimal() or int(text) == 0:
-        message = f'"{text}" is neither a number of days nor forever'
+    if not text.isdecimal() or not 0 < int(text) <= _MOST_DAYS:
+        message = f'"{text}" is neither a number of days, at most {_MOST_DAYS:,}, nor forever'
         raise click.BadParameter(message, param_hint="--keep-days")
     return int(text)
 

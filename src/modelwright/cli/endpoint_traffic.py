@@ -46,7 +46,9 @@ def traffic(name: str, shares: tuple[tuple[str, float], ...], *, why: str, as_js
 
     shadows = options.pop("shadows")
     sticky = options.pop("sticky")
-    shift = Shift(dict(shares), dict(shadows), sticky_header=sticky, **options)
+    shift = Shift(
+        _each_once(shares, "DEPLOYMENT=PERCENT"), _each_once(shadows, "--shadow"), sticky_header=sticky, **options
+    )
     if shift == Shift():
         with output.opened_store() as store:
             serving = endpoints.serving(store, endpoints.get_endpoint(store, name))
@@ -61,6 +63,15 @@ def traffic(name: str, shares: tuple[tuple[str, float], ...], *, why: str, as_js
         output.show_json({"endpoint": name, **serving.told()})
     else:
         endpoint_tables.show_serving(serving, front)
+
+
+def _each_once(given: tuple[tuple[str, float], ...], option: str) -> dict[str, float]:
+    found = dict(given)
+    if len(found) < len(given):
+        names = [name for name, _ in given]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise click.BadParameter(f'"{twice}" is given twice', param_hint=option)  # noqa: TRY003, EM102 - click's way
+    return found
 
 
 @click.command()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MODULE = "modelwright.lifecycle.compacting"
 _EVERY = timedelta(minutes=1)
 _AT_LEAST_EVERY = timedelta(hours=1)  # so that what is too old goes though nobody asks anything more
+_MERGED_FOR = timedelta(days=2)  # an hour is looked into, to make one file of it; `wright capture compact` takes all
 _LOW_PRIORITY = 10
 _LOOK_SECONDS = 5.0  # how soon its end is seen
 
@@ -79,7 +80,7 @@ def main(folder: Path) -> None:
     os.nice(_LOW_PRIORITY)
     store = open_store(folder)
     try:
-        keeping.keep(store, actor=settings.actor())
+        keeping.keep(store, actor=settings.actor(), merged_since=records.now() - _MERGED_FOR)
     except ModelwrightError:
         traceback.print_exc()
     finally:

@@ -7,7 +7,7 @@ watcher does not confirm the step in time. Only the end of a rollout changes the
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from modelwright.errors import (
     Busy,
     DeploymentMissing,
     EndpointNotRunning,
+    EndpointOutdated,
     EndpointUnresponsive,
     NothingToCompare,
     RolloutNotOpen,
@@ -29,11 +30,15 @@ from modelwright.records import (
     Contrast,
     Deployment,
     DeploymentStatus,
+    Endpoint,
+    ModelVersion,
     Placement,
     Rollout,
     RolloutLimits,
     RolloutPlan,
     RolloutStatus,
+    ScoringAnswer,
+    Serving,
     Traffic,
 )
 from modelwright.records.plain import plain
@@ -63,36 +68,65 @@ def claimed(rollout: Rollout) -> str:
 def start(session: Session, endpoint: str, reference: str, *, plan: RolloutPlan) -> Rollout:
     """Put a version beside the one that serves, without traffic, and let a watcher give it traffic by the plan.
 
-    Raises PlanInvalid, EndpointMissing, EndpointNotRunning, NothingToCompare, RolloutOpen, what deploying raises, and
-    RolloutNotStarted.
+    One that is there already, and gets no requests and no copies of any, is taken as it is. Raises PlanInvalid,
+    EndpointMissing, EndpointNotRunning, NothingToCompare, RolloutOpen, what deploying raises, and RolloutNotStarted.
     """
     planning.check(plan)
     store = session.store
     reconcile(session)
     place = endpoints.get_endpoint(store, endpoint)
-    running = deployments.status(store, endpoint)
-    if running is None:
+    if deployments.status(store, endpoint) is None:
         raise EndpointNotRunning(endpoint=endpoint)
     version = equipping.equipped(session, models.find_version(store, reference))
-    names = [each.name for each in running.deployments]
-    present = running.traffic.control or running.traffic.default
-    if not present or version.reference in names:
-        found = f"{version.reference} serves there already" if version.reference in names else "none serves there"
-        raise NothingToCompare(endpoint=endpoint, found=found)
+    serving = endpoints.serving(store, place)
+    present = serving.traffic.control or serving.traffic.default
+    if not present:
+        raise NothingToCompare(endpoint=endpoint, found="none serves there")
+    found = _idle(serving, version.reference)
     with session.change() as opened:
         rollouts.refuse_open(opened, place)
     with session.stage("deploy", f"{version.reference} beside {present}") as stage:
-        with deployments.deploying(
-            store, version, endpoint=endpoint, actor=session.actor, why=session.why, placement=Placement(share=0.0)
-        ) as deployment:
-            answer = deployments.smoke_test(store, deployment)
+        deployment, answer = _tried(session, place, version, found)
         stage.decided = f"it answers its sample with {answer.body}"
-    with session.change() as opened:
-        rollout = rollouts.add_rollout(
-            opened, place, version=version.reference, present=present, plan=plan, before=running.traffic
-        )
+    try:
+        with session.change() as opened:
+            before = endpoints.serving(store, endpoints.get_endpoint(store, endpoint)).traffic
+            rollout = rollouts.add_rollout(opened, place, new=deployment, present=present, plan=plan, before=before)
+    except BaseException:
+        if found is None:
+            why = "its rollout could not begin"
+            deployments.withdraw(store, deployment, status=DeploymentStatus.FAILED, actor=session.actor, why=why)
+        raise
     watch(store, rollout)
     return rollout
+
+
+def _idle(serving: Serving, reference: str) -> Deployment | None:
+    """Return the deployment of a version that gets no requests, None where none is of it.
+
+    Raises NothingToCompare when it gets some.
+    """
+    found = next((each for each in serving.deployments if each.version == reference), None)
+    if found and (serving.traffic.split().get(found.name) or found.name in serving.traffic.shadows):
+        raise NothingToCompare(endpoint=found.endpoint, found=f"{reference} serves there already")
+    return found
+
+
+def _tried(
+    session: Session, place: Endpoint, version: ModelVersion, found: Deployment | None
+) -> tuple[Deployment, ScoringAnswer]:
+    """Return the deployment of a version that is there, else a new one, and how it answers its sample."""
+    if found is not None:
+        return found, deployments.smoke_test(session.store, found)
+    with deployments.deploying(
+        session.store,
+        version,
+        endpoint=place.name,
+        actor=session.actor,
+        why=session.why,
+        placement=Placement(share=0.0),
+    ) as deployment:
+        return deployment, deployments.smoke_test(session.store, deployment)
 
 
 def watch(store: Store, rollout: Rollout) -> None:
@@ -122,29 +156,49 @@ def pause(session: Session, endpoint: str) -> Rollout:
 
 
 def resume(session: Session, endpoint: str) -> Rollout:
-    """Let the rollout go on; one that waits to be approved is. Raises RolloutMissing, RolloutNotOpen."""
+    """Let the rollout go on; one that waits to be approved is. Raises RolloutMissing, RolloutNotOpen.
+
+    Where somebody else has changed the endpoint's traffic, it goes on from that.
+    """
     rollout = _open(session, endpoint)
     if rollout.status is RolloutStatus.PAUSED:
         with session.change() as opened:
-            rollouts.set_status(opened, rollout, status=RolloutStatus.RUNNING, reason=session.why)
+            before = recorded(session.store, rollout).traffic
+            rollouts.resume(opened, rollout, before=before, reason=session.why)
     watch(session.store, rollout)
     return rollouts.get_rollout(session.store, endpoint)
 
 
 def abort(session: Session, endpoint: str) -> Rollout:
     """Go back to the traffic from before. Raises RolloutMissing, RolloutNotOpen."""
-    rollout = _open(session, endpoint)
-    claims.end_holder(session.store, claimed(rollout))
-    roll_back(session, rollout, reason=session.why or "aborted by hand")
+    with _taken_over(session, endpoint) as rollout:
+        roll_back(session, rollout, reason=session.why or "aborted by hand")
     return rollouts.get_rollout(session.store, endpoint)
 
 
 def promote(session: Session, endpoint: str) -> Rollout:
     """Give the new version all of the traffic now, whatever the checks say. Raises RolloutMissing, RolloutNotOpen."""
-    rollout = _open(session, endpoint)
-    claims.end_holder(session.store, claimed(rollout))
-    succeed(session, rollout, reason=session.why or "promoted by hand")
+    with _taken_over(session, endpoint) as rollout:
+        succeed(session, rollout, reason=session.why or "promoted by hand")
     return rollouts.get_rollout(session.store, endpoint)
+
+
+@contextlib.contextmanager
+def _taken_over(session: Session, endpoint: str) -> Iterator[Rollout]:
+    """End a rollout's watcher and give the rollout, which the block is to end; when it does not, it is watched again.
+
+    What the watcher did last counts: it may have ended the rollout. Raises Busy while somebody else ends it.
+    """
+    store, rollout = session.store, _open(session, endpoint)
+    # Not the watcher's claim: whoever holds that is sent a signal, and this may be the process of the HTTP API.
+    with claims.claim(store, f"{claimed(rollout)}.end"):
+        claims.end_holder(store, claimed(rollout))
+        rollout = _open(session, endpoint)
+        try:
+            yield rollout
+        except BaseException:
+            watch(store, rollout)
+            raise
 
 
 def reconcile(session: Session) -> list[Rollout]:
@@ -155,7 +209,7 @@ def reconcile(session: Session) -> list[Rollout]:
     for rollout in rollouts.list_rollouts(session.store, is_open=True):
         if claims.is_claimed(session.store, claimed(rollout)):
             continue
-        with contextlib.suppress(EndpointNotRunning, EndpointUnresponsive):
+        with contextlib.suppress(EndpointNotRunning, EndpointUnresponsive, EndpointOutdated):
             front = control.observe(rollout.endpoint, runtime_folder=runtime_folder(session.store.folder))
             now = rollouts.find_rollout(session.store, rollout.id)
             if front.lapsed_at and now and now.is_open:  # else its watcher was quicker
@@ -212,13 +266,22 @@ _SAID = {"errors": verdicts.of_errors, "latency": verdicts.of_latency}
 METRICS = (*_SAID, "label")
 
 
-def deployment_of(store: Store, rollout: Rollout) -> Deployment:
-    """Return the new version's deployment. Raises DeploymentMissing when it no longer serves."""
-    found = endpoints.list_deployments(store, endpoint=rollout.endpoint, status=DeploymentStatus.HEALTHY)
-    for each in found:
-        if each.name == rollout.deployment:
-            return each
-    raise DeploymentMissing(endpoint=rollout.endpoint, version=rollout.version)
+def recorded(store: Store, rollout: Rollout) -> Serving:
+    """Return what the rollout's endpoint serves by the record, whatever is on trial."""
+    return endpoints.serving(store, endpoints.get_endpoint(store, rollout.endpoint))
+
+
+def told_gone(rollout: Rollout, serving: Serving) -> str:
+    """Return what others did that leaves a rollout nothing to do or to compare; else nothing."""
+    if serving.traffic.default == rollout.deployment:
+        return f"{rollout.deployment} was made the default one"
+    for name in (rollout.deployment, rollout.present):
+        found = serving.names.get(name)
+        if found is None:
+            return f"{name} does not serve any more"
+        if found.created_at > rollout.created_at:
+            return f"{name} was replaced"
+    return ""
 
 
 def told_lapse(lapsed_at: datetime) -> str:
@@ -245,32 +308,43 @@ def traffic_of(rollout: Rollout, step: int) -> Traffic:
 
 
 def roll_back(session: Session, rollout: Rollout, *, reason: str, checks: tuple[Check, ...] = ()) -> None:
-    """Give everybody the traffic from before, end the new version, and record by which numbers that was decided."""
-    store = session.store
-    # An endpoint that is down comes back with the traffic on record, which is that from before; one that somebody has
-    # deployed another version to meanwhile has nothing to go back to.
-    with contextlib.suppress(EndpointNotRunning, DeploymentMissing):
-        control.share_out(rollout.endpoint, rollout.before, runtime_folder=runtime_folder(store.folder))
+    """Bring back the traffic on record, end the new version, and record by which numbers that was decided.
+
+    The rollout ends last: one whose watcher is killed on the way goes on to its end.
+    """
+    bring_back(session.store, rollout)
+    if recorded(session.store, rollout).traffic.default != rollout.deployment:
+        _withdraw(session, rollout, rollout.deployment, status=DeploymentStatus.FAILED, why=f"rolled back: {reason}")
     with session.change() as opened:
         facts = {"share": rollout.share, "checks": [plain(asdict(each)) for each in checks]}
         rollouts.set_status(opened, rollout, status=RolloutStatus.ROLLED_BACK, reason=reason, facts=facts)
-    _withdraw(session, rollout, rollout.deployment, status=DeploymentStatus.FAILED, why=f"rolled back: {reason}")
+
+
+def bring_back(store: Store, rollout: Rollout) -> None:
+    """Have the front share out requests as is on record; one that is down does when it comes back."""
+    with contextlib.suppress(EndpointNotRunning, DeploymentMissing):
+        traffic = recorded(store, rollout).traffic
+        control.share_out(rollout.endpoint, traffic, runtime_folder=runtime_folder(store.folder))
 
 
 def succeed(session: Session, rollout: Rollout, *, reason: str) -> None:
-    """Give the new version all of the traffic for good, and end what it replaces."""
-    last = traffic_of(rollout, len(rollout.plan.steps) - 1)
-    deployments.set_traffic(session.store, rollout.endpoint, last, actor=session.actor, why=reason)
+    """Give the new version all of the traffic for good, and end what it replaces. The rollout ends last, as above."""
+    deployments.set_traffic(session.store, rollout.endpoint, whole(rollout), actor=session.actor, why=reason)
+    _withdraw(session, rollout, rollout.present, status=DeploymentStatus.REPLACED, why=reason)
     with session.change() as opened:
         rollouts.set_status(opened, rollout, status=RolloutStatus.SUCCEEDED, reason=reason)
-    _withdraw(session, rollout, rollout.present, status=DeploymentStatus.REPLACED, why="")
+
+
+def whole(rollout: Rollout) -> Traffic:
+    """Return the traffic when the new version has all of it."""
+    return traffic_of(rollout, len(rollout.plan.steps) - 1)
 
 
 def _withdraw(session: Session, rollout: Rollout, name: str, *, status: DeploymentStatus, why: str) -> None:
     """End a deployment that has no share any more, as soon as nobody else changes the endpoint."""
     serving = endpoints.list_deployments(session.store, endpoint=rollout.endpoint, status=DeploymentStatus.HEALTHY)
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    for each in [each for each in serving if each.name == name]:
+    for each in [each for each in serving if each.name == name and each.created_at <= rollout.created_at]:
         while True:
             try:
                 deployments.withdraw(session.store, each, status=status, actor=session.actor, why=why)

@@ -21,7 +21,7 @@ from modelwright import records
 from modelwright.errors import Busy, EndpointNotReached, EndpointNotRunning, EndpointUnresponsive, ModelwrightError
 from modelwright.lifecycle import rollouts as lifecycle
 from modelwright.lifecycle.sessions import Session
-from modelwright.records import Check, CheckResult, Rollout, RolloutStatus
+from modelwright.records import Check, CheckResult, Rollout, RolloutStatus, Serving
 from modelwright.records.plain import plain
 from modelwright.serving import control, deployments
 from modelwright.serving.rollout import observing, planning, slowness
@@ -44,9 +44,10 @@ _LONGEST_TRAIL = 240
 
 @dataclass(frozen=True)
 class _Sight:
-    """One look: the rollout as it is on record, what its front tells, and when that was."""
+    """One look: the rollout and its endpoint as they are on record, what its front tells, and when that was."""
 
     rollout: Rollout
+    serving: Serving
     front: Observed
     now: datetime
 
@@ -79,40 +80,64 @@ class Watcher:
         # When the front began that this watcher gave the step's traffic to; None when it is to be given.
         self._front: datetime | None = None
         self._noted_at: datetime | None = None
+        # Why the rollout is to be rolled back, and by which checks, until that is done.
+        self._leaving: tuple[str, tuple[Check, ...]] | None = None
 
     def look(self, now: datetime) -> bool:
         """Look once and do what is to be done; return whether the rollout goes on."""
         rollout = rollouts.find_rollout(self._session.store, self._id)
         if rollout is None or not rollout.is_open:
             return False
+        serving = lifecycle.recorded(self._session.store, rollout)
+        if serving.traffic == lifecycle.whole(rollout):
+            lifecycle.succeed(self._session, rollout, reason="all of the traffic is its own for good")
+            return False
         try:
+            gone = lifecycle.told_gone(rollout, serving)
+            if gone or self._leaving:
+                return self._go_back(rollout, gone)
             front = control.observe(rollout.endpoint, runtime_folder=self._folder)
-            return self._act(_Sight(rollout, front, now))
+            return self._act(_Sight(rollout, serving, front, now))
         except _UNREACHED:
             return True
 
     def _act(self, sight: _Sight) -> bool:
         rollout, lapsed_at = sight.rollout, sight.front.lapsed_at
         if lapsed_at is not None:
-            lifecycle.roll_back(self._session, rollout, reason=lifecycle.told_lapse(lapsed_at))
-            return False
+            return self._go_back(rollout, lifecycle.told_lapse(lapsed_at))
         if sight.step < 0:
             return self._go_to(sight, 0, checks=())
-        return self._judge(sight) if self._holds(sight) else True
+        if not self._holds(sight):
+            return True
+        goes_on = self._judge(sight)
+        if goes_on:
+            # Only now: where nothing can be judged, and be it for a full disk, the front is to go back by itself.
+            control.renew(rollout.endpoint, rollout.plan.lease_seconds, runtime_folder=self._folder)
+        return goes_on
 
     def _holds(self, sight: _Sight) -> bool:
-        """Confirm the traffic of the step, or give it to a front that was started anew; return whether it holds."""
-        rollout, started_at = sight.rollout, sight.front.started_at
-        if control.renew(rollout.endpoint, rollout.plan.lease_seconds, runtime_folder=self._folder):
-            self._front = started_at
+        """Return whether the step's traffic is what is on trial; a front that was started anew is given it."""
+        rollout, front = sight.rollout, sight.front
+        is_held, is_moved = front.lease_seconds is not None, sight.serving.traffic != rollout.before
+        if is_held and not is_moved:
+            self._front = front.started_at
             return True
-        if self._front == started_at:
+        if is_held:
+            lifecycle.bring_back(self._session.store, rollout)
+        if is_moved or self._front == front.started_at:
             self._front = None
             if rollout.status is RolloutStatus.RUNNING:
                 self._pause(rollout, "somebody else changed the endpoint's traffic")
         elif rollout.status is RolloutStatus.RUNNING:
             self._share_out(sight, sight.step)
             return True
+        return False
+
+    def _go_back(self, rollout: Rollout, reason: str, checks: tuple[Check, ...] = ()) -> bool:
+        """Roll back, and try again at the next look where that fails; the first reason counts."""
+        self._leaving = self._leaving or (reason, checks)
+        reason, checks = self._leaving
+        lifecycle.roll_back(self._session, rollout, reason=reason, checks=checks)
         return False
 
     def _judge(self, sight: _Sight) -> bool:
@@ -123,11 +148,13 @@ class Watcher:
             decision = Decision(Move.WAIT, rollout.reason)
         elif decision.move is Move.ASK and rollout.progress.asked >= sight.step:
             decision = replace(decision, move=Move.GO_ON)
+        if decision.move is Move.ROLL_BACK:  # before anything is written, for which there may be no room
+            self._leaving = (decision.reason, decision.checks)
+            lifecycle.bring_back(self._session.store, rollout)
         rollout = self._note(sight, checks, decision)
         match decision.move:
             case Move.ROLL_BACK:
-                lifecycle.roll_back(self._session, rollout, reason=decision.reason, checks=decision.checks)
-                return False
+                return self._go_back(rollout, decision.reason)
             case Move.SUCCEED:
                 lifecycle.succeed(self._session, rollout, reason=decision.reason)
                 return False
@@ -141,13 +168,12 @@ class Watcher:
         """Begin a step, once the new version has answered its sample through the endpoint."""
         rollout = sight.rollout
         try:
-            deployments.smoke_test(self._session.store, lifecycle.deployment_of(self._session.store, rollout))
+            deployments.smoke_test(self._session.store, sight.serving.names[rollout.deployment])
         except _UNREACHED:
             raise
         except ModelwrightError as error:
             failed = Check("smoke", CheckResult.FAILED, str(error))
-            lifecycle.roll_back(self._session, rollout, reason=f"smoke: {error}", checks=(failed,))
-            return False
+            return self._go_back(rollout, f"smoke: {error}", (failed,))
         self._share_out(sight, step)
         counts = sight.counts()
         progress = replace(

@@ -7,6 +7,8 @@ from modelwright.errors import TrafficInvalid
 
 MAX_DEPLOYMENTS = 6
 WHOLE = 100.0
+# Of sums: 33.3, 33.4 and 33.3 are 100, whatever is last in a float.
+_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Traffic:
         """Return the percentages that requests are really shared out by: they sum to 100 unless there is nobody."""
         given = {name: float(share) for name, share in self.shares.items()}
         if self.default:
-            given[self.default] = given.get(self.default, 0.0) + WHOLE - sum(given.values())
+            left = round(WHOLE - sum(given.values()), _DIGITS)
+            given[self.default] = given.get(self.default, 0.0) + max(0.0, left)
         return given
 
     def among(self, names: Collection[str]) -> "Traffic":
@@ -55,7 +58,7 @@ class Traffic:
         for name, share in (*self.shares.items(), *self.shadows.items()):
             if not 0 <= share <= WHOLE:
                 raise TrafficInvalid(reason=f'"{name}" cannot have {share:g} %', rule="a share is from 0 to 100")
-        total = sum(self.shares.values())
+        total = round(sum(self.shares.values()), _DIGITS)
         if total > WHOLE:
             raise TrafficInvalid(reason=f"the shares sum to {total:g} %", rule="together they are at most 100")
         if len(self.shares.keys() | self.shadows.keys() | ({self.default} - {""})) > MAX_DEPLOYMENTS:

@@ -47,14 +47,22 @@ def capture_or_none(store: Store, endpoint: str) -> CaptureSettings | None:
         return None
 
 
-def set_capture(store: Store, endpoint: str, capture: CaptureSettings, *, actor: str, why: str = "") -> None:
-    """Have an endpoint record its requests so from now on, without a restart.
+def set_capture(
+    store: Store, endpoint: str, said: Mapping[str, Any], *, is_anew: bool = False, actor: str, why: str = ""
+) -> CaptureSettings:
+    """Have an endpoint record its requests otherwise from now on, without a restart; return how.
 
-    Raises EndpointMissing, EndpointUnresponsive, ReasonMissing.
+    `said` are fields of CaptureSettings; those that are not given stay, or are as usual where it `is_anew`. Raises
+    EndpointMissing, EndpointUnresponsive, FolderNotWritable, ReasonMissing.
     """
-    with change(store, actor=actor, why=why) as opened:
-        endpoint_settings.set_section(opened, endpoint, "capture", plain(capture))
-    push(store, endpoint)
+    with change(store, actor=actor, why=why) as opened:  # which lets nobody else change them meanwhile
+        now = capture_of(store, endpoint)
+        wanted = replace(CaptureSettings() if is_anew else now, **said)
+        if wanted != now:
+            endpoint_settings.set_section(opened, endpoint, "capture", plain(wanted))
+    if wanted != now:
+        push(store, endpoint)
+    return wanted
 
 
 def set_limits(
@@ -81,11 +89,17 @@ def set_limits(
 
 
 def push(store: Store, endpoint: str) -> bool:
-    """Tell the endpoint's front its settings; return whether it runs. One that is started later is told then."""
+    """Tell the endpoint's front its settings; return whether it runs. One that is started later is told then.
+
+    They are read again after that: of two who change them at once, the one that is told last must not have read first.
+    """
     folder = runtime_folder(store.folder)
     if control.status(endpoint, runtime_folder=folder) is None:
         return False
-    control.configure(endpoint, settings_of(store, endpoint), runtime_folder=folder)
+    told = None
+    while told != (settings := settings_of(store, endpoint)):
+        control.configure(endpoint, settings, runtime_folder=folder)
+        told = settings
     return True
 
 

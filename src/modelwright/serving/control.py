@@ -40,6 +40,7 @@ from modelwright.errors import (
 from modelwright.records import DeployAnswer, FrontSettings, FrontStatus, ScoringAnswer, Traffic, WorkerSpec
 from modelwright.records.decoding import NotThisRecord, decoded
 from modelwright.records.plain import plain
+from modelwright.serving import commands
 from modelwright.serving.rollout import observing
 from modelwright.serving.rollout.observing import Observed
 
@@ -126,7 +127,9 @@ def status(endpoint: str, *, runtime_folder: Path) -> FrontStatus | None:
     deadline = time.monotonic() + _SILENCE_SECONDS
     while True:
         try:
-            told = _ask(endpoint, {"command": "status"}, runtime_folder=runtime_folder, timeout_seconds=_ASK_SECONDS)
+            told = _ask(
+                endpoint, {"command": commands.STATUS}, runtime_folder=runtime_folder, timeout_seconds=_ASK_SECONDS
+            )
             return _as_status(endpoint, told)
         except (FileNotFoundError, ConnectionError) as error:
             if _clean_if_dead(endpoint, runtime_folder):
@@ -194,8 +197,12 @@ def renew(endpoint: str, seconds: float, *, runtime_folder: Path) -> bool:
 
 
 def observe(endpoint: str, *, runtime_folder: Path) -> Observed:
-    """Return what each deployment has done, side by side. Raises EndpointNotRunning."""
-    return observing.observed(_change(endpoint, {"command": "observe"}, runtime_folder=runtime_folder))
+    """Return what each deployment has done, side by side. Raises EndpointNotRunning and EndpointOutdated."""
+    told = _change(endpoint, {"command": "observe"}, runtime_folder=runtime_folder)
+    try:
+        return observing.observed(told)
+    except (KeyError, TypeError, ValueError) as error:
+        raise EndpointOutdated(endpoint=endpoint, reason=f"what it has seen cannot be read: {error}") from error
 
 
 def retire(endpoint: str, deployment: str, *, runtime_folder: Path) -> None:
@@ -226,8 +233,13 @@ def scale(
 
 
 def configure(endpoint: str, settings: FrontSettings, *, runtime_folder: Path) -> None:
-    """Have the endpoint go on with other limits, capture and keys. Raises EndpointNotRunning."""
-    _change(endpoint, {"command": "configure", "settings": _told(settings)}, runtime_folder=runtime_folder)
+    """Have the endpoint go on with other limits, capture and keys.
+
+    Raises EndpointNotRunning, and FolderNotWritable where captured fields cannot be hashed; then all is as before.
+    """
+    told = _change(endpoint, {"command": "configure", "settings": _told(settings)}, runtime_folder=runtime_folder)
+    if "unwritable" in told:
+        raise FolderNotWritable(folder=told["unwritable"], reason=told["reason"], option="--workspace")
 
 
 def admit(endpoint: str, digest: str, *, seconds: float, runtime_folder: Path) -> None:
@@ -244,7 +256,7 @@ def stop(endpoint: str, *, runtime_folder: Path, timeout_seconds: float = 10.0) 
         return False
     family = _family(endpoint, runtime_folder)
     try:
-        command = {"command": "stop", "grace_seconds": timeout_seconds}
+        command = {"command": commands.STOP, "grace_seconds": timeout_seconds}
         _ask(endpoint, command, runtime_folder=runtime_folder, timeout_seconds=_ASK_SECONDS)
         patience = timeout_seconds + _END_SECONDS
     except (OSError, EndpointUnresponsive):
@@ -367,26 +379,9 @@ def _port_reason(port: int | None, reason: str) -> str:
 
 
 def _ask(endpoint: str, command: Mapping[str, Any], *, runtime_folder: Path, timeout_seconds: float) -> dict[str, Any]:
-    """Send a command to the endpoint's front and return its answer.
-
-    Raises FileNotFoundError or ConnectionError when nobody is there, EndpointUnresponsive when nothing is said.
-    """
-    data = json.dumps(command).encode()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout_seconds)
-        try:
-            connection.connect(str(runtime_folder / f"{endpoint}.sock"))
-            connection.sendall(len(data).to_bytes(4, "big") + data)
-            with connection.makefile("rb") as stream:
-                head = stream.read(4)
-                body = stream.read(int.from_bytes(head, "big"))
-        except TimeoutError as error:
-            reason = f"nothing was said for {timeout_seconds:g} s"
-            raise EndpointUnresponsive(endpoint=endpoint, reason=reason) from error
-    if not body:
-        raise ConnectionResetError
-    answer: dict[str, Any] = json.loads(body)
-    return answer
+    """Send a command to the endpoint's front and return its answer. Raises what `commands.ask` raises."""
+    place = runtime_folder / f"{endpoint}.sock"
+    return commands.ask(endpoint, command, place=place, timeout_seconds=timeout_seconds)
 
 
 def _clean_if_dead(endpoint: str, runtime_folder: Path) -> bool:

@@ -30,7 +30,7 @@ from modelwright.records import (
     Traffic,
 )
 from modelwright.serving import access, capacity, control, fronts, reconciling, sharing, specs
-from modelwright.serving.front.versions import is_as_expected
+from modelwright.serving.front.versions import is_expected
 from modelwright.serving.fronts import capture_folder, log_file, status
 from modelwright.serving.reconciling import changing, reconcile
 from modelwright.serving.sharing import Shift
@@ -233,8 +233,7 @@ def smoke_test(store: Store, deployment: Deployment) -> ScoringAnswer:
         return ScoringAnswer(HTTPStatus.OK, "", "", version.reference)
     ours = {PIN: deployment.name, **access.pass_headers(store, deployment.endpoint)}
     answer = score(store, deployment.endpoint, body=worker.sample.encode(), headers=ours)
-    is_expected = worker.expected is None or is_as_expected(answer.body, worker.expected)
-    if answer.status != HTTPStatus.OK or not is_expected:
+    if answer.status != HTTPStatus.OK or not is_expected(answer.body, worker.expected):
         raise DeploymentFailed(
             version=deployment.version,
             endpoint=deployment.endpoint,

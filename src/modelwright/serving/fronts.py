@@ -33,7 +33,8 @@ def ensure(
 ) -> bool:
     """Have the endpoint's front run, by default where it did last; return whether it was started.
 
-    One that listens elsewhere than is asked for is stopped first. Raises NoFreePort and EndpointNotStarted.
+    One that listens elsewhere than is asked for is stopped first, and started again there when it cannot move. Raises
+    NoFreePort and EndpointNotStarted.
     """
     folder = runtime_folder(store.folder)
     running = control.status(place.name, runtime_folder=folder)
@@ -44,18 +45,29 @@ def ensure(
         if wanted[1] and wanted[1] != running.port:
             control.check_port(wanted[1], host=wanted[0])
         control.stop(place.name, runtime_folder=folder)
-    log = log_file(store, place.name)
-    log.parent.mkdir(exist_ok=True)
-    started = control.start(
-        place.name,
-        runtime_folder=folder,
-        log=log,
-        capture_folder=capture_folder(store),
-        host=wanted[0],
-        port=wanted[1],
-        settings=configuring.settings_of(store, place.name, host=wanted[0]),
-    )
+    try:
+        started = _start(store, place, *wanted)
+    except BaseException:
+        if running:
+            _start(store, place, running.host, running.port)
+        raise
     if (started.host, started.port) != (place.host, place.port):
         with change(store, actor=actor, why=why) as opened:
             endpoints.set_address(opened, place, host=started.host, port=started.port)
+    # What was changed while it started could not be told to it.
+    configuring.push(store, place.name)
     return True
+
+
+def _start(store: Store, place: Endpoint, host: str, port: int | None) -> FrontStatus:
+    log = log_file(store, place.name)
+    log.parent.mkdir(exist_ok=True)
+    return control.start(
+        place.name,
+        runtime_folder=runtime_folder(store.folder),
+        log=log,
+        capture_folder=capture_folder(store),
+        host=host,
+        port=port,
+        settings=configuring.settings_of(store, place.name, host=host),
+    )

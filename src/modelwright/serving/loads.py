@@ -58,7 +58,7 @@ class Watch:
     def _of_deployment(
         self, endpoint: str, now: DeploymentState, before: DeploymentState | None, seconds: float, share: float
     ) -> Load:
-        if before is None or before.requests > now.requests:  # another version of the same name
+        if before is None or before.id != now.id or before.requests > now.requests:  # another of the same name
             requests, errors, latency = now.requests, now.errors, now.latency
         else:
             requests, errors = now.requests - before.requests, now.errors - before.errors

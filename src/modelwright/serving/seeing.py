@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from modelwright.errors import EndpointOutdated, EndpointUnresponsive
 from modelwright.records import Deployment, Endpoint, FrontStatus, Serving
 from modelwright.records.plain import plain
 from modelwright.serving import fronts
@@ -38,8 +39,15 @@ def see(store: Store, name: str) -> Seen:
 
 
 def see_all(store: Store) -> list[Seen]:
-    """Return what there is to see of every endpoint, by name."""
-    return [_seen(store, each) for each in endpoints.list_endpoints(store)]
+    """Return what there is to see of every endpoint, by name; one whose front cannot be asked hides no other."""
+    found = []
+    for place in endpoints.list_endpoints(store):
+        try:
+            found.append(_seen(store, place))
+        except (EndpointUnresponsive, EndpointOutdated) as error:
+            state = State("unresponsive", str(error))
+            found.append(Seen(place, endpoints.serving(store, place), None, state, ()))
+    return found
 
 
 def _seen(store: Store, place: Endpoint) -> Seen:

@@ -11,7 +11,7 @@ class State:
     """A state's name, and why it is so.
 
     `starting`, `healthy`, `unhealthy` and `down` change by themselves or by `wright up`; `failed`, `unschedulable`,
-    `stopped` and `empty` stay until something is deployed.
+    `stopped` and `empty` stay until something is deployed. `unresponsive` is one whose front does not answer us.
     """
 
     name: str

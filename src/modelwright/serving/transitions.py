@@ -149,17 +149,22 @@ def _record(
 
 
 def _undo(store: Store, endpoint: str, started: list[Deployment], error: BaseException, author: Author) -> None:
-    """Record that the newcomers failed, and have the front serve what it served before."""
+    """Record that the newcomers failed, and have the front serve what it served before.
+
+    Where even that cannot be recorded they are found as those of a killed command are: `starting`, and nobody's.
+    """
     reason = str(error) or type(error).__name__
     status = DeploymentStatus.FAILED
     if isinstance(error, DeploymentUnschedulable):
         status = DeploymentStatus.UNSCHEDULABLE
-    if started:
-        with change(store, actor=author.actor, why=reason) as opened:
-            for each in started:
-                endpoints.set_deployment_status(opened, each, status=status, reason=reason)
-    with contextlib.suppress(ModelwrightError):
-        reconciling.agree(store, endpoints.get_endpoint(store, endpoint))
+    try:
+        if started:
+            with change(store, actor=author.actor, why=reason) as opened:
+                for each in started:
+                    endpoints.set_deployment_status(opened, each, status=status, reason=reason)
+    finally:
+        with contextlib.suppress(ModelwrightError):
+            reconciling.agree(store, endpoints.get_endpoint(store, endpoint))
 
 
 def _moves(present: Serving, transition: Transition) -> bool:

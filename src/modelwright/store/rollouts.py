@@ -1,14 +1,14 @@
 """Rollouts: one that is open at a time for each endpoint, and those that have ended."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from modelwright import records
-from modelwright.errors import RolloutMissing, RolloutOpen
-from modelwright.records import Endpoint, Rollout, RolloutPlan, RolloutProgress, RolloutStatus, Traffic
+from modelwright.errors import RolloutMissing, RolloutNotOpen, RolloutOpen
+from modelwright.records import Deployment, Endpoint, Rollout, RolloutPlan, RolloutProgress, RolloutStatus, Traffic
 from modelwright.records.decoding import decoded
 from modelwright.records.plain import plain
 from modelwright.store import schema
@@ -29,7 +29,7 @@ def refuse_open(change: Change, endpoint: Endpoint) -> None:
 
 
 def add_rollout(
-    change: Change, endpoint: Endpoint, *, version: str, present: str, plan: RolloutPlan, before: Traffic
+    change: Change, endpoint: Endpoint, *, new: Deployment, present: str, plan: RolloutPlan, before: Traffic
 ) -> Rollout:
     """Record a rollout that begins. Raises RolloutOpen while the endpoint has one."""
     refuse_open(change, endpoint)
@@ -37,8 +37,8 @@ def add_rollout(
     rollout = Rollout(
         id=records.new_id("rollout"),
         endpoint=endpoint.name,
-        version=version,
-        deployment=version,
+        version=new.version,
+        deployment=new.name,
         present=present,
         plan=plan,
         before=before,
@@ -59,7 +59,7 @@ def add_rollout(
             "created_at": rollout.created_at,
         },
     )
-    after = {"rollout": rollout.id, "version": version, "present": present, "plan": _json(plan)}
+    after = {"rollout": rollout.id, "version": new.version, "present": present, "plan": _json(plan)}
     change.record("rollout.started", f"endpoints/{endpoint.name}", after=after)
     return rollout
 
@@ -77,18 +77,34 @@ def advance(change: Change, rollout: Rollout, progress: RolloutProgress, *, fact
 def set_status(
     change: Change, rollout: Rollout, *, status: RolloutStatus, reason: str, facts: Mapping[str, object] | None = None
 ) -> None:
-    """Record where the rollout stands now, why, and by which `facts`; one that has ended meanwhile stays as it is."""
-    table = schema.rollouts
-    if not change.rows(sa.select(table.c.id).where(table.c.id == rollout.id, table.c.status.in_(_OPEN))):
-        return
+    """Record where the rollout stands now, why, and by which `facts`. Raises RolloutNotOpen for one that has ended."""
     finished_at = None if status in _OPEN else change.at
-    change.update(table, table.c.id == rollout.id, status=status, reason=reason, finished_at=finished_at)
+    _update_open(change, rollout, status=status, reason=reason, finished_at=finished_at)
     change.record(
         f"rollout.{_PAST[status]}",
         f"endpoints/{rollout.endpoint}",
         before={"rollout": rollout.id, "status": rollout.status},
         after={"rollout": rollout.id, "version": rollout.version, "status": status, "reason": reason, **(facts or {})},
     )
+
+
+def resume(change: Change, rollout: Rollout, *, before: Traffic, reason: str) -> None:
+    """Record that a rollout goes on, from the traffic that the endpoint has by now. Raises RolloutNotOpen."""
+    _update_open(change, rollout, state=_state(replace(rollout, before=before)))
+    set_status(change, rollout, status=RolloutStatus.RUNNING, reason=reason)
+
+
+def _update_open(change: Change, rollout: Rollout, **values: Any) -> None:
+    """Change the row of a rollout unless another has ended it meanwhile."""
+    table = schema.rollouts
+    if not change.update(table, (table.c.id == rollout.id) & table.c.status.in_(_OPEN), **values):
+        ended = change.rows(table.select().where(table.c.id == rollout.id))
+        raise RolloutNotOpen(
+            version=rollout.version,
+            endpoint=rollout.endpoint,
+            rollout_status=ended[0].status if ended else "deleted",
+            reason=ended[0].reason if ended else "its endpoint is no more",
+        )
 
 
 _PAST = {

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from modelwright.serving.capture import compaction, partitions, reading
+from modelwright.serving.capture import compaction, merging, partitions, reading
 from modelwright.store import capture
 from modelwright.store.database import open_store
 
@@ -33,7 +33,7 @@ def killed_at(number: int, work: Callable[[], object]) -> bool:
             return stand_in
 
         os.fsync = counted(os.fsync)
-        for name in ("replace", "rename", "unlink", "mkdir"):
+        for name in ("replace", "rename", "unlink", "mkdir", "touch"):
             setattr(Path, name, counted(getattr(Path, name)))
         capture.keep_segment = counted(capture.keep_segment)
         compaction.change = counted(compaction.change)
@@ -47,6 +47,12 @@ def ids(exchanges: Any) -> Counter[str]:
     return Counter(each.request_id for each in exchanges)
 
 
+def in_parquet(folder: Path) -> Counter[str]:
+    """Count each request that any reader of Parquet would find, which passes over what begins with a dot."""
+    files = [path for path in folder.glob("dt=*/hh=*/*.parquet") if not path.name.startswith(".")]
+    return ids(each for file in files for each in partitions.read(file))
+
+
 def stage(template: Path, number: int) -> bool:
     """Kill at one stage, look, go on where it was killed, and look again; return whether it was killed."""
     workspace = template.with_name(str(number))
@@ -56,14 +62,17 @@ def stage(template: Path, number: int) -> bool:
     def work() -> None:
         store = open_store(workspace)
         compaction.compact(store, folder, actor="ada")
+        for hour in partitions.hours(folder):
+            merging.merge(hour)
         store.close()
 
     expected = ids(reading.exchanges(folder))
     was_killed = killed_at(number, work)
     assert ids(reading.exchanges(folder)) == expected
+    assert in_parquet(folder) <= expected
     work()
-    files = folder.glob("dt=*/hh=*/*.parquet")
-    assert ids(each for file in files for each in partitions.read(file)) == expected
+    assert in_parquet(folder) == expected
+    assert len(list(folder.rglob("*.parquet"))) == len(partitions.hours(folder))
     assert not list(folder.glob("*.wal"))
     assert not list(folder.rglob(".*.begun"))
     shutil.rmtree(workspace)

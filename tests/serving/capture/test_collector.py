@@ -1,6 +1,7 @@
 """The collector of old scripts writes what they collect where their users look for it, and costs no answer."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from modelwright.models.guest import collector
+from modelwright.serving.capture import collecting
+from modelwright.serving.capture.redaction import redaction
 
 ROOT = Path("modeldata", "sub", "group", "ws", "churn")
 COLUMNS = [
@@ -93,6 +96,24 @@ score(pandas.DataFrame({"age": [5], "bmi": [6]}), pandas.DataFrame({"y": [30]}))
         ("5", "6"),
     ]
     assert [each["y"] for each in collected(tmp_path, "predictions")] == ["10", "20", "30"]
+
+
+def test_what_may_not_be_kept_of_requests_is_not_collected_either(run: Any, tmp_path: Path) -> None:
+    told = redaction(("age", "y"), ("1",), salt=lambda: b"salt")
+    folder = tmp_path / ROOT
+    captured = tmp_path / "sub" / "group" / "ws" / ".wright" / "capture" / "churn"
+    collecting.tell(captured, told)
+    folder.mkdir(parents=True)
+    collecting.folder_of(captured).joinpath(".redaction").rename(folder / ".redaction")
+    done = run("score([41, 1.5], [7])", AML_MODEL_DC_DEBUG="true")
+    assert done.returncode == 0, done.stderr
+    (kept,) = collected(tmp_path, "inputs")
+    assert told is not None
+    assert json.loads(told.apply(b'{"age": 41}'))["age"] == kept["age"]
+    assert (kept["bmi"], kept["$aml_model_version"]) == ("", "3")
+    assert collected(tmp_path, "predictions")[0]["y"].startswith("hash:")
+    assert "41" not in done.stdout.replace(kept["age"], "").partition("$aml")[0]
+    collecting.tell(captured, None)
 
 
 def test_nothing_is_collected_unless_it_is_switched_on(run: Any, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from serving.capture.exchanges import exchange
 from serving.capture.test_compaction import BEGUN, spread, write
 
 from modelwright.datasets import reading as datasets_reading
-from modelwright.errors import CaptureEmpty, LabelsInvalid
+from modelwright.errors import CaptureDamaged, CaptureEmpty, FolderNotWritable, LabelsInvalid
 from modelwright.serving.capture import compaction, exporting, labelling, retention, tabulating
 from modelwright.serving.capture.exporting import Wanted
 from modelwright.serving.capture.labelling import Columns
@@ -60,6 +60,10 @@ def test_rows_have_their_names_in_every_form(body: str) -> None:
         ("7", "", [{"input": 7}]),
         ("not json", "", [{}]),
         ("[]", "", []),
+        # What says that it is a tensor and cannot be one, or would have more rows than there is memory for.
+        ('[{"name": 1, "shape": "round", "data": [1]}]', "", [{"name": 1, "shape": "round", "data": "[1]"}]),
+        ('[{"name": "a", "shape": [9e9], "data": []}]', "", [{"name": "a", "shape": "[9000000000.0]", "data": "[]"}]),
+        ('[{"name": "a", "shape": [9000], "data": []}]', "", [{"name": "a", "shape": "[9000]", "data": "[]"}]),
     ],
 )
 def test_other_bodies_have_rows_too(body: str, kind: str, rows: list[Any]) -> None:
@@ -178,6 +182,8 @@ def test_labels_are_joined_by_an_id_of_ones_own(store: Store, folder: Path) -> N
         ("labels.csv", "name,label\na,1\n", 'no column "request_id or correlation_id or id"'),
         ("labels.csv", "request_id,label\n", "it has no labels"),
         ("labels.jsonl", "{", "Expecting property name"),
+        ("labels.jsonl", "[1]", "row 1 is no object"),
+        ("labels.csv", "name,label\na,1,2\n", "it has name, label, None"),
         ("labels.csv", "id,label,labelled_at\na,1,soon\n", "row 1: Invalid isoformat"),
         ("labels.txt", "", 'ends in ".txt"'),
     ],
@@ -198,6 +204,16 @@ def test_requests_are_exported_as_lines(folder: Path) -> None:
     assert told[3]["status"] == 500
     assert told[0]["headers"] == {"x-order": "a7"}
     assert told[4]["shadow_of"] == "diabetes:1"
+    assert place.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FolderNotWritable, match="No such file or directory"):
+        exporting.export(folder, folder / "nowhere" / "out.jsonl", Wanted("churn"))
+
+
+def test_labels_that_were_torn_by_hand_are_named(folder: Path) -> None:
+    (folder / "labels").mkdir(parents=True)
+    (folder / "labels" / "labels_1.jsonl").write_text('{"by": "request_id"}\n{"id": "a", "row"')
+    with pytest.raises(CaptureDamaged, match="labels_1"):
+        labelling.read(folder)
 
 
 def test_whole_days_are_deleted_on_the_record(store: Store, folder: Path) -> None:
@@ -217,3 +233,5 @@ def test_whole_days_are_deleted_on_the_record(store: Store, folder: Path) -> Non
     assert said["action"] == "capture.deleted"
     assert said["before"]["files"] == gone
     assert retention.delete(store, folder, before=date(2026, 3, 2), actor="ada") == []
+    for_ever = {"keep_days": 1_000_000, "now": datetime(2026, 3, 3, tzinfo=UTC)}
+    assert retention.expire(store, folder, actor="ada", **for_ever) == []

@@ -115,4 +115,6 @@ def test_evidence_goes_on_from_its_state() -> None:
 def test_a_front_that_counts_anew_is_no_step_back() -> None:
     before, now = Seen(requests=100, errors=5, latencies=(60, 40)), Seen(requests=7, errors=1, latencies=(4, 3))
     assert now.since(before).requests == 7
+    other_tolerance = Seen(requests=110, compared=3).since(Seen(requests=100, compared=50, differing=2))
+    assert (other_tolerance.requests, other_tolerance.compared, other_tolerance.differing) == (10, 3, 0)
     assert Seen(requests=110, errors=6, latencies=(65, 45)).since(before).latencies == (5, 5)

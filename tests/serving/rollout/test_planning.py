@@ -68,7 +68,10 @@ def test_a_plan_that_asks_stops_at_every_step_but_the_last() -> None:
         (RolloutPlan(steps=(5, 100), shadow=20), "first step of 0"),
         (RolloutPlan(limits=RolloutLimits(disagreement=0.1)), "--shadow"),
         (RolloutPlan(limits=RolloutLimits(error_rate=5.0)), "between 0 and 1"),
-        (RolloutPlan(lease_seconds=0), "lease"),
+        (RolloutPlan(lease_seconds=2), "lease is at least 3 s"),
+        (RolloutPlan(patience_seconds=float("nan")), "not negative"),
+        (RolloutPlan(tolerance=float("nan")), "tolerance"),
+        (RolloutPlan(limits=RolloutLimits(latency_ratio=float("inf"))), "a number above 0"),
         (RolloutPlan(hold_seconds=-1), "negative"),
     ],
 )
@@ -79,5 +82,6 @@ def test_a_plan_that_cannot_be_followed_is_refused(plan: RolloutPlan, rule: str)
 
 def test_steps_are_read_as_people_write_them() -> None:
     assert planning.steps("5,25, 50%,100") == (5, 25, 50, 100)
-    with pytest.raises(PlanInvalid, match="whole number of percent"):
-        planning.steps("5,half")
+    for text in ("5,half", "5,,100", "", "5,1_00", "-5,100"):
+        with pytest.raises(PlanInvalid, match="whole number of percent"):
+            planning.steps(text)

@@ -3,7 +3,8 @@
 It writes `FOLDER/<model>/<version>/<designation>/<yyyy>/<m>/<d>/<designation>.csv`, where FOLDER is the variable
 MODELWRIGHT_MODEL_DATA, which ends in `…/modeldata/<subscription>/<group>/<workspace>/<service>`. Rows are buffered and
 written by a thread, and the last of them when the process ends or gets SIGTERM. It is switched on by the variable
-AML_MODEL_DC_STORAGE_ENABLED, or while it runs by a file `.collecting` in FOLDER, which is looked for every second.
+AML_MODEL_DC_STORAGE_ENABLED, or while it runs by a file `.collecting` in FOLDER, which is looked for every second; a
+file `.redaction` there says which columns are left out, or hashed with which key.
 Whatever goes wrong, scoring goes on: what could not be written is counted and told in the log.
 """
 
@@ -13,7 +14,10 @@ import atexit
 import csv
 import datetime as dt
 import fcntl
+import hashlib
+import hmac
 import io
+import json
 import os
 import signal
 import sys
@@ -25,7 +29,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 FOLDER_VARIABLE = "MODELWRIGHT_MODEL_DATA"
-SWITCH = ".collecting"
+SWITCH, REDACTION = ".collecting", ".redaction"
 _DESIGNATIONS = ("inputs", "predictions", "labels", "signals", "general")
 _CORRELATION = "$aml_dc_correlation_id"
 _COLUMNS = (
@@ -41,6 +45,7 @@ _COLUMNS = (
 _UTC = dt.timezone.utc  # noqa: UP017 - as Python 3.9 calls it
 _DAY_MINUTES, _HOUR_MINUTES = 1440, 60
 _UNKNOWN_REQUEST = "00000000-0000-0000-0000-000000000000"
+_HASH_DIGITS = 32
 _FLUSH_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 _MOST_BUFFERED = 100_000  # rows; where the disk is slower than the requests, those beyond are dropped and counted
@@ -107,6 +112,7 @@ class ModelDataCollector:
         if correlations is not None:
             rows = [[*row, *correlations.values()] for row in rows]
         header = self._header(names, len(rows[0]) if rows else 0)
+        rows = _switch(_folder("default")).redacted(rows, header)
         text = _csv(rows)
         if is_printed:
             print(_csv([header]) + text, end="")  # noqa: T201 - that is what it is for
@@ -204,25 +210,60 @@ def _csv(rows: list[list[Any]]) -> str:
 
 
 class _Switch:
-    """Whether a folder's switch is on, looked for once in a while."""
+    """Whether a folder's switch is on, and what may not be kept there, looked for once in a while."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._looked_at = -_LOOK_SECONDS
         self._is_on = False
+        self._redaction: dict[str, Any] = {}
 
     def is_on(self) -> bool:
-        moment = time.monotonic()
-        if moment - self._looked_at >= _LOOK_SECONDS:
-            self._looked_at, self._is_on = moment, self._path.exists()
+        self._look()
         return self._is_on
+
+    def redacted(self, rows: list[list[Any]], header: list[str]) -> list[list[Any]]:
+        """Return rows without the cells whose columns, by name or number, may not be kept, or with their hashes."""
+        self._look()
+        told = self._redaction
+        if not told:
+            return rows
+        names = {number: {name, str(number)} for number, name in enumerate(header) if name not in _COLUMNS}
+        gone = [number for number, called in names.items() if called & set(told["left_out"])]
+        hashed = [number for number, called in names.items() if called & set(told["hashed"])]
+        found = []
+        for row in rows:
+            cells = list(row)
+            for number in hashed:
+                cells[number] = _hashed(cells[number], bytes.fromhex(told["salt"]))
+            for number in gone:
+                cells[number] = None
+            found.append(cells)
+        return found
+
+    def _look(self) -> None:
+        moment = time.monotonic()
+        if moment - self._looked_at < _LOOK_SECONDS:
+            return
+        try:
+            self._redaction = json.loads((self._folder / REDACTION).read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            self._redaction = {}
+        self._looked_at, self._is_on = moment, (self._folder / SWITCH).exists()
+
+
+def _hashed(value: Any, salt: bytes) -> str:
+    """Return what stands for a value in captured requests too, so that equal ones stay equal."""
+    plain = value.item() if hasattr(value, "item") else value
+    told = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return "hash:" + hmac.new(salt, told.encode(), hashlib.sha256).hexdigest()[:_HASH_DIGITS]
 
 
 _SWITCHES: dict[Path, _Switch] = {}
 
 
 def _switch(folder: Path) -> _Switch:
-    return _SWITCHES.setdefault(folder, _Switch(folder / SWITCH))
+    return _SWITCHES.setdefault(folder, _Switch(folder))
 
 
 class _Spool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwright.datasets import adding
-from modelwright.errors import CaptureEmpty, ModelMissing
+from modelwright.errors import CaptureEmpty, FolderNotWritable, ModelMissing
 from modelwright.records import CaptureRecord, DatasetVersion, Exchange
 from modelwright.records.plain import plain
 from modelwright.serving.capture import labelling, partitions, reading, tabulating
@@ -64,7 +64,7 @@ def newest(folder: Path, wanted: Wanted, *, limit: int, is_failed: bool = False)
 
     def is_wanted(each: Exchange) -> bool:
         is_of_version = wanted.version in {None, each.version}
-        is_of_kind = not is_failed or each.status != HTTPStatus.OK
+        is_of_kind = not is_failed or each.status >= HTTPStatus.BAD_REQUEST
         return is_of_version and is_of_kind and begin <= each.received_at < end
 
     return reading.newest(folder, limit=limit, is_wanted=is_wanted)
@@ -184,10 +184,14 @@ def _array(arrow: Any, name: str, cells: list[Any]) -> Any:
 def export(folder: Path, place: Path, wanted: Wanted) -> int:
     """Write captured requests as JSON lines into a file that is not there yet; return how many.
 
-    Raises CaptureEmpty.
+    Raises CaptureEmpty and FolderNotWritable.
     """
     begun = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     count = 0
+    try:
+        begun.touch(mode=0o600)  # what is asked is nobody else's business
+    except OSError as error:
+        raise FolderNotWritable(folder=place.parent, reason=error.strerror, option="another FILE") from error
     try:
         with begun.open("w", encoding="utf-8") as lines:
             for each in exchanges(folder, wanted):

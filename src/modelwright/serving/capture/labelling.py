@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from modelwright.errors import LabelsInvalid
+from modelwright.errors import CaptureDamaged, LabelsInvalid
 from modelwright.records import Exchange, LabelCount, new_id, now
 from modelwright.serving.capture import partitions
 from modelwright.serving.capture.journal import flush_folder
@@ -83,14 +83,19 @@ def _id_of(exchange: Exchange, row: Mapping[str, Any], by: str) -> str | None:
 
 
 def read(folder: Path) -> Labels:
-    """Return the labels of an endpoint's capture folder."""
+    """Return the labels of an endpoint's capture folder. Raises CaptureDamaged."""
     labels = Labels()
     for path in sorted((folder / FOLDER).glob("*.jsonl")):
-        with path.open(encoding="utf-8") as lines:
-            head = json.loads(lines.readline())
-            for line in lines:
-                told = json.loads(line)
-                labels.add((head["by"], told["id"], told["row"]), told["at"], told["label"])
+        try:
+            with path.open(encoding="utf-8") as lines:
+                head = json.loads(lines.readline())
+                for line in lines:
+                    told = json.loads(line)
+                    labels.add((head["by"], told["id"], told["row"]), told["at"], told["label"])
+        except FileNotFoundError:  # it was deleted meanwhile
+            continue
+        except (ValueError, TypeError, KeyError) as error:
+            raise CaptureDamaged(file=path, place="", reason=f"it holds no labels as we write them: {error}") from error
     return labels
 
 
@@ -139,10 +144,12 @@ def tell(store: Store, folder: Path, file: Path, *, columns: Columns, actor: str
 
 def _told(file: Path, columns: Columns, moment: str) -> Iterator[tuple[tuple[str, str, int | None], str, Any]]:
     for number, line in enumerate(_lines(file), start=1):
+        if not isinstance(line, Mapping):
+            raise LabelsInvalid(file=file, reason=f"row {number} is no object with names")
         name = columns.id or next((each for each in _ID_COLUMNS if each in line), None)
         for column in (name or " or ".join(_ID_COLUMNS), columns.label):
             if column not in line:
-                reason = f'row {number} has no column "{column}"; it has {", ".join(line)}'
+                reason = f'row {number} has no column "{column}"; it has {", ".join(map(str, line))}'
                 raise LabelsInvalid(file=file, reason=reason)
         given, row = line.get(_MOMENT), line.get(_ROW)
         try:
@@ -159,7 +166,7 @@ def _moment(given: Any) -> str:
     return found.isoformat(timespec="microseconds")
 
 
-def _lines(file: Path) -> Iterator[Mapping[str, Any]]:
+def _lines(file: Path) -> Iterator[Any]:
     """Give the rows of a file, by the ending of its name."""
     try:
         match file.suffix.lower():

@@ -14,6 +14,7 @@ from modelwright.errors import CaptureDamaged
 from modelwright.records import CaptureRecord
 
 _FORMAT = {"format": "modelwright-capture", "version": 1}
+SUFFIX = ".jsonl"
 DAY_LENGTH = len("2026-03-03")
 
 
@@ -35,7 +36,7 @@ def read(file: Path) -> Iterator[CaptureRecord]:
 
 def files(folder: Path, *, days: Container[str] | None = None) -> list[Path]:
     """Return an endpoint's files in the order in which they were begun; those of some days, or all."""
-    found = sorted(folder.glob("*.jsonl"), key=_order)
+    found = sorted(folder.glob(f"*{SUFFIX}"), key=_order)
     return [each for each in found if days is None or each.name[:DAY_LENGTH] in days]
 
 
@@ -95,9 +96,9 @@ def _check_header(file: Path, line: bytes) -> None:
     try:
         header = json.loads(line)
     except ValueError as error:
-        raise CaptureDamaged(file=file, line=1, reason="its header is not JSON") from error
+        raise CaptureDamaged(file=file, place=" in line 1", reason="its header is not JSON") from error
     if header != _FORMAT:
-        raise CaptureDamaged(file=file, line=1, reason=f"its header is not {json.dumps(_FORMAT)}")
+        raise CaptureDamaged(file=file, place=" in line 1", reason=f"its header is not {json.dumps(_FORMAT)}")
 
 
 def _parse(file: Path, number: int, line: bytes) -> CaptureRecord:
@@ -106,4 +107,4 @@ def _parse(file: Path, number: int, line: bytes) -> CaptureRecord:
         received_at = datetime.fromisoformat(fields.pop("received_at"))
         return CaptureRecord(received_at=received_at, **fields)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CaptureDamaged(file=file, line=number, reason="it is not a record") from error
+        raise CaptureDamaged(file=file, place=f" in line {number}", reason="it is not a record") from error

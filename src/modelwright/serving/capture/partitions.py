@@ -1,25 +1,33 @@
 """Captured exchanges as Parquet: `dt=2026-03-03/hh=12/SEGMENT.parquet` below an endpoint's folder, by time received.
 
 A segment becomes a file for each hour that it holds requests of, called as the segment is: made again after a crash it
-is the same files once more, and never other ones beside them. Any reader of Parquet can take the folder as one table.
+is the same files once more, and never other ones beside them. Files of an hour that is over become one (`merging`),
+which says the segments that its rows came of. Any reader of Parquet can take the folder as one table.
 """
 
 import contextlib
+import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from modelwright.errors import ModuleNotInstalled
+from modelwright.errors import CaptureDamaged, ModuleNotInstalled
 from modelwright.records import Exchange
 from modelwright.serving.capture.journal import flush_folder
 
 FORMAT_VERSION = 2
 SUFFIX = ".parquet"
+# In what a file of an hour says of itself: the segments that it was made of, in the order of their rows, and how many.
+SPANS = b"modelwright.segments"
+# How often the files of an hour are looked for again because one became part of another.
+_TRIES = 5
 _ROWS_AT_ONCE = 8192
-_HOUR = timedelta(hours=1)
+HOUR = timedelta(hours=1)
 _MICROSECONDS = 1_000_000
 
 
@@ -101,16 +109,17 @@ class _Parts:
             self._begun(hour).parent.mkdir(parents=True, exist_ok=True)
             self._begun(hour).touch(mode=0o600)  # what is asked is nobody else's business
             self._writers[hour] = arrow.parquet.ParquetWriter(
-                self._begun(hour), _schema(arrow), compression="zstd", use_dictionary=_REPEATED
+                self._begun(hour), schema(arrow), compression="zstd", use_dictionary=REPEATED
             )
         self._writers[hour].write_batch(_batch(arrow, rows))
         self._rows[hour] = []
 
 
-_REPEATED = ["version", "deployment", "path", "output_type", "shadow_of", "headers.key_value.value"]
+REPEATED = ["version", "deployment", "path", "output_type", "shadow_of", "headers.key_value.value"]
 
 
-def _schema(arrow: Any) -> Any:
+def schema(arrow: Any) -> Any:
+    """Return the columns of a file, and what it says of itself."""
     text, body = arrow.string(), arrow.binary()
     return arrow.schema(
         [
@@ -132,41 +141,31 @@ def _schema(arrow: Any) -> Any:
 
 
 def _batch(arrow: Any, rows: list[Exchange]) -> Any:
-    schema = _schema(arrow)
+    fields = schema(arrow)
     columns = {
-        name: [getattr(each, name) for each in rows] for name in schema.names if name not in {"received_at", "headers"}
+        name: [getattr(each, name) for each in rows] for name in fields.names if name not in {"received_at", "headers"}
     }
     columns["received_at"] = [round(each.received_at * _MICROSECONDS) for each in rows]
     columns["headers"] = [list(each.headers.items()) for each in rows]
-    return arrow.record_batch([arrow.array(columns[each.name], type=each.type) for each in schema], schema=schema)
+    return arrow.record_batch([arrow.array(columns[each.name], type=each.type) for each in fields], schema=fields)
 
 
-def files(folder: Path, *, since: datetime | None = None, until: datetime | None = None) -> list[Path]:
-    """Return the files whose hours lie in a time, in the order of their hours and segments."""
+def hours(folder: Path, *, since: datetime | None = None, until: datetime | None = None) -> list[Path]:
+    """Return the folders of the hours that lie in a time, in their order."""
     found: list[Path] = []
     for day, place in days(folder).items():
-        # Only what may hold the time is looked into: there may be a file for every minute of years.
         if (since is None or day >= since.astimezone(UTC).date()) and (
             until is None or day <= until.astimezone(UTC).date()
         ):
             for each in place.glob("hh=*"):
-                hour = _hour_of(each)
-                if hour and (since is None or hour + _HOUR > since) and (until is None or hour <= until):
-                    found += (path for path in each.glob(f"*{SUFFIX}") if not path.name.startswith("."))
+                hour = hour_of(each)
+                if hour and (since is None or hour + HOUR > since) and (until is None or hour <= until):
+                    found.append(each)
     return sorted(found)
 
 
-def of_segment(path: Path) -> list[Path]:
-    """Return the files that were made of a segment, which may be gone."""
-    return sorted(path.parent.glob(f"dt=*/hh=*/{path.stem}{SUFFIX}"))
-
-
-def hour_of(path: Path) -> datetime | None:
-    """Return the hour of a file by its place; None for a folder that is none of ours."""
-    return _hour_of(path.parent)
-
-
-def _hour_of(folder: Path) -> datetime | None:
+def hour_of(folder: Path) -> datetime | None:
+    """Return when the hour of a folder begins; None for a folder that is none of ours."""
     try:
         return datetime.strptime(f"{folder.parent.name} {folder.name} +0000", "dt=%Y-%m-%d hh=%H %z")
     except ValueError:
@@ -182,19 +181,109 @@ def days(folder: Path) -> dict[date, Path]:
     return dict(sorted(found.items()))
 
 
-def read(path: Path, *, request_id: str | None = None) -> Iterator[Exchange]:
-    """Give the exchanges of a file, or those with this id."""
-    with pyarrow().parquet.ParquetFile(path) as file:
-        if request_id is None:
-            yield from _exchanges(file.iter_batches(batch_size=_ROWS_AT_ONCE))
+@dataclass(frozen=True)
+class Span:
+    """The rows of a file that came of a segment: from `start` until before `end`."""
+
+    segment: str
+    start: int
+    end: int
+
+
+class Placed(NamedTuple):
+    """An exchange, the segment that it was written to, and the file that it is in now."""
+
+    exchange: Exchange
+    segment: str
+    file: Path
+
+
+def files(hour: Path) -> list[Path]:
+    """Return the files of an hour's folder, those included that are about to take the place of others."""
+    return sorted(hour.glob(f"*{SUFFIX}"))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open a file of Parquet. Raises FileNotFoundError and CaptureDamaged."""
+    arrow = pyarrow()
+    try:
+        file = arrow.parquet.ParquetFile(path)
+    except arrow.ArrowInvalid as error:
+        raise CaptureDamaged(file=path, place="", reason=str(error)) from error
+    with file:
+        yield file
+
+
+def spans(file: Any, path: Path) -> list[Span]:
+    """Return which rows of an open file came of which segment."""
+    told = (file.schema_arrow.metadata or {}).get(SPANS)
+    counts = json.loads(told) if told else [[path.stem, file.metadata.num_rows]]
+    ends = list(accumulate(count for _, count in counts))
+    return [Span(name, end - count, end) for (name, count), end in zip(counts, ends, strict=True)]
+
+
+def of_hour(
+    hour: Path, *, is_wanted: Callable[[str], bool] = lambda _segment: True, request_id: str | None = None
+) -> Iterator[Placed]:
+    """Give the exchanges in an hour's folder of the segments that are wanted, all of them or those of a request.
+
+    Its files may become one meanwhile. What was not read yet is in another file then, and each segment is read once.
+    """
+    read: set[str] = set()
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            for path in files(hour):
+                with opened(path) as file:
+                    wanted = [
+                        each for each in spans(file, path) if each.segment not in read and is_wanted(each.segment)
+                    ]
+                    yield from _of_file(file, path, wanted, request_id)
+                    read |= {each.segment for each in wanted}
+        except FileNotFoundError:
+            if not tries_left:
+                raise
+        else:
             return
-        for number in range(file.num_row_groups):
-            # Ids that carry their time lie close together, so that nearly every file is known by its first and last.
-            ids = file.metadata.row_group(number).column(0).statistics
-            if ids is None or not ids.has_min_max or ids.min <= request_id <= ids.max:
-                group = file.read_row_group(number)
-                places = [place for place, each in enumerate(group.column(0).to_pylist()) if each == request_id]
-                yield from _exchanges(group.take(places).to_batches() if places else ())
+
+
+def read(path: Path) -> Iterator[Exchange]:
+    """Give the exchanges of a file."""
+    with opened(path) as file:
+        for each in _of_file(file, path, spans(file, path), None):
+            yield each.exchange
+
+
+def _of_file(file: Any, path: Path, wanted: Sequence[Span], request_id: str | None) -> Iterator[Placed]:
+    """Give the exchanges in some of a file's rows."""
+    begin = 0
+    for number in range(file.num_row_groups):
+        rows = file.metadata.row_group(number).num_rows
+        within = [each for each in wanted if each.start < begin + rows and each.end > begin]
+        if within and (request_id is None or _may_have(file, number, request_id)):
+            at = begin
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[number]):
+                for each in within:
+                    start, end = max(each.start - at, 0), min(each.end - at, batch.num_rows)
+                    if start < end:
+                        part = _narrowed(batch.slice(start, end - start), request_id)
+                        yield from (Placed(exchange, each.segment, path) for exchange in _exchanges(part))
+                at += batch.num_rows
+        begin += rows
+
+
+def _may_have(file: Any, group: int, request_id: str) -> bool:
+    # Ids that carry their time lie close together, so that nearly every file is known by its first and last.
+    ids = file.metadata.row_group(group).column(0).statistics
+    return ids is None or not ids.has_min_max or ids.min <= request_id <= ids.max
+
+
+def _narrowed(batch: Any, request_id: str | None) -> Iterable[Any]:
+    """Return the rows of a request in a batch, as none or one, or all of it."""
+    if request_id is None:
+        return (batch,)
+    places = [place for place, each in enumerate(batch.column(0).to_pylist()) if each == request_id]
+    return (batch.take(pyarrow().array(places)),) if places else ()
 
 
 def _exchanges(batches: Iterable[Any]) -> Iterator[Exchange]:

@@ -1,11 +1,12 @@
 """Reads what was captured, in whatever form it lies: JSON lines of old, segments, Parquet.
 
-A segment may become Parquet while it is looked for. So the segments are listed first, their Parquet is passed over, and
-only that of a segment which is gone when it is to be opened is read in its place: nothing is missed or read twice.
+A segment may become Parquet while it is looked for, and part of its hour's file. So the segments are listed first, what
+came of them is passed over, and read only for a segment that is gone when it is to be opened: nothing is missed or read
+twice.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -55,10 +56,9 @@ def _backwards(folder: Path) -> Iterator[tuple[datetime | None, Iterable[Exchang
     names = {each.stem for each in ended}
     for path in reversed(ended):
         yield None, _of_segment(path)
-    for file in reversed(partitions.files(folder)):
-        if file.stem not in names:
-            hour = partitions.hour_of(file)
-            yield (hour + timedelta(hours=1) if hour else None), partitions.read(file)
+    for hour in reversed(partitions.hours(folder)):
+        begin = partitions.hour_of(hour)
+        yield (begin + partitions.HOUR if begin else None), _of_hour(hour, names)
     for file in reversed(lines.files(folder)):
         yield None, map(exchange_of, lines.read(file))
 
@@ -69,8 +69,20 @@ def _of_segment(path: Path) -> Iterator[Exchange]:
     if content is not None:
         yield from map(decoded, segments.Scan(content).records())
     else:
-        for file in partitions.of_segment(path):
-            yield from partitions.read(file)
+        for each in _become_parquet(path):
+            yield each.exchange
+
+
+def _become_parquet(path: Path, request_id: str | None = None) -> Iterator[partitions.Placed]:
+    """Give what a segment held that is gone: all of it, or a request."""
+    for hour in partitions.hours(path.parent):
+        yield from partitions.of_hour(hour, is_wanted=path.stem.__eq__, request_id=request_id)
+
+
+def _of_hour(hour: Path, names: Container[str]) -> Iterator[Exchange]:
+    """Give what there is of an hour but for the segments of these names, which are read themselves."""
+    for each in partitions.of_hour(hour, is_wanted=lambda segment: segment not in names):
+        yield each.exchange
 
 
 def _all(folder: Path, *, since: datetime | None, until: datetime | None) -> Iterator[Exchange]:
@@ -78,9 +90,8 @@ def _all(folder: Path, *, since: datetime | None, until: datetime | None) -> Ite
     names = {each.stem for each in ended}
     for file in lines.files(folder):
         yield from map(exchange_of, lines.read(file))
-    for file in partitions.files(folder, since=since, until=until):
-        if file.stem not in names:
-            yield from partitions.read(file)
+    for hour in partitions.hours(folder, since=since, until=until):
+        yield from _of_hour(hour, names)
     for path in ended:
         yield from _of_segment(path)
 
@@ -116,7 +127,7 @@ def find(
                 _add(found, path, place.name, request_id, window)
     if not found:
         paths = {path: place.name for place in places for path in _files(place, None)}
-        sizes = {path: path.stat().st_size for path in paths if path.exists()}
+        sizes = {path: _size(path) for path in paths}
         done, whole = 0, sum(sizes.values())
         for path, endpoint in paths.items():
             _add(found, path, endpoint, request_id, None)
@@ -129,18 +140,18 @@ _Window = tuple[datetime, datetime]
 
 
 def _files(folder: Path, window: _Window | None) -> list[Path]:
-    """Return the files of an endpoint that may hold a request that was received and answered in a time.
+    """Return the files, and folders of hours, that may hold a request that was received and answered in a time.
 
     Segments come first, and those that become Parquet meanwhile are in both forms.
     """
     if window is None:
-        return [*sorted(folder.glob(f"*{segments.SUFFIX}")), *lines.files(folder), *partitions.files(folder)]
+        return [*sorted(folder.glob(f"*{segments.SUFFIX}")), *lines.files(folder), *partitions.hours(folder)]
     since, until = window
     days = {f"{each:%Y-%m-%d}" for each in (since, since + 2 * _SLACK)}
     return [
         *(each for each in sorted(folder.glob(f"*{segments.SUFFIX}")) if _was_open(each, since, until)),
         *lines.files(folder, days=days),
-        *partitions.files(folder, since=since, until=since + 2 * _SLACK),
+        *partitions.hours(folder, since=since, until=since + 2 * _SLACK),
     ]
 
 
@@ -162,24 +173,36 @@ def _add(
     window: _Window | None,
 ) -> None:
     """Add the records of a request that a file has, unless they were found in the segment that it was made of."""
-    for each in _search(path, request_id, window):
-        # A segment and the Parquet of it are called the same.
-        key = (endpoint, path.stem, each.received_at, each.deployment, each.input, each.output)
-        found.setdefault(key, Captured(endpoint, str(path), each))
+    for segment, file, each in _search(path, request_id, window):
+        key = (endpoint, segment, each.received_at, each.deployment, each.input, each.output)
+        found.setdefault(key, Captured(endpoint, str(file), each))
 
 
-def _search(path: Path, request_id: str, window: _Window | None) -> Iterator[CaptureRecord]:
-    if path.suffix == partitions.SUFFIX:
-        yield from map(record_of, partitions.read(path, request_id=request_id))
-    elif path.suffix == segments.SUFFIX:
+def _search(path: Path, request_id: str, window: _Window | None) -> Iterator[tuple[str, Path, CaptureRecord]]:
+    """Give the records of a request, each with its segment and where it is now."""
+    if path.suffix == segments.SUFFIX:
         content, name = _content(path), request_id.encode("utf-8", "replace")
         if content is None:
-            for file in partitions.of_segment(path):
-                yield from map(record_of, partitions.read(file, request_id=request_id))
+            yield from map(_found, _become_parquet(path, request_id))
         elif name in content:
             for record in segments.Scan(content).records():
                 if has_id(record, name):
-                    yield record_of(decoded(record))
-    else:
+                    yield path.stem, path, record_of(decoded(record))
+    elif path.suffix == lines.SUFFIX:
         since, until = window or (None, None)
-        yield from lines.search(path, request_id, since=since, until=until)
+        for told in lines.search(path, request_id, since=since, until=until):
+            yield path.stem, path, told
+    else:
+        yield from map(_found, partitions.of_hour(path, request_id=request_id))
+
+
+def _found(placed: partitions.Placed) -> tuple[str, Path, CaptureRecord]:
+    return placed.segment, placed.file, record_of(placed.exchange)
+
+
+def _size(path: Path) -> int:
+    """Return how many bytes a file has, or the files of an hour; 0 when it is gone."""
+    try:
+        return sum(each.stat().st_size for each in (partitions.files(path) if path.is_dir() else [path]))
+    except FileNotFoundError:
+        return 0

@@ -73,13 +73,17 @@ class Recorder:
         self.configure(settings or CaptureSettings())
 
     def configure(self, settings: CaptureSettings) -> None:
-        """Keep as these settings say from the next request on; what waits is kept as safely as the new ones say."""
-        self._settings = settings
+        """Keep as these settings say from the next request on; what waits is kept as safely as the new ones say.
+
+        Raises OSError where the key of hashes cannot be made; then everything is kept as before.
+        """
         self._redaction: Redaction | None = redaction(
             settings.hashed, settings.left_out, salt=lambda: salt_of(self.folder.parent)
         )
+        self._settings = settings
         self._headers = frozenset(each.lower() for each in settings.headers)
         self._sampled = settings.rate * _HASHES if settings.mode is CaptureMode.SAMPLE else _HASHES
+        collecting.tell(self.folder, self._redaction)
         collecting.switch(self.folder, is_on=settings.is_collecting)
         self._is_off = settings.mode is CaptureMode.OFF
         self._is_durable = settings.mode is CaptureMode.DURABLE

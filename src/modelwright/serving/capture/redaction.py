@@ -47,6 +47,7 @@ class Redaction:
         return replace(
             exchange,
             path=exchange.path.partition("?")[0],
+            headers=self.headers(exchange.headers),
             input=self.apply(exchange.input),
             output=self.apply(exchange.output),
         )

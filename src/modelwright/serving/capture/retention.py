@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from modelwright.errors import FolderNotWritable
 from modelwright.records import CaptureSummary
 from modelwright.serving.capture import collecting, compaction, labelling, lines, partitions, segments
 from modelwright.store import capture
@@ -33,7 +34,7 @@ def delete(store: Store, folder: Path, *, before: date, actor: str, why: str = "
 
     Whole partitions go, with the segments and files of old that end before that day, the labels that were told before
     it, and what scripts collected. What is deleted is on record before it is gone; a second call deletes what a killed
-    one left. Raises ReasonMissing.
+    one left. Raises ReasonMissing, and FolderNotWritable for what could not be deleted.
     """
     gone = [*_gone(folder, before), *_collected(store.folder / collecting.FOLDER, folder.name, before)]
     if not gone:
@@ -45,15 +46,22 @@ def delete(store: Store, folder: Path, *, before: date, actor: str, why: str = "
         what = {"before": before.isoformat(), "files": names}
         capture.delete_captured(opened, folder.name, segment_ids=ids, what=what)
     for path in gone:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except FileNotFoundError:  # somebody else deletes it too
+            continue
+        except OSError as error:
+            raise FolderNotWritable(folder=path, reason=error.strerror, option="--workspace") from error
     return names
 
 
 def expire(store: Store, folder: Path, *, keep_days: int, actor: str, now: datetime) -> list[str]:
     """Delete what is older than an endpoint's requests are kept."""
+    if keep_days >= now.toordinal():  # since before there were years
+        return []
     before = (now.astimezone(UTC) - timedelta(days=keep_days)).date()
     return delete(store, folder, before=before, actor=actor, why=f"requests are kept {keep_days} days")
 

@@ -40,10 +40,9 @@ def inputs(body: bytes, *, content_type: str = "", names: Sequence[str] = ()) ->
     if content_type.startswith("text/csv"):
         return _csv(body, names)
     try:
-        value = json.loads(body)
+        return _rows(_unwrapped(json.loads(body), _INPUT_KEYS), names, "x")
     except (ValueError, RecursionError):
         return [{}]
-    return _rows(_unwrapped(value, _INPUT_KEYS), names, "x")
 
 
 def predictions(body: bytes, count: int) -> list[Row]:
@@ -88,7 +87,15 @@ def _are_tensors(value: Any) -> bool:
         isinstance(value, list)
         and bool(value)
         and all(isinstance(each, dict) and {"name", "shape", "data"} <= each.keys() for each in value)
+        and all(_has_shape(each) for each in value)
     )
+
+
+def _has_shape(tensor: Mapping[str, Any]) -> bool:
+    """Return whether a tensor's shape is one, of as many rows as its data can be."""
+    shape, data = tensor["shape"], tensor["data"]
+    is_one = isinstance(shape, list) and all(type(each) is int and each >= 0 for each in shape)
+    return is_one and isinstance(data, list) and (not shape or shape[0] <= len(_leaves(data)))
 
 
 def _rows(value: Any, names: Sequence[str], prefix: str) -> list[Row]:
@@ -143,7 +150,7 @@ def _tensors(tensors: Sequence[Mapping[str, Any]]) -> list[Row]:
         width = len(data) // count if count else 0
         for number in range(count):
             part, name = data[number * width : (number + 1) * width], each["name"]
-            rows[number] |= {name: part[0]} if width == 1 else {f"{name}.{n}": one for n, one in enumerate(part)}
+            rows[number] |= {str(name): part[0]} if width == 1 else {f"{name}.{n}": one for n, one in enumerate(part)}
     return rows
 
 

@@ -21,7 +21,7 @@ from modelwright.models.fusing import fusing
 from modelwright.models.fusing.evaluating import Rows
 from modelwright.records import DeploymentState, WorkerSpec
 from modelwright.serving.front.routes import Route
-from modelwright.serving.front.versions import Version, is_as_expected
+from modelwright.serving.front.versions import Version, is_expected
 from modelwright.serving.front.workers import Outcome, Scored, Worker
 
 _LOG = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Fused(Version):
             told = await super().open(timeout_seconds=timeout_seconds)
         else:
             told = answer.decode() if answer is not None else None
-            if told and spec.expected is not None and not is_as_expected(told, spec.expected):
+            if told and not is_expected(told, spec.expected):
                 raise WorkerFailed(version=spec.version, reason=f"its arrays answered its sample with {told[:200]}")
         self.arrays, self.takes_head = model, False
         return told

@@ -3,7 +3,7 @@
 Started by `control.start` as `python -m modelwright.serving.front.server`; it detaches itself, tells through a pipe
 whether it listens, and lives until it is told to stop, is signalled, or its workspace is gone.
 
-Commands come through a Unix socket: a u32 length and a JSON object, answered in the same form.
+Commands come through a Unix socket, in the form that `commands` tells of.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from modelwright.records import FrontSettings, FrontStatus, now
 from modelwright.records.decoding import NotThisRecord, decoded
 from modelwright.records.plain import plain
+from modelwright.serving import commands
 from modelwright.serving.capture.recorder import Recorder
 from modelwright.serving.front.connections import Clients
 from modelwright.serving.front.logs import Lines, LogFile
@@ -135,7 +136,7 @@ class Front:
             self._clients.sweep(moment)
             if moment - looked > _LOOK_SECONDS:
                 looked = moment
-                self._service.standings.look()
+                self._compare()
             if not self._log.parent.is_dir() or not self._files[0].exists():
                 _LOG.error("the workspace or the runtime folder of endpoint %s is gone", self.endpoint)
                 self._stopping.set()
@@ -147,11 +148,17 @@ class Front:
                     with contextlib.suppress(OSError):
                         os.utime(path)
 
+    def _compare(self) -> None:
+        try:
+            self._service.standings.look()
+        except Exception:  # noqa: BLE001 - whatever it is, connections are to be ended and files to be kept all the same
+            _LOG.exception("the deployments could not be compared")
+
     # --- commands ---
 
     async def _command(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            length = int.from_bytes(await reader.readexactly(4), "big")
+            length = int.from_bytes(await reader.readexactly(commands.LENGTH_BYTES), "big")
             command = json.loads(await reader.readexactly(length))
             # The client says nothing more; its going away, kill -9 included, takes back what it asked for.
             answering = asyncio.create_task(self._obey(command))
@@ -162,10 +169,9 @@ class Front:
                 answering.cancel()
                 if command["command"] == "deploy":
                     self._service.forget_change()
-            answer = json.dumps(await answering).encode()
-            writer.write(len(answer).to_bytes(4, "big") + answer)
+            writer.write(commands.framed(await answering))
             await writer.drain()
-            if command["command"] == "stop":
+            if command["command"] == commands.STOP:
                 self._stopping.set()
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             _LOG.info("a command was taken back")
@@ -173,12 +179,14 @@ class Front:
             writer.close()
 
     async def _obey(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        if difference := commands.told_difference(command):
+            return {"refused": difference}
         match command["command"]:
-            case "status":
+            case commands.STATUS:
                 return self._status()
             case "observe":
                 return {"started_at": self._started_at.isoformat(), **await self._service.obey(command)}
-            case "stop":
+            case commands.STOP:
                 self._grace_seconds = float(command["grace_seconds"])
                 return {}
             case _:
@@ -291,7 +299,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(options: argparse.Namespace, report: Report) -> int:
-    return await Front(options).run(report)
+    try:
+        front = Front(options)
+    except OSError as error:
+        report.failed("start", f"{error.strerror or error}: {error.filename}")
+        return 1
+    return await front.run(report)
 
 
 if __name__ == "__main__":

@@ -158,11 +158,14 @@ class Service:
         return {}
 
     def _configure(self, settings: FrontSettings) -> dict[str, Any]:
+        try:
+            self.scoring.recorder.configure(settings.capture)
+        except OSError as error:
+            return {"unwritable": str(self.scoring.recorder.folder.parent), "reason": error.strerror or str(error)}
         self.settings = settings
         self.scoring.guard.configure(settings.access)
         self.scoring.timeout_ms = settings.timeout_ms
         self.scoring.limits = settings.limits
-        self.scoring.recorder.configure(settings.capture)
         for each in self.router.versions.values():
             each.be_patient(timeout_ms=settings.timeout_ms, max_wait_ms=settings.limits.max_wait_ms)
         return {}

@@ -288,7 +288,7 @@ async def _try_sample(worker: Worker, spec: WorkerSpec) -> str:
     if scored.status >= 400:  # noqa: PLR2004 - HTTP's border between answers and errors
         reason = f"it answered its sample with status {scored.status}: {_short(answer)}"
         raise WorkerFailed(version=spec.version, reason=reason)
-    if spec.expected is not None and not is_as_expected(answer, spec.expected):
+    if spec.expected is not None and not is_expected(answer, spec.expected):
         reason = f"it answered its sample with {_short(answer)}, expected was {_short(spec.expected)}"
         raise WorkerFailed(version=spec.version, reason=reason)
     return answer
@@ -298,10 +298,10 @@ def _short(text: str) -> str:
     return text if len(text) <= 200 else text[:200] + "…"  # noqa: PLR2004 - what fits a message
 
 
-def is_as_expected(answer: str, expected: str) -> bool:
-    """Return whether an answer is the expected one, numbers in JSON to within the tolerance."""
+def is_expected(answer: str, expected: str | None) -> bool:
+    """Return whether an answer is the expected one, if one is; numbers in JSON to within the tolerance."""
     try:
-        return answer == expected or agree(json.loads(answer), json.loads(expected))
+        return expected is None or answer == expected or agree(json.loads(answer), json.loads(expected))
     except (ValueError, OverflowError, RecursionError):  # a script answers in any form, and with numbers of any size
         return False
 

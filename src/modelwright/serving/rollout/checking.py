@@ -39,16 +39,19 @@ class Seen:
     largest: float = 0.0
 
     def since(self, before: "Seen") -> "Seen":
-        """Return what was added; everything, where the front has begun to count anew."""
-        if self.requests < before.requests or self.compared < before.compared:
-            before = Seen()
+        """Return what was added; everything, where the front has begun to count anew.
+
+        Copies are counted anew by themselves when they are compared by another tolerance.
+        """
+        answered = before if self.requests >= before.requests else Seen()
+        copied = before if self.compared >= before.compared else Seen()
         return replace(
             self,
-            requests=self.requests - before.requests,
-            errors=self.errors - before.errors,
-            latencies=slowness.difference(self.latencies, before.latencies),
-            compared=self.compared - before.compared,
-            differing=self.differing - before.differing,
+            requests=self.requests - answered.requests,
+            errors=self.errors - answered.errors,
+            latencies=slowness.difference(self.latencies, answered.latencies),
+            compared=self.compared - copied.compared,
+            differing=self.differing - copied.differing,
         )
 
 

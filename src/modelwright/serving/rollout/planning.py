@@ -1,5 +1,6 @@
 """Plans: which are sound, and what the next move of one is. Pure: time and what was seen come in."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,8 @@ from modelwright.errors import PlanInvalid
 from modelwright.records import Check, CheckResult, RolloutPlan
 
 _ALL = 100
+# The watcher confirms once a second, and a machine that is busy makes it late.
+_SHORTEST_LEASE_SECONDS = 3
 
 
 class Move(StrEnum):
@@ -44,10 +47,10 @@ class Decision:
 
 def steps(text: str) -> tuple[int, ...]:
     """Return the shares in a text such as `5,25,50,100`. Raises PlanInvalid."""
-    try:
-        return tuple(int(each.strip().removesuffix("%")) for each in text.split(","))
-    except ValueError as error:
-        raise PlanInvalid(plan=text, reason="each step is a whole number of percent") from error
+    numbers = [each.strip().removesuffix("%").strip() for each in text.split(",")]
+    if not all(each.isascii() and each.isdecimal() for each in numbers):
+        raise PlanInvalid(plan=text, reason="each step is a whole number of percent")
+    return tuple(map(int, numbers))
 
 
 def check(plan: RolloutPlan) -> None:
@@ -62,13 +65,14 @@ def check(plan: RolloutPlan) -> None:
         "copies are for a first step of 0": not plan.shadow or plan.steps[:1] == (0,),
         "copies are from 0 to 100 percent": 0 <= plan.shadow <= _ALL,
         "disagreement is measured on copies: --shadow PERCENT": limits.disagreement is None or plan.shadow > 0,
-        "times are not negative": min(plan.hold_seconds, plan.patience_seconds) >= 0,
-        "a lease is at least a second": plan.lease_seconds >= 1,
+        "times are not negative": plan.hold_seconds >= 0 and plan.patience_seconds >= 0,
+        f"a lease is at least {_SHORTEST_LEASE_SECONDS} s": plan.lease_seconds >= _SHORTEST_LEASE_SECONDS,
+        "a tolerance is between 0 and 1": 0 <= plan.tolerance <= 1,
         "alpha is between 0 and 1": 0 < limits.alpha < 1,
         "rates are between 0 and 1": all(
             each is None or 0 <= each <= 1 for each in (limits.error_rate, limits.disagreement, limits.prediction_shift)
         ),
-        "a ratio of latencies is above 0": limits.latency_ratio is None or limits.latency_ratio > 0,
+        "a ratio of latencies is a number above 0": limits.latency_ratio is None or 0 < limits.latency_ratio < math.inf,
     }
     for rule, holds in rules.items():
         if not holds:
