@@ -18,6 +18,7 @@ def worker_of(store: Store, deployment: Deployment) -> WorkerSpec:
     """
     version = models.get_version(store, deployment.version_id)
     spec = replace(worker(store, version), name=deployment.name, workers=deployment.workers, id=deployment.id)
+    spec = replace(spec, memory_gb=deployment.memory_gb)
     if not deployment.companions:
         return spec
     companions = [models.find_version(store, each) for each in deployment.companions]

@@ -89,6 +89,7 @@ def _announce(store: Store, transition: Transition, author: Author, held: contex
                 version=version,
                 name=placement.name,
                 workers=placement.workers,
+                memory_gb=placement.memory_gb,
                 companions=further,
             )
             held.enter_context(claims.claim(store, deployment.id))

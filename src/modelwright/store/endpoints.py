@@ -58,6 +58,7 @@ def add_deployment(
     version: ModelVersion,
     name: str = "",
     workers: int = 1,
+    memory_gb: float | None = None,
     companions: Sequence[ModelVersion] = (),
 ) -> Deployment:
     """Record a deployment that begins; from now on none of its versions can be deleted. Raises ModelMissing."""
@@ -75,6 +76,7 @@ def add_deployment(
         name=name or version.reference,
         workers=workers,
         companions=tuple(each.reference for each in companions),
+        memory_gb=memory_gb,
     )
     change.insert(
         schema.deployments,
@@ -84,6 +86,7 @@ def add_deployment(
             "version_id": version.id,
             "name": "" if name == version.reference else name,
             "workers": workers,
+            "memory_gb": memory_gb,
             "status": deployment.status,
             "reason": "",
             "created_at": deployment.created_at,
@@ -96,6 +99,7 @@ def add_deployment(
         "name": deployment.name,
         "version": version.reference,
         "workers": workers,
+        **({"memory_gb": memory_gb} if memory_gb is not None else {}),
         "status": deployment.status,
         **telling.of_deployment(change, deployment),
     }
@@ -290,6 +294,7 @@ def _deployments(connection: sa.Connection, *wanted: sa.ColumnElement[bool]) -> 
             name=row.name or f"{row.model}:{row.version}",
             workers=row.workers,
             companions=companions.get(row.id, ()),
+            memory_gb=row.memory_gb,
         )
         for row in connection.execute(query)
     ]
