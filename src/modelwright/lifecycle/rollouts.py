@@ -81,9 +81,11 @@ def start(session: Session, endpoint: str, reference: str, *, plan: RolloutPlan)
         raise NothingToCompare(endpoint=endpoint, found=found)
     with session.change() as opened:
         rollouts.refuse_open(opened, place)
+    replaced = endpoints.serving(store, place).names.get(present)
+    placement = replace(replaced.placement if replaced else Placement(), name="", share=0.0)
     with session.stage("deploy", f"{version.reference} beside {present}") as stage:
         with deployments.deploying(
-            store, version, endpoint=endpoint, actor=session.actor, why=session.why, placement=Placement(share=0.0)
+            store, version, endpoint=endpoint, actor=session.actor, why=session.why, placement=placement
         ) as deployment:
             answer = deployments.smoke_test(store, deployment)
         stage.decided = f"it answers its sample with {answer.body}"

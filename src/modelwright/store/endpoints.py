@@ -185,7 +185,7 @@ def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
         change.delete(link.table, link == endpoint.id)
     change.delete(schema.endpoints, schema.endpoints.c.id == endpoint.id)
     before = {"host": endpoint.host, "port": endpoint.port, "deployments": plain(served)}
-    told = {"endpoint": endpoint.name, "models": list(dict.fromkeys(each.version for each in served))}
+    told = {"endpoint": endpoint.name, "models": _models(served)}
     change.record("endpoint.deleted", f"endpoints/{endpoint.name}", before=before, told=told)
 
 
@@ -206,9 +206,14 @@ def forget_deployments(change: Change, endpoint: Endpoint, *, called: str) -> li
     )
     _delete_parts(change, found)
     change.delete(table, table.c.id.in_([each.id for each in found]))
-    told = {"endpoint": endpoint.name, "models": list(dict.fromkeys(each.version for each in found))}
+    told = {"endpoint": endpoint.name, "models": _models(found)}
     change.record("deployment.deleted", f"endpoints/{endpoint.name}", before={"deployments": plain(found)}, told=told)
     return found
+
+
+def _models(deployments: Sequence[Deployment]) -> list[str]:
+    """Return the versions that are behind the deployments, each once."""
+    return list(dict.fromkeys(each for one in deployments for each in (one.version, *one.companions)))
 
 
 def _delete_parts(change: Change, deployments: Sequence[Deployment]) -> None:
