@@ -195,7 +195,8 @@ def place(workspace: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     status = deployments.status(workspace.store, "churn") if endpoints.list_endpoints(workspace.store) else None
     if status is None or status.traffic != BEFORE or len(status.deployments) > 1:
         version = models.find_version(workspace.store, "churn:1")
-        with deployments.deploying(workspace.store, version, endpoint="churn", actor="ada"):
+        placement = Placement(memory_gb=1.0)
+        with deployments.deploying(workspace.store, version, endpoint="churn", actor="ada", placement=placement):
             pass
     return workspace
 
@@ -203,6 +204,8 @@ def place(workspace: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
 def test_a_version_that_is_as_good_takes_over_step_by_step(place: Place) -> None:
     rollout = place.start()
     assert place.traffic() == BEFORE
+    newcomer = endpoints.serving(place.store, endpoints.get_endpoint(place.store, "churn")).names["churn:2"]
+    assert newcomer.memory_gb == 1.0
     assert place.look().progress.step == 0
     assert place.traffic().split() == {"churn:2": 20.0, "churn:1": 80.0}
     assert recorded(place) == BEFORE

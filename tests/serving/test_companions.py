@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from serving import servable
 
 from modelwright.cli.program import program
-from modelwright.errors import InUse, ModelMissing
+from modelwright.errors import InUse, ModelMissing, VersionIncomplete
 from modelwright.lifecycle.sessions import Session
+from modelwright.models import packages
 from modelwright.serving import deployments
 from modelwright.store import database, endpoints, events
 from modelwright.store.database import Store
@@ -41,6 +42,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         servable.add_version(session, script=SCRIPT, number=number)
     for number in (7, 8, 9):
         servable.add_version(session, number=number, model="scaler")
+    files = {"model/model.onnx": b"onnx", packages.MANIFEST: b'{"id": "1"}'}
+    servable.add_files(session, files, model="bare", framework="onnx")
     yield store
     deployments.down(store, actor="ada")
     store.close()
@@ -67,6 +70,8 @@ def which(store: Store) -> Any:
 def test_the_script_finds_every_model_by_its_name(shop: Store, wright: Wright) -> None:
     with pytest.raises(ModelMissing, match="scaler:4"):
         wright("endpoint", "deploy", "churn:1", "--with", "scaler:4")
+    with pytest.raises(VersionIncomplete, match="only a script can use further models"):
+        wright("endpoint", "deploy", "bare:1", "--with", "scaler:1")
     assert endpoints.list_endpoints(shop) == [], "nothing began"
     wright("endpoint", "deploy", "churn:1", "--as", "main", "--with", "scaler:2", "--with", "scaler:1")
     assert which(shop) == ["1", "8", "8", "azureml-models"]
@@ -96,5 +101,7 @@ def test_they_stay_through_an_update_and_a_rollback_and_go_with_the_deployment(s
     with pytest.raises(InUse):
         wright("model", "delete", "scaler:1")
     wright("endpoint", "undeploy", "churn", "main")
+    (told,) = [each for each in events.list_events(shop) if each.type == "deployment.deleted"]
+    assert told.data["models"] == ["churn:1", "scaler:1", "scaler:2", "churn:2"]
     assert wright("model", "delete", "scaler:1")
     wright("endpoint", "delete", "churn")

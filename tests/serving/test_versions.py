@@ -211,6 +211,27 @@ def test_requests_of_a_dead_worker_get_503_until_it_is_back(served: Any, tmp_pat
     assert served.status().restarts == 1
 
 
+def test_a_worker_that_ends_while_it_is_replaced_leaves_one_and_not_two(served: Any, tmp_path: Path) -> None:
+    may_start = tmp_path / "may-start"
+    may_start.touch()
+    served.start()
+    served.deploy(WAITS.replace("pass", f"run({str(may_start)!r})", 1))
+    may_start.unlink()
+    restart = threading.Thread(
+        target=lambda: control.restart(served.name, "diabetes:1", runtime_folder=served.runtime_folder)
+    )
+    restart.start()
+    served.wait_for(lambda: len(served.workers()) == 2, "another is being started")
+    os.kill(served.worker_pid(), signal.SIGKILL)
+    served.wait_for(
+        lambda: not served.status().is_healthy and len(served.workers()) == 2, "and one more for the dead one"
+    )
+    may_start.touch()
+    restart.join()
+    served.wait_for(lambda: served.status().is_healthy and len(served.workers()) == 1, "one serves")
+    assert tuple(each.pid for each in served.workers()) == served.status().deployments[0].worker_pids
+
+
 def test_a_hung_request_is_ended_and_its_worker_replaced(served: Any) -> None:
     served.start(timeout_ms=500)
     served.deploy(HANGS)

@@ -83,7 +83,9 @@ class NewDeployment(BaseModel):
     shadow: Percent | None = Field(None, description="Beside it, with copies of so many percent only.")
     is_control: bool = False
     workers: int = Field(1, ge=1, le=10_000)
-    memory_gb: float | None = Field(None, gt=0, le=1e6)
+    memory_gb: float | None = Field(
+        None, gt=0, le=1e6, description="What each worker may hold; one that holds more is replaced."
+    )
     companions: tuple[str, ...] = Field((), description="Further versions that its scoring script needs.")
     port: int | None = Field(None, ge=1, le=65535)
     host: str | None = Field(

@@ -41,7 +41,7 @@ def endpoint() -> None:
 )
 @click.option("--control", "is_control", is_flag=True, help="It is the one that others are compared with.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes answer.")
-@click.option("--memory", "memory_gb", type=click.FloatRange(0, min_open=True), help="What each may need, in GB.")
+@click.option("--memory", "memory_gb", type=click.FloatRange(0, min_open=True), help="What each may hold, in GB.")
 @click.option("--port", type=click.IntRange(1, 65535), help="By default the endpoint's last one, else any free one.")
 @click.option("--host", help="Where it listens; by default as before, else this machine alone: 127.0.0.1.")
 @output.why_option

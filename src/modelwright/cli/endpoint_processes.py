@@ -92,8 +92,19 @@ def reload_(name: str, deployment: str | None, script: Path | None, *, why: str,
 @click.option("--foreground", is_flag=True, help="Serve in this terminal, as the only way there is to run it so.")
 @click.option("--port", type=click.IntRange(1, 65535), help="By default a free one.")
 @click.option("--script", type=_SCRIPT, help="A scoring script to serve with instead of the registered one.")
+@click.option(
+    "--with", "companions", metavar="MODEL:VERSION", multiple=True, help="What its script needs besides; repeatable."
+)
 @output.json_option
-def run(reference: str, *, foreground: bool, port: int | None, script: Path | None, as_json: bool) -> None:
+def run(
+    reference: str,
+    *,
+    foreground: bool,
+    port: int | None,
+    script: Path | None,
+    companions: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Serve a version in this terminal, by one process that has it, until Ctrl-C: `breakpoint()` stops in the script.
 
     Nothing of it is recorded or captured, and no request times out.
@@ -105,7 +116,8 @@ def run(reference: str, *, foreground: bool, port: int | None, script: Path | No
     if not foreground:
         raise click.UsageError("give --foreground; wright endpoint deploy serves in the background")  # noqa: TRY003, EM101 - click's way
     with output.opened_store() as store:
-        spec = terminal.attached(specs.worker(store, models.find_version(store, reference)), script=script)
+        worker = specs.worker(store, models.find_version(store, reference), companions=companions)
+        spec = terminal.attached(worker, script=script)
 
     def on_ready(url: str) -> None:
         if as_json:

@@ -28,7 +28,8 @@ _COLUMNS = ("endpoint", "share", "req/s", "err/s", "p50 ms", "p99 ms", "waits", 
 def top(name: str | None, interval: float, *, once: bool, as_json: bool) -> None:
     """Show what endpoints are doing, live, until Ctrl-C: a line for each server and one for each deployment.
 
-    Behind the workers stands how often one was started again; pending are records that wait for the disk.
+    Behind the workers stands how often one was started again, behind the memory how much they may hold together;
+    pending are records that wait for the disk.
     """
     from modelwright.serving import loads
     from modelwright.store import endpoints
@@ -77,7 +78,7 @@ def _table(loads: Sequence["Load"]) -> "Table":
 
 
 def _row(load: "Load") -> tuple[str, ...]:
-    is_front = not load.deployment
+    is_front, limit = not load.deployment, load.memory_limit_bytes
     return (
         load.endpoint if is_front else f"  {load.deployment}",
         "" if is_front else f"{load.share:g} %",
@@ -88,7 +89,7 @@ def _row(load: "Load") -> tuple[str, ...]:
         str(load.waiting),
         "" if is_front else f"{load.workers} +{load.restarts}" if load.restarts else str(load.workers),
         f"{load.cpu_percent:.0f}",
-        f"{load.memory_bytes / 1e6:.0f}",
+        f"{load.memory_bytes / 1e6:.0f}" + (f"/{limit / 1e6:.0f}" if limit else ""),
         str(load.pending) if is_front else "",
     )
 

@@ -85,8 +85,10 @@ def start(session: Session, endpoint: str, reference: str, *, plan: RolloutPlan)
     found = _idle(serving, version.reference)
     with session.change() as opened:
         rollouts.refuse_open(opened, place)
+    replaced = serving.names.get(present)
+    placement = replace(replaced.placement if replaced else Placement(), name="", share=0.0)
     with session.stage("deploy", f"{version.reference} beside {present}") as stage:
-        deployment, answer = _tried(session, place, version, found)
+        deployment, answer = _tried(session, place, version, found, placement)
         stage.decided = f"it answers its sample with {answer.body}"
     try:
         with session.change() as opened:
@@ -113,18 +115,13 @@ def _idle(serving: Serving, reference: str) -> Deployment | None:
 
 
 def _tried(
-    session: Session, place: Endpoint, version: ModelVersion, found: Deployment | None
+    session: Session, place: Endpoint, version: ModelVersion, found: Deployment | None, placement: Placement
 ) -> tuple[Deployment, ScoringAnswer]:
     """Return the deployment of a version that is there, else a new one, and how it answers its sample."""
     if found is not None:
         return found, deployments.smoke_test(session.store, found)
     with deployments.deploying(
-        session.store,
-        version,
-        endpoint=place.name,
-        actor=session.actor,
-        why=session.why,
-        placement=Placement(share=0.0),
+        session.store, version, endpoint=place.name, actor=session.actor, why=session.why, placement=placement
     ) as deployment:
         return deployment, deployments.smoke_test(session.store, deployment)
 

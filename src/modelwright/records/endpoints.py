@@ -63,8 +63,8 @@ class Endpoint:
 class Deployment:
     """One model version behind an endpoint. `version` is a reference such as `diabetes:1`, and `name` by default too.
 
-    `workers` is how many processes answer for it. `companions` are the further versions whose files its scoring script
-    finds by name.
+    `workers` is how many processes answer for it, and each is replaced when it holds more than `memory_gb`.
+    `companions` are the further versions whose files its scoring script finds by name.
     """
 
     id: str
@@ -78,6 +78,12 @@ class Deployment:
     name: str
     workers: int = 1
     companions: tuple[str, ...] = ()
+    memory_gb: float | None = None
+
+    @property
+    def placement(self) -> "Placement":
+        """How another version is put in its place."""
+        return Placement(name=self.name, workers=self.workers, memory_gb=self.memory_gb, companions=self.companions)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class Placement:
 
     `name` is what traffic calls the deployment; by default its version's reference. With `share` or `shadow`, in
     percent, it comes beside what serves there, else it takes all of the traffic. `memory_gb` is what one of its workers
-    may need. `companions` refer to further versions that its scoring script needs. `host` None keeps the endpoint's.
+    may hold. `companions` refer to further versions that its scoring script needs. `host` None keeps the endpoint's.
     """
 
     name: str = ""
@@ -136,6 +142,7 @@ class Serving:
         deployed = {
             each.name: {"version": each.version, "workers": each.workers}
             | ({"companions": list(each.companions)} if each.companions else {})
+            | ({"memory_gb": each.memory_gb} if each.memory_gb is not None else {})
             for each in self.deployments
         }
         return {"traffic": plain(self.traffic), "split": self.traffic.split(), "deployments": deployed}

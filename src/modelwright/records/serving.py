@@ -18,8 +18,9 @@ class WorkerSpec:
     `framework` says. `sample` is a request body that is scored before the version takes requests; its answer must equal
     `expected` when that is given. Byte code of the environment's packages is kept in the folder `bytecode`, by default
     beside their sources. What its script collects goes below `model_data`. `fused` is the package's folder when the
-    front itself evaluates the model's arrays in it. `id` is the deployment's on record; `is_local` says that `script`
-    is not the registered one, `is_attached` that the process has our terminal.
+    front itself evaluates the model's arrays in it. A process that holds more than `memory_gb` is replaced. `id` is the
+    deployment's on record; `is_local` says that `script` is not the registered one, `is_attached` that the process has
+    our terminal.
     """
 
     version: str
@@ -39,11 +40,17 @@ class WorkerSpec:
     is_local: bool = False
     is_attached: bool = False
     fused: Path | None = None
+    memory_gb: float | None = None
 
     @property
     def deployment(self) -> str:
         """What traffic calls it."""
         return self.name or self.version
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """How much memory each of its processes may hold; None is no limit."""
+        return None if self.memory_gb is None else int(self.memory_gb * 1e9)
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,9 @@ class DeploymentState:
     """A deployment in the front: its processes, and what came of its requests since the front knows it.
 
     `latency` counts answers by the buckets of `front.tally`; `mean_ms` is over all of them. `id` is the deployment's on
-    record; `script` is one that was read again for debugging, instead of the version's own.
+    record; `script` is one that was read again for debugging, instead of the version's own. With a limit, its workers
+    together hold `memory_bytes` and each may hold `memory_limit_bytes`; so many as are `outgrown` held more and were
+    ended, the last one as `notice` says.
     """
 
     name: str
@@ -174,6 +183,10 @@ class DeploymentState:
     id: str = ""
     script: str = ""
     is_fused: bool = False
+    memory_bytes: int = 0
+    memory_limit_bytes: int | None = None
+    outgrown: int = 0
+    notice: str = ""
 
 
 @dataclass(frozen=True)
@@ -279,7 +292,8 @@ class LogLine:
 class Load:
     """What a process or the processes of a deployment did in a short time; `deployment` is empty for the front.
 
-    Rates are per second; latencies are None where nothing was answered. `pending` records wait for the disk.
+    Rates are per second; latencies are None where nothing was answered. `pending` records wait for the disk. Memory is
+    what is resident or, of a deployment with a limit, what counts towards it; the limit is that of all its workers.
     """
 
     endpoint: str
@@ -297,3 +311,4 @@ class Load:
     cpu_percent: float
     memory_bytes: int
     pending: int = 0
+    memory_limit_bytes: int | None = None

@@ -1,6 +1,7 @@
 """Whether the machine has what a deployment asks for."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from modelwright.errors import DeploymentUnschedulable
@@ -9,8 +10,12 @@ from modelwright.errors import DeploymentUnschedulable
 # each other, unless their scripts wait for something else.
 WORKERS_A_PROCESSOR = 4
 _GB = 1e9
-# What a container may use, in this order of the kernel's interfaces.
-_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+# What a container may use, what it uses, and what of that are files that nobody has asked for lately, in this order of
+# the kernel's interfaces.
+_GROUPS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def check(version: str, *, endpoint: str, workers: int, memory_gb: float | None = None) -> None:
@@ -38,6 +43,24 @@ def memory_bytes() -> int:
     """Return how much memory there is: the machine's, or what its container may use."""
     import psutil
 
-    limits = [path.read_text().strip() for path in _LIMITS if path.is_file()]
     total: int = psutil.virtual_memory().total
-    return min([total, *(int(each) for each in limits if each.isdecimal())])
+    return min([total, *(limit for _, limit, *_ in _limited())])
+
+
+def available_bytes() -> int:
+    """Return how much memory nobody has, of the machine or of what its container may use."""
+    import psutil
+
+    found: int = psutil.virtual_memory().available
+    for folder, limit, used, spare in _limited():
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        found = min(found, limit - int((folder / used).read_text()) + int(stat.get(spare, 0)))
+    return found
+
+
+def _limited() -> Iterator[tuple[Path, int, str, str]]:
+    """Give the folders that tell what our container may use, with the limit, and where its use is told."""
+    for folder, limit, used, spare in _GROUPS:
+        text = (folder / limit).read_text().strip() if (folder / limit).is_file() else ""
+        if text.isdecimal():
+            yield folder, int(text), used, spare

@@ -102,7 +102,7 @@ def update(store: Store, endpoint: str, name: str, version: ModelVersion, *, act
             endpoint,
             sharing.renamed(present.traffic, old.name, new_name),
             frozenset(present.names) - {old.name},
-            ((version, Placement(name=new_name, workers=old.workers, companions=old.companions)),),
+            ((version, replace(old.placement, name=new_name)),),
         )
         with carry_out(store, transition, Author(actor, why)) as (deployment,):
             smoke_test(store, deployment)
@@ -213,7 +213,7 @@ def scale(store: Store, endpoint: str, name: str | None, workers: int, *, actor:
         name = name or present.traffic.default
         sharing.of_serving(present, name, endpoint=endpoint)
         deployment = present.names[name]
-        capacity.check(deployment.version, endpoint=endpoint, workers=workers)
+        capacity.check(deployment.version, endpoint=endpoint, workers=workers, memory_gb=deployment.memory_gb)
         if workers != deployment.workers:
             control.scale(endpoint, name, workers, runtime_folder=runtime_folder(store.folder))
             with change(store, actor=actor, why=why) as opened:

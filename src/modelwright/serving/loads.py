@@ -78,7 +78,8 @@ class Watch:
             workers=now.workers,
             restarts=now.restarts,
             cpu_percent=cpu,
-            memory_bytes=memory,
+            memory_bytes=memory if now.memory_limit_bytes is None else now.memory_bytes,
+            memory_limit_bytes=None if now.memory_limit_bytes is None else now.memory_limit_bytes * now.workers,
         )
 
     def _measure(self, pids: Sequence[int]) -> tuple[float, int]:

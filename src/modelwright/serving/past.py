@@ -30,12 +30,12 @@ def rollback(store: Store, endpoint: str, *, actor: str, why: str = "") -> Servi
         wanted = _last(store, endpoint)
         newcomers, staying = [], set()
         for name, told in wanted["deployments"].items():
-            version, companions = told["version"], tuple(told.get("companions", ()))
+            version, companions, memory_gb = told["version"], tuple(told.get("companions", ())), told.get("memory_gb")
             found = present.names.get(name)
-            if found and (found.version, found.companions) == (version, companions):
+            if found and (found.version, found.companions, found.memory_gb) == (version, companions, memory_gb):
                 staying.add(name)
             else:
-                placed = Placement(name=name, workers=told["workers"], companions=companions)
+                placed = Placement(name=name, workers=told["workers"], memory_gb=memory_gb, companions=companions)
                 newcomers.append((models.find_version(store, version), placed))
         traffic: Traffic = decoded(Traffic, wanted["traffic"])
         transition = Transition(endpoint, traffic, frozenset(staying), tuple(newcomers))

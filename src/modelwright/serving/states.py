@@ -34,8 +34,19 @@ def state_of(deployed: Sequence[Deployment], serving: Serving, front: FrontStatu
     silent = _silent(serving, front)
     if silent:
         return State("unhealthy", "; ".join(silent))
-    coming = newest is not None and newest.status is DeploymentStatus.STARTING
-    return State("healthy", f"{newest.version} is starting beside it" if newest and coming else "")
+    reasons = (
+        [f"{newest.version} is starting beside it"] if newest and newest.status is DeploymentStatus.STARTING else []
+    )
+    return State("healthy", "; ".join(reasons + _outgrown(serving, front)))
+
+
+def _outgrown(serving: Serving, front: FrontStatus) -> list[str]:
+    """Return, of each deployment whose processes held more memory than they may, which was the last and how many."""
+    return [
+        f"of {each.name} {each.notice}" + (f", the last of {each.outgrown}" if each.outgrown > 1 else "")
+        for each in front.deployments
+        if each.outgrown and each.name in serving.names
+    ]
 
 
 def _silent(serving: Serving, front: FrontStatus) -> list[str]:

@@ -11,7 +11,7 @@ from modelwright.errors import DeploymentMissing, DeploymentUnschedulable, Endpo
 from modelwright.records import Deployment, DeploymentStatus, ModelVersion, Placement, Serving, Traffic
 from modelwright.serving import capacity, control, fronts, reconciling, specs
 from modelwright.settings import runtime_folder
-from modelwright.store import claims, endpoints, models, reasons
+from modelwright.store import claims, endpoints, reasons
 from modelwright.store.changes import change
 from modelwright.store.database import Store
 
@@ -78,7 +78,7 @@ def _announce(store: Store, transition: Transition, author: Author, held: contex
     if not transition.newcomers:
         return []
     started = []
-    companions = [_companions(store, *each) for each in transition.newcomers]
+    companions = [specs.others_of(store, version, placement.companions) for version, placement in transition.newcomers]
     with change(store, actor=author.actor, why=author.why) as opened:
         host = transition.newcomers[0][1].host or LOOPBACK
         place = endpoints.ensure_endpoint(opened, transition.endpoint, host=host)
@@ -89,18 +89,12 @@ def _announce(store: Store, transition: Transition, author: Author, held: contex
                 version=version,
                 name=placement.name,
                 workers=placement.workers,
+                memory_gb=placement.memory_gb,
                 companions=further,
             )
             held.enter_context(claims.claim(store, deployment.id))
             started.append(deployment)
     return started
-
-
-def _companions(store: Store, version: ModelVersion, placement: Placement) -> list[ModelVersion]:
-    """Return the further versions that are to lie beside this one, each once. Raises ModelMissing."""
-    found = {each.id: each for each in (models.find_version(store, name) for name in placement.companions)}
-    found.pop(version.id, None)
-    return sorted(found.values(), key=lambda each: (each.model, each.version))
 
 
 def _start(store: Store, transition: Transition, present: Serving, started: list[Deployment], author: Author) -> None:

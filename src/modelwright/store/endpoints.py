@@ -58,6 +58,7 @@ def add_deployment(
     version: ModelVersion,
     name: str = "",
     workers: int = 1,
+    memory_gb: float | None = None,
     companions: Sequence[ModelVersion] = (),
 ) -> Deployment:
     """Record a deployment that begins; from now on none of its versions can be deleted. Raises ModelMissing."""
@@ -75,6 +76,7 @@ def add_deployment(
         name=name or version.reference,
         workers=workers,
         companions=tuple(each.reference for each in companions),
+        memory_gb=memory_gb,
     )
     change.insert(
         schema.deployments,
@@ -84,6 +86,7 @@ def add_deployment(
             "version_id": version.id,
             "name": "" if name == version.reference else name,
             "workers": workers,
+            "memory_gb": memory_gb,
             "status": deployment.status,
             "reason": "",
             "created_at": deployment.created_at,
@@ -96,6 +99,7 @@ def add_deployment(
         "name": deployment.name,
         "version": version.reference,
         "workers": workers,
+        **({"memory_gb": memory_gb} if memory_gb is not None else {}),
         "status": deployment.status,
         **telling.of_deployment(change, deployment),
     }
@@ -181,7 +185,7 @@ def delete_endpoint(change: Change, endpoint: Endpoint) -> None:
         change.delete(link.table, link == endpoint.id)
     change.delete(schema.endpoints, schema.endpoints.c.id == endpoint.id)
     before = {"host": endpoint.host, "port": endpoint.port, "deployments": plain(served)}
-    told = {"endpoint": endpoint.name, "models": list(dict.fromkeys(each.version for each in served))}
+    told = {"endpoint": endpoint.name, "models": _models(served)}
     change.record("endpoint.deleted", f"endpoints/{endpoint.name}", before=before, told=told)
 
 
@@ -202,9 +206,14 @@ def forget_deployments(change: Change, endpoint: Endpoint, *, called: str) -> li
     )
     _delete_parts(change, found)
     change.delete(table, table.c.id.in_([each.id for each in found]))
-    told = {"endpoint": endpoint.name, "models": list(dict.fromkeys(each.version for each in found))}
+    told = {"endpoint": endpoint.name, "models": _models(found)}
     change.record("deployment.deleted", f"endpoints/{endpoint.name}", before={"deployments": plain(found)}, told=told)
     return found
+
+
+def _models(deployments: Sequence[Deployment]) -> list[str]:
+    """Return the versions that are behind the deployments, each once."""
+    return list(dict.fromkeys(each for one in deployments for each in (one.version, *one.companions)))
 
 
 def _delete_parts(change: Change, deployments: Sequence[Deployment]) -> None:
@@ -290,6 +299,7 @@ def _deployments(connection: sa.Connection, *wanted: sa.ColumnElement[bool]) -> 
             name=row.name or f"{row.model}:{row.version}",
             workers=row.workers,
             companions=companions.get(row.id, ()),
+            memory_gb=row.memory_gb,
         )
         for row in connection.execute(query)
     ]

@@ -26,6 +26,7 @@ deployments = sa.Table(
     link("version_id", "model_versions.id", index=True),
     column("name", server_default=""),
     column("workers", sa.Integer, server_default="1"),
+    column("memory_gb", sa.Float, nullable=True),
     column("status"),
     column("reason"),
     column("created_at", Timestamp),

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from modelwright import __version__
+from modelwright.records import DeploymentState
 from modelwright.serving.front.connections import Clients
 from modelwright.serving.front.contract import Scoring
 from modelwright.serving.front.tally import LATENCY_BOUNDS_MS, Tally
@@ -132,6 +133,18 @@ class Metrics:
         ):
             yield Family(name, "counter", text, map(Sample, (labels for labels, _ in each), values))
         yield from _predictions(each)
+        yield from self._of_memory([(labels, s, s.memory_limit_bytes) for labels, s in states])
+
+    @staticmethod
+    def _of_memory(states: Iterable[tuple[Labels, DeploymentState, int | None]]) -> Iterator[Family]:
+        """Tell what the workers of deployments hold that have a limit."""
+        limited = [(labels, state, limit) for labels, state, limit in states if limit is not None]
+        held = [Sample(labels, state.memory_bytes) for labels, state, _ in limited]
+        yield Family("workers_memory_bytes", "gauge", "Memory that counts towards the limit.", held)
+        limits = [Sample(labels, limit * state.workers) for labels, state, limit in limited]
+        yield Family("workers_memory_limit_bytes", "gauge", "Memory that they may hold.", limits)
+        outgrown = [Sample(labels, state.outgrown) for labels, state, _ in limited]
+        yield Family("workers_outgrown_total", "counter", "Processes that were ended as they held more.", outgrown)
 
     def _of_shadows(self) -> Iterator[Family]:
         each = list(self._deployments())

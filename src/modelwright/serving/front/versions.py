@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError, WorkerFailed
 from modelwright.records import DeploymentState, WorkerSpec
+from modelwright.serving import capacity
+from modelwright.serving.front import memory
 from modelwright.serving.front.routes import Route
 from modelwright.serving.front.tally import Tally
 from modelwright.serving.front.workers import Outcome, Scored, Worker
@@ -24,12 +26,17 @@ _LOG = logging.getLogger(__name__)
 _PAUSES_SECONDS = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 30.0)
 # A worker that has served this long has recovered; its next death starts the pauses anew.
 _STEADY_SECONDS = 60.0
+# A process that grows at the speed of memory gets less than a gigabyte further until it is looked at again.
+_LOOK_SECONDS = 0.25
 # The sample's answer may differ from the expected one by what another number of threads changes in a sum.
 _TOLERANCE = 1e-9
 
 
 class Version:
-    """A model version in service. Its workers are started again whenever they end before `close`."""
+    """A model version in service. Its workers are started again whenever they end before `close`.
+
+    One that comes to hold more memory than it may is replaced by a new one, and one that holds far more is killed.
+    """
 
     def __init__(self, spec: WorkerSpec, *, log: Path, timeout_ms: int) -> None:
         """Describe the version; `open` starts it."""
@@ -44,6 +51,10 @@ class Version:
         self._places: list[_Place] = []
         self._launch_seconds = 0.0
         self._is_closed = False
+        self._alive: set[Worker] = set()
+        self._watching: asyncio.Task[None] | None = None
+        self._fresh_bytes = self._outgrown = 0
+        self._notice = ""
 
     @property
     def is_ready(self) -> bool:
@@ -84,7 +95,16 @@ class Version:
             reason=next((each.reason for each in self._places if each.reason), ""),
             id=self.spec.id,
             script=str(self.spec.script) if self.spec.is_local else "",
+            memory_bytes=sum(each.worker.held_bytes for each in self._places if each.worker),
+            memory_limit_bytes=self.spec.memory_bytes,
+            outgrown=self._outgrown,
+            notice=self._notice,
         )
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the machine has memory for one more of its processes."""
+        return capacity.available_bytes() > self._fresh_bytes
 
     def be_patient(self, *, timeout_ms: int, max_wait_ms: int) -> None:
         """Let `run()` take so long from now on, and requests wait so long for it to begin."""
@@ -103,6 +123,7 @@ class Version:
                 first = await self._launch(self._on_end)
                 self._places.append(_Place(self, first))
                 answer = await _try_sample(first, self.spec) if self.spec.sample is not None else None
+                await self._check_memory(first, "its sample")
                 await self._grow(self.spec.workers)
         except TimeoutError as error:
             await self.close(drain_seconds=0)
@@ -143,6 +164,8 @@ class Version:
         self._is_closed = True
         places, self._places = self._places, []
         await asyncio.gather(*(each.close(drain_seconds=drain_seconds) for each in places))
+        if self._watching is not None:
+            self._watching.cancel()
 
     async def _grow(self, workers: int) -> None:
         missing = range(workers - len(self._places))
@@ -165,8 +188,10 @@ class Version:
         begun = clock()
         worker = await Worker.launch(self.spec, log=self._log, timeout_ms=self.timeout_ms, on_end=on_end)
         worker.be_patient(timeout_ms=self.timeout_ms, max_wait_ms=self.max_wait_ms)
+        self._watch_memory(worker)
         try:
             self.facts = await asyncio.shield(worker.ready)
+            self._fresh_bytes = await self._check_memory(worker, "init()")
         except BaseException:
             await worker.end()
             raise
@@ -177,16 +202,63 @@ class Version:
             raise WorkerFailed(version=self.spec.version, reason="it was taken out of service meanwhile")
         self._launch_seconds = clock() - begun
         self.takes_head = bool(self.facts.get("takes_head", True))
+        if self.spec.memory_bytes is not None and worker.pid is not None:
+            memory.bound(worker.pid, self.spec.memory_bytes)
         return worker
 
+    def _watch_memory(self, worker: Worker) -> None:
+        if self.spec.memory_bytes is None or worker.has_ended:
+            return
+        self._alive.add(worker)
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._look(self.spec.memory_bytes))
+
+    async def _look(self, limit: int) -> None:
+        """Look again and again what each process holds, those that start or finish too, and end what holds too much."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self._measure(limit)
+            for worker in self._alive.copy():
+                if worker.held_bytes > limit * memory.MOST:
+                    told = f"{memory.told(worker.held_bytes, limit)} and was killed"
+                    self.note_outgrown(told)
+                    worker.kill(was_running=True, reason=f"it held {told}")
+                elif worker.held_bytes > limit:
+                    for each in self._places:
+                        if each.worker is worker:
+                            each.outgrow(f"{memory.told(worker.held_bytes, limit)} and was replaced")
+
+    async def _measure(self, limit: int) -> None:
+        alive = {each.group: each for each in self._alive}
+        for group, size in (await asyncio.to_thread(memory.held, alive, limit=limit)).items():
+            alive[group].held_bytes = size
+
+    async def _check_memory(self, worker: Worker, after: str) -> int:
+        """Return what the process holds before it has served anybody. Raises WorkerFailed when that is too much."""
+        limit = self.spec.memory_bytes
+        if limit is None:
+            return 0
+        await self._measure(limit)
+        if worker.held_bytes > limit:
+            reason = f"it holds {memory.told(worker.held_bytes, limit)} after {after}; ask for more with --memory"
+            raise WorkerFailed(version=self.spec.version, reason=reason)
+        return worker.held_bytes
+
+    def note_outgrown(self, told: str) -> None:
+        """Take note of a process that held as much as is told."""
+        self._outgrown += 1
+        self._notice = f"a worker held {told}"
+        _LOG.error("the worker of %s held %s", self.spec.version, told)
+
     def _on_end(self, worker: Worker) -> None:
+        self._alive.discard(worker)
         for each in self._places:
             if each.worker is worker:
                 each.note_end()
 
 
 class _Place:
-    """One of the processes of a version, and the next when it ends."""
+    """One of the processes of a version, and the next when it ends or has outgrown its memory."""
 
     def __init__(self, version: Version, worker: Worker) -> None:
         self.worker: Worker | None = None
@@ -196,7 +268,8 @@ class _Place:
         self._version = version
         self._deaths = 0
         self._ready_at = 0.0
-        self._restarting: asyncio.Task[None] | None = None
+        self._coming: asyncio.Task[None] | None = None
+        self._leaving: dict[Worker, asyncio.Task[None]] = {}
         self._is_closed = False
         self._take(worker)
 
@@ -208,57 +281,87 @@ class _Place:
         """Start the process again."""
         if not self._is_closed:
             _LOG.error("a process of %s ended; it is started again", self._version.spec.version)
-            self._restarting = asyncio.create_task(self._restart())
+            self._have_next()
+
+    def outgrow(self, told: str) -> None:
+        """Have the process, which holds as much as is told, replaced by a new one."""
+        self._have_next(told)
 
     async def renew(self) -> None:
         """Take a new process, and let the old one finish what it owes."""
         worker = await self._version._launch(self._version._on_end)  # noqa: SLF001 - they are one
-        if self._restarting is not None:
-            # It would take another process in place of this one, which nobody would end.
-            self._restarting.cancel()
-            await asyncio.gather(self._restarting, return_exceptions=True)
-        before = self.worker
+        coming, before = self._coming, self.worker
         self._take(worker)
-        if before is not None:
-            await _finish(before, self._version, drain_seconds=self._version.timeout_ms / 1000 + 1)
+        if coming is not None:
+            await asyncio.gather(coming, return_exceptions=True)
+        if before in self._leaving:
+            await asyncio.wait([self._leaving[before]])
 
     async def close(self, *, drain_seconds: float) -> None:
         self._is_closed = True
-        if self._restarting is not None:
-            self._restarting.cancel()
-            await asyncio.gather(self._restarting, return_exceptions=True)
-        worker = self.worker
-        if worker is not None:
-            await _finish(worker, self._version, drain_seconds=drain_seconds)
-            self.worker = None
+        if self._coming is not None:
+            self._coming.cancel()
+            await asyncio.gather(self._coming, return_exceptions=True)
+        leaving, tasks = set(self._leaving), list(self._leaving.values())
+        if self.worker is not None:
+            leaving.add(self.worker)
+        # Those that have begun to finish may have been given longer than there is now.
+        await asyncio.gather(*(_finish(each, self._version, drain_seconds=drain_seconds) for each in leaving), *tasks)
+        self.worker = None
+
+    def _have_next(self, told: str = "") -> None:
+        if self._coming is None and not self._is_closed:
+            self._coming = asyncio.create_task(self._bring(told))
 
     def _take(self, worker: Worker) -> None:
-        self.worker, self.reason = worker, ""
+        """Have the process answer from now on, and the present one finish; no other one needs to come now."""
+        old, self.worker, self.reason = self.worker, worker, ""
+        if self._coming is not None:
+            self._coming.cancel()
+            self._coming = None
+        if old is not None:
+            self._leave(old)
         self._ready_at = asyncio.get_running_loop().time()
         if worker.has_ended:
             self.note_end()
 
-    async def _restart(self) -> None:
-        dead, loop = self.worker, asyncio.get_running_loop()
-        if dead is not None:
-            await dead.end()
-        if loop.time() - self._ready_at > _STEADY_SECONDS:
+    def _leave(self, worker: Worker) -> asyncio.Task[None]:
+        drain_seconds = self._version.timeout_ms / 1000 + 1
+        task = asyncio.create_task(_finish(worker, self._version, drain_seconds=drain_seconds))
+        self._leaving[worker] = task
+        task.add_done_callback(lambda _: self._leaving.pop(worker, None))
+        return task
+
+    async def _bring(self, told: str) -> None:
+        """Bring the next process, with pauses from the second on; an old one that answers goes on if there is room."""
+        old, version, worker = self.worker, self._version, None
+        if asyncio.get_running_loop().time() - self._ready_at > _STEADY_SECONDS:
             self._deaths = 0
-        while True:
-            pause = _PAUSES_SECONDS[min(self._deaths, len(_PAUSES_SECONDS) - 1)]
-            self._deaths += 1
-            self.back_at = loop.time() + pause + self._version._launch_seconds  # noqa: SLF001 - they are one
-            await asyncio.sleep(pause)
+        while worker is None:
+            if old is not None and old.has_ended:
+                await old.end()
+            await self._pause()
+            if old is not None and self.is_ready and not version.has_room:
+                version.note_outgrown(told)
+                told, self.worker = "", None
+                await asyncio.wait([self._leave(old)])
             try:
-                worker = await self._version._launch(self._version._on_end)  # noqa: SLF001 - they are one
+                worker = await version._launch(version._on_end)  # noqa: SLF001 - they are one
             except (ModelwrightError, OSError) as error:
                 self.reason = str(error)
-                _LOG.error("%s did not start again: %s", self._version.spec.version, error)
-            else:
-                self._take(worker)
-                self.restarts += 1
-                _LOG.info("%s serves again", self._version.spec.version)
-                return
+                _LOG.error("%s did not start again: %s", version.spec.version, error)
+        if told and self.is_ready:  # else it was killed meanwhile, and that was noted
+            version.note_outgrown(told)
+        self._coming = None
+        self._take(worker)
+        self.restarts += 1
+        _LOG.info("%s serves again", version.spec.version)
+
+    async def _pause(self) -> None:
+        loop, pause = asyncio.get_running_loop(), _PAUSES_SECONDS[min(self._deaths, len(_PAUSES_SECONDS) - 1)]
+        self._deaths += 1
+        self.back_at = loop.time() + pause + self._version._launch_seconds  # noqa: SLF001 - they are one
+        await asyncio.sleep(pause)
 
 
 async def _finish(worker: Worker, version: Version, *, drain_seconds: float) -> None:

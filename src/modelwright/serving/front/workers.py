@@ -86,6 +86,7 @@ class Worker(asyncio.Protocol):
         self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.pid: int | None = None
         self.has_ended = False
+        self.held_bytes = 0
         self._spec = spec
         self._timeout_ms, self._max_wait_ms = timeout_ms, 0
         self._on_end = on_end
@@ -116,6 +117,11 @@ class Worker(asyncio.Protocol):
             await worker.end()
             raise
         return worker
+
+    @property
+    def group(self) -> int:
+        """The process group that it and all processes below it are in, unless they left it; 0 when there is none."""
+        return self._process.pid if self._process is not None else 0
 
     @property
     def waiting(self) -> int:
@@ -160,8 +166,13 @@ class Worker(asyncio.Protocol):
         if process is not None:
             await asyncio.to_thread(processes.end, process, grace_seconds=_END_GRACE_SECONDS)
 
-    def kill(self, *, was_running: bool) -> None:
-        """End the process at once, whatever it is doing; `was_running` says whether a waiting request is inside it."""
+    def kill(self, *, was_running: bool, reason: str = "") -> None:
+        """End the process at once, whatever it is doing; `was_running` says whether a waiting request is inside it.
+
+        When it was not ready yet, `reason` is why it cannot serve.
+        """
+        if reason and not self.ready.done():
+            self.ready.set_exception(WorkerFailed(version=self._spec.version, reason=reason))
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._lose(was_running=was_running)
