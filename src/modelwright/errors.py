@@ -711,15 +711,28 @@ class ModelExists(ModelwrightError):
     remedy = "register versions of it, or choose another name"
 
 
-class ModelNameFixed(ModelwrightError):
-    """A model was to get another name."""
+class ModelRenamed(ModelMissing):
+    """A model is called otherwise now."""
 
-    code = "model-name-fixed"
-    problem = (
-        'model "{model}" keeps its name: what was recorded of it, references to its versions and what serves them '
-        "all have this name"
-    )
-    remedy = 'create "{name}", and register its versions from models:/{model}/VERSION'
+    code = "model-renamed"
+    problem = 'model "{model}" is called "{name}" now'
+    remedy = "wright model show {name}"
+
+
+class ModelNameUsed(ModelwrightError):
+    """A model cannot have the name of a deleted one, for numbers would be given twice."""
+
+    code = "model-name-used"
+    status = 409
+    problem = 'versions up to {version} of a model "{model}" were deleted, and no number is given twice'
+    remedy = "choose another name"
+
+
+class ModelNameInUse(InUse):
+    """A model keeps its name while it is deployed, for what serves tells it; all of that is told as with deletions."""
+
+    code = "model-name-in-use"
+    problem = "{thing} is deployed and keeps its name: by\n{told}"
 
 
 class VersionFixed(ModelwrightError):

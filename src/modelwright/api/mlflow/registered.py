@@ -9,7 +9,7 @@ from modelwright.api.mlflow.filtering import Language, read_filter
 from modelwright.api.mlflow.operations import Operation, reading
 from modelwright.api.mlflow.searches import orders
 from modelwright.api.mlflow.versions import checked_stage, told_version
-from modelwright.errors import ModelNameFixed
+from modelwright.lifecycle import labelling
 from modelwright.models.registry import check_name
 from modelwright.records import Model, Place
 from modelwright.store import deletion, models, named_models
@@ -62,10 +62,9 @@ def _update(call: Call) -> dict[str, Any]:
 
 
 def _rename(call: Call) -> dict[str, Any]:
-    model, name = _model(call), call.text("new_name")
-    if name != model.name:
-        raise ModelNameFixed(model=model.name, name=name)
-    return _found(call, name)
+    return {
+        "registered_model": _told(call, labelling.rename_model(call.session, call.text("name"), call.text("new_name")))
+    }
 
 
 def _delete(call: Call) -> dict[str, Any]:
