@@ -711,6 +711,15 @@ class ModelExists(ModelwrightError):
     remedy = "register versions of it, or choose another name"
 
 
+class KindNotKept(ModelwrightError):
+    """A client sends things of a kind that a workspace does not keep."""
+
+    code = "kind-not-kept"
+    status = 501
+    problem = "this workspace keeps no {kind}, and nothing of this was kept; runs, metrics, files and models are"
+    remedy = "{remedy}"
+
+
 class ModelRenamed(ModelMissing):
     """A model is called otherwise now."""
 

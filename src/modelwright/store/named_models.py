@@ -21,7 +21,7 @@ from modelwright.store.selecting import Clause, Rows, Subject
 STAGE_TAG = "mlflow.stage"
 NO_STAGE = "None"
 # Prompts are kept among models by clients that have any. Who looks for models does not mean them.
-_PROMPT_TAG = "mlflow.prompt.is_prompt"
+PROMPT_TAG = "mlflow.prompt.is_prompt"
 _NO_PROMPT = "NOT EXISTS (SELECT 1 FROM model_tags WHERE model = {} AND name = ? AND value = 'true')"
 
 _MODELS = Subject(
@@ -161,11 +161,11 @@ def search_versions(
 
 def _without_prompts(wanted: Sequence[Criterion], column: str) -> list[Criterion | Clause]:
     """Return the conditions with the one that clients always add, that it be no prompt, for those without the tag."""
-    of_prompts = [each for each in wanted if each.place is Place.TAG and each.name == _PROMPT_TAG]
+    of_prompts = [each for each in wanted if each.place is Place.TAG and each.name == PROMPT_TAG]
     if any((each.operator == "=") == (each.value == "true") for each in of_prompts):
         return list(wanted)
     rest = [each for each in wanted if each not in of_prompts]
-    return [*rest, Clause(_NO_PROMPT.format(column), (_PROMPT_TAG,))]
+    return [*rest, Clause(_NO_PROMPT.format(column), (PROMPT_TAG,))]
 
 
 def _is_there(change: Change, name: str) -> bool:

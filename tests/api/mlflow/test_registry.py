@@ -167,6 +167,25 @@ def test_a_renamed_model_takes_all_along_and_its_old_name_tells_the_new_one(
     assert client.create_model_version("churn", "models:/churn/1").version == "2"
 
 
+def test_kinds_that_are_not_kept_are_refused_and_leave_nothing(
+    client: "MlflowClient", store: "Store", url: str
+) -> None:
+    import mlflow
+    import requests
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match="keeps no prompts, and nothing of this was kept") as caught:
+        mlflow.genai.register_prompt(name="greet", template="hello {{name}}")
+    assert caught.value.error_code == "NOT_IMPLEMENTED"
+    with pytest.raises(ModelMissing):
+        named_models.find_model(store, "greet")
+    token = {"Authorization": f"Bearer {os.environ['MLFLOW_TRACKING_TOKEN']}"}
+    for version, path in (("3.0", "traces"), ("3.0", "traces/search"), ("2.0", "traces"), ("3.0", "datasets/create")):
+        told = requests.post(f"{url}/api/{version}/mlflow/{path}", json={}, headers=token, timeout=60)
+        assert (told.status_code, told.json()["error_code"]) == (501, "NOT_IMPLEMENTED")
+        assert "this workspace keeps no" in told.json()["message"]
+
+
 def test_what_cannot_be_is_told(client: "MlflowClient", tmp_path: Path) -> None:
     from mlflow.exceptions import MlflowException
 
