@@ -1002,6 +1002,14 @@ class ApiPortTaken(ModelwrightError):
     remedy = "end what listens there, or choose another port for good: wright up --api-port PORT"
 
 
+class LoginsDamaged(ModelwrightError):
+    """The file of the tokens that `wright login` has kept is not as it was written."""
+
+    code = "logins-damaged"
+    problem = 'the kept tokens in "{path}" cannot be read: {reason}'
+    remedy = "mend the file, or remove it and log in again: rm {path}"
+
+
 class TokenUnknown(ModelwrightError):
     """A request to the HTTP API without a token of this workspace."""
 
