@@ -101,7 +101,7 @@ class Authentication:
 def _hops(scope: Scope, role: Role) -> int:
     """Return how many events led to a request, as it says itself; what says no number is led by none.
 
-    It keeps webhooks from being told. Who may pause a subscription is believed, anybody else as far as events bear it out.
+    It keeps webhooks from being told: who may pause a subscription is believed, others as far as events bear it out.
     """
     given = next((value for name, value in scope["headers"] if name == _HOPS), b"")
     said = int(given) if given.isdigit() and len(given) <= _MOST_DIGITS else 0

@@ -1,6 +1,7 @@
 """Leads requests to operations: reads what a request gives, and carries the operation out beside the loop."""
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -78,7 +79,8 @@ class Dispatcher:
             told = f'this server has no "{request.method} {path}" of MLflow\'s'
             return refused(404, "ENDPOINT_NOT_FOUND", told)
         body, loop = await _body(request), asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _carried_out, operation, request, named, body)
+        context = contextvars.copy_context()  # which knows how many events led here
+        return await loop.run_in_executor(self._threads, context.run, _carried_out, operation, request, named, body)
 
     def _find(self, method: str, path: str) -> tuple[Operation | None, dict[str, str]]:
         found = self._fixed.get((method, path))
