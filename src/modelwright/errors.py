@@ -711,15 +711,37 @@ class ModelExists(ModelwrightError):
     remedy = "register versions of it, or choose another name"
 
 
-class ModelNameFixed(ModelwrightError):
-    """A model was to get another name."""
+class KindNotKept(ModelwrightError):
+    """A client sends things of a kind that a workspace does not keep."""
 
-    code = "model-name-fixed"
-    problem = (
-        'model "{model}" keeps its name: what was recorded of it, references to its versions and what serves them '
-        "all have this name"
-    )
-    remedy = 'create "{name}", and register its versions from models:/{model}/VERSION'
+    code = "kind-not-kept"
+    status = 501
+    problem = "this workspace keeps no {kind}, and nothing of this was kept; runs, metrics, files and models are"
+    remedy = "{remedy}"
+
+
+class ModelRenamed(ModelMissing):
+    """A model is called otherwise now."""
+
+    code = "model-renamed"
+    problem = 'model "{model}" is called "{name}" now'
+    remedy = "wright model show {name}"
+
+
+class ModelNameUsed(ModelwrightError):
+    """A model cannot have the name of a deleted one, for numbers would be given twice."""
+
+    code = "model-name-used"
+    status = 409
+    problem = 'versions up to {version} of a model "{model}" were deleted, and no number is given twice'
+    remedy = "choose another name"
+
+
+class ModelNameInUse(InUse):
+    """A model keeps its name while it is deployed, for what serves tells it; all of that is told as with deletions."""
+
+    code = "model-name-in-use"
+    problem = "{thing} is deployed and keeps its name: by\n{told}"
 
 
 class VersionFixed(ModelwrightError):
@@ -978,6 +1000,14 @@ class ApiPortTaken(ModelwrightError):
     status = 409
     problem = 'the HTTP API cannot be served at port {port} of "{host}": {reason}'
     remedy = "end what listens there, or choose another port for good: wright up --api-port PORT"
+
+
+class LoginsDamaged(ModelwrightError):
+    """The file of the tokens that `wright login` has kept is not as it was written."""
+
+    code = "logins-damaged"
+    problem = 'the kept tokens in "{path}" cannot be read: {reason}'
+    remedy = "mend the file, or remove it and log in again: rm {path}"
 
 
 class TokenUnknown(ModelwrightError):

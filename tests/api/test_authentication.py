@@ -217,3 +217,25 @@ def test_a_request_says_how_many_events_led_to_it(ask: Ask, store: Store) -> Non
         assert ask("PUT", "/settings/reasons-required", headers, body)[0] == 200
     told = events.list_events(store, types="setting.changed")
     assert [each.hops for each in reversed(told)] == [4, 0, 0]
+
+
+def test_a_number_that_no_event_bears_out_silences_nobody(ask: Ask, store: Store) -> None:
+    held = {each: _token(store, each) for each in (Role.READER, Role.CONTRIBUTOR, Role.DEPLOYER)}
+
+    def make(number: int, said: int, token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}", "wright-event-hops": str(said)}
+        body = json.dumps({"name": f"model-{number}"}).encode()
+        return ask("POST", "/api/2.0/mlflow/registered-models/create", headers, body)[0]
+
+    asked = [
+        (Role.CONTRIBUTOR, 16, 1),  # nothing led to anything yet
+        (Role.CONTRIBUTOR, 2, 2),  # as it comes when one thing leads to another
+        (Role.DEPLOYER, 16, 16),
+        (Role.CONTRIBUTOR, 17, 17),
+    ]
+    for number, (role, said, _) in enumerate(asked):
+        assert make(number, said, held[role]) == 200
+    assert make(9, 16, held[Role.READER]) == 403
+    assert make(9, 16, "wright_of_nobody") == 401
+    told = {each.subject: each.hops for each in events.list_events(store, types="model.created")}
+    assert told == {f"models/model-{number}": counted for number, (_, _, counted) in enumerate(asked)}

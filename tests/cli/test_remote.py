@@ -144,6 +144,7 @@ def test_a_command_takes_the_role_of_its_route() -> None:
         "model alias": "PUT /models/{name}/aliases/{alias}",
         "model delete": "DELETE /models/{name}/versions/{version}",
         "model import": "POST /models/{name}/imports",
+        "model rename": "PUT /models/{name}/name",
         "model register": "POST /models/{name}/versions",
         "model tag": "PATCH /models/{name}/versions/{version}/tags",
         "pipeline publish": "POST /pipelines",

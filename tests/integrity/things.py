@@ -104,8 +104,9 @@ def add_version(
     parent: ModelVersion | None = None,
     data: DatasetVersion | None = None,
     content: str = "model",
+    model: str = "churn",
 ) -> ModelVersion:
-    """Register the next version of `churn`."""
+    """Register the next version of a model."""
     with tempfile.TemporaryDirectory() as name, session.store.blobs.batch() as batch:
         paths = [Path(name, each) for each in (packages.MANIFEST, "model.txt")]
         for path, text in zip(paths, (json.dumps({"id": records.new_id("manifest")}), content), strict=True):
@@ -113,7 +114,7 @@ def add_version(
         files = [PackageFile(path.name, batch.add(path), path.stat().st_size) for path in paths]
         version = ModelVersion(
             id=records.new_id("version"),
-            model="churn",
+            model=model,
             version=0,
             digest=digest_of(paths[0]),
             framework="sklearn",

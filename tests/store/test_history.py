@@ -30,7 +30,7 @@ from modelwright.records import (
     StepRun,
     Traffic,
 )
-from modelwright.store import datasets, endpoints, models, runs, schema
+from modelwright.store import datasets, endpoints, models, naming, runs, schema
 from modelwright.store.changes import Change, change
 from modelwright.store.database import Store
 
@@ -152,6 +152,9 @@ class _History:
 
     def do_remove_alias(self, opened: Change) -> None:
         models.remove_alias(opened, self.draw.choice(NAMES), alias=self.draw.choice(("champion", "candidate")))
+
+    def do_rename(self, opened: Change) -> None:
+        naming.rename_model(opened, *self.draw.sample((*NAMES, "otherwise"), 2))
 
     def do_describe(self, opened: Change) -> None:
         models.describe_version(opened, self._some_version(), f"number {self.draw.random()}")

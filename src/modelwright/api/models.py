@@ -38,6 +38,7 @@ from modelwright.records import (
     Explanation,
     FusedVerdict,
     GitState,
+    Model,
     ModelVersion,
     Role,
     Verdict,
@@ -101,6 +102,14 @@ class Asked(BaseModel):
     is_fresh: bool = False
 
 
+class Renaming(BaseModel):
+    """What a model is to be called."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+
+
 class Target(BaseModel):
     """The version that an alias is to point at."""
 
@@ -140,6 +149,12 @@ def list_models(  # noqa: PLR0913 - one for each filter
 def show_newest_version(name: str, reading: Reading) -> VersionShown:
     """Show the newest version of a model with all that is known of it."""
     return describe_version(reading, name).told()
+
+
+@router.put("/{name}/name", dependencies=_contributor)
+def rename_model(name: str, wanted: Renaming, acting: Acting) -> Model:
+    """Call a model otherwise from now on, with all its versions and aliases; 409 lists what serves it."""
+    return labelling.rename_model(acting, name, wanted.name)
 
 
 @router.get("/{name}/history")

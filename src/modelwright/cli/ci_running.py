@@ -44,6 +44,9 @@ _EVENTS = ("push", "pull_request", "manual", "schedule", "completed")
     "--approve", "approved", metavar="NAME", multiple=True, help="Approve of an environment, or a manual job."
 )
 @click.option(
+    "--jobs", metavar="COUNT", type=click.IntRange(min=1), default=1, show_default=True, help="So many jobs at once."
+)
+@click.option(
     "--into", metavar="FOLDER", type=click.Path(path_type=Path), help="Jobs, artifacts; by default a new one."
 )
 @output.json_option
@@ -59,6 +62,7 @@ def run(  # noqa: PLR0913 - an option each
     variables: tuple[str, ...],
     inputs: tuple[str, ...],
     approved: tuple[str, ...],
+    jobs: int,
     into: Path | None,
     as_json: bool,
 ) -> None:
@@ -95,7 +99,13 @@ def run(  # noqa: PLR0913 - an option each
         report, folder = _run_in(
             into,
             lambda place: running.run(
-                workflow, situation, Place(repository, place), tell=tell, only=stage, approved=approved
+                workflow,
+                situation,
+                Place(repository, place),
+                tell=tell,
+                only=stage,
+                approved=approved,
+                at_once=jobs,
             ),
         )
     _conclude(file, report, folder, reason=workflow.reason, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`wright model`: register, list, show, describe, label, alias, look back, delete, download, verify, export, import."""
+"""`wright model`: register, find, describe, rename, label, alias, delete, download, verify, export, import versions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -200,6 +200,24 @@ def describe(reference: str, text: str, *, why: str, as_json: bool) -> None:
         output.show_json(version)
     else:
         click.echo(f"{version.reference} {text}")
+
+
+@model.command()
+@click.argument("name", metavar="MODEL")
+@click.argument("new_name", metavar="NEW")
+@output.why_option
+@output.json_option
+def rename(name: str, new_name: str, *, why: str, as_json: bool) -> None:
+    """Call a model NEW from now on, with all its versions and aliases; renaming it back undoes it."""
+    from modelwright.lifecycle import labelling
+
+    with output.session(is_silent=True, why=why) as session:
+        renamed = labelling.rename_model(session, name, new_name)
+    if as_json:
+        output.show_json(renamed)
+    else:
+        click.echo(f"{name} is called {renamed.name} now")
+        click.echo(f"  undo: wright model rename {renamed.name} {name}")
 
 
 @model.group("property")

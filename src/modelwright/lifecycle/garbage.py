@@ -8,7 +8,7 @@ from pathlib import Path
 from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session, Stage
 from modelwright.records import Collection
-from modelwright.store import claims, garbage
+from modelwright.store import claims, garbage, naming
 from modelwright.store.database import Store
 
 # Where what is made of a thing lies, by the first word of its subject: `models/churn:3`, `runs/run_1`.
@@ -43,10 +43,13 @@ def _waiting(session: Session, holder: str) -> None:
 
 
 def _leftover(store: Store) -> Iterator[Path]:
-    """Give the folders of things that were deleted by somebody who was killed before the folders went too."""
+    """Give the folders of things that were deleted, or renamed, by somebody who was killed before they went too."""
     for deletion in garbage.deletions(store):
         noun, _, name = deletion.subject.partition("/")
         if noun in _PLACES:
             folder = store.folder / _PLACES[noun] / name.replace(":", "/")
             if folder.is_dir() and not claims.is_claimed(store, name):
                 yield folder
+    with store.reader.connect() as connection:
+        former = [store.folder / _PLACES["models"] / name for name in naming.names_now(connection)]
+    yield from filter(Path.is_dir, former)

@@ -1,11 +1,14 @@
-"""Says of versions, runs and datasets what may be said of them later: tags, notes, descriptions, aliases."""
+"""Says of models, runs and datasets what may be said of them later: names, tags, notes, descriptions, aliases."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 
+from modelwright.lifecycle import recovery
 from modelwright.lifecycle.sessions import Session
+from modelwright.models import packages
 from modelwright.models.registry import check_name
-from modelwright.records import Dataset, ModelVersion, Run
-from modelwright.store import datasets, models, runs
+from modelwright.records import Dataset, Model, ModelVersion, Run
+from modelwright.store import datasets, models, named_models, naming, runs
 
 
 def tag_version(
@@ -49,6 +52,20 @@ def remove_alias(session: Session, model: str, *, alias: str) -> ModelVersion:
     with session.change() as opened:
         models.remove_alias(opened, model, alias=alias)
     return models.get_version(session.store, version.id)
+
+
+def rename_model(session: Session, model: str, name: str) -> Model:
+    """Call a model otherwise, and return it; what was restored of it under its old name goes.
+
+    Raises NameInvalid, and what `naming.rename_model` raises.
+    """
+    check_name(name, way="as the new one")
+    recovery.recover(session)  # a deployment of a killed process counts as failed
+    with session.change() as opened:
+        naming.rename_model(opened, model, name)
+    if model != name:
+        shutil.rmtree(packages.packages_folder(session.store, model), ignore_errors=True)
+    return named_models.find_model(session.store, name)
 
 
 def tag_run(session: Session, run_id: str, tags: Mapping[str, str]) -> Run:

@@ -126,6 +126,12 @@ class Launcher:
                 return None
             time.sleep(_POLL_SECONDS)
 
+    @property
+    def running(self) -> int:
+        """How many runs that were started here go on."""
+        with self._lock:
+            return sum(process.poll() is None for process in self._working.values())
+
     def wait(self, run_id: str) -> None:
         """Wait for the end of a run that was started here."""
         if process := self._working.get(run_id):

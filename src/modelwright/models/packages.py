@@ -153,7 +153,12 @@ def verify(store: Store, version: ModelVersion) -> list[Fault]:
 
 def package_folder(store: Store, version: ModelVersion) -> Path:
     """Return where the package of `version` is restored to."""
-    return store.folder / "packages" / version.model / str(version.version)
+    return packages_folder(store, version.model) / str(version.version)
+
+
+def packages_folder(store: Store, model: str) -> Path:
+    """Return where the packages of all versions of `model` are restored to."""
+    return store.folder / "packages" / model
 
 
 def model_folder(package: Path, version: ModelVersion) -> Path:

@@ -12,7 +12,7 @@ from modelwright.models.gate.gates import CHAMPION
 from modelwright.models.packing import Package, Trial
 from modelwright.models.sources import Source
 from modelwright.records import BuiltEnvironment, DatasetLink, ModelVersion, PackageFile, Run, Status, VersionFilter
-from modelwright.store import datasets, models
+from modelwright.store import datasets, models, naming
 from modelwright.store.changes import Change, Changing
 from modelwright.store.database import Store
 
@@ -155,9 +155,12 @@ def check_run(run: Run) -> None:
 def check_labels(store: Store, model: str, labels: Labels) -> None:
     """Find out before any work is done whether a version can be registered like this.
 
-    Raises NameInvalid, FrameworkMissing, AlreadyRegistered, and for what is linked DatasetMissing and ModelMissing.
+    Raises NameInvalid, ModelRenamed, FrameworkMissing, AlreadyRegistered, and for what is linked DatasetMissing and
+    ModelMissing.
     """
     check_name(model)
+    with store.reader.connect() as connection:
+        naming.refuse_former(connection, model)
     if labels.framework_version and not labels.framework:
         raise FrameworkMissing(version=labels.framework_version)
     if labels.parent is not None:

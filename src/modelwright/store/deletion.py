@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.errors import DatasetMissing, EnvironmentMissing, InUse, ModelMissing, PipelineMissing
+from modelwright.errors import DatasetMissing, EnvironmentMissing, InUse, PipelineMissing
 from modelwright.records import (
     DatasetVersion,
     EnvironmentVersion,
@@ -23,7 +23,7 @@ from modelwright.records import (
     Use,
 )
 from modelwright.records.plain import plain
-from modelwright.store import datasets, environments, models, pipelines, runs, schema, telling, usage
+from modelwright.store import datasets, environments, models, naming, pipelines, runs, schema, telling, usage
 from modelwright.store.changes import Change
 from modelwright.store.loading import rows
 from modelwright.store.numbers import retire
@@ -58,9 +58,11 @@ def delete_model_line(change: Change, model: Model) -> None:
         delete_model_version(change, each)
     last = change.rows(sa.select(schema.models.c.last_version).where(schema.models.c.name == model.name))
     if not last:
-        raise ModelMissing(reference=model.name)
+        raise naming.missing(change.connection, model.name)
+    names = [model.name, *naming.names_before(change.connection, model.name)]
     _delete(change, schema.models, [model.name])
-    retire(change, "model", model.name, version=last[0].last_version)
+    for name in names:
+        retire(change, "model", name, version=last[0].last_version)
     told = {"model": model.name, "tags": model.tags}
     change.record("model.deleted", f"models/{model.name}", before=plain(model), told=told)
 

@@ -1,14 +1,19 @@
 """What is known of the nodes of the graph: their names and facts, and who did what with them, when and why."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
+
 from modelwright.records import Key, Node, NodeKind
+from modelwright.store import naming
 from modelwright.store.database import Store
 from modelwright.store.loading import chunks, marks, rows
 
 _SHOWN_DIGITS = 12
+_OF_MODEL = re.compile("models/([^:@]+)([:@].*)")
 
 _SAID = "SELECT subject, action, at, actor, why, after FROM audit_records WHERE subject IN ({}) ORDER BY sequence"
 _RUN_VALUES = (
@@ -172,13 +177,30 @@ class Said(NamedTuple):
 
 
 def said(store: Store, subjects: Iterable[str]) -> dict[str, list[Said]]:
-    """Return what the audit records say of each of these subjects, such as `models/churn:3`, oldest first."""
+    """Return what the audit records say of each of these subjects, such as `models/churn:3`, oldest first.
+
+    What they say of it under a name that its model had before comes along.
+    """
     found: dict[str, list[Said]] = {}
     with store.reader.connect() as connection:
-        for some in chunks(list(dict.fromkeys(subjects))):
+        asked = _with_former(connection, subjects)
+        for some in chunks(list(asked)):
             for subject, *what in rows(connection, _SAID.format(marks(len(some))), some):
-                found.setdefault(subject, []).append(Said(*what))
-    return found
+                found.setdefault(asked[subject], []).append(Said(*what))
+    return {subject: sorted(each, key=lambda said: said.at) for subject, each in found.items()}
+
+
+def _with_former(connection: sa.Connection, subjects: Iterable[str]) -> dict[str, str]:
+    """Return all that subjects were called, with what they are called now."""
+    asked = {each: each for each in subjects}
+    before: dict[str, list[str]] = {}
+    for name, now in naming.names_now(connection).items():
+        before.setdefault(now, []).append(name)
+    for subject in list(asked) if before else ():
+        named = _OF_MODEL.fullmatch(subject)
+        if named:
+            asked |= {f"models/{name}{named[2]}": subject for name in before.get(named[1], ())}
+    return asked
 
 
 def values(store: Store, keys: Iterable[Key]) -> dict[Key, dict[str, dict[str, Any]]]:

@@ -9,6 +9,10 @@ from modelwright.records import Event
 from modelwright.store import schema
 from modelwright.store.database import Store
 
+# So far back it is looked for what led to something now: further than a mistake lets happen between two of its rounds.
+_LAST = 10_000
+_MOST_HOPS = "SELECT max(hops) FROM (SELECT hops FROM events ORDER BY sequence DESC LIMIT ?)"
+
 
 def list_events(
     store: Store, *, types: str = "*", subject: str = "*", before: int | None = None, limit: int | None = None
@@ -31,6 +35,12 @@ def get_event(store: Store, event_id: str) -> Event:
     if row is None:
         raise EventMissing(event=event_id)
     return _event(row)
+
+
+def most_hops(store: Store) -> int:
+    """Return how many events in a row led to one of the last, of those the most."""
+    with store.reader.connect() as connection:
+        return int(connection.exec_driver_sql(_MOST_HOPS, (_LAST,)).scalar() or 0)
 
 
 def _event(row: sa.Row[Any]) -> Event:

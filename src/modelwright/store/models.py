@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from modelwright.errors import AliasMissing, ModelMissing, PropertyFixed
 from modelwright.records import DatasetLink, ModelVersion, PackageFile, VersionFilter
-from modelwright.store import schema, telling
+from modelwright.store import naming, schema, telling
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 from modelwright.store.loading import marks, rows
@@ -42,6 +42,7 @@ _PARTS = (
 _BY_ALIAS = "SELECT version_id FROM aliases WHERE model = ? AND alias = ?"
 _BY_NUMBER = "SELECT id FROM model_versions WHERE model = ? AND version = ?"
 _LATEST = "SELECT id FROM model_versions WHERE model = ? ORDER BY version DESC LIMIT 1"
+_IS_CALLED = "SELECT 1 FROM model_versions WHERE id = ? AND model = ?"
 _HIGHEST = "SELECT last_version FROM models WHERE name = ?"
 _OF_RUN = "SELECT id FROM model_versions WHERE run_id = ? ORDER BY created_at LIMIT 1"
 
@@ -115,6 +116,7 @@ def _next_number(change: Change, model: str, *, at_least: int = 0) -> int:
     table = schema.models
     known = rows(change.connection, _HIGHEST, (model,))
     if not known:
+        naming.refuse_former(change.connection, model)
         number = max(next_number(change, "model", model, highest=0), at_least)
         change.insert(table, {"name": model, "last_version": number, "created_at": change.at, "updated_at": change.at})
         return number
@@ -144,12 +146,12 @@ def move_alias(change: Change, version: ModelVersion, *, alias: str) -> None:
 
 
 def ensure_there(change: Change, version: ModelVersion) -> None:
-    """Refuse a version that was deleted meanwhile; from here on it stays until the transaction ends.
+    """Refuse a version that was deleted or renamed meanwhile; from here on it stays until the transaction ends.
 
     Raises ModelMissing.
     """
-    if not rows(change.connection, "SELECT 1 FROM model_versions WHERE id = ?", (version.id,)):
-        raise ModelMissing(reference=version.reference)
+    if not rows(change.connection, _IS_CALLED, (version.id, version.model)):
+        raise naming.missing(change.connection, version.reference)
 
 
 def remove_alias(change: Change, model: str, *, alias: str) -> None:
@@ -165,7 +167,8 @@ def remove_alias(change: Change, model: str, *, alias: str) -> None:
 
 
 def describe_version(change: Change, version: ModelVersion, description: str) -> None:
-    """Set what is said of a version."""
+    """Set what is said of a version. Raises ModelMissing."""
+    ensure_there(change, version)
     if description != version.description:
         table = schema.model_versions
         change.update(table, table.c.id == version.id, description=description, updated_at=change.at)
@@ -186,7 +189,8 @@ def equip_version(change: Change, version: ModelVersion, environment_digest: str
 def change_tags(
     change: Change, version: ModelVersion, *, added: Mapping[str, str], removed: Sequence[str] = ()
 ) -> None:
-    """Set and remove tags of a version; those that it has under the added names are replaced."""
+    """Set and remove tags of a version; those that it has under the added names are replaced. Raises ModelMissing."""
+    ensure_there(change, version)
     table = schema.version_tags
     of_version = table.c.version_id == version.id
     before = {row.name: row.value for row in change.rows(table.select().where(of_version))}
@@ -198,7 +202,8 @@ def change_tags(
 
 
 def add_properties(change: Change, version: ModelVersion, properties: Mapping[str, str]) -> None:
-    """Add properties to a version. Raises PropertyFixed when one of them has another value already."""
+    """Add properties to a version. Raises ModelMissing, and PropertyFixed when one has another value already."""
+    ensure_there(change, version)
     table = schema.version_properties
     known = {row.name: row.value for row in change.rows(table.select().where(table.c.version_id == version.id))}
     for name, value in properties.items():
@@ -230,21 +235,22 @@ def list_derived(store: Store, version_id: str) -> list[str]:
 
 
 def list_history(store: Store, model: str, *, alias: str | None = None) -> list[dict[str, Any]]:
-    """Return the audit records of a model's versions and aliases, or of one alias, oldest first.
+    """Return the audit records of a model's versions and aliases and of its name, or of one alias, oldest first.
 
-    Raises ModelMissing for a model that never was.
+    Those from before it was renamed have the name that it had. Raises ModelMissing for a model that never was.
     """
     table = schema.audit_records
-    # What belongs to a model begins with its name and one of these signs, and lies together in the index.
-    of_model = sa.or_(
-        *(
-            (table.c.subject >= f"models/{model}{sign}") & (table.c.subject < f"models/{model}{chr(ord(sign) + 1)}")
-            for sign in ":@"
-        )
-    )
-    of_alias = table.c.subject == f"models/{model}@{alias}"
-    query = table.select().where(of_model if alias is None else of_alias).order_by(table.c.sequence)
     with store.reader.connect() as connection:
+        if naming.name_now(connection, model):
+            raise naming.missing(connection, model)
+        names = [*naming.names_before(connection, model), model]
+        chosen: sa.ColumnElement[bool]
+        if alias is None:
+            is_renamed = table.c.subject.in_([f"models/{each}" for each in names]) & (table.c.action == "model.renamed")
+            chosen = sa.or_(naming.subjects_of(names, table.c.subject), is_renamed)
+        else:
+            chosen = table.c.subject.in_([f"models/{each}@{alias}" for each in names])
+        query = table.select().where(chosen).order_by(table.c.sequence)
         found = [dict(row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
     if not found:
         raise ModelMissing(reference=model if alias is None else f"{model}@{alias}")
@@ -270,7 +276,7 @@ def find_version(store: Store, reference: str) -> ModelVersion:
         else:
             found = []
         if not found:
-            raise ModelMissing(reference=reference)
+            raise naming.missing(connection, reference)
         return load_versions(connection, [found[0][0]])[0]
 
 

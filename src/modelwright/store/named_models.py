@@ -9,9 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.errors import ModelExists, ModelMissing, TagMissing
+from modelwright.errors import ModelExists, TagMissing
 from modelwright.records import Criterion, Model, ModelVersion, Order, Place
-from modelwright.store import models, schema, selecting
+from modelwright.store import models, naming, schema, selecting
 from modelwright.store.changes import Change
 from modelwright.store.database import Store
 from modelwright.store.loading import chunks, marks, rows
@@ -21,7 +21,7 @@ from modelwright.store.selecting import Clause, Rows, Subject
 STAGE_TAG = "mlflow.stage"
 NO_STAGE = "None"
 # Prompts are kept among models by clients that have any. Who looks for models does not mean them.
-_PROMPT_TAG = "mlflow.prompt.is_prompt"
+PROMPT_TAG = "mlflow.prompt.is_prompt"
 _NO_PROMPT = "NOT EXISTS (SELECT 1 FROM model_tags WHERE model = {} AND name = ? AND value = 'true')"
 
 _MODELS = Subject(
@@ -62,10 +62,11 @@ _NEWEST_BY_STAGE = (
 
 
 def add_model(change: Change, name: str, *, description: str = "", tags: Mapping[str, str]) -> None:
-    """Record a model that has no version yet. Raises ModelExists."""
+    """Record a model that has no version yet. Raises ModelExists, and ModelRenamed for what another was called."""
     table = schema.models
     if _is_there(change, name):
         raise ModelExists(model=name)
+    naming.refuse_former(change.connection, name)
     times = {"created_at": change.at, "updated_at": change.at}
     number = last_number(change, "model", name)
     change.insert(table, {"name": name, "description": description, "last_version": number, **times})
@@ -77,15 +78,17 @@ def describe_model(change: Change, model: Model, description: str) -> None:
     """Set what is said of a model. Raises ModelMissing."""
     table = schema.models
     if not change.update_row(table, [model.name], description=description, updated_at=change.at):
-        raise ModelMissing(reference=model.name)
+        raise naming.missing(change.connection, model.name)
     was = change.before(table, model.name)
     before = {"description": was["description"]} if was else None
     change.record("model.described", f"models/{model.name}", before=before, after={"description": description})
 
 
 def set_model_tag(change: Change, model: Model, name: str, *, value: str) -> None:
-    """Set a tag of a model."""
+    """Set a tag of a model. Raises ModelMissing."""
     table = schema.model_tags
+    if not _is_there(change, model.name):
+        raise naming.missing(change.connection, model.name)
     if not change.update_row(table, [model.name, name], value=value):
         change.insert(table, {"model": model.name, "name": name, "value": value})
     was = change.before(table, model.name, name)
@@ -123,8 +126,8 @@ def find_model(store: Store, name: str) -> Model:
     """Return the model of this name. Raises ModelMissing."""
     with store.reader.connect() as connection:
         found = _load(connection, [name])
-    if not found:
-        raise ModelMissing(reference=name)
+        if not found:
+            raise naming.missing(connection, name)
     return found[0]
 
 
@@ -158,11 +161,11 @@ def search_versions(
 
 def _without_prompts(wanted: Sequence[Criterion], column: str) -> list[Criterion | Clause]:
     """Return the conditions with the one that clients always add, that it be no prompt, for those without the tag."""
-    of_prompts = [each for each in wanted if each.place is Place.TAG and each.name == _PROMPT_TAG]
+    of_prompts = [each for each in wanted if each.place is Place.TAG and each.name == PROMPT_TAG]
     if any((each.operator == "=") == (each.value == "true") for each in of_prompts):
         return list(wanted)
     rest = [each for each in wanted if each not in of_prompts]
-    return [*rest, Clause(_NO_PROMPT.format(column), (_PROMPT_TAG,))]
+    return [*rest, Clause(_NO_PROMPT.format(column), (PROMPT_TAG,))]
 
 
 def _is_there(change: Change, name: str) -> bool:

@@ -5,6 +5,20 @@ import sqlalchemy as sa
 from modelwright.store.access_schema import approvals, tokens
 from modelwright.store.columns import Number, Timestamp, column, labels, link, metadata
 from modelwright.store.event_schema import deliveries, events, subscription_positions, subscriptions
+from modelwright.store.model_schema import (
+    aliases,
+    explanations,
+    former_names,
+    model_tags,
+    model_versions,
+    models,
+    reproductions,
+    version_datasets,
+    version_files,
+    version_metrics,
+    version_properties,
+    version_tags,
+)
 from modelwright.store.serving_schema import (
     capture_segments,
     deployment_models,
@@ -26,6 +40,7 @@ from modelwright.store.tracking_schema import (
 )
 
 __all__ = [
+    "aliases",
     "approvals",
     "capture_segments",
     "deliveries",
@@ -36,18 +51,29 @@ __all__ = [
     "events",
     "experiment_tags",
     "experiments",
+    "explanations",
+    "former_names",
     "logged_model_files",
     "logged_model_metrics",
     "logged_model_parameters",
     "logged_model_tags",
     "logged_models",
     "metadata",
+    "model_tags",
+    "model_versions",
+    "models",
+    "reproductions",
     "rollouts",
     "run_inputs",
     "run_outputs",
     "subscription_positions",
     "subscriptions",
     "tokens",
+    "version_datasets",
+    "version_files",
+    "version_metrics",
+    "version_properties",
+    "version_tags",
 ]
 
 projects = sa.Table(
@@ -348,97 +374,6 @@ schedule_ticks = sa.Table(
     column("taken_at", Timestamp),
 )
 
-# `last_version` is the highest number that was ever given: a number is not given again when its version is deleted.
-models = sa.Table(
-    "models",
-    metadata,
-    column("name", primary_key=True),
-    column("description", server_default=""),
-    column("last_version", sa.Integer, server_default="0"),
-    column("created_at", Timestamp),
-    column("updated_at", Timestamp, nullable=True),
-)
-
-model_tags = labels("model_tags", "model", "models.name")
-
-model_versions = sa.Table(
-    "model_versions",
-    metadata,
-    column("id", primary_key=True),
-    link("model", "models.name"),
-    column("version", sa.Integer),
-    column("digest"),
-    column("framework"),
-    column("framework_version", server_default=""),
-    column("description", server_default=""),
-    column("signature", sa.JSON),
-    column("source", sa.JSON, server_default="{}"),
-    link("run_id", "runs.id", nullable=True, index=True),
-    link("proof_id", "proofs.id", nullable=True, index=True),
-    link("environment_digest", "environments.digest", nullable=True, index=True),
-    link("parent_id", "model_versions.id", nullable=True, index=True),
-    column("created_by", server_default=""),
-    column("created_at", Timestamp),
-    column("updated_at", Timestamp, nullable=True),
-    sa.UniqueConstraint("model", "version"),
-    sa.Index(None, "created_at", "version"),
-)
-
-version_files = sa.Table(
-    "version_files",
-    metadata,
-    link("version_id", "model_versions.id", primary_key=True),
-    column("path", primary_key=True),
-    column("digest", index=True),
-    column("size_bytes", sa.Integer),
-    column("is_executable", sa.Boolean),
-)
-
-reproductions = sa.Table(
-    "reproductions",
-    metadata,
-    column("id", primary_key=True),
-    link("version_id", "model_versions.id", index=True),
-    link("run_id", "runs.id", nullable=True, index=True),
-    column("verdict"),
-    column("cause"),
-    column("comparisons", sa.JSON),
-    column("created_at", Timestamp),
-)
-
-version_metrics = sa.Table(
-    "version_metrics",
-    metadata,
-    link("version_id", "model_versions.id", primary_key=True),
-    column("name", primary_key=True),
-    column("value", Number, nullable=True),
-)
-
-version_tags = labels("version_tags", "version_id", "model_versions.id")
-
-# Like tags, but written once.
-version_properties = labels("version_properties", "version_id", "model_versions.id")
-
-version_datasets = sa.Table(
-    "version_datasets",
-    metadata,
-    link("version_id", "model_versions.id", primary_key=True),
-    link("dataset_version_id", "dataset_versions.id", primary_key=True, index=True),
-    column("role", primary_key=True),
-)
-
-# What was found out about why a version answers as it does; the table of single rows is a blob.
-explanations = sa.Table(
-    "explanations",
-    metadata,
-    column("id", primary_key=True),
-    link("version_id", "model_versions.id", index=True),
-    column("method"),
-    column("result", sa.JSON),
-    column("digest", nullable=True, index=True),
-    column("created_at", Timestamp),
-)
-
 # What gates decided. The champion is named and not linked: that one was compared with it keeps it from nothing.
 gate_verdicts = sa.Table(
     "gate_verdicts",
@@ -451,15 +386,6 @@ gate_verdicts = sa.Table(
     column("reason"),
     column("numbers", sa.JSON),
     column("created_at", Timestamp),
-)
-
-aliases = sa.Table(
-    "aliases",
-    metadata,
-    link("model", "models.name", primary_key=True),
-    column("alias", primary_key=True),
-    link("version_id", "model_versions.id", index=True),
-    column("moved_at", Timestamp),
 )
 
 # The highest number of a name whose version was deleted: it is not given again. Of models that are there

@@ -54,6 +54,7 @@ PARTS = (
     "logged_model_metrics.run_id",
     "logged_model_files.logged_model_id",
     "model_tags.model",
+    "former_names.model",
 )
 
 # What no command deletes, and nothing has to keep.

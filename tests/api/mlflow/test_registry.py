@@ -140,6 +140,52 @@ def test_a_number_is_never_given_twice(client: "MlflowClient", tmp_path: Path) -
     assert client.create_model_version("churn", f"runs:/{run_id}/model").version == "2"
 
 
+def test_a_renamed_model_takes_all_along_and_its_old_name_tells_the_new_one(
+    client: "MlflowClient", tmp_path: Path
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    run_id = registered(client, tmp_path)
+    client.set_registered_model_alias("churn", "champion", "1")
+    client.rename_registered_model("churn", "leavers")
+    renamed = client.get_registered_model("leavers")
+    assert (renamed.name, renamed.description, renamed.tags) == ("leavers", "who goes", {"owner": "ada"})
+    version = client.get_model_version_by_alias("leavers", "champion")
+    assert (version.name, version.version, version.tags, version.run_id) == ("leavers", "1", {"kind": "first"}, run_id)
+    for ask in (
+        lambda: client.get_registered_model("churn"),
+        lambda: client.get_model_version("churn", "1"),
+        lambda: client.get_model_version_by_alias("churn", "champion"),
+        lambda: client.create_registered_model("churn"),
+        lambda: client.create_model_version("churn", f"runs:/{run_id}/model"),
+    ):
+        with pytest.raises(MlflowException, match='model "churn" is called "leavers" now') as caught:
+            ask()
+        assert caught.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+    client.rename_registered_model("leavers", "churn")
+    assert client.get_registered_model("churn").aliases == {"champion": "1"}
+    assert client.create_model_version("churn", "models:/churn/1").version == "2"
+
+
+def test_kinds_that_are_not_kept_are_refused_and_leave_nothing(
+    client: "MlflowClient", store: "Store", url: str
+) -> None:
+    import mlflow
+    import requests
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match="keeps no prompts, and nothing of this was kept") as caught:
+        mlflow.genai.register_prompt(name="greet", template="hello {{name}}")
+    assert caught.value.error_code == "NOT_IMPLEMENTED"
+    with pytest.raises(ModelMissing):
+        named_models.find_model(store, "greet")
+    token = {"Authorization": f"Bearer {os.environ['MLFLOW_TRACKING_TOKEN']}"}
+    for version, path in (("3.0", "traces"), ("3.0", "traces/search"), ("2.0", "traces"), ("3.0", "datasets/create")):
+        told = requests.post(f"{url}/api/{version}/mlflow/{path}", json={}, headers=token, timeout=60)
+        assert (told.status_code, told.json()["error_code"]) == (501, "NOT_IMPLEMENTED")
+        assert "this workspace keeps no" in told.json()["message"]
+
+
 def test_what_cannot_be_is_told(client: "MlflowClient", tmp_path: Path) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -147,14 +193,12 @@ def test_what_cannot_be_is_told(client: "MlflowClient", tmp_path: Path) -> None:
     told = {
         "RESOURCE_ALREADY_EXISTS": lambda: client.create_registered_model("churn"),
         "RESOURCE_DOES_NOT_EXIST": lambda: client.create_model_version("churn", "s3://elsewhere/model"),
-        "INVALID_PARAMETER_VALUE": lambda: client.rename_registered_model("churn", "other"),
+        "INVALID_PARAMETER_VALUE": lambda: client.rename_registered_model("churn", "two words"),
     }
     for code, act in told.items():
         with pytest.raises(MlflowException) as caught:
             act()
         assert caught.value.error_code == code
-    with pytest.raises(MlflowException, match="keeps its name"):
-        client.rename_registered_model("churn", "other")
     with pytest.raises(MlflowException, match="no valid model name"):
         client.create_registered_model("two words")
     with pytest.raises(MlflowException, match="what the stage of a version is kept as"):

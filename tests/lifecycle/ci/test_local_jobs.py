@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from lifecycle.ci.repositories import Repository
 
+from modelwright.errors import WorkflowUnknown
 from modelwright.lifecycle.ci import commits
 from modelwright.lifecycle.ci.local import files, running
 from modelwright.lifecycle.ci.local.workflow import Event, Place, Report, Result, Situation
@@ -24,7 +25,9 @@ class Machine:
     lines: list[str]
     made: Path
 
-    def run(self, text: str, *, name: str = "flow.yml", hurry: Callable[[float], float] = float) -> Report:
+    def run(
+        self, text: str, *, name: str = "flow.yml", hurry: Callable[[float], float] = float, at_once: int = 1
+    ) -> Report:
         path = self.repository.folder / name
         path.write_text(text)
         commit = commits.head(self.repository.folder)
@@ -33,7 +36,7 @@ class Machine:
         workflow = files.read(path, situation)
         jobs = tuple(replace(each, timeout_minutes=hurry(each.timeout_minutes)) for each in workflow.jobs)
         place = Place(self.repository.folder, self.made)
-        return running.run(replace(workflow, jobs=jobs), situation, place, tell=self.lines.append)
+        return running.run(replace(workflow, jobs=jobs), situation, place, tell=self.lines.append, at_once=at_once)
 
 
 @pytest.fixture
@@ -94,3 +97,39 @@ def test_an_artifact_that_is_not_there_fails_the_job(machine: Machine) -> None:
     report = machine.run(github("{uses: actions/download-artifact@v4, with: {name: moon}}"))
     assert report.results == {"one": Result.FAILED}
     assert '  there is no artifact "moon"' in machine.lines
+
+
+def meeting(mine: str, other: str) -> str:
+    """A script that ends once the job beside it is there too."""
+    return f"echo {mine} came; touch ../../{mine}; while [ ! -e ../../{other} ]; do sleep 0.01; done; echo {mine} left"
+
+
+def test_jobs_that_do_not_wait_for_each_other_run_side_by_side_and_their_lines_stay_together(machine: Machine) -> None:
+    text = f"""
+on: push
+jobs:
+  last: {{needs: [one, two], timeout-minutes: 1, steps: [{{run: echo all}}]}}
+  one: {{timeout-minutes: 1, steps: [{{run: "{meeting("one", "two")}"}}]}}
+  two: {{timeout-minutes: 1, steps: [{{run: "{meeting("two", "one")}"}}]}}
+"""
+    report = machine.run(text, at_once=2)
+    assert report.results == dict.fromkeys(("one", "two", "last"), Result.SUCCEEDED)
+    blocks = {lines[0].partition(" > ")[0]: lines[1:] for lines in map(str.splitlines, machine.lines) if lines[1:]}
+    assert blocks == {
+        "one": ["  one came", "  one left"],
+        "two": ["  two came", "  two left"],
+        "last": ["  all"],
+    }
+
+
+def test_what_cannot_go_on_ends_what_runs_beside_it(machine: Machine) -> None:
+    text = """
+on: push
+jobs:
+  long: {timeout-minutes: 600, steps: [{run: "touch ../../long; sleep 600"}]}
+  wrong: {timeout-minutes: 600, steps: [{run: "while [ ! -e ../../long ]; do sleep 0.01; done"}, {run: "${{ moon }}"}]}
+"""
+    begun = time.monotonic()
+    with pytest.raises(WorkflowUnknown, match="moon"):
+        machine.run(text, at_once=2)
+    assert time.monotonic() - begun < 60

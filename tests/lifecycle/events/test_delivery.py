@@ -20,7 +20,10 @@ from modelwright.records import (
     DeadReason,
     DeliveryPolicy,
     DeliveryStatus,
+    Event,
     EventFilter,
+    HandlerKind,
+    Subscription,
     SubscriptionState,
 )
 from modelwright.store import audit, claims, deliveries, subscriptions
@@ -112,6 +115,34 @@ def test_what_lay_longer_than_it_may_live_is_tried_all_the_same(town: Town) -> N
     town.answer = lambda _subscription, _event: DELIVERED
     town.dispatcher.run_once()
     assert town.deliveries("away")[0].status is DeliveryStatus.DELIVERED
+
+
+def test_what_starts_something_waits_for_room_and_is_started_in_turn_and_in_order(town: Town) -> None:
+    running: list[tuple[str, str]] = []
+
+    def answer(subscription: Subscription, event: Event) -> Attempt:
+        if subscription.handler is HandlerKind.PIPELINE:
+            running.append((subscription.name, event.subject))
+        return DELIVERED
+
+    town.answer = answer
+    town.subscribe("file")
+    for name in ("one", "two"):
+        town.subscribe(name, handler=HandlerKind.PIPELINE)
+    subjects = [f"models/a:{number}" for number in range(7)]
+    town.let_happen(*subjects)
+    dispatcher = replace(town.dispatcher, room=lambda _store: 3 - len(running))
+    started: list[tuple[str, str]] = []
+    while len(started) < 14:
+        dispatcher.run_once()
+        assert 1 <= len(running) <= 3
+        started += running
+        running.clear()
+    for name in ("one", "two"):
+        assert [subject for told, subject in started if told == name] == subjects
+        assert {(each.status, each.attempts) for each in town.deliveries(name)} == {(DeliveryStatus.DELIVERED, 1)}
+    assert {name for name, _ in started[:6]} == {"one", "two"}
+    assert town.told_to("file") == subjects
 
 
 def test_who_asks_to_be_left_alone_is_left_alone(town: Town) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from modelwright.errors import ExperimentExists, ModelExists, ModelwrightError, ParameterFixed
+from modelwright.errors import ExperimentExists, KindNotKept, ModelExists, ModelwrightError, ParameterFixed
 
 # Errors of ours that MLflow has a code of its own for, with the status that its clients expect beside it.
 _CODES: dict[type[ModelwrightError], tuple[str, int]] = {
     ModelExists: ("RESOURCE_ALREADY_EXISTS", 400),
     ExperimentExists: ("RESOURCE_ALREADY_EXISTS", 400),
     ParameterFixed: ("INVALID_PARAMETER_VALUE", 400),
+    KindNotKept: ("NOT_IMPLEMENTED", 501),
 }
 _BY_STATUS = {
     400: "INVALID_PARAMETER_VALUE",

@@ -1,6 +1,7 @@
 """Leads requests to operations: reads what a request gives, and carries the operation out beside the loop."""
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from modelwright.api.mlflow.answers import answer, failed, refused, told
 from modelwright.api.mlflow.calls import Call
-from modelwright.errors import ModelwrightError, ValueRefused
+from modelwright.errors import KindNotKept, ModelwrightError, ValueRefused
 from modelwright.lifecycle.sessions import Session
 from modelwright.store import experiments
 
@@ -22,6 +23,16 @@ _LARGEST_BODY = 64 << 20
 # As many as the framework has, for which a request would go a longer way. Most operations wait for the disk.
 _THREADS = 40
 _log = logging.getLogger(__name__)
+# What clients know that is not kept here, by the first part of its paths, and what they call to send no more of it.
+_KINDS = {
+    "traces": ("traces", "mlflow.tracing.disable() stops sending them"),
+    "prompts": ("prompts", "log the text as a file of a run: mlflow.log_text(text, path)"),
+    "datasets": (
+        "evaluation data sets",
+        "wright dataset add NAME PATH registers data; mlflow.log_input says what a run read",
+    ),
+    "scorers": ("scorers", "log what they found as metrics"),
+}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -64,9 +75,12 @@ class Dispatcher:
         path = request.scope["path"].partition("/mlflow/")[2]
         operation, named = self._find(request.method, path)
         if operation is None:
-            return refused(404, "ENDPOINT_NOT_FOUND", "this server has no such operation of MLflow's")
+            refuse_kind(path.partition("/")[0])
+            told = f'this server has no "{request.method} {path}" of MLflow\'s'
+            return refused(404, "ENDPOINT_NOT_FOUND", told)
         body, loop = await _body(request), asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _carried_out, operation, request, named, body)
+        context = contextvars.copy_context()  # which knows how many events led here
+        return await loop.run_in_executor(self._threads, context.run, _carried_out, operation, request, named, body)
 
     def _find(self, method: str, path: str) -> tuple[Operation | None, dict[str, str]]:
         found = self._fixed.get((method, path))
@@ -77,6 +91,13 @@ class Dispatcher:
                 names = found.path.split("/")
                 return found, {name[1:-1]: part for name, part in zip(names, parts, strict=True) if name[0] == "{"}
         return found, {}
+
+
+def refuse_kind(name: str) -> None:
+    """Refuse what is of a kind that is not kept here. Raises KindNotKept."""
+    if name in _KINDS:
+        kind, remedy = _KINDS[name]
+        raise KindNotKept(kind=kind, remedy=remedy)
 
 
 def explaining(endpoint: Endpoint) -> Endpoint:

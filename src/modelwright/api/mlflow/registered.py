@@ -6,10 +6,10 @@ from modelwright.api.mlflow import paging
 from modelwright.api.mlflow.answers import milliseconds, pairs
 from modelwright.api.mlflow.calls import Call
 from modelwright.api.mlflow.filtering import Language, read_filter
-from modelwright.api.mlflow.operations import Operation, reading
+from modelwright.api.mlflow.operations import Operation, reading, refuse_kind
 from modelwright.api.mlflow.searches import orders
 from modelwright.api.mlflow.versions import checked_stage, told_version
-from modelwright.errors import ModelNameFixed
+from modelwright.lifecycle import labelling
 from modelwright.models.registry import check_name
 from modelwright.records import Model, Place
 from modelwright.store import deletion, models, named_models
@@ -31,6 +31,8 @@ _LONGEST_DESCRIPTION = 100_000
 def _create(call: Call) -> dict[str, Any]:
     name = check_name(call.text("name"), way='as "name"')
     description, tags = call.optional("description", longest=_LONGEST_DESCRIPTION) or "", call.labels("tags")
+    if tags.get(named_models.PROMPT_TAG) == "true":
+        refuse_kind("prompts")
     with call.session.change() as opened:
         named_models.add_model(opened, name, description=description, tags=tags)
     return _found(call, name)
@@ -62,10 +64,9 @@ def _update(call: Call) -> dict[str, Any]:
 
 
 def _rename(call: Call) -> dict[str, Any]:
-    model, name = _model(call), call.text("new_name")
-    if name != model.name:
-        raise ModelNameFixed(model=model.name, name=name)
-    return _found(call, name)
+    return {
+        "registered_model": _told(call, labelling.rename_model(call.session, call.text("name"), call.text("new_name")))
+    }
 
 
 def _delete(call: Call) -> dict[str, Any]:

@@ -110,6 +110,7 @@ RIGHTS: Mapping[str, Right] = {
     "model tag": _CONTRIBUTOR,
     "model property add": _CONTRIBUTOR,
     "model describe": _CONTRIBUTOR,
+    "model rename": _CONTRIBUTOR,
     "model delete": _CONTRIBUTOR,
     "reproduce": _CONTRIBUTOR,
     "why": Right(Role.READER, writes=("page", "drawing")),

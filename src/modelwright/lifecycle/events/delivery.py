@@ -19,7 +19,7 @@ from typing import Protocol
 
 from modelwright import records
 from modelwright.lifecycle.events import filters, handlers, retrying
-from modelwright.lifecycle.events.lanes import Lane, Told
+from modelwright.lifecycle.events.lanes import WIDTH, Lane, Told
 from modelwright.records import (
     Attempt,
     AttemptVerdict,
@@ -65,11 +65,12 @@ Wants = Callable[[Subscription, Event], bool]
 
 @dataclass(frozen=True)
 class Dispatcher:
-    """What a dispatcher works with: how to tell, whether an event is wanted, and what time it is."""
+    """What a dispatcher works with: how to tell, if an event is wanted, what there is room for, what time it is."""
 
     store: Store
     send: Send = handlers.send
     wants: Wants = filters.wants
+    room: Callable[[Store], int] = handlers.room
     now: Callable[[], datetime] = records.now
     chance: Callable[[], float] = random.random
 
@@ -120,6 +121,10 @@ class _Shift:
     next_due: datetime | None = None
     is_behind: bool = False  # something may be to be handed out
     is_ready: bool = True  # something may be to be leased
+    is_held_up: bool = False  # something may be due that there was no room to start
+    has_room: list[str] = field(default_factory=list)  # of those who start something, who was given all that was due
+    turns: dict[str, int] = field(default_factory=dict)  # when each of them was given something last
+    turn: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     is_pressed: bool = False  # a lane was given all that it has room for: there may be more for it
     freed_at: datetime = _LONG_AGO
     forgot_at: datetime = _LONG_AGO
@@ -142,14 +147,17 @@ class _Shift:
         if now - self.freed_at >= _FREE_EVERY:
             self.is_ready = self.outbox.free(now=now) or self.is_ready
             self.freed_at = now
+        if self.is_held_up and self._free() > 0:
+            self.is_ready = True
         if now - self.forgot_at >= _FORGET_EVERY and not self._forget(now):
             self.forgot_at = now
         if not (self.is_behind or self.is_ready or (self.next_due is not None and self.next_due <= now)):
             return False
+        free = self._free()
         with self.outbox.together():
             self._settle()
             self.outbox.hand_out(unseen, now=now)
-            leased = self._lease(now)
+            leased = self._lease(now, free)
         self.unsettled.clear()
         self.is_ready, self.is_behind = False, is_more
         self._take(leased)
@@ -185,17 +193,50 @@ class _Shift:
         self.newest = newest
         return self.outbox.unseen(self._active(), self._wants)
 
-    def _lease(self, now: datetime) -> list[Delivery]:
+    def _lease(self, now: datetime, free: int) -> list[Delivery]:
         """Lease what is due as far as there is room for it."""
         wanted = {}
         for each in self._active():
-            if room := self.lanes.setdefault(each.name, Lane(self._tell, self.ended)).room:
-                wanted[each.name] = (room, now + timedelta(seconds=each.policy.timeout_seconds) + _SPARE)
+            if not _is_starting(each) and (room := self._lane(each).room):
+                wanted[each.name] = (room, _until(each, now))
         found = self.outbox.lease(wanted, now=now)
         counts = Counter(each.subscription for each in found)
         self.is_pressed = any(counts[name] == room for name, (room, _) in wanted.items())
-        self.next_due = min(filter(None, map(self.outbox.next_due, wanted)), default=None)
+        found += self._lease_starting(now, free)
+        self.next_due = min(filter(None, map(self.outbox.next_due, [*wanted, *self.has_room])), default=None)
         return found
+
+    def _lease_starting(self, now: datetime, free: int) -> list[Delivery]:
+        """Lease what starts something that goes on, oldest first: of all together as much as is `free` to be started.
+
+        Who was given something last comes last. What there is no room for stays as it is, due and not leased.
+        """
+        starting = sorted(filter(_is_starting, self._active()), key=lambda each: self.turns.get(each.name, 0))
+        found: list[Delivery] = []
+        self.has_room = []
+        for each in starting:
+            if free > 0 and (most := min(free, self._lane(each).room)):
+                leased = self.outbox.lease({each.name: (most, _until(each, now))}, now=now)
+                if leased:
+                    self.turns[each.name] = next(self.turn)
+                free -= len(leased)
+                found += leased
+                if len(leased) < most:
+                    self.has_room.append(each.name)
+        self.is_held_up = len(self.has_room) < len(starting)
+        return found
+
+    def _free(self) -> int:
+        """Return how much may be started besides what is leased to be; nothing where nobody starts anything."""
+        held = [self._lane(each).held for each in self._active() if _is_starting(each)]
+        return self.dispatcher.room(self.dispatcher.store) - sum(held) if held else 0
+
+    def _lane(self, subscription: Subscription) -> Lane:
+        if subscription.name not in self.lanes:
+            # What is started is started in the order in which it was asked for.
+            width = 1 if _is_starting(subscription) else WIDTH
+            self.lanes[subscription.name] = Lane(self._tell, self.ended, width=width)
+        return self.lanes[subscription.name]
 
     def _take(self, leased: list[Delivery]) -> None:
         """Have what was leased told."""
@@ -246,3 +287,12 @@ class _Shift:
 
     def _active(self) -> list[Subscription]:
         return [each for each in self.known if each.state is SubscriptionState.ACTIVE]
+
+
+def _is_starting(subscription: Subscription) -> bool:
+    return subscription.handler in handlers.STARTING
+
+
+def _until(subscription: Subscription, now: datetime) -> datetime:
+    """Return how long a lease lasts that begins now."""
+    return now + timedelta(seconds=subscription.policy.timeout_seconds) + _SPARE

@@ -6,6 +6,8 @@ from modelwright.records import Attempt, AttemptVerdict, Event, HandlerKind, Sub
 from modelwright.store import hops
 from modelwright.store.database import Store
 
+# What they start goes on after they were told, so that one after the other would start ever more at once.
+STARTING = frozenset({HandlerKind.PIPELINE})
 # What they start may lead to further events; a mail or a line in a file does not.
 _ACTING = frozenset({HandlerKind.WEBHOOK, HandlerKind.PIPELINE, HandlerKind.COMMAND})
 
@@ -23,6 +25,11 @@ def send(store: Store, subscription: Subscription, event: Event, *, attempt: int
         told = f"left out: {event.hops} events in a row led to it, each by what a subscription started"
         return Attempt(AttemptVerdict.HOPELESS, told)
     return _told(store, subscription, event, letters, attempt=attempt)
+
+
+def room(store: Store) -> int:
+    """Return how much more all of those together may start now whose kind is `STARTING`."""
+    return pipelines.room(store)
 
 
 def _told(store: Store, subscription: Subscription, event: Event, letters: list[Letter], *, attempt: int) -> Attempt:

@@ -33,14 +33,15 @@ class Told:
 class Lane:
     """What is told to one subscriber: what waits, and the threads at it. They die with the process."""
 
-    def __init__(self, tell: Tell, ended: "SimpleQueue[Told]") -> None:
-        """Call `tell` of each delivery; put what comes of it into `ended`."""
+    def __init__(self, tell: Tell, ended: "SimpleQueue[Told]", *, width: int = WIDTH) -> None:
+        """Call `tell` of each delivery, at most `width` at once; put what comes of it into `ended`."""
+        self._width = width
         self._tell = tell
         self._ended = ended
         self._waiting: SimpleQueue[tuple[Subscription, Delivery]] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
-        self._most = WIDTH
+        self._most = width
         self.held = 0
 
     @property
@@ -54,7 +55,7 @@ class Lane:
             self.held += 1
             self._waiting.put((subscription, each))
         with self._lock:
-            for _ in range(min(WIDTH, self.held) - self._threads):
+            for _ in range(min(self._width, self.held) - self._threads):
                 self._threads += 1
                 threading.Thread(target=self._work, daemon=True).start()
 
@@ -68,7 +69,7 @@ class Lane:
         """Learn from what came back how much to hold: ever more while the subscriber is quick and content."""
         self.held -= 1
         is_well = told.attempt is not None and told.attempt.verdict is AttemptVerdict.DELIVERED
-        self._most = min(self._most + 1, _MOST_HELD) if is_well and told.seconds < _QUICK_SECONDS else WIDTH
+        self._most = min(self._most + 1, _MOST_HELD) if is_well and told.seconds < _QUICK_SECONDS else self._width
 
     def _work(self) -> None:
         while True:

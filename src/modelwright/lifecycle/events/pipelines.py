@@ -17,6 +17,7 @@ from modelwright.errors import EventMissing, ModelwrightError, RunMissing, RunNo
 from modelwright.lifecycle.events import envelopes, filters
 from modelwright.lifecycle.launching import Launcher
 from modelwright.records import Attempt, AttemptVerdict, Event, Run, Subscription
+from modelwright.serving import capacity
 from modelwright.store import events, hops, runs
 from modelwright.store.database import Store, open_store
 
@@ -24,6 +25,12 @@ _MENDING_SECONDS = 300.0
 _PREPARING_SECONDS = 10.0
 _RANDOM_BYTES = 10
 _FROM_EVENT = ("data.", "id", "type", "subject", "time", "source")
+
+
+def room(store: Store) -> int:
+    """Return how many more runs may start now: as many go on at once as there are processors."""
+    launcher = _LAUNCHERS.get(store.folder)
+    return capacity.processors() - (launcher.running if launcher else 0)
 
 
 def send(store: Store, subscription: Subscription, event: Event) -> Attempt:

@@ -37,7 +37,8 @@ _FACTS = {
     "garbage": "collected",
     "gate": "passed refused skipped",
     "logged_model": "created deleted failed files_deleted files_kept imported parameters_added pending ready tagged",
-    "model": "created dated deleted described equipped explained properties_added registered reproduced staged tagged",
+    "model": "created dated deleted described equipped explained properties_added registered renamed reproduced staged "
+    "tagged",
     "notebook": "converted",
     "pipeline": "deleted disabled enabled published",
     "project": "created moved proven",

@@ -28,6 +28,7 @@ from modelwright.records import LoggedModelStatus, ModelPoint, Point, RunInput, 
 _META = "meta.yaml"
 _TRASH = ".trash"
 _MODELS = "models"
+_TRACES = "traces/*/trace_info.yaml"
 _NO_EXPERIMENTS = {_MODELS, _TRASH, "traces"}
 # As numbers and, in some releases, as words.
 _STATUSES = STATUSES | {
@@ -80,7 +81,7 @@ class FolderSource:
 
     def left_out(self) -> Mapping[str, int]:
         """Return what there is besides, which is not taken over, and how much of it."""
-        traces = sum(len(list(_folders(each / "traces"))) for each in self._experiment_folders())
+        traces = sum(len(list(each.glob(_TRACES))) for each in self._experiment_folders())
         return {"traces": traces} if traces else {}
 
     def _named(self, folder: Path) -> str:

@@ -19,14 +19,13 @@ from modelwright.store.database import Store
 from modelwright.store.named_models import NO_STAGE, STAGE_TAG
 
 ORIGIN = "origin.mlflow"
-_PROMPT_TAG = "mlflow.prompt.is_prompt"
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9\-._]+")
 
 
 def bring_model(brought: Brought, found: FoundModel) -> None:
     """Bring a registered model with its versions and aliases."""
     tally = brought.tally
-    if found.tags.get(_PROMPT_TAG) == "true":
+    if found.tags.get(named_models.PROMPT_TAG) == "true":
         tally.left_out["prompts"] = tally.left_out.get("prompts", 0) + 1
         return
     name = _FORBIDDEN.sub("-", found.name).lstrip("-._")[:255] or "model"

@@ -6,7 +6,7 @@ The champion is the version that the alias `champion` points at, whatever experi
 from typing import Any
 
 from modelwright import records
-from modelwright.errors import GateRefused, MetricMissing, ModelMissing, NotBetter
+from modelwright.errors import GateRefused, MetricMissing, ModelMissing, ModelRenamed, NotBetter
 from modelwright.models.gate import contests, verdicts
 from modelwright.models.gate.contests import Gate
 from modelwright.records import ModelVersion, Outcome, Verdict
@@ -20,9 +20,11 @@ CHAMPION = "champion"
 
 
 def find_champion(store: Store, model: str) -> ModelVersion | None:
-    """Return the version that `champion` of `model` points at."""
+    """Return the version that `champion` of `model` points at. Raises ModelRenamed for a model of another name now."""
     try:
         return models.find_version(store, f"{model}@{CHAMPION}")
+    except ModelRenamed:
+        raise
     except ModelMissing:
         return None
 

@@ -16,7 +16,7 @@ from modelwright.records import CaptureRecord, DatasetVersion, Exchange
 from modelwright.records.plain import plain
 from modelwright.serving.capture import labelling, partitions, reading, tabulating
 from modelwright.serving.capture.encoding import record_of
-from modelwright.store import models
+from modelwright.store import models, naming
 from modelwright.store.database import Store
 
 TIMESTAMP = "received_at"
@@ -163,7 +163,7 @@ class _Names:
     def of(self, reference: str) -> list[str]:
         if reference not in self._known:
             try:
-                signature = models.find_version(self._store, reference).signature
+                signature = models.find_version(self._store, naming.reference_now(self._store, reference)).signature
                 self._known[reference] = tabulating.columns_of(signature)
             except ModelMissing:  # it was deleted since
                 self._known[reference] = []

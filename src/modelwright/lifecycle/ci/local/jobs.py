@@ -6,6 +6,7 @@ import re
 import select
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,9 +33,21 @@ _LAST_WORDS_SECONDS = 1.0
 _PIECE_BYTES = 1 << 16
 
 
-def run(job: Job, dialect: Dialect, situation: Situation, place: Place, *, report: Report, tell: Tell) -> Result:
-    """Run a job and return what it came to; its outputs are in the report. Raises ExpressionInvalid and GitFailed."""
-    return _Work(job, dialect, situation, place, report, tell).run()
+def run(
+    job: Job,
+    dialect: Dialect,
+    situation: Situation,
+    place: Place,
+    *,
+    report: Report,
+    tell: Tell,
+    stopped: threading.Event,
+) -> Result:
+    """Run a job and return what it came to; its outputs are in the report. Raises ExpressionInvalid and GitFailed.
+
+    When `stopped` is set, the step that goes on is ended, and no other begins.
+    """
+    return _Work(job, dialect, situation, place, report, tell, stopped).run()
 
 
 @dataclass
@@ -45,6 +58,7 @@ class _Work:
     place: Place
     report: Report
     tell: Tell
+    stopped: threading.Event
     has_failed: bool = False
 
     def __post_init__(self) -> None:
@@ -57,6 +71,9 @@ class _Work:
     def run(self) -> Result:
         variables = self.dialect.variables(self.scope, self.job)
         for step in self.job.steps:
+            if self.stopped.is_set():
+                self.has_failed = True
+                break
             self.scope.statuses = [Result.FAILED if self.has_failed else Result.SUCCEEDED]
             if not self.dialect.holds(step.condition, self.scope):
                 continue
@@ -116,7 +133,7 @@ class _Work:
         )
         lines = []
         try:
-            for line in _lines(process, self.deadline):
+            for line in _lines(process, self.deadline, self.stopped):
                 lines.append(line)
                 self.tell(f"  {line}")
             if process.poll() is None and time.monotonic() >= self.deadline:
@@ -169,21 +186,21 @@ class _Work:
             self._fail(f'there is no report at "{path}"')
 
 
-def _lines(process: "subprocess.Popen[bytes]", deadline: float) -> Iterator[str]:
+def _lines(process: "subprocess.Popen[bytes]", deadline: float, stopped: threading.Event) -> Iterator[str]:
     """Give the lines that a process prints, up to its end, though others keep its output open, or to the deadline."""
     rest = b""
-    for piece in _pieces(process, deadline):
+    for piece in _pieces(process, deadline, stopped):
         *whole, rest = (rest + piece).split(b"\n")
         yield from (each.decode(errors="replace") for each in whole)
     if rest:
         yield rest.decode(errors="replace")
 
 
-def _pieces(process: "subprocess.Popen[bytes]", deadline: float) -> Iterator[bytes]:
+def _pieces(process: "subprocess.Popen[bytes]", deadline: float, stopped: threading.Event) -> Iterator[bytes]:
     assert process.stdout is not None  # noqa: S101 - it was started with a pipe
     output = process.stdout.fileno()
     has_ended = False
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not stopped.is_set():
         if not has_ended and process.poll() is not None:
             has_ended, deadline = True, min(deadline, time.monotonic() + _LAST_WORDS_SECONDS)
         if select.select([output], [], [], 0.0 if has_ended else _LOOK_SECONDS)[0]:

@@ -1,6 +1,9 @@
-"""Runs a workflow's jobs one after the other, each when what it waits for has ended."""
+"""Runs a workflow's jobs, each when what it waits for has ended: one after the other, or several at once."""
 
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 
 from modelwright.errors import WorkflowUnknown
 from modelwright.lifecycle.ci.local import jobs
@@ -19,26 +22,80 @@ def run(
     tell: Tell,
     only: str | None = None,
     approved: Sequence[str] = (),
+    at_once: int = 1,
 ) -> Report:
     """Run the jobs, or those that the job or stage `only` needs and itself; return what came of them.
 
-    A job that somebody must approve of runs when its approval is among those `approved`. Raises WorkflowUnknown.
+    A job that somebody must approve of runs when its approval is among those `approved`. Of several `at_once` the lines
+    of each are told together, when it has ended. Raises WorkflowUnknown.
     """
-    report = Report()
-    discreet = _discreet(tell, situation)
+    running = _Running(workflow, situation, place, _discreet(tell, situation), approved, at_once)
     try:
-        for job in _ordered(workflow, only):
-            if not _is_due(workflow, situation, job, report):
-                result = Result.SKIPPED
-            elif job.approval and job.approval not in approved:
-                report.waiting, result = job.approval, Result.WAITS
-            else:
-                result = jobs.run(job, workflow.dialect, situation, place, report=report, tell=discreet)
-            report.results[job.name] = result
-            tell(f"{job.name}: {result}")
+        running.run(_ordered(workflow, only))
     except ExpressionInvalid as error:
         raise WorkflowUnknown(path=workflow.path, reason=error) from error
-    return report
+    return running.report
+
+
+@dataclass
+class _Running:
+    """Jobs at work: those that go on, each in a thread, and what came of the others."""
+
+    workflow: Workflow
+    situation: Situation
+    place: Place
+    tell: Tell
+    approved: Sequence[str]
+    at_once: int
+    report: Report = field(default_factory=Report)
+    stopped: threading.Event = field(default_factory=threading.Event)
+    begun: dict[Future[Result], Job] = field(default_factory=dict)
+
+    def run(self, waiting: list[Job]) -> None:
+        """Run all; whatever ends that ends what goes on."""
+        with ThreadPoolExecutor(self.at_once) as pool:
+            try:
+                while waiting or self.begun:
+                    waiting = [each for each in waiting if not self._begin(each, pool)]
+                    if self.begun:
+                        self._end(*wait(self.begun, return_when=FIRST_COMPLETED).done)
+            finally:
+                self.stopped.set()
+
+    def _begin(self, job: Job, pool: ThreadPoolExecutor) -> bool:
+        """Begin a job whose turn it is, or find out that it is none; return whether there is more to do for it."""
+        if len(self.begun) == self.at_once or not all(each in self.report.results for each in job.needs):
+            return False
+        if not _is_due(self.workflow, self.situation, job, self.report):
+            self._note(job, Result.SKIPPED)
+        elif job.approval and job.approval not in self.approved:
+            self.report.waiting = job.approval
+            self._note(job, Result.WAITS)
+        else:
+            self.begun[pool.submit(self._work, job)] = job
+        return True
+
+    def _work(self, job: Job) -> Result:
+        if self.at_once == 1:
+            return self._run(job, self.tell)
+        self.tell(f"{job.name}: begins")
+        lines: list[str] = []
+        try:
+            return self._run(job, lines.append)
+        finally:
+            self.tell("\n".join(lines))
+
+    def _run(self, job: Job, tell: Tell) -> Result:
+        dialect, stopped = self.workflow.dialect, self.stopped
+        return jobs.run(job, dialect, self.situation, self.place, report=self.report, tell=tell, stopped=stopped)
+
+    def _end(self, *ended: Future[Result]) -> None:
+        for each in ended:
+            self._note(self.begun.pop(each), each.result())
+
+    def _note(self, job: Job, result: Result) -> None:
+        self.report.results[job.name] = result
+        self.tell(f"{job.name}: {result}")
 
 
 def _discreet(tell: Tell, situation: Situation) -> Tell:
