@@ -20,6 +20,20 @@ def encode_strictly(result: object) -> bytes:
         return json.dumps(_finite(json.loads(encode(result)))).encode()
 
 
+def encode_result(found: Any) -> bytes:
+    """Return the body of the answer that has what was predicted as its result."""
+    if getattr(found, "ndim", 0) == 1 and getattr(found.dtype, "char", "") == "d":
+        return of_numbers(found.tolist())
+    return encode_strictly({"result": found})
+
+
+def of_numbers(numbers: list[float]) -> bytes:
+    """Return the body of the answer that has these numbers as its result."""
+    text = ", ".join([repr(each) for each in numbers])
+    # Only those that JSON does not have are written with this letter.
+    return encode_strictly({"result": numbers}) if "n" in text else f'{{"result": [{text}]}}'.encode()
+
+
 def plain(result: Any) -> Any:
     """Return arrays and tables as lists, everything else as it is."""
     return _plain(result) if hasattr(result, "tolist") or hasattr(result, "to_dict") else result
