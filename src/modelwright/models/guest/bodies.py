@@ -33,7 +33,7 @@ _LAST_UNPICKLING = 14
 _KINDS = "biufMU"
 _LONG_DOUBLE = "g"
 _PLAIN = b'{"data"'
-_scan = json.JSONDecoder().scan_once
+_read = json.JSONDecoder().raw_decode
 _NEEDS = "{kind} needs {package} in the version's environment, which does not have it"
 
 
@@ -103,8 +103,8 @@ def plain_rows(body: bytes) -> Optional[list[Any]]:
     try:
         # Of what begins so, this reads what `json.loads` does, without looking for its encoding and for spaces around.
         text = body.decode()
-        value, end = _scan(text, 0)
-    except (ValueError, RecursionError, StopIteration):
+        value, end = _read(text)
+    except (ValueError, RecursionError):
         return None
     rows = value.get("data")
     is_plain = end == len(text) and len(value) == 1 and type(rows) is list and rows and type(rows[0]) is list

@@ -95,8 +95,7 @@ def take(buffer: bytearray) -> list[Call]:
 def pack(number: int, reply: Reply) -> bytes:
     """Return the bytes of an answer."""
     body, status, outcome, content_type, headers, micros = reply
-    if micros > _MICROS:
-        micros = _MICROS
+    micros = min(micros, _MICROS)
     if not (content_type or headers):
         return _pack(_SIZE - _LENGTH + len(body), number, _ANSWER, outcome, status, 0, micros) + body
     told: dict[str, Any] = {"type": content_type} if content_type else {}

@@ -21,7 +21,7 @@ from .codes import Route
 from .columns import Columns
 from .messages import Call, Reply
 from .refusals import NotSerializable, Refused
-from .results import encode_result, encode_strictly, of_numbers
+from .results import encode_result, encode_strictly, of_number
 from .tables import Table
 
 _NO_PROBABILITIES = "The model gives no probabilities"
@@ -82,11 +82,12 @@ class Model:
     def _answer_to(self, rows: list[Any]) -> bytes:
         """Return the body of the answer to rows that nothing is said about. Raises Refused and NotSerializable."""
         if self._one is not None and len(rows) == 1 and float in map(type, rows[0]):
-            # What is no row of numbers is refused below, in words.
-            with contextlib.suppress(TypeError, struct.error):
+            try:
                 number = self._one(rows[0])
-                if number is not None:
-                    return of_numbers([number])
+            except (TypeError, struct.error):
+                number = None  # what is no row of numbers is refused below, in words
+            if number is not None:
+                return of_number(number)
         return _encoded_result(self.predict(Table(rows)))
 
     def score_together(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Optional[Reply]]]:
@@ -126,8 +127,7 @@ class Model:
         micros = (perf_counter_ns() - started) // 1000 // len(tables)
         ends = itertools.accumulate(map(len, tables))
         return [
-            Reply(encode_result(predicted[end - len(rows) : end]), micros=micros)
-            for end, rows in zip(ends, tables)
+            Reply(encode_result(predicted[end - len(rows) : end]), micros=micros) for end, rows in zip(ends, tables)
         ]
 
     def _plain_rows(self, call: Call) -> Optional[Any]:

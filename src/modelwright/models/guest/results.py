@@ -23,15 +23,15 @@ def encode_strictly(result: object) -> bytes:
 def encode_result(found: Any) -> bytes:
     """Return the body of the answer that has what was predicted as its result."""
     if getattr(found, "ndim", 0) == 1 and getattr(found.dtype, "char", "") == "d":
-        return of_numbers(found.tolist())
+        text = ", ".join(map(repr, found.tolist()))
+        if "n" not in text:  # as only those are written that JSON does not have
+            return f'{{"result": [{text}]}}'.encode()
     return encode_strictly({"result": found})
 
 
-def of_numbers(numbers: list[float]) -> bytes:
-    """Return the body of the answer that has these numbers as its result."""
-    text = ", ".join([repr(each) for each in numbers])
-    # Only those that JSON does not have are written with this letter.
-    return encode_strictly({"result": numbers}) if "n" in text else f'{{"result": [{text}]}}'.encode()
+def of_number(number: float) -> bytes:
+    """Return the body of the answer that has one number as its result, as it would be encoded."""
+    return b'{"result": [%r]}' % number
 
 
 def plain(result: Any) -> Any:
