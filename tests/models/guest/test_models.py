@@ -264,6 +264,47 @@ def test_a_linear_model_answers_what_its_predict_says(kind: Any, wide: bool, tmp
         assert score(serving, {"data": [[1.5, odd, 3.5]]})[0] == 400
 
 
+ROW = "0.1, -2.5e-3, 3.25"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(
+            f'{{"data": [[{row}]]}}'
+            for row in (ROW, "1, 2, 3", "1, 2, 3.0", "true, false, 1.5", "1.5, 2, 9" + "9" * 30)
+        ),
+        *(f'{{"data": [[{row}]]}}' for row in ("1e300, -1e300, 1.5e308", "-0.0, 0.0, 5e-324", "1.5, 2, 9" + "9" * 400)),
+        *(
+            f'{{"data": [[1.5, 2, {odd}]]}}'
+            for odd in ("NaN", "-Infinity", "1e400", "null", '"3"', "[3]", "{}", "3, 4")
+        ),
+        *(
+            f'{{"data": [[{ROW}]]{rest}'
+            for rest in ("", "} ", "}x", "}}", ', "proba": true}', ', "data": [[1, 2, 3]]}')
+        ),
+        f' {{"data": [[{ROW}]]}}',
+        f'{{"data": "x", "data": [[{ROW}]]}}',
+        f'{{"columns": ["c", "b", "a"], "data": [[{ROW}]]}}',
+        f'{{"data": [[{ROW}], [1, 2]]}}',
+        f'{{"data": [[{ROW}], 1.5]}}',
+        f'{{"data": [{ROW}]}}',
+        f'{{"data": [[[{ROW}]]]}}',
+        f'{{"database": [[{ROW}]]}}',
+        '{"data"',
+        '{"data": []}',
+        '{"data": [[]]}',
+        '{"data": ' + "[" * 5000 + "]" * 5000 + "}",
+        f'{{"data": [[{ROW}]]}}'.encode("utf-16"),
+        b'{"data": [["\xff", 2, 1.5]]}',
+    ],
+)
+def test_the_short_ways_of_a_plain_request_lead_to_the_same_answer(linear: Any, body: Any) -> None:
+    careful = call(body=body)
+    replies = linear.answer(careful), linear.answer(careful._replace(head=b""))
+    assert replies[0][:-1] == replies[1][:-1]
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -295,6 +336,19 @@ def test_no_table_is_made_of_rows_that_a_model_takes_without(tmp_path: Path, mon
     serving = model(Ridge().fit(pd.DataFrame(X, columns=["a", "b", "c"]), X[:, 1]), tmp_path)
     monkeypatch.delattr(pd, "DataFrame")
     assert score(serving, {"data": [{"c": 3, "b": 2, "a": 1.5}]})[0] == 200
+
+
+def test_a_row_alone_is_summed_without_an_array_where_that_gives_the_same_bits() -> None:
+    wide = np.random.default_rng(3).normal(size=(60, 40))
+    fitted = Ridge().fit(wide, wide[:, 0])
+    one = Fitted(fitted).one
+    assert one is not None
+    assert [one(row.tolist()) for row in wide] == [fitted.predict(row[np.newaxis])[0] for row in wide]
+    # What does not agree is not used.
+    fitted.predict = lambda rows: (rows * fitted.coef_).sum(axis=1) + fitted.intercept_ + 1e-9
+    assert Fitted(fitted).one is None
+    assert Fitted(Ridge().fit(wide, wide[:, :2])).one is None
+    assert Fitted(LogisticRegression().fit(wide, wide[:, 0] > 0)).one is None
 
 
 def test_missing_values_go_to_models_that_take_them(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from . import bodies, columns, openapi, openinference, tables
 from .codes import Outcome, Route
-from .logs import LogStream, end_request, log_failure
+from .logs import current, end_request, log_failure
 from .messages import Call, Reply
 from .models import Model, wants_probabilities
 from .refusals import NotSerializable, Refused
@@ -58,7 +58,7 @@ class Answering:
         """Return the answer to a request; whatever goes wrong is in the log, and told in the words of its dialect."""
         if call.deadline and call.is_late:
             return Reply(b"", outcome=Outcome.LATE)
-        LogStream.request_id = call.id
+        current.request_id = call.id
         started = perf_counter_ns()
         try:
             # A script that speaks HTTP itself gets what was sent.
@@ -76,7 +76,7 @@ class Answering:
         finally:
             micros = (perf_counter_ns() - started) // 1000
             end_request()
-        return Reply(*reply[:-1], micros)
+        return Reply(reply[0], reply[1], reply[2], reply[3], reply[4], micros)
 
     def answer_together(self, calls: Sequence[Call]) -> Iterator[Reply]:
         """Give the answers to requests in their order, each when it is there; some can be predicted at once."""

@@ -8,7 +8,7 @@ import io
 import json
 import zlib
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Optional
 
 from .messages import Call, Reply
 from .refusals import NotSerializable, Refused
@@ -32,6 +32,8 @@ _LAST_UNPICKLING = 14
 # Of NumPy's types: what JSON can say too.
 _KINDS = "biufMU"
 _LONG_DOUBLE = "g"
+_PLAIN = b'{"data"'
+_read = json.JSONDecoder().raw_decode
 _NEEDS = "{kind} needs {package} in the version's environment, which does not have it"
 
 
@@ -92,6 +94,21 @@ def json_of(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Refused(HTTPStatus.BAD_REQUEST, f"The body could not be decoded as JSON: {error}") from error
+
+
+def plain_rows(body: bytes) -> Optional[list[Any]]:
+    """Return the rows of a body that is {"data": [[...], ...]} and nothing else; None for any other."""
+    if not body.startswith(_PLAIN):
+        return None
+    try:
+        # Of what begins so, this reads what `json.loads` does, without looking for its encoding and for spaces around.
+        text = body.decode()
+        value, end = _read(text)
+    except (ValueError, RecursionError):
+        return None
+    rows = value.get("data")
+    is_plain = end == len(text) and len(value) == 1 and type(rows) is list and rows and type(rows[0]) is list
+    return rows if is_plain else None
 
 
 def of_csv(body: bytes, *, has_names: bool = False) -> Table:

@@ -162,7 +162,7 @@ def _is_on(name: str) -> bool:
 def _request_id() -> str:
     """Return the id of the request that is being scored, as the log's lines carry it."""
     logs = sys.modules.get(f"{__package__}.logs")
-    found = str(getattr(getattr(logs, "LogStream", None), "request_id", "-"))
+    found = str(getattr(getattr(logs, "current", None), "request_id", "-"))
     return _UNKNOWN_REQUEST if found == "-" else found
 
 

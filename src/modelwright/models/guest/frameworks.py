@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional
 
 from .importing import ScriptUnfit
-from .shortcuts import PLAIN_TYPES, arithmetic_of, without_names
+from .shortcuts import PLAIN_TYPES, arithmetic_of, sum_of, without_names
 
 _NAMES = {
     "sklearn": "sklearn",
@@ -73,6 +74,9 @@ class Estimator:
     classes: Optional[list[Any]] = None
     # Whether a row's prediction is the same, to the last bit, whatever other rows are predicted with it.
     is_by_row = False
+    # What predicts one row, a list of numbers with a fraction among them, where there is a shorter way. It gives None,
+    # or raises TypeError or struct.error, for what is no such row or is one that the model itself must see.
+    one: Optional[Callable[[Any], Optional[float]]] = None
 
     def predict(self, rows: Any) -> Any:
         """Return a prediction for each row."""
@@ -101,6 +105,7 @@ class Fitted(Estimator):
         # What is asked with numbers in place of the model, where it is the same, and how they lie in memory for it.
         self._bare, self._order = without_names(model, self._framed) if self.names else (model, None)
         self._arithmetic = arithmetic_of(self._bare)
+        self.one = None if self._arithmetic is None else sum_of(self._bare)
 
     def predict(self, rows: Any) -> Any:
         """Return a prediction for each row."""

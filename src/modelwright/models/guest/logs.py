@@ -14,10 +14,21 @@ from typing import BinaryIO
 _STANDARD_ERROR = 2
 
 
+class _Current:
+    """What is worked on; an object of its own, since Python looks all up anew for a class that was changed."""
+
+    __slots__ = ("request_id",)
+
+    def __init__(self) -> None:
+        self.request_id = "-"
+
+
+current = _Current()
+
+
 class LogStream(io.TextIOBase):
     """Standard output or error of the script: each line goes to the log with the time and the request's id."""
 
-    request_id = "-"
     version = "-"
     # The log's path, and until when it need not be asked whether that still leads to our file.
     path: str | None = None
@@ -27,7 +38,7 @@ class LogStream(io.TextIOBase):
         """Write to `descriptor`."""
         self._descriptor = descriptor
         self._level = "error" if descriptor == _STANDARD_ERROR else "info"
-        self._rest = ""
+        self.rest = ""
         self._lock = threading.RLock()
 
     @property
@@ -59,23 +70,23 @@ class LogStream(io.TextIOBase):
     def write(self, text: str) -> int:
         """Keep `text` until its line is whole, then log it."""
         with self._lock:
-            *lines, self._rest = (self._rest + text).split("\n")
+            *lines, self.rest = (self.rest + text).split("\n")
             if lines:
                 self._log(lines)
         return len(text)
 
     def end_line(self) -> None:
         """Log what was written without a newline."""
-        if not self._rest:
+        if not self.rest:
             return
         with self._lock:
-            rest, self._rest = self._rest, ""
+            rest, self.rest = self.rest, ""
             self._log([rest])
 
     def _log(self, lines: list[str]) -> None:
         milliseconds = int(time.time() * 1000)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds / 1000))
-        number = one_word(LogStream.request_id)
+        number = one_word(current.request_id)
         prefix = f"{stamp}.{milliseconds % 1000:03d}Z {number} {LogStream.version} {self._level} "
         data = "".join(f"{prefix}{line}\n" for line in lines).encode("utf-8", "backslashreplace")
         try:
@@ -121,6 +132,6 @@ def log_failure() -> None:
 def end_request() -> None:
     """Log what the request left unfinished; lines after it belong to no request."""
     for each in (sys.stdout, sys.stderr):
-        if isinstance(each, LogStream):
+        if isinstance(each, LogStream) and each.rest:
             each.end_line()
-    LogStream.request_id = "-"
+    current.request_id = "-"

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 from .codes import Kind, Outcome
 
 PREFIX = struct.Struct("!IIBBHII")
+_SIZE, _unpack, _pack = PREFIX.size, PREFIX.unpack_from, PREFIX.pack
 _LENGTH = 4  # bytes of the first number, which does not count itself
+_ANSWER = int(Kind.ANSWER)
 _MICROS = 0xFFFFFFFF
 # Moments are told modulo 2**32 milliseconds: what is less than half of that ago is past.
 _HALF_OF_TIME = 1 << 31
@@ -71,34 +73,35 @@ class Reply(NamedTuple):
 
 def take(buffer: bytearray) -> list[Call]:
     """Remove every whole request from the front of `buffer` and return them."""
-    calls = []
-    start, have = 0, len(buffer)
-    with memoryview(buffer) as view:
-        while have - start >= PREFIX.size:
-            length, number, _kind, code, small, head_length, deadline = PREFIX.unpack_from(view, start)
-            end = start + _LENGTH + length
-            if end > have:
-                break
-            head = start + PREFIX.size + small
-            body = head + head_length
-            request_id = str(view[start + PREFIX.size : head], "utf-8", "replace")
-            told = view[head:body].tobytes() if head_length else b""
-            calls.append(Call(number, code, request_id, told, view[body:end].tobytes(), deadline))
-            start = end
-    if start:
-        del buffer[:start]
+    calls: list[Call] = []
+    # Copied once there is a whole one: slices of bytes take a third of what those of other buffers do.
+    if len(buffer) < _LENGTH + int.from_bytes(buffer[:_LENGTH], "big"):
+        return calls
+    data, start, have = bytes(buffer), 0, len(buffer)
+    while have - start >= _SIZE:
+        length, number, _kind, code, small, head_length, deadline = _unpack(data, start)
+        end = start + _LENGTH + length
+        if end > have:
+            break
+        head = start + _SIZE + small
+        body = head + head_length
+        request_id = str(data[start + _SIZE : head], "utf-8", "replace")
+        calls.append(Call(number, code, request_id, data[head:body], data[body:end], deadline))
+        start = end
+    del buffer[:start]
     return calls
 
 
 def pack(number: int, reply: Reply) -> bytes:
     """Return the bytes of an answer."""
     body, status, outcome, content_type, headers, micros = reply
-    head = b""
-    if content_type or headers:
-        told: dict[str, Any] = {"type": content_type} if content_type else {}
-        head = json.dumps({**told, "headers": headers}).encode()
-    size = PREFIX.size - _LENGTH + len(head) + len(body)
-    return PREFIX.pack(size, number, Kind.ANSWER, outcome, status, len(head), min(micros, _MICROS)) + head + body
+    micros = min(micros, _MICROS)
+    if not (content_type or headers):
+        return _pack(_SIZE - _LENGTH + len(body), number, _ANSWER, outcome, status, 0, micros) + body
+    told: dict[str, Any] = {"type": content_type} if content_type else {}
+    head = json.dumps({**told, "headers": headers}).encode()
+    size = _SIZE - _LENGTH + len(head) + len(body)
+    return _pack(size, number, _ANSWER, outcome, status, len(head), micros) + head + body
 
 
 def announce(kind: Kind, facts: Mapping[str, object], words: str = "") -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -20,7 +21,7 @@ from .codes import Route
 from .columns import Columns
 from .messages import Call, Reply
 from .refusals import NotSerializable, Refused
-from .results import encode_strictly
+from .results import encode_result, encode_strictly, of_number
 from .tables import Table
 
 _NO_PROBABILITIES = "The model gives no probabilities"
@@ -42,6 +43,8 @@ class Model:
         known = self._estimator
         self.columns: Columns = columns.of_signature(signature, names=known.names, count=known.count)
         self.sample = columns.sample(package)
+        is_one_asked = self.columns.are_numbers and self.columns.count == known.count
+        self._one = known.one if is_one_asked else None
         self.signature = signature
 
     @property
@@ -65,12 +68,27 @@ class Model:
             told = call.told()
             kind = bodies.kind_of("" if told.method == "GET" else told.headers.get("Content-Type", ""))
             query, accept = told.query, told.headers.get("Accept", "")
+        else:
+            rows = bodies.plain_rows(call.body)
+            if rows is not None:
+                return Reply(self._answer_to(rows))
         table, beside = bodies.decode(kind, call.body)
         found = self.predict(table, with_probabilities=wants_probabilities(query, beside))
         if "Inputs" in beside:
             outputs = {"WebServiceOutput0": found} if _is_designer(beside["Inputs"]) else found
             return Reply(_encoded({"Results": outputs}))
-        return bodies.encode_as(accept, found) if accept else Reply(_encoded({"result": found}))
+        return bodies.encode_as(accept, found) if accept else Reply(_encoded_result(found))
+
+    def _answer_to(self, rows: list[Any]) -> bytes:
+        """Return the body of the answer to rows that nothing is said about. Raises Refused and NotSerializable."""
+        if self._one is not None and len(rows) == 1 and float in map(type, rows[0]):
+            try:
+                number = self._one(rows[0])
+            except (TypeError, struct.error):
+                number = None  # what is no row of numbers is refused below, in words
+            if number is not None:
+                return of_number(number)
+        return _encoded_result(self.predict(Table(rows)))
 
     def score_together(self, calls: Sequence[Call]) -> Iterator[tuple[Call, Optional[Reply]]]:
         """Give requests in their order with their answers, plain ones of JSON rows predicted at once.
@@ -109,8 +127,7 @@ class Model:
         micros = (perf_counter_ns() - started) // 1000 // len(tables)
         ends = itertools.accumulate(map(len, tables))
         return [
-            Reply(encode_strictly({"result": predicted[end - len(rows) : end]}), micros=micros)
-            for end, rows in zip(ends, tables)
+            Reply(encode_result(predicted[end - len(rows) : end]), micros=micros) for end, rows in zip(ends, tables)
         ]
 
     def _plain_rows(self, call: Call) -> Optional[Any]:
@@ -118,9 +135,13 @@ class Model:
         if call.head or call.route != Route.SCORE or call.is_late:
             return None
         try:
-            table, beside = bodies.decode(bodies.JSON, call.body)
-            if beside.keys() - {"data", "columns", "index"}:
-                return None
+            given = bodies.plain_rows(call.body)
+            if given is not None:
+                table = Table(given)
+            else:
+                table, beside = bodies.decode(bodies.JSON, call.body)
+                if beside.keys() - {"data", "columns", "index"}:
+                    return None
             rows = columns.arrange(table, self.columns)
         except Refused:
             return None
@@ -175,6 +196,13 @@ def wants_probabilities(query: str, beside: Mapping[str, Any]) -> bool:
 
 def _is_designer(inputs: Any) -> bool:
     return isinstance(inputs, dict) and len(inputs) == 1 and next(iter(inputs)).startswith("WebServiceInput")
+
+
+def _encoded_result(found: Any) -> bytes:
+    try:
+        return encode_result(found)
+    except Exception as error:
+        raise NotSerializable from error
 
 
 def _encoded(result: Any) -> bytes:

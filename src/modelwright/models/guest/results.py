@@ -20,6 +20,20 @@ def encode_strictly(result: object) -> bytes:
         return json.dumps(_finite(json.loads(encode(result)))).encode()
 
 
+def encode_result(found: Any) -> bytes:
+    """Return the body of the answer that has what was predicted as its result."""
+    if getattr(found, "ndim", 0) == 1 and getattr(found.dtype, "char", "") == "d":
+        text = ", ".join(map(repr, found.tolist()))
+        if "n" not in text:  # as only those are written that JSON does not have
+            return f'{{"result": [{text}]}}'.encode()
+    return encode_strictly({"result": found})
+
+
+def of_number(number: float) -> bytes:
+    """Return the body of the answer that has one number as its result, as it would be encoded."""
+    return b'{"result": [%r]}' % number
+
+
 def plain(result: Any) -> Any:
     """Return arrays and tables as lists, everything else as it is."""
     return _plain(result) if hasattr(result, "tolist") or hasattr(result, "to_dict") else result

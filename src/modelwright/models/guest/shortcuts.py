@@ -9,6 +9,7 @@ tried when the model is loaded; what does not is not used.
 from __future__ import annotations
 
 import copy
+import struct
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ PLAIN_TYPES = ("float64", "int64")  # of the rows that a model without names is 
 _ROOM = "sklearn.linear_model."
 _FUNCTION = "_decision_function"
 _COUNTS = (1, 2, 3, 7, 33)
+_ROWS_ALONE = 200
 _SEED = 0
 _SPREAD = 3.0
 # What takes longer to try than this is so slow that names make no difference.
@@ -69,6 +71,40 @@ def arithmetic_of(model: Any) -> Optional[Callable[[Any], Any]]:
         return predict if all(_is_same(predict(rows), model.predict(rows)) for rows in rows_of_floats) else None
     except Exception:  # noqa: BLE001 - of another release, or not fitted: then `predict` says what there is to say
         return None
+
+
+def sum_of(model: Any) -> Optional[Callable[[Any], Optional[float]]]:
+    """Return what gives the number that a linear regression predicts for one row, or None for a row it must see itself.
+
+    The row is a list of numbers, a fraction among them: an array of others would be of another type. Returns None for a
+    model of several numbers, and for one that does not agree.
+    """
+    import numpy as np
+
+    weights, offset = model.coef_, model.intercept_
+    if weights.shape != (model.n_features_in_,) or np.ndim(offset):
+        return None
+    one = _sum(weights, float(offset))
+    drawn = np.random.default_rng(_SEED)
+    shape = (_ROWS_ALONE, len(weights))
+    # Numbers of all sizes, so that terms added in another order show.
+    rows = drawn.standard_normal(shape) * 10.0 ** drawn.integers(-6, 7, shape)
+    agree = all(_is_same(np.array([one(row.tolist())]), model.predict(row[np.newaxis])) for row in rows)
+    return one if agree else None
+
+
+def _sum(weights: Any, offset: float) -> Callable[[Any], Optional[float]]:
+    import numpy as np
+
+    held = np.empty(len(weights))
+    place, pack, product = held.data.cast("B"), struct.Struct(f"={len(weights)}d").pack_into, np.vdot
+
+    def one(row: Any) -> Optional[float]:
+        pack(place, 0, *row)  # raises struct.error for what is no row of so many numbers
+        value = float(product(held, weights)) + offset
+        return value if value - value == 0.0 else None  # neither infinite nor NaN
+
+    return one
 
 
 def _stripped(model: Any) -> Any:

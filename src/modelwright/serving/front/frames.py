@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 _PREFIX = struct.Struct("!IIBBHII")
 _LENGTH = struct.Struct("!I")
+_SIZE, _pack, _unpack = _PREFIX.size, _PREFIX.pack, _PREFIX.unpack_from
 _REST = _PREFIX.size - _LENGTH.size
 
 # From worker to front: ready to score, the head says what it is; cannot serve, the body says why; an answer.
@@ -45,10 +46,10 @@ class Frame(NamedTuple):
     body: bytes
 
 
-def request(number: int, route: int, *, request_id: bytes, head: bytes, body: bytes, deadline: int = 0) -> bytes:
+def request(number: int, route: int, request_id: bytes, head: bytes, body: bytes, deadline: int = 0) -> bytes:
     """Return the bytes of one request to a worker; `deadline` is as `deadline_in` gives it, or 0."""
     length = _REST + len(request_id) + len(head) + len(body)
-    prefix = _PREFIX.pack(length, number, SCORE, route, len(request_id), len(head), deadline)
+    prefix = _pack(length, number, SCORE, route, len(request_id), len(head), deadline)
     return b"".join((prefix, request_id, head, body))
 
 
@@ -59,17 +60,20 @@ def deadline_in(milliseconds: int) -> int:
 
 def take(buffer: bytearray) -> Iterator[Frame]:
     """Remove every whole message of a worker from the front of `buffer` and yield it."""
-    start, size = 0, len(buffer)
+    size = len(buffer)
+    if size < _LENGTH.size + int.from_bytes(buffer[: _LENGTH.size], "big"):
+        return
+    # Copied once there is a whole one: slices of bytes take a third of what those of other buffers do.
+    data, start = bytes(buffer), 0
     try:
-        while size - start >= _PREFIX.size:
-            length, number, kind, code, status, head_length, microseconds = _PREFIX.unpack_from(buffer, start)
+        while size - start >= _SIZE:
+            length, number, kind, code, status, head_length, microseconds = _unpack(data, start)
             end = start + _LENGTH.size + length
             if size < end:
                 return
-            head_start = start + _PREFIX.size
+            head_start = start + _SIZE
             body_start = head_start + head_length
-            head, body = bytes(buffer[head_start:body_start]), bytes(buffer[body_start:end])
             start = end
-            yield Frame(number, kind, code, status, microseconds, head, body)
+            yield Frame(number, kind, code, status, microseconds, data[head_start:body_start], data[body_start:end])
     finally:
         del buffer[:start]
