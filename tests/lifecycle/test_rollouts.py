@@ -435,7 +435,8 @@ def test_what_has_ended_stays_so_for_who_looked_before(place: Place, monkeypatch
         patch.setattr(control, "observe", lambda *_, **__: SimpleNamespace(lapsed_at=records.now()))
         assert rollouts.reconcile(place.session) == []
         monkeypatch.setattr(rollouts, "reconcile", lambda _: [])
-        rollouts.pause(place.session, "churn")
+        with pytest.raises(RolloutNotOpen):
+            rollouts.pause(place.session, "churn")
     assert record.get_rollout(place.store, "churn") == ended
 
 

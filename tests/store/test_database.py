@@ -91,7 +91,7 @@ def test_a_workspace_of_a_newer_release_is_refused_and_left_alone(tmp_path: Path
     database.open_store(folder).close()
     with sqlite3.connect(folder / "modelwright.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(WorkspaceTooNew, match=r'"9999".*"0007"') as refused:
+    with pytest.raises(WorkspaceTooNew, match=r'"9999".*"0008"') as refused:
         database.open_store(folder)
     assert "upgrade" in refused.value.next_command
     with sqlite3.connect(folder / "modelwright.db") as connection:

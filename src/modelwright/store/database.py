@@ -17,7 +17,7 @@ from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceToo
 from modelwright.store import schema
 from modelwright.store.blobs import Blobs
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 DATABASE = "modelwright.db"
 
 # Long enough for a burst of writers on a slow disk; a lock that lasts longer is a fault to report.
