@@ -93,7 +93,7 @@ class Service:
         """Bring up the version beside those here; when it has proven itself it takes its name's place, or all."""
         if self._changing is not None:
             return {"busy": True}
-        log_start = self._log.stat().st_size if self._log.exists() else 0
+        log_start = _length(self._log)
         spec = replace(spec, model_data=collecting.folder_of(self.scoring.recorder.folder))
         kind = Version if spec.fused is None or spec.is_local or spec.is_attached else Fused
         self._changing = version = kind(spec, log=self._log, timeout_ms=self.settings.timeout_ms)
@@ -101,9 +101,8 @@ class Service:
         try:
             answer = await version.open(timeout_seconds=timeout_seconds)
         except (ModelwrightError, OSError) as error:
-            reason = error.facts.get("reason", str(error)) if isinstance(error, ModelwrightError) else str(error)
-            _LOG.warning("%s was not deployed: %s", spec.version, reason)
-            return {"failed": str(reason), "log_tail": _tail(self._log, log_start)}
+            _LOG.warning("%s was not deployed: %s", spec.version, _reason(error))
+            return {"failed": _reason(error), "log_tail": _tail(self._log, log_start)}
         finally:
             if self._changing is version:
                 self._changing = None
@@ -146,13 +145,12 @@ class Service:
             return {"unknown": [command["deployment"]]}
         if self._changing is not None:
             return {"busy": True}
-        log_start = self._log.stat().st_size if self._log.exists() else 0
+        log_start = _length(self._log)
         self._changing = version
         try:
             await (version.scale(int(command["workers"])) if command["command"] == "scale" else version.restart())
         except (ModelwrightError, OSError) as error:
-            reason = error.facts.get("reason", str(error)) if isinstance(error, ModelwrightError) else str(error)
-            return {"failed": str(reason), "log_tail": _tail(self._log, log_start)}
+            return {"failed": _reason(error), "log_tail": _tail(self._log, log_start)}
         finally:
             self._changing = None
         return {}
@@ -175,6 +173,15 @@ class Service:
         closing = asyncio.create_task(version.close(drain_seconds=self.settings.timeout_ms / 1000 + 1))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+
+def _reason(error: ModelwrightError | OSError) -> str:
+    """Return why something failed, without what it was, which those who are told know."""
+    return str(error.facts.get("reason", error) if isinstance(error, ModelwrightError) else error)
+
+
+def _length(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0
 
 
 def _tail(log: Path, start: int) -> str:
