@@ -15,7 +15,7 @@ _LONGEST_BYTES = 100 * 1024 * 1024
 # After its grace, what the server may take to let go of connections that are open.
 _END_SECONDS = 5.0
 # Metadata of a call that is the endpoint's to know, by the names of its headers.
-_PASSED_ON = ("authorization", "x-request-id", "traceparent", "tracestate", "x-modelwright-deployment")
+_PASSED_ON = ("authorization", "x-api-key", "x-request-id", "traceparent", "tracestate", "x-modelwright-deployment")
 
 
 class Gateway:
