@@ -111,6 +111,23 @@ def test_more_requests_at_once_than_are_allowed_are_refused(endpoint: Any, limit
     assert endpoint.ask(body="third").status == 200
 
 
+def test_bodies_that_wait_for_a_deployment_have_a_limit_together(endpoint: Any, limit: Any, tmp_path: Path) -> None:
+    limit(max_held_bytes=1_000_000)
+    asking, gate, long = Asking(endpoint), tmp_path / "gate", "x" * 900_000
+    asking.ask("first", f"gate {gate}")
+    endpoint.wait_for(Path(f"{gate}.begun").exists, "the first is inside run()")
+    for count, name in ((2, "second"), (3, "third")):
+        asking.ask(name, long)
+        endpoint.wait_for(lambda count=count: waiting(endpoint) == count, f"the {name} waits")
+    refused = endpoint.ask(body=long)
+    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    asking.ask("short", "short")
+    endpoint.wait_for(lambda: waiting(endpoint) == 4, "a short one waits")
+    gate.touch()
+    assert {each.status for each in asking.wait().values()} == {200}
+    assert endpoint.ask(body=long).status == 200
+
+
 def test_a_call_that_hangs_in_c_is_ended_and_its_process_replaced(endpoint: Any, limit: Any) -> None:
     before = endpoint.worker_pid()
     hung = psutil.Process(before)

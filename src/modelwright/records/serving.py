@@ -59,7 +59,7 @@ class FrontLimits:
 
     `max_waiting` is of one deployment, `max_concurrent` of all; a request that its version has not begun within
     `max_wait_ms` is refused. 0 is no limit. JSON may be nested `max_depth` deep. A log of `max_log_bytes` is put aside.
-    `max_held_bytes` is of all bodies together that are still coming in.
+    `max_held_bytes` is of all bodies together that are still coming in, and of those that wait for a deployment.
     """
 
     max_body_bytes: int = 100 * 1024 * 1024

@@ -81,6 +81,11 @@ class Fused(Version):
         return len(self._long) + len(self._asked) + (super().waiting if self._places else 0)
 
     @property
+    def unread_bytes(self) -> int:
+        """How much of the requests that wait is held here."""
+        return sum([len(each.body) for each in self._asked]) + super().unread_bytes
+
+    @property
     def state(self) -> DeploymentState:
         """What there is to tell of it; `workers` are those that it would get if its arrays did not do."""
         if self.arrays is None:

@@ -68,6 +68,11 @@ class Version:
         return sum([each.worker.waiting for each in self._places if each.worker])
 
     @property
+    def unread_bytes(self) -> int:
+        """How much of the requests that wait is held here."""
+        return sum([each.worker.unread_bytes for each in self._places if each.worker])
+
+    @property
     def retry_seconds(self) -> int:
         """After how many seconds a request that nobody could answer now is worth sending again."""
         if self.is_ready:

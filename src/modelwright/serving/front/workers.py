@@ -131,6 +131,11 @@ class Worker(asyncio.Protocol):
         """How many requests it owes an answer to."""
         return len(self._waiting)
 
+    @property
+    def unread_bytes(self) -> int:
+        """How much of the requests that wait the process has not read yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
     def be_patient(self, *, timeout_ms: int, max_wait_ms: int) -> None:
         """Let `run()` take so long from now on, and requests to come wait so long for it to begin."""
         self._timeout_ms, self._max_wait_ms = timeout_ms, max_wait_ms
