@@ -521,7 +521,7 @@ static const char *read_number(const char *at, double *number, int *is_whole_num
         at++;
     if (!is_digit(*at) || (*at == '0' && is_digit(at[1])))
         return NULL;
-    for (; is_digit(*at); at++, count += digits != 0)
+    for (; is_digit(*at); at++, count += count > 0 || digits != 0)
         digits = digits * 10 + (uint64_t)(*at - '0');
     *is_whole_number = *at != '.' && *at != 'e' && *at != 'E';
     if (*is_whole_number) {
@@ -531,7 +531,7 @@ static const char *read_number(const char *at, double *number, int *is_whole_num
     } else if (*at == '.') {
         if (!is_digit(*++at))
             return NULL;
-        for (; is_digit(*at); at++, places++, count += digits != 0)
+        for (; is_digit(*at); at++, places++, count += count > 0 || digits != 0)
             digits = digits * 10 + (uint64_t)(*at - '0');
     }
     int has_exponent = *at == 'e' || *at == 'E';
