@@ -285,7 +285,7 @@ def run(data):
 def test_a_script_of_several_models_is_tried_with_all_of_them(servable: Path, workspace: Store, wright: Wright) -> None:
     (servable / "score.py").write_text(OF_TWO)
     given = ("--name", "churn", "--score", "score.py", "--sample", "sample.json", "--environment", "serving:1")
-    with pytest.raises(VersionNotRegistrable, match="Model scaler not found .* with --with scaler:VERSION it is"):
+    with pytest.raises(VersionNotRegistrable, match=r"Model scaler not found .* with --with scaler:VERSION it is"):
         wright("register", "model.pkl", *given)
     wright("register", "model.pkl", "--name", "scaler")
     wright("register", "model.pkl", "--name", "churn")
