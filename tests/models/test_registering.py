@@ -268,6 +268,33 @@ def test_a_script_of_the_cloud_is_tried_as_it_is_served(servable: Path, workspac
         wright("register", "model.pkl", *given)
 
 
+OF_TWO = """
+import json, os, pathlib
+from azureml.core.model import Model
+
+def init():
+    global told
+    paths = [Model.get_model_path("scaler"), Model.get_model_path("churn"), os.environ["AZUREML_MODEL_DIR"]]
+    told = ["/".join(pathlib.Path(each).parts[-3:]) for each in paths[:2]] + [pathlib.Path(paths[2]).name]
+
+def run(data):
+    return told
+"""
+
+
+def test_a_script_of_several_models_is_tried_with_all_of_them(servable: Path, workspace: Store, wright: Wright) -> None:
+    (servable / "score.py").write_text(OF_TWO)
+    given = ("--name", "churn", "--score", "score.py", "--sample", "sample.json", "--environment", "serving:1")
+    with pytest.raises(VersionNotRegistrable, match=r"Model scaler not found .* with --with scaler:VERSION it is"):
+        wright("register", "model.pkl", *given)
+    wright("register", "model.pkl", "--name", "scaler")
+    wright("register", "model.pkl", "--name", "churn")
+    wright("register", "model.pkl", *given, "--with", "scaler:1", "--with", "churn:1")
+    package = packages.restore(workspace, models.find_version(workspace, "churn:2"))
+    told = json.loads((package / packages.EXPECTED).read_text())
+    assert told == ["scaler/1/model.pkl", "churn/2/model.pkl", "azureml-models"]
+
+
 def test_a_version_that_cannot_be_served_says_what_it_lacks(servable: Path, workspace: Store, wright: Wright) -> None:
     wright("register", "model.pkl", "--name", "churn", "--score", "score.py")
     version = models.find_version(workspace, "churn")

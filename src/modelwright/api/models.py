@@ -1,5 +1,6 @@
 """`/models`: register, find, describe, label, alias, look back, verify, download, delete."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -195,6 +196,9 @@ def upload_version(  # noqa: PLR0913 - one for each option
     score: Annotated[str | None, Query(description="The scoring script, by its name in the archive.")] = None,
     sample: Annotated[str | None, Query(description="A sample request, by its name in the archive.")] = None,
     environment: Annotated[str | None, Query(description="NAME:VERSION of what it is served and tried in.")] = None,
+    companions: Annotated[
+        list[str], Query(alias="companion", description="A further version that its script needs; repeatable.")
+    ] = [],  # noqa: B006
     description: str = "",
     framework: str = "",
     framework_version: str = "",
@@ -218,7 +222,7 @@ def upload_version(  # noqa: PLR0913 - one for each option
     order = registering.of_upload(
         files, model=name, paths=tuple(path), score=score, sample=sample, environment=environment, labels=labels
     )
-    return _registered(acting, order)
+    return _registered(acting, replace(order, companions=tuple(companions)))
 
 
 @router.post("/{name}/imports", dependencies=_contributor, openapi_extra=TAR)

@@ -1,5 +1,6 @@
 """`wright endpoint`: traffic, rollback, history."""
 
+import math
 from typing import Any
 
 import click
@@ -20,9 +21,11 @@ class Share(click.ParamType[tuple[str, float]]):
         try:
             share = float(text.removesuffix("%"))
         except ValueError:
-            share = -1.0
-        if not name or not 0 <= share <= 100:  # noqa: PLR2004 - per cent
+            share = math.nan
+        if not name or math.isnan(share):
             self.fail(f'"{value}" is not DEPLOYMENT=PERCENT, as diabetes:2=10', param, ctx)
+        if not 0 <= share <= 100:  # noqa: PLR2004 - per cent
+            self.fail(f'"{value}": {share:g} is not between 0 and 100 percent', param, ctx)
         return name, share
 
 

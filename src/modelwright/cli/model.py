@@ -36,6 +36,9 @@ model.add_command(explain)
 @click.option("--score", metavar="FILE", type=click.Path(path_type=Path), help="The scoring script.")
 @click.option("--sample", metavar="FILE", type=click.Path(path_type=Path), help="A request, as JSON.")
 @click.option("--environment", metavar="NAME:VERSION", help="What it is served and tried in.")
+@click.option(
+    "--with", "companions", metavar="MODEL:VERSION", multiple=True, help="What its script needs besides; repeatable."
+)
 @click.option("--parent", metavar="MODEL:VERSION", help="The version that it was derived from.")
 @click.option(
     "--once-per", metavar="TAG", help="Refuse when a version of the model has the same value of this tag already."
@@ -56,6 +59,7 @@ def register(  # noqa: PLR0913 - one for each option
     score: Path | None,
     sample: Path | None,
     environment: str | None,
+    companions: tuple[str, ...],
     parent: str | None,
     once_per: str | None,
     why: str,
@@ -79,7 +83,9 @@ def register(  # noqa: PLR0913 - one for each option
         parent=parent,
         once_per=once_per,
     )
-    order = registering.Order(sources, Path.cwd(), name, paths, score, sample, environment, labels)
+    order = registering.Order(
+        sources, Path.cwd(), name, paths, score, sample, environment, labels, companions=companions
+    )
     wrong = {
         f"--once-per {once_per} needs the tag: --tag {once_per}=VALUE": once_per not in {None, *labels.tags},
         "files have no name of a model: add --name NAME": name is None and not registering.names_run(order),

@@ -17,7 +17,7 @@ from modelwright.models.registry import Found, Labels
 from modelwright.models.sources import Source
 from modelwright.projects.manifest import MANIFEST_FILE
 from modelwright.records import ModelVersion, Run
-from modelwright.store import claims, environments, runs
+from modelwright.store import claims, environments, models, runs
 from modelwright.store.database import Store
 
 _RUN = "run_"
@@ -27,7 +27,8 @@ _RUN = "run_"
 class Order:
     """What is to be registered: a run's id or files, which of them, and what they are served and tried with.
 
-    `told` is what the version says of where its files came from, in place of the paths that they are read from.
+    `told` is what the version says of where its files came from, in place of the paths that they are read from. The
+    scoring script finds the models of `companions` while it is tried.
     """
 
     named: Sequence[str]
@@ -39,6 +40,7 @@ class Order:
     environment: str | None = None
     labels: Labels = field(default_factory=Labels)
     told: Mapping[str, str] = field(default_factory=dict)
+    companions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def _added(
     if order.score is None and onnx_environment.is_onnx(source, framework):
         lock = lock or onnx_environment.shared_environment(session)
         labels = labels if framework else replace(labels, framework=onnx_environment.FRAMEWORK)
-    trial = Trial(order.score, order.sample, lock, framework=framework)
+    companions = tuple(models.find_version(store, each) for each in dict.fromkeys(order.companions))
+    trial = Trial(order.score, order.sample, lock, framework=framework, companions=companions)
     if lock is not None and (trial.is_complete or trial.is_of_arrays):
         with session.stage("environment", f"building {lock.digest[:12]}") as stage:
             trial = replace(trial, environment=placing.build_in(store, lock))

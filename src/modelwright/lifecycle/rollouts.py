@@ -86,7 +86,7 @@ def start(session: Session, endpoint: str, reference: str, *, plan: RolloutPlan)
     with session.change() as opened:
         rollouts.refuse_open(opened, place)
     replaced = serving.names.get(present)
-    placement = replace(replaced.placement if replaced else Placement(), name="", share=0.0)
+    placement = replace(replaced.placement() if replaced else Placement(), name="", share=0.0)
     with session.stage("deploy", f"{version.reference} beside {present}") as stage:
         deployment, answer = _tried(session, place, version, found, placement)
         stage.decided = f"it answers its sample with {answer.body}"

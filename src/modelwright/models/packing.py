@@ -18,7 +18,7 @@ from modelwright.models.packages import EXPECTED, LOCK, MANIFEST, MODEL_FOLDER, 
 from modelwright.models.sources import OUTPUTS, Source, chosen
 from modelwright.notebooks.layouts import Layout
 from modelwright.projects.manifest import MANIFEST_FILE, read_manifest
-from modelwright.records import BuiltEnvironment, Lock, PackageFile, Run
+from modelwright.records import BuiltEnvironment, Lock, ModelVersion, PackageFile, Run
 from modelwright.settings import child_environment
 from modelwright.store import claims
 from modelwright.store.blobs import digest_of
@@ -57,7 +57,7 @@ class Trial:
     """What a model from elsewhere is served and tried with: a scoring script, a request, an environment.
 
     With all three the request is scored and its answer kept; with fewer there is nothing to try. A model that is served
-    without a script may still be fused, with the help of what serves it.
+    without a script may still be fused, with the help of what serves it. The models of `companions` are there as well.
     """
 
     score: Path | None = None
@@ -65,6 +65,7 @@ class Trial:
     lock: Lock | None = None
     environment: BuiltEnvironment | None = None  # the lock's, built only where it is needed
     framework: str = ""
+    companions: tuple[ModelVersion, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -124,7 +125,11 @@ def packaged(store: Store, run: Run, *, environment: BuiltEnvironment, paths: Se
             raise RunNotRegistrable(run=run.id, reason=reason, project=run.project)
         script = _Script(layout.file(layout.score), folder / layout.source, layout.score)
         described, failure = _describe(
-            folder, str(models[0]), script=script, environment=environment, model=run.project
+            folder,
+            str(models[0]),
+            script=script,
+            environment=environment,
+            models=_models_beside(store, folder, model=run.project),
         )
         if failure:
             reason = f"its scoring script fails on {SAMPLE}: {failure}"
@@ -158,7 +163,8 @@ def assembled(
             (folder / each).mkdir(parents=True)
         made = _Made(signature=given, script=script.file if script else None, empty_folders=empty)
         if script and trial.is_complete and trial.environment:
-            described, failure = _describe(folder, "-", script=script, environment=trial.environment, model=model)
+            models = _models_beside(store, folder, model=model, companions=trial.companions)
+            described, failure = _describe(folder, "-", script=script, environment=trial.environment, models=models)
             if failure:
                 reason = f'its scoring script "{trial.score}" fails on the sample: {failure}'
                 raise VersionNotRegistrable(
@@ -284,25 +290,22 @@ def _target(artifact: str, layout: Layout) -> str | None:
 
 
 def _describe(
-    folder: Path, model_file: str, *, script: _Script, environment: BuiltEnvironment, model: str
+    folder: Path, model_file: str, *, script: _Script, environment: BuiltEnvironment, models: Path
 ) -> tuple[dict[str, object], str]:
     """Run the scoring script on the sample; return what was seen of the model, or in one line why it failed.
 
-    The model is taken apart, too: whether it is fused is then said in the package.
+    The script finds its model, or several, in `models`. The model is taken apart, too: whether it is fused is then said
+    in the package.
     """
     result, parts = folder.with_name("described.json"), folder.with_name("parts")
     parts.mkdir()
     form = form_of((folder / script.file).read_bytes())
     taking_apart: list[str | Path] = [parts, form.key, form.model] if form else []
-    # Scripts find the model's name as the last but one part of this path.
-    links = folder.with_name(packages.LINKS) / model
-    links.mkdir(parents=True, exist_ok=True)
-    (links / "1").symlink_to(folder / MODEL_FOLDER, target_is_directory=True)
     done = processes.run(
         [environment.python, _WORKER, script.folder, script.module, folder / SAMPLE, model_file, result, *taking_apart],
         folder=folder,
         environment=child_environment(
-            building.variables(environment, folder) | _ONE_THREAD | {"AZUREML_MODEL_DIR": str(links / "1")}
+            building.variables(environment, folder) | _ONE_THREAD | {"AZUREML_MODEL_DIR": str(models)}
         ),
         timeout_seconds=600,
     )
@@ -311,6 +314,22 @@ def _describe(
     described: dict[str, object] = json.loads(result.read_text(encoding="utf-8"))
     fusing.fuse(folder, parts, form)
     return described, ""
+
+
+def _models_beside(store: Store, folder: Path, *, model: str, companions: Sequence[ModelVersion] = ()) -> Path:
+    """Lay out the package's model as it is served; return its folder or, with `companions`, that of all.
+
+    Scripts find the model's name as the last but one part of this path.
+    """
+    root = folder.with_name(packages.LINKS)
+    for each in companions:
+        place = root / each.model / str(each.version)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(packages.restore(store, each) / MODEL_FOLDER, target_is_directory=True)
+    own = root / model / str(max((each.version for each in companions if each.model == model), default=0) + 1)
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.symlink_to(folder / MODEL_FOLDER, target_is_directory=True)
+    return root if companions else own
 
 
 def _files_in(folder: Path) -> tuple[PackageFile, ...]:

@@ -80,7 +80,6 @@ class Deployment:
     companions: tuple[str, ...] = ()
     memory_gb: float | None = None
 
-    @property
     def placement(self) -> "Placement":
         """How another version is put in its place."""
         return Placement(name=self.name, workers=self.workers, memory_gb=self.memory_gb, companions=self.companions)

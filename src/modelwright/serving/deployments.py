@@ -102,7 +102,7 @@ def update(store: Store, endpoint: str, name: str, version: ModelVersion, *, act
             endpoint,
             sharing.renamed(present.traffic, old.name, new_name),
             frozenset(present.names) - {old.name},
-            ((version, replace(old.placement, name=new_name)),),
+            ((version, replace(old.placement(), name=new_name)),),
         )
         with carry_out(store, transition, Author(actor, why)) as (deployment,):
             smoke_test(store, deployment)

@@ -47,6 +47,7 @@ class Model:
         if version is None and Path(model_name).exists():
             return model_name
         told = f"Model {model_name}{f':{version}' if version else ''} not found in the deployment or in {Path.cwd()}"
+        told += f"; with --with {model_name}:{version or 'VERSION'} it is"
         raise ModelNotFoundException(told)
 
 

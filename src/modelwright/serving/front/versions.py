@@ -28,6 +28,7 @@ _PAUSES_SECONDS = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 30.0)
 _STEADY_SECONDS = 60.0
 # A process that grows at the speed of memory gets less than a gigabyte further until it is looked at again.
 _LOOK_SECONDS = 0.25
+_ASK_FOR_MORE = "ask for more with --memory"
 # The sample's answer may differ from the expected one by what another number of threads changes in a sum.
 _TOLERANCE = 1e-9
 
@@ -227,7 +228,7 @@ class Version:
                 if worker.held_bytes > limit * memory.MOST:
                     told = f"{memory.told(worker.held_bytes, limit)} and was killed"
                     self.note_outgrown(told)
-                    worker.kill(was_running=True, reason=f"it held {told}")
+                    worker.kill(was_running=True, reason=f"it held {told}; {_ASK_FOR_MORE}")
                 elif worker.held_bytes > limit:
                     for each in self._places:
                         if each.worker is worker:
@@ -245,7 +246,7 @@ class Version:
             return 0
         await self._measure(limit)
         if worker.held_bytes > limit:
-            reason = f"it holds {memory.told(worker.held_bytes, limit)} after {after}; ask for more with --memory"
+            reason = f"it holds {memory.told(worker.held_bytes, limit)} after {after}; {_ASK_FOR_MORE}"
             raise WorkerFailed(version=self.spec.version, reason=reason)
         return worker.held_bytes
 
