@@ -72,17 +72,17 @@ def test_the_short_way_answers_and_records_as_the_long_one(served: Served, model
     served.start()
     deploy(served, fused(served, model))
     body = json.dumps({"data": rows(1)})
-    long, short = asked(served, body), asked(served, body)
+    long, _, short = [asked(served, body) for _ in range(3)]
     assert long[0] == 200
     assert long == short
-    first, second = served.captured()
+    first, _, second = served.captured()
     assert first.request_id != second.request_id
     assert replace(first, request_id="", received_at=second.received_at, duration_ms=0.0) == replace(
         second, request_id="", duration_ms=0.0
     )
     status = served.status()
     assert status is not None
-    assert (status.requests, status.deployments[0].requests) == (2, 2)
+    assert (status.requests, status.deployments[0].requests) == (3, 3)
 
 
 def test_a_change_holds_from_the_next_request_on(served: Served, model: Any) -> None:
@@ -90,7 +90,7 @@ def test_a_change_holds_from_the_next_request_on(served: Served, model: Any) -> 
     spec = in_a_light_process(served, fused(served, model))
     deploy(served, spec)
     body = json.dumps({"data": rows(1)})
-    assert [asked(served, body)[0] for _ in range(2)] == [200, 200]
+    assert [asked(served, body)[0] for _ in range(3)] == [200, 200, 200]
 
     def configure(settings: FrontSettings) -> None:
         control.configure(served.name, settings, runtime_folder=served.runtime_folder)
@@ -98,17 +98,17 @@ def test_a_change_holds_from_the_next_request_on(served: Served, model: Any) -> 
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc"
     key = AccessKey(kind="token", digest=digest, expires_at=datetime.now(UTC) + timedelta(hours=1))
     configure(FrontSettings(access=Access(is_required=True, keys=(key,))))
-    assert [asked(served, body, key=each)[0] for each in ("", "abc", "abc", "abd")] == [401, 200, 200, 401]
+    assert [asked(served, body, key=each)[0] for each in ("", "abc", "abc", "abc", "abd")] == [401, 200, 200, 200, 401]
     configure(FrontSettings(access=Access(is_required=True)))
     assert asked(served, body, key="abc")[0] == 401
     configure(FrontSettings(limits=FrontLimits(max_depth=2)))
     assert asked(served, body)[0] == 400
     kept = len(served.captured())
     configure(FrontSettings(capture=CaptureSettings(mode=CaptureMode.OFF)))
-    assert [asked(served, body)[0] for _ in range(2)] == [200, 200]
+    assert [asked(served, body)[0] for _ in range(3)] == [200, 200, 200]
     configure(FrontSettings(capture=CaptureSettings(hashed=("data",))))
-    assert [asked(served, body)[0] for _ in range(2)] == [200, 200]
-    assert [body == each.input for each in served.captured()[kept:]] == [False, False]
+    assert [asked(served, body)[0] for _ in range(3)] == [200, 200, 200]
+    assert [body == each.input for each in served.captured()[kept:]] == [False] * 3
     deploy(served, replace(spec, version="diabetes:2", fused=None))
     assert "x-modelwright-version: diabetes:2" in asked(served, body)[1]
 

@@ -22,7 +22,8 @@ class Asked:
 
     `refusal` answers those that are not to be taken. Ids that were not given are empty: each request gets its own. A
     plain request is JSON that is posted to be scored and answered as JSON: it needs no head. A usual
-    one, besides, has no id or trace of its own, and names no deployment.
+    one, besides, has no id or trace of its own, and names no deployment. A
+    known one came before with the same head.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class Asked:
         "is_allowed",
         "is_for_version",
         "is_in_query",
+        "is_known",
         "is_nowhere",
         "is_pinned",
         "is_plain",
@@ -74,6 +76,7 @@ class Asked:
         self.is_pinned = any(header in headers for header in PINS)
         self.model = None if route is Route.SCORE else model_asked(head.path)
         self.traceparent = headers.get("traceparent", "")
+        self.is_known = False
         self.is_usual = self.is_plain and not (self.request_id or self.legacy_id or self.traceparent or self.is_pinned)
         self._begun_heads: dict[bool, str] = {}
 
@@ -92,6 +95,7 @@ def asked(head: Head) -> Asked:
     """Return what a request with this head asks for; for a plain head that is found out once."""
     found = head.meaning
     if isinstance(found, Asked):
+        found.is_known = True
         return found
     found = Asked(head)
     if head.data:

@@ -26,7 +26,7 @@ from modelwright.serving.front.access import Guard
 from modelwright.serving.front.asking import JSON, Asked, asked
 from modelwright.serving.front.connections import Answer, Request, error_answer
 from modelwright.serving.front.depth import is_too_deep
-from modelwright.serving.front.express import Express
+from modelwright.serving.front.express import Express, Terms
 from modelwright.serving.front.messages import Head, beginning, encode
 from modelwright.serving.front.routes import METHODS, Route
 from modelwright.serving.front.routing import Pinned, Router
@@ -69,7 +69,7 @@ class Scoring:
         self.metrics: Callable[[], bytes] = bytes
         self.spans: Spans | None = None
         self.totals = Totals()
-        self._express: list[Express] = []
+        self._terms = Terms()
 
     @property
     def is_healthy(self) -> bool:
@@ -125,21 +125,20 @@ class Scoring:
             ending=_version_lines(told, version),
             about=about_of(exchange),
         )
-        head.express = short = Express(
+        head.express = Express(
             made,
+            self._terms,
             recorder=self.recorder,
             counts=(version.tally, self.totals),
             until=until,
             most_in_progress=self.limits.max_concurrent or math.inf,
             unrecorded=lambda number: encode(_finish(error_answer(503, _UNRECORDED, _RETRY), told, number, version)),
         )
-        self._express.append(short)
 
     def end_short_ways(self) -> None:
         """Have every request looked at from the beginning again: something was changed."""
-        for each in self._express:
-            each.is_open = False
-        self._express.clear()
+        self._terms.hold = False
+        self._terms = Terms()
 
     def _answer_itself(self, route: Route) -> Answer:
         """Answer what is known here: how the endpoint is, by each dialect's name for it, and the page to try it on."""
@@ -214,7 +213,7 @@ class _Call:
         if scoring.router.has_shadows and told.is_scoring:
             for shadow in scoring.router.shadows(version):
                 self._ask_shadow(shadow)
-        if version.arrays is not None and told.is_plain:
+        if version.arrays is not None and told.is_known:
             scoring.shorten(self.head, told, version)
         version.score(told.route, self.body, head=head, request_id=self.request_id, done=self.finish)
 

@@ -92,14 +92,25 @@ def maker(model: ArrayModel, *, max_depth: int, beginning: str, server: str, end
     return made
 
 
-class Express:
-    """The short way for requests with one head, while it `is_open`."""
+class Terms:
+    """How the endpoint is set up; they `hold` until something about it is changed."""
 
-    __slots__ = ("_made", "_most_in_progress", "_recorder", "_tally", "_until", "is_open", "totals", "unrecorded")
+    __slots__ = ("hold",)
+
+    def __init__(self) -> None:
+        """Begin to hold."""
+        self.hold = True
+
+
+class Express:
+    """The short way for requests with one head, for as long as the terms hold that it was opened under."""
+
+    __slots__ = ("_made", "_most_in_progress", "_recorder", "_tally", "_terms", "_until", "totals", "unrecorded")
 
     def __init__(
         self,
         made: Maker,
+        terms: Terms,
         *,
         recorder: Recorder,
         counts: tuple[Tally, Totals],
@@ -111,8 +122,8 @@ class Express:
 
         Where a request cannot be recorded and must be refused, `unrecorded` gives the answer for its id.
         """
-        self.is_open = True
         self._made = made
+        self._terms = terms
         self._recorder = recorder
         self._tally, self.totals = counts
         self._until = until
@@ -122,7 +133,7 @@ class Express:
     def take(self, connection: Connection, head: Head, body: bytes) -> bool:
         """Answer a request as soon as it is recorded; False when it must go the long way."""
         totals = self.totals
-        if not self.is_open or totals.in_progress >= self._most_in_progress or time() >= self._until:
+        if not self._terms.hold or totals.in_progress >= self._most_in_progress or time() >= self._until:
             return False
         made = self._made(body)
         if made is None:
