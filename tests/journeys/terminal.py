@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from modelwright.cli.program import program
 from modelwright.settings import child_environment
 
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 500.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _free_port() -> int:
             return port
 
 
-def until(condition: Callable[[], bool], what: str, *, seconds: float = 180.0) -> None:
+def until(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for `condition`, which something else brings about."""
     deadline = time.monotonic() + seconds
     while not condition():
