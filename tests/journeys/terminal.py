@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import socket
 import subprocess
@@ -18,7 +19,9 @@ from click.testing import CliRunner
 from modelwright.cli.program import program
 from modelwright.settings import child_environment
 
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 500.0
+# A home of the test's own has no cache: every test would download and unpack the same hundred megabytes again.
+_CACHE = os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Terminal:
         return subprocess.Popen(
             [Path(sys.executable).with_name("wright"), *arguments],
             cwd=self.folder,
-            env=child_environment({"HOME": str(self.folder)}),
+            env=child_environment({"HOME": str(self.folder), "UV_CACHE_DIR": _CACHE}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -86,7 +89,7 @@ def _free_port() -> int:
             return port
 
 
-def until(condition: Callable[[], bool], what: str, *, seconds: float = 180.0) -> None:
+def until(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for `condition`, which something else brings about."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
-from journeys.terminal import Terminal, until
+from journeys.terminal import PATIENCE_SECONDS, Terminal, until
 
 from modelwright.store import claims, database
 
@@ -220,7 +220,7 @@ def test_ctrl_c_ends_a_sweep_and_resume_lets_it_go_on(terminal: Terminal, small:
     process.stderr.readline()
     assert "trial 1" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=180)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
     assert terminal.processes() == []
     sweep = next(each for each in terminal.json("run", "list") if each["kind"] == "sweep")

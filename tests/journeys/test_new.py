@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journeys.terminal import Terminal, until
+from journeys.terminal import PATIENCE_SECONDS, Terminal, until
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_ctrl_c_leaves_nothing(terminal: Terminal) -> None:
     process = terminal.start("new", "small")
     until((terminal.workspace / "environments").exists, "the environment's folder")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=180)
+    _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130, err
     assert not list(terminal.folder.glob("*small*"))
     assert terminal.processes() == []

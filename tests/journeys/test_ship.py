@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journeys.terminal import Terminal, until
+from journeys.terminal import PATIENCE_SECONDS, Terminal, until
 
 pytestmark = pytest.mark.slow
 
@@ -120,7 +120,7 @@ def test_a_new_version_replaces_the_old_without_a_refused_request(shipped: tuple
     until(lambda: len(answers) > before + 10, "answers of the new version")
     is_over.set()
     for thread in threads:
-        thread.join(180)
+        thread.join(PATIENCE_SECONDS)
 
     assert faults == []
     assert len(set(answers)) == 2, "the old version's answer, then the new one's"

@@ -76,6 +76,12 @@ def diabetes(tmp_path_factory: pytest.TempPathFactory) -> Converted:
 
 
 @pytest.fixture(scope="session")
+def type_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where mypy remembers what it knows of the libraries, which takes it longer than a project."""
+    return tmp_path_factory.mktemp("mypy")
+
+
+@pytest.fixture(scope="session")
 def ask() -> Iterator[Ask]:
     """Return a function that has a notebook, a project or tests run in a fork of a process with libraries loaded."""
     environment = child_environment({"MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"})

@@ -76,19 +76,21 @@ def tool(project: Path, *command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def content(plan, layout, folder: Path) -> None:
+def content(plan, layout, folder: Path, type_cache: Path) -> None:
     """Assert that ruff and mypy, as the project configures them, find nothing, and that its modules can be imported."""
     files = emitting.modules(plan, layout)
     for path, text in (files | scaffold.files(plan, layout, name="small", requirements=[], lock=LOCK)).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
     tool(folder, "ruff", "check", "--no-cache", ".")
-    tool(folder, "mypy", "--cache-dir", str(folder / ".mypy_cache"))
+    tool(folder, "mypy", "--cache-dir", str(type_cache))
     names = [each.removeprefix("src/").removesuffix(".py").replace("/", ".") for each in files]
     tool(folder / "src", "python", "-c", f"import {', '.join(names)}")
 
 
-def test_functions_of_the_example_are_typed_as_its_imports_name_types(diabetes, tmp_path: Path) -> None:
+def test_functions_of_the_example_are_typed_as_its_imports_name_types(
+    diabetes, tmp_path: Path, type_cache: Path
+) -> None:
     plan = typed(diabetes, tmp_path)
     data = "dict[str, dict[str, np.ndarray]]"
     assert headers(plan) == [
@@ -100,22 +102,22 @@ def test_functions_of_the_example_are_typed_as_its_imports_name_types(diabetes, 
     ]
     assert "import numpy as np" in emitting.modules(plan, diabetes.layout)["src/small/train.py"]
     assert "numpy" in plan.modules
-    content(plan, diabetes.layout, tmp_path / "project")
+    content(plan, diabetes.layout, tmp_path / "project", type_cache)
 
 
 @pytest.mark.slow
 def test_a_class_of_the_notebooks_is_named_in_every_layout(
-    convert_text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    convert_text, tmp_path: Path, type_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = typed(convert_text(OWN_CLASS), tmp_path)
     assert headers(plan)[:2] == [
         "load_data() -> tuple[list[str], Rows, Rows]",
         "train_model(train: Rows, max_iter: int=300) -> LogisticRegression",
     ]
-    content(plan, layouts.layout("small"), tmp_path / "one")
+    content(plan, layouts.layout("small"), tmp_path / "one", type_cache)
     monkeypatch.setattr("modelwright.notebooks.arranging._SMALL_LINES", 0)
     for style in Style:
-        content(plan, layouts.layout("small", style), tmp_path / style)
+        content(plan, layouts.layout("small", style), tmp_path / style, type_cache)
 
 
 def spelled(value, **imports: str):

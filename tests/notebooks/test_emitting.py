@@ -101,18 +101,18 @@ def tool(project: Path, *command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def content(project: Path) -> None:
+def content(project: Path, type_cache: Path) -> None:
     """Assert that ruff and mypy, as the project configures them, find nothing."""
     tool(project, "ruff", "check", "--no-cache", ".")
-    tool(project, "mypy", "--cache-dir", str(project / ".mypy_cache"))
+    tool(project, "mypy", "--cache-dir", str(type_cache))
 
 
-def test_ruff_and_mypy_find_nothing_in_the_example(diabetes, tmp_path: Path) -> None:
+def test_ruff_and_mypy_find_nothing_in_the_example(diabetes, tmp_path: Path, type_cache: Path) -> None:
     project = written(diabetes.plan, diabetes.layout, tmp_path)
     for path in (diabetes.project / "tests").glob("*.py"):
         (tmp_path / "tests").mkdir(exist_ok=True)
         (tmp_path / "tests" / path.name).write_text(path.read_text())
-    content(project)
+    content(project, type_cache)
     tool(project, "ruff", "format", "--no-cache", "--check", ".")
 
 
@@ -176,8 +176,11 @@ def test_our_own_lines_are_laid_out_as_ruff_does_however_long_names_are(
 
 
 @pytest.mark.parametrize("style", Style)
-def test_ruff_and_mypy_find_nothing_in_much_code_of_any_layout(make, is_large, tmp_path: Path, style: Style) -> None:
-    content(written(planning.plan(make(DEFINITIONS)), layouts.layout("small", style), tmp_path / "project"))
+def test_ruff_and_mypy_find_nothing_in_much_code_of_any_layout(
+    make, is_large, tmp_path: Path, type_cache: Path, style: Style
+) -> None:
+    project = written(planning.plan(make(DEFINITIONS)), layouts.layout("small", style), tmp_path / "project")
+    content(project, type_cache)
 
 
 def test_little_code_that_trains_is_in_one_module(diabetes) -> None:

@@ -1,7 +1,6 @@
 """Proofs: both sides run for real and are compared."""
 
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from modelwright.notebooks import layouts, proof
 from modelwright.notebooks.describing import difference
 from modelwright.records import Comparison
 from modelwright.settings import child_environment
+from tests.notebooks.conftest import Ask
 
 FLAT = Path(__file__).parents[1] / "formats" / "flat_project"
 
@@ -98,16 +98,17 @@ def test_project_that_raises_shows_its_traceback(diabetes, tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["wine", "no_split", "seeded", "breast", "frames", "columns"])
-def test_small_notebooks_are_proven_equal_and_their_tests_pass(convert_text, corpus, tmp_path: Path, name: str) -> None:
+def test_small_notebooks_are_proven_equal_and_their_tests_pass(
+    convert_text, corpus, ask: Ask, tmp_path: Path, name: str
+) -> None:
     houses = (Path(__file__).with_name("corpus") / "houses.csv").read_text()
     files = {"data/houses.csv": houses, "models/.keep": "", "out/.keep": ""}
     converted = convert_text(corpus(name), files)
     proven = prove(converted, converted.project, tmp_path / "proof")
     assert proven.is_equal, [each for each in proven.comparisons if not each.is_equal]
     assert {each.kind for each in proven.comparisons} == {"metric", "value", "predictions", "scores"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", converted.project / "tests"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    tests = ["-q", "-p", "no:cacheprovider", str(converted.project / "tests")]
+    assert ask(tests=tests, folder=tmp_path, output=tmp_path / "said") == 0, (tmp_path / "said").read_text()
 
 
 @pytest.mark.parametrize(

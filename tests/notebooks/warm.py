@@ -46,6 +46,8 @@ def _forked(work: Callable[[dict[str, object]], None], asked: dict[str, object])
         os.chdir(str(asked["folder"]))
         work(asked)
         code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
     except BaseException:  # noqa: BLE001 - told to the one who asked
         traceback.print_exc()
     finally:

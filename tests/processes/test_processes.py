@@ -159,3 +159,11 @@ def test_nothing_stays_open_in_the_parent(tmp_path: Path) -> None:
     with pytest.raises(CommandTimedOut):
         run("import signal; signal.pause()", tmp_path, timeout_seconds=0.2)
     assert psutil.Process().num_fds() == before
+
+
+def test_who_is_detached_serves_on_when_nobody_waits_for_its_report() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    processes.tell(writing, b"it serves")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(writing)

@@ -83,7 +83,7 @@ def load(served: Any) -> Iterator[list[tuple[int, str]]]:
     finally:
         is_done.set()
         for each in threads:
-            each.join()
+            each.join(120)
 
 
 def test_a_version_that_leaks_is_replaced_and_no_request_fails(served: Any) -> None:

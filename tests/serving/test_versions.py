@@ -227,7 +227,7 @@ def test_a_worker_that_ends_while_it_is_replaced_leaves_one_and_not_two(served: 
         lambda: not served.status().is_healthy and len(served.workers()) == 2, "and one more for the dead one"
     )
     may_start.touch()
-    restart.join()
+    restart.join(120)
     served.wait_for(lambda: served.status().is_healthy and len(served.workers()) == 1, "one serves")
     assert tuple(each.pid for each in served.workers()) == served.status().deployments[0].worker_pids
 

@@ -74,8 +74,7 @@ def serve(workspace: Path, listening: socket.socket, *, report: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     with contextlib.suppress(Busy), background.hosted(store, url=url):
-        os.write(report, json.dumps({"url": url}).encode())
-        os.close(report)
+        processes.tell(report, json.dumps({"url": url}).encode())
         config = uvicorn.Config(
             create_app(workspace, trusts_loopback=_is_loopback(host)),
             log_level="warning",

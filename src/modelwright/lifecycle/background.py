@@ -165,8 +165,7 @@ def serve(folder: Path, *, report: int) -> None:
         signal.signal(number, lambda *_: stopped.set())
     when_gone(store, stopped.set)
     with contextlib.suppress(Busy), hosted(store):
-        os.write(report, b"running")
-        os.close(report)
+        processes.tell(report, b"running")
         stopped.wait()
     store.close()
 

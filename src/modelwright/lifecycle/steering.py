@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from modelwright import records
+from modelwright import processes, records
 from modelwright.errors import Busy, EndpointNotReached, EndpointNotRunning, EndpointUnresponsive, ModelwrightError
 from modelwright.lifecycle import rollouts as lifecycle
 from modelwright.lifecycle.sessions import Session
@@ -276,8 +276,7 @@ def serve(folder: Path, rollout_id: str, *, report: int) -> None:
     rollout = rollouts.find_rollout(store, rollout_id)
     if rollout is not None:
         with contextlib.suppress(Busy), claims.claim(store, lifecycle.claimed(rollout)):
-            os.write(report, b"watching")
-            os.close(report)
+            processes.tell(report, b"watching")
             _watch(store, rollout, stopped)
     store.close()
 

@@ -104,6 +104,13 @@ def detach(module: str, arguments: Sequence[str | Path], *, log: Path, patience_
     return None
 
 
+def tell(descriptor: int, said: bytes) -> None:
+    """Report to whoever called `detach`, once. That one may have been killed meanwhile: we serve all the same."""
+    with contextlib.suppress(OSError):
+        os.write(descriptor, said)
+    os.close(descriptor)
+
+
 def interrupt(process: subprocess.Popen[bytes], *, grace_seconds: float = 10.0) -> None:
     """Do what Ctrl-C does, and wait a while for the process to have cleared up. `end` is for what goes on then."""
     process.send_signal(signal.SIGINT)

@@ -23,6 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from modelwright import processes
 from modelwright.records import FrontSettings, FrontStatus, now
 from modelwright.records.decoding import NotThisRecord, decoded
 from modelwright.records.plain import plain
@@ -234,10 +235,7 @@ class Report:
         self._say({"failed": kind, "reason": reason})
 
     def _say(self, fact: dict[str, Any]) -> None:
-        # The starter may have been killed meanwhile; we serve all the same.
-        with contextlib.suppress(OSError):
-            os.write(self._descriptor, json.dumps(fact).encode())
-            os.close(self._descriptor)
+        processes.tell(self._descriptor, json.dumps(fact).encode())
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
