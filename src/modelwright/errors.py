@@ -7,6 +7,7 @@ A class states its text once, as a template over named facts; raising it supplie
 `str(error)` names the thing in quotes and the rule that was broken; `error.next_command` says what to type now.
 """
 
+import errno
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -60,6 +61,22 @@ class WorkspaceDamaged(ModelwrightError):
     status = 500
     problem = 'the database of workspace "{folder}" cannot be read: {reason}'
     remedy = "wright doctor"
+
+
+class DiskFull(ModelwrightError):
+    """There is no space left where something is to be written."""
+
+    code = "disk-full"
+    status = 507
+    problem = "no space is left on the disk{place}"
+    remedy = "df -h, and once there is some: the same command"
+
+    @classmethod
+    def found_in(cls, error: OSError) -> "DiskFull | None":
+        """Return this error where that is what the system says."""
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return None
+        return cls(place=f' of "{error.filename}"' if error.filename else "")
 
 
 class FolderNotWritable(ModelwrightError):

@@ -507,6 +507,9 @@ def test_when_the_watcher_is_killed_the_front_goes_back_and_the_record_follows(
     wait_for(lambda: place.traffic().split().get("churn:2") == 50.0, "the first step")
     assert [each.id for each in rollouts.let_go(place.store)] == [rollout.id]
     assert not rollouts.is_watched(place.store, rollout)
+    with claims.claim(place.store, f"{rollout.id}.end"):  # as while somebody ends it by hand
+        rollouts.take_up(place.session)
+        assert not rollouts.is_watched(place.store, rollout)
     assert [each.id for each in rollouts.take_up(place.session)] == [rollout.id]
     assert rollouts.take_up(place.session) == []
     watcher = claims.holder(place.store, rollout.id)

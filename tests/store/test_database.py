@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
-from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceTooNew
+from modelwright.errors import DiskFull, FolderNotWritable, WorkspaceDamaged, WorkspaceTooNew
 from modelwright.records import Kind, Status
 from modelwright.store import audit, database, runs, schema
 from modelwright.store.changes import change
@@ -104,6 +105,20 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
     (folder / "modelwright.db").write_bytes(b"this is no database" * 1000)
     with pytest.raises(WorkspaceDamaged, match="not a database"):
         database.open_store(folder)
+
+
+def test_a_full_disk_is_named_and_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = database.open_store(tmp_path / ".wright")
+    with store.writing() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    with pytest.raises(DiskFull, match=r'on the disk of ".*\.wright"'), store.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO settings VALUES ('much', hex(zeroblob(1000000)))")
+    store.close()
+    (tmp_path / ".wright" / "modelwright.db").write_bytes(b"")
+    monkeypatch.setattr(database, "_bring_up_to_date", lambda _folder, writer: writer.connect().exec_driver_sql("x"))
+    monkeypatch.setattr(database.os, "statvfs", lambda _: SimpleNamespace(f_bavail=0, f_frsize=4096))
+    with pytest.raises(DiskFull):
+        database.open_store(tmp_path / ".wright")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only folders")

@@ -10,7 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from modelwright.errors import Fault, MethodNotAllowed, ModelwrightError, RequestInvalid, RequestTooLarge, RouteMissing
+from modelwright.errors import (
+    DiskFull,
+    Fault,
+    MethodNotAllowed,
+    ModelwrightError,
+    RequestInvalid,
+    RequestTooLarge,
+    RouteMissing,
+)
 from modelwright.records.plain import plain
 
 MOST_BYTES = 4 * 1024 * 1024  # of a body that is read as JSON; files come as streams
@@ -91,6 +99,7 @@ def _methods(request: Request) -> list[str]:
     ]
 
 
-def _failed(_request: Request, _error: Any) -> Response:
+def _failed(_request: Request, error: Any) -> Response:
     # The traceback goes to the log of the process: the framework raises the error again after this answer.
-    return answer(Fault())
+    full = DiskFull.found_in(error) if isinstance(error, OSError) else None
+    return answer(full or Fault())

@@ -13,7 +13,7 @@ import click
 
 from modelwright import __version__, settings
 from modelwright.cli import output
-from modelwright.errors import ModelwrightError
+from modelwright.errors import DiskFull, ModelwrightError
 
 # Where a call's context keeps what each command is fitted with when it is given to a workspace elsewhere.
 FITTING = "modelwright.fitting"
@@ -145,6 +145,12 @@ def run(obey: Callable[[], object] = lambda: program.main(standalone_mode=False)
         sys.exit(_INTERRUPTED)
     except ModelwrightError as error:
         _show(error)
+        sys.exit(1)
+    except OSError as error:
+        full = DiskFull.found_in(error)
+        if full is None:
+            raise
+        _show(full)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -272,6 +272,7 @@ def _follow(session: "Session", found: "Rollout", *, is_silent: bool) -> "Rollou
     """Tell line by line how the rollout goes, until it has ended."""
     from modelwright import records
     from modelwright.cli.rollout_picture import progress_line
+    from modelwright.errors import EndpointMissing
     from modelwright.lifecycle import rollouts as lifecycle
     from modelwright.store import rollouts
 
@@ -279,8 +280,10 @@ def _follow(session: "Session", found: "Rollout", *, is_silent: bool) -> "Rollou
     while True:
         lifecycle.reconcile(session)
         now = rollouts.find_rollout(session.store, found.id)
-        if now is None or not now.is_open:
-            return now or found
+        if now is None:  # it went with its endpoint
+            raise EndpointMissing(endpoint=found.endpoint)
+        if not now.is_open:
+            return now
         facts = (now.status, now.progress.step, now.progress.told)
         if facts != told and not is_silent:
             click.echo(progress_line(now, now=records.now()), err=True)

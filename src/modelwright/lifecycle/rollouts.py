@@ -65,6 +65,14 @@ def claimed(rollout: Rollout) -> str:
     return rollout.id
 
 
+def _ending(rollout: Rollout) -> str:
+    """Return what a command claims that ends a rollout by hand.
+
+    It is not the watcher's claim: whoever holds that is sent a signal, and this may be the process of the HTTP API.
+    """
+    return f"{claimed(rollout)}.end"
+
+
 def start(session: Session, endpoint: str, reference: str, *, plan: RolloutPlan) -> Rollout:
     """Put a version beside the one that serves, without traffic, and let a watcher give it traffic by the plan.
 
@@ -127,8 +135,8 @@ def _tried(
 
 
 def watch(store: Store, rollout: Rollout) -> None:
-    """Start the rollout's watcher unless it has one. Raises RolloutNotStarted."""
-    if claims.is_claimed(store, claimed(rollout)):
+    """Start the rollout's watcher unless it has one, or is being ended by hand. Raises RolloutNotStarted."""
+    if claims.is_claimed(store, claimed(rollout)) or claims.is_claimed(store, _ending(rollout)):
         return
     log = store.folder / "logs" / LOG
     log.parent.mkdir(exist_ok=True)
@@ -187,15 +195,15 @@ def _taken_over(session: Session, endpoint: str) -> Iterator[Rollout]:
     What the watcher did last counts: it may have ended the rollout. Raises Busy while somebody else ends it.
     """
     store, rollout = session.store, _open(session, endpoint)
-    # Not the watcher's claim: whoever holds that is sent a signal, and this may be the process of the HTTP API.
-    with claims.claim(store, f"{claimed(rollout)}.end"):
-        claims.end_holder(store, claimed(rollout))
-        rollout = _open(session, endpoint)
-        try:
-            yield rollout
-        except BaseException:
-            watch(store, rollout)
-            raise
+    try:
+        with claims.claim(store, _ending(rollout)):
+            claims.end_holder(store, claimed(rollout))
+            yield _open(session, endpoint)
+    except RolloutNotOpen:
+        raise
+    except BaseException:
+        watch(store, rollout)
+        raise
 
 
 def reconcile(session: Session) -> list[Rollout]:

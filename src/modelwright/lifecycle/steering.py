@@ -89,10 +89,10 @@ class Watcher:
         if rollout is None or not rollout.is_open:
             return False
         serving = lifecycle.recorded(self._session.store, rollout)
-        if serving.traffic == lifecycle.whole(rollout):
-            lifecycle.succeed(self._session, rollout, reason="all of the traffic is its own for good")
-            return False
         try:
+            if serving.traffic == lifecycle.whole(rollout):
+                lifecycle.succeed(self._session, rollout, reason="all of the traffic is its own for good")
+                return False
             gone = lifecycle.told_gone(rollout, serving)
             if gone or self._leaving:
                 return self._go_back(rollout, gone)

@@ -58,7 +58,8 @@ def shifted(traffic: Traffic, shift: Shift, *, names: Collection[str]) -> Traffi
     """
     unknown = (shift.shares.keys() | shift.shadows.keys() | _named(shift)) - set(names)
     if unknown:
-        raise TrafficInvalid(reason=f'no deployment is called "{min(unknown)}"', rule=f"there are {', '.join(names)}")
+        there = f"there are {', '.join(names)}" if names else "nothing serves there"
+        raise TrafficInvalid(reason=f'no deployment is called "{min(unknown)}"', rule=there)
     if len(set(names)) > MAX_DEPLOYMENTS:
         raise TrafficInvalid(
             reason="there would be a seventh deployment", rule=f"an endpoint has at most {MAX_DEPLOYMENTS}"

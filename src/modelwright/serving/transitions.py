@@ -7,7 +7,13 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from modelwright.errors import DeploymentMissing, DeploymentUnschedulable, EndpointNotRunning, ModelwrightError
+from modelwright.errors import (
+    DeploymentMissing,
+    DeploymentUnschedulable,
+    EndpointNotRunning,
+    EndpointUnresponsive,
+    ModelwrightError,
+)
 from modelwright.records import Deployment, DeploymentStatus, ModelVersion, Placement, Serving, Traffic
 from modelwright.serving import capacity, control, fronts, reconciling, specs
 from modelwright.settings import runtime_folder
@@ -69,7 +75,8 @@ def carry_out(store: Store, transition: Transition, author: Author) -> Iterator[
             raise
         for each in present.deployments:
             if each.name not in after.names:
-                with contextlib.suppress(EndpointNotRunning, DeploymentMissing):
+                # It is on record by now; a front that does not hear of it does so with `wright up`.
+                with contextlib.suppress(EndpointNotRunning, EndpointUnresponsive, DeploymentMissing):
                     control.retire(transition.endpoint, each.name, runtime_folder=runtime_folder(store.folder))
 
 
@@ -147,7 +154,7 @@ def _undo(store: Store, endpoint: str, started: list[Deployment], error: BaseExc
 
     Where even that cannot be recorded they are found as those of a killed command are: `starting`, and nobody's.
     """
-    reason = str(error) or type(error).__name__
+    reason = (str(error) or type(error).__name__) if isinstance(error, Exception) else "it was interrupted"
     status = DeploymentStatus.FAILED
     if isinstance(error, DeploymentUnschedulable):
         status = DeploymentStatus.UNSCHEDULABLE

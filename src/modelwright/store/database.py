@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.errors import FolderNotWritable, WorkspaceDamaged, WorkspaceTooNew
+from modelwright.errors import DiskFull, FolderNotWritable, WorkspaceDamaged, WorkspaceTooNew
 from modelwright.store import schema
 from modelwright.store.blobs import Blobs
 
@@ -24,6 +24,7 @@ DATABASE = "modelwright.db"
 _BUSY_TIMEOUT_MILLISECONDS = 60_000
 _LOOK_SECONDS = 0.003
 _MOST_IDLE = 2
+_LEAST_FREE_BYTES = 1 << 16
 
 # Where Alembic keeps the version of the schema, as it would make it.
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
@@ -58,6 +59,10 @@ class Store:
             with connection.begin():
                 yield connection
             is_whole = True
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise DiskFull(place=f' of "{self.folder}"') from error
+            raise
         finally:
             if is_whole and len(self._idle) < _MOST_IDLE:
                 self._idle.append(connection)
@@ -75,7 +80,7 @@ class Store:
 def open_store(folder: Path) -> Store:
     """Open the workspace at `folder`, making or upgrading it as needed.
 
-    Raises FolderNotWritable, WorkspaceTooNew and WorkspaceDamaged; a workspace that raises is left as it was.
+    Raises FolderNotWritable, DiskFull, WorkspaceTooNew and WorkspaceDamaged; a workspace that raises is left as it was.
     """
     try:
         if not folder.is_dir():
@@ -89,12 +94,20 @@ def open_store(folder: Path) -> Store:
     try:
         _bring_up_to_date(folder, writer)
     except sa.exc.OperationalError as error:
+        if _is_full(folder):
+            raise DiskFull(place=f' of "{folder}"') from error
         if os.access(folder, os.W_OK) and (not database.exists() or os.access(database, os.W_OK)):
             raise WorkspaceDamaged(folder=folder, reason=error.orig) from error
         raise FolderNotWritable(folder=folder, reason=error.orig, option="--workspace") from error
     except sa.exc.DatabaseError as error:
         raise WorkspaceDamaged(folder=folder, reason=error.orig) from error
     return Store(folder, reader, writer, Blobs(folder / "blobs"))
+
+
+def _is_full(folder: Path) -> bool:
+    """Return whether the disk has no room for what even those need who only read: SQLite's shared memory."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize < _LEAST_FREE_BYTES
 
 
 def begin_writing(connection: sqlite3.Connection) -> None:
