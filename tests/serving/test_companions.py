@@ -82,6 +82,8 @@ def test_the_script_finds_every_model_by_its_name(shop: Store, wright: Wright) -
 def test_every_version_is_told_of_and_kept(shop: Store, wright: Wright) -> None:
     (told,) = [each for each in events.list_events(shop) if each.type == "deployment.healthy"]
     assert told.data["models"] == ["churn:1", "scaler:1", "scaler:2"]
+    (deployment,) = wright("model", "show", "scaler:1")["deployments"]
+    assert (deployment["version"], deployment["is_healthy"]) == ("churn:1", True)
     users = wright("impact", "model", "scaler:1")
     assert users["endpoints"] == {"churn": True}
     with pytest.raises(InUse, match="scaler:2") as refused:

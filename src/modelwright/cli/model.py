@@ -98,7 +98,7 @@ def register(  # noqa: PLR0913 - one for each option
     if as_json:
         output.show_json(registered.version)
     else:
-        model_tables.show_registered(registered)
+        model_tables.show_registered(registered, companions=companions)
 
 
 @model.command("list")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from modelwright.records import FusedVerdict, ModelVersion, PackageFile
 
 
-def show_registered(registered: "Registered") -> None:
-    """Print a new version, what was understood of its files, and what to do next."""
+def show_registered(registered: "Registered", *, companions: Sequence[str]) -> None:
+    """Print a new version, what was understood of its files, and what to do next; it was tried with `companions`."""
     from modelwright.models import packages
 
     version, told = registered.version, registered.mlflow
@@ -27,8 +27,8 @@ def show_registered(registered: "Registered") -> None:
         click.echo(
             f"  signature: {_columns(told.signature)}; needs: {', '.join(told.requirements) or 'nothing is said'}"
         )
-    command = "model show" if packages.lacks(version) else "endpoint deploy"
-    click.echo(f"  next: wright {command} {version.reference}")
+    deploy = " ".join(["endpoint deploy", version.reference, *(f"--with {each}" for each in companions)])
+    click.echo(f"  next: wright {f'model show {version.reference}' if packages.lacks(version) else deploy}")
 
 
 def show_versions(found: Sequence["ModelVersion"], *, is_filtered: bool) -> None:
@@ -85,7 +85,7 @@ def show_report(report: "VersionReport") -> None:
             *(("property", f"{name}={value}") for name, value in found.properties.items()),
             *(("file", f"{each.path} {each.digest[:12]} {each.size_bytes:,} bytes") for each in found.files),
             *([("lacks", f"{', '.join(report.lacks)}, to be served")] if report.lacks else []),
-            *(("deployed", _placed(each)) for each in report.placed),
+            *(("deployed", _placed(each, found.reference)) for each in report.placed),
         ]
     )
 
@@ -142,9 +142,10 @@ def size_of(files: Sequence["PackageFile"]) -> str:
     return f"{count:,} file{'' if count == 1 else 's'}, {sum(each.size_bytes for each in files):,} bytes"
 
 
-def _placed(placed: "Placed") -> str:
+def _placed(placed: "Placed", reference: str) -> str:
     deployed, answers = placed.deployment, "answers now" if placed.is_healthy else "does not answer now"
-    return f"{deployed.endpoint}: {deployed.status} since {output.moment(deployed.created_at)}, {answers}"
+    beside = "" if deployed.version == reference else f" beside {deployed.version}"
+    return f"{deployed.endpoint}{beside}: {deployed.status} since {output.moment(deployed.created_at)}, {answers}"
 
 
 def _columns(signature: Mapping[str, Any]) -> str:

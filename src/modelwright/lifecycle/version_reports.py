@@ -99,7 +99,7 @@ def describe_version(store: Store, reference: str) -> VersionReport:
         data=tuple(Data(each.role, datasets.find_dataset_version(store, each.reference)) for each in links),
         parent=models.get_version(store, version.parent_id).reference if version.parent_id else None,
         derived=tuple(models.list_derived(store, version.id)),
-        placed=tuple(_placed(store, endpoints.list_deployments(store, version_id=version.id))),
+        placed=tuple(_placed(store, endpoints.list_deployments_with(store, version))),
         lacks=tuple(packages.lacks(version)),
         explanation=explanations.latest_explanation(store, version),
         verdict=gates.find_verdict(store, version.run_id) if version.run_id else None,

@@ -263,6 +263,14 @@ def list_deployments(
         return _deployments(connection, *wanted)
 
 
+def list_deployments_with(store: Store, version: ModelVersion) -> list[Deployment]:
+    """Return the deployments of a version, and those that it lies beside, newest first."""
+    table, models = schema.deployments, schema.deployment_models
+    beside = sa.select(models.c.deployment_id).where(models.c.version_id == version.id)
+    with store.reader.connect() as connection:
+        return _deployments(connection, (table.c.version_id == version.id) | table.c.id.in_(beside))
+
+
 def serving(store: Store, endpoint: Endpoint) -> Serving:
     """Return what the endpoint serves by the record."""
     return _serving(endpoint, list_deployments(store, endpoint=endpoint.name, status=DeploymentStatus.HEALTHY))
