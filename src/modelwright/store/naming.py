@@ -4,6 +4,7 @@ References to a model are made of its name, and what was recorded under a former
 name is kept for the model that had it: it says what the model is called now, and nothing else can be called that.
 """
 
+import re
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -27,11 +28,14 @@ _PLACED = (
 
 def missing(connection: sa.Connection, reference: str) -> ModelMissing:
     """Return the error that there is no such model, version or alias; of a renamed one, that with what it is now."""
-    name = reference.removeprefix("models:/")
-    for sign in "@:/":
-        name = name.partition(sign)[0]
+    text = reference.removeprefix("models:/").replace("/", ":")
+    name = re.split("[:@]", text, maxsplit=1)[0]
     now = name_now(connection, name)
-    return ModelRenamed(model=name, name=now) if now else ModelMissing(reference=reference)
+    return _renamed(name, now, text.removeprefix(name)) if now else ModelMissing(reference=reference)
+
+
+def _renamed(name: str, now: str, which: str = "") -> ModelRenamed:
+    return ModelRenamed(model=name, name=now, reference=f"{now}{which}")
 
 
 def name_now(connection: sa.Connection, name: str) -> str | None:
@@ -61,7 +65,7 @@ def refuse_former(connection: sa.Connection, name: str) -> None:
     """Refuse a new model that would be called what another one was. Raises ModelRenamed."""
     now = name_now(connection, name)
     if now:
-        raise ModelRenamed(model=name, name=now)
+        raise _renamed(name, now)
 
 
 def rename_model(change: Change, model: str, name: str) -> None:
