@@ -12,7 +12,7 @@ from modelwright.errors import ModelExists, ModelMissing, ModelNameInUse, ModelN
 from modelwright.lifecycle import garbage, labelling, lineage
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
-from modelwright.records import DeploymentStatus
+from modelwright.records import DeploymentStatus, VersionFilter
 from modelwright.serving import deployments
 from modelwright.store import approvals, audit, deletion, models, named_models
 from modelwright.store.database import Store
@@ -61,6 +61,8 @@ def test_the_old_name_says_the_new_one_and_nothing_else_gets_it(session: Session
         for reference in (name, f"{name}:1", f"models:/{name}/1", f"{name}@champion"):
             _refused(ModelRenamed, lambda: models.find_version(store, reference), told=told)  # noqa: B023 - called at once
         _refused(ModelRenamed, lambda: models.list_history(store, name), told=told)  # noqa: B023
+        _refused(ModelRenamed, lambda: models.list_versions(store, VersionFilter(model=name)), told=told)  # noqa: B023
+        _refused(ModelRenamed, lambda: lineage.why(store, f"{name}:1"), told=told)  # noqa: B023
         _refused(ModelRenamed, lambda: things.add_version(session, model=name), told=told)  # noqa: B023
     with pytest.raises(ModelRenamed) as caught:
         models.find_version(store, "models:/churn/1")
