@@ -742,7 +742,7 @@ class ModelRenamed(ModelMissing):
 
     code = "model-renamed"
     problem = 'model "{model}" is called "{name}" now'
-    remedy = "wright model show {name}"
+    remedy = "wright model show {reference}"
 
 
 class ModelNameUsed(ModelwrightError):

@@ -11,7 +11,7 @@ from modelwright import records
 from modelwright.datasets import reading
 from modelwright.datasets.versions import draft
 from modelwright.errors import DatasetMissing, ModelwrightError
-from modelwright.lifecycle import deletion, garbage, recovery
+from modelwright.lifecycle import deletion, garbage, labelling, recovery
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
 from modelwright.records import (
@@ -435,6 +435,11 @@ def delete_endpoint(world: World, choose: Chooser) -> None:
         endpoints.delete_endpoint(opened, endpoints.get_endpoint(world.store, name))
 
 
+def rename_model(world: World, choose: Chooser) -> None:
+    model = world.row("SELECT name FROM models ORDER BY name", choose)
+    labelling.rename_model(world.session, model, f"model-{choose.below(_MODELS + 2)}")
+
+
 def delete_model(world: World, choose: Chooser) -> None:
     deletion.delete_model(world.session, world.version(choose).reference)
 
@@ -520,6 +525,7 @@ OPERATIONS: dict[str, Callable[[World, Chooser], None]] = {
         stop,
         undeploy,
         delete_endpoint,
+        rename_model,
         delete_model,
         delete_run,
         delete_dataset,

@@ -14,6 +14,7 @@ from journeys.terminal import until
 from lifecycle.events.receivers import Answer, Request, receiving, reply
 
 from modelwright.errors import ImportSourceInvalid
+from modelwright.lifecycle import labelling
 from modelwright.lifecycle.importing_mlflow import importing
 from modelwright.lifecycle.importing_mlflow.counting import Tally
 from modelwright.lifecycle.importing_mlflow.importing import Order
@@ -159,6 +160,16 @@ def test_called_again_it_adds_what_is_new(session: Session, old: Old) -> None:
     (old.files / "late.txt").write_text("late")
     added = {kind: new for kind, (_, new) in counts(brought(session, old)).items() if new}
     assert added == {"metric points": 1, "tags": 1, "run files": 1}
+
+
+def test_what_was_renamed_here_is_the_same_model_still(session: Session, old: Old) -> None:
+    brought(session, old)
+    labelling.rename_model(session, "churn", "leavers")
+    old.version(7, AT + 50, "None")
+    tally = brought(session, old)
+    assert {kind: added for kind, (_, added) in counts(tally).items() if added} == {"versions": 1}
+    assert 'model "churn" is called "leavers" here since it was renamed' in tally.notes
+    assert models.find_version(session.store, "leavers").version == 7
 
 
 def test_a_dry_run_writes_nothing(session: Session, old: Old) -> None:

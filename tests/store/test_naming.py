@@ -12,7 +12,7 @@ from modelwright.errors import ModelExists, ModelMissing, ModelNameInUse, ModelN
 from modelwright.lifecycle import garbage, labelling, lineage
 from modelwright.lifecycle.sessions import Session
 from modelwright.models import packages
-from modelwright.records import DeploymentStatus
+from modelwright.records import DeploymentStatus, VersionFilter
 from modelwright.serving import deployments
 from modelwright.store import approvals, audit, deletion, models, named_models
 from modelwright.store.database import Store
@@ -61,7 +61,12 @@ def test_the_old_name_says_the_new_one_and_nothing_else_gets_it(session: Session
         for reference in (name, f"{name}:1", f"models:/{name}/1", f"{name}@champion"):
             _refused(ModelRenamed, lambda: models.find_version(store, reference), told=told)  # noqa: B023 - called at once
         _refused(ModelRenamed, lambda: models.list_history(store, name), told=told)  # noqa: B023
+        _refused(ModelRenamed, lambda: models.list_versions(store, VersionFilter(model=name)), told=told)  # noqa: B023
+        _refused(ModelRenamed, lambda: lineage.why(store, f"{name}:1"), told=told)  # noqa: B023
         _refused(ModelRenamed, lambda: things.add_version(session, model=name), told=told)  # noqa: B023
+    with pytest.raises(ModelRenamed) as caught:
+        models.find_version(store, "models:/churn/1")
+    assert caught.value.next_command == "wright model show goers:1"
     things.add_version(session, model="other")
     _refused(ModelRenamed, lambda: labelling.rename_model(session, "other", "churn"), told='called "goers" now')
     _refused(ModelExists, lambda: labelling.rename_model(session, "other", "goers"), told="is there already")
@@ -134,5 +139,7 @@ def test_the_command_tells_what_it_did_and_how_to_undo_it(session: Session) -> N
     assert (record["action"], record["why"], record["before"]) == ("model.renamed", "clearer", {"model": "churn"})
     (event,) = audit.list_events(session.store, subject="models/leavers")
     assert event["data"] == {"model": "leavers", "was": "churn"}
+    assert CliRunner().invoke(program, [*command, "leavers:1", "x"]).exit_code == 2
+    assert CliRunner().invoke(program, [*command, "leavers", "leavers"]).stdout == "leavers is called that already\n"
     told = json.loads(CliRunner().invoke(program, [*command, "leavers", "churn", "--json"]).stdout)
     assert (told["name"], told["aliases"]) == ("churn", {"champion": 2})

@@ -217,10 +217,15 @@ def rename(name: str, new_name: str, *, why: str, as_json: bool) -> None:
     """Call a model NEW from now on, with all its versions and aliases; renaming it back undoes it."""
     from modelwright.lifecycle import labelling
 
+    if not {":", "@"}.isdisjoint(name):
+        told = f'"{name}" is one version; a model is renamed with all of them, by its name alone'
+        raise click.BadParameter(told, param_hint="MODEL")
     with output.session(is_silent=True, why=why) as session:
         renamed = labelling.rename_model(session, name, new_name)
     if as_json:
         output.show_json(renamed)
+    elif name == new_name:
+        click.echo(f"{name} is called that already")
     else:
         click.echo(f"{name} is called {renamed.name} now")
         click.echo(f"  undo: wright model rename {renamed.name} {name}")

@@ -12,7 +12,7 @@ from modelwright.records import Captured, DeploymentStatus, Direction, Edge, Gap
 from modelwright.records.plain import plain
 from modelwright.serving.capture import reading
 from modelwright.settings import scoring_timeout_ms
-from modelwright.store import descriptions, lineage
+from modelwright.store import descriptions, lineage, naming
 from modelwright.store.database import Store
 from modelwright.store.descriptions import Said
 
@@ -160,7 +160,7 @@ def _serving(store: Store, found: Captured) -> tuple[Key | None, Node, list[Gap]
     if reference is None:  # there was none, and the answer says so: nothing is missing
         return None, endpoint, gaps
     try:
-        version = lineage.find(store, NodeKind.MODEL, reference)
+        version = lineage.find(store, NodeKind.MODEL, naming.reference_now(store, reference))
     except LineageMissing:
         return None, endpoint, [*gaps, Gap(prediction, f"{reference}, which answered it, is not in the registry")]
     at = found.record.received_at.astimezone(UTC).isoformat(timespec="microseconds")

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from modelwright.errors import LineageMissing
 from modelwright.records import Direction, Edge, Key, Node, NodeKind
+from modelwright.store import naming
 from modelwright.store.database import Store
 from modelwright.store.descriptions import by_kind, describe
 from modelwright.store.loading import chunks, rows
@@ -98,10 +99,12 @@ def _edges(connection: sa.Connection, keys: Sequence[Key], direction: Direction)
 def find(store: Store, kind: NodeKind, name: str) -> Key:
     """Return the key of what is called `name`: a reference, an id, or the beginning of a digest.
 
-    Raises LineageMissing.
+    Raises LineageMissing, and ModelRenamed for a model that is called otherwise now.
     """
     with store.reader.connect() as connection:
         found = _find(connection, kind, name)
+        if not found and kind is NodeKind.MODEL:
+            naming.refuse_former(connection, name)
     if len(found) != 1:
         told = f"more than one {kind} begins so" if found else f"no {kind} in this workspace is called so"
         raise LineageMissing(name=name, reason=told, kind=kind, next=_LISTS.get(kind, f"wright {kind} list"))

@@ -305,6 +305,8 @@ def list_versions(
 ) -> list[ModelVersion]:
     """Return the versions that are wanted, newest first; those that come after the one that `after` names.
 
+    Raises ModelRenamed for those of a model that is called otherwise now.
+
     Labels that few versions have are looked up first, and only these versions looked at. Otherwise all are gone through
     from the newest on until there are enough, so that neither takes longer the more versions there are.
     """
@@ -321,6 +323,8 @@ def list_versions(
             f"ORDER BY {order} LIMIT ?"
         )
         ids = [row[0] for row in rows(connection, statement, [*values, -1 if limit is None else limit])]
+        if not ids and wanted.model is not None:
+            naming.refuse_former(connection, wanted.model)
         return load_versions(connection, ids)
 
 

@@ -4,6 +4,7 @@ References to a model are made of its name, and what was recorded under a former
 name is kept for the model that had it: it says what the model is called now, and nothing else can be called that.
 """
 
+import re
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -27,11 +28,21 @@ _PLACED = (
 
 def missing(connection: sa.Connection, reference: str) -> ModelMissing:
     """Return the error that there is no such model, version or alias; of a renamed one, that with what it is now."""
-    name = reference.removeprefix("models:/")
-    for sign in "@:/":
-        name = name.partition(sign)[0]
+    return _renamed(connection, reference) or ModelMissing(reference=reference)
+
+
+def refuse_former(connection: sa.Connection, reference: str) -> None:
+    """Refuse what a model, or a version of it, is not called any more. Raises ModelRenamed."""
+    renamed = _renamed(connection, reference)
+    if renamed:
+        raise renamed
+
+
+def _renamed(connection: sa.Connection, reference: str) -> ModelRenamed | None:
+    text = reference.removeprefix("models:/").replace("/", ":")
+    name = re.split("[:@]", text, maxsplit=1)[0]
     now = name_now(connection, name)
-    return ModelRenamed(model=name, name=now) if now else ModelMissing(reference=reference)
+    return ModelRenamed(model=name, name=now, reference=now + text.removeprefix(name)) if now else None
 
 
 def name_now(connection: sa.Connection, name: str) -> str | None:
@@ -46,22 +57,15 @@ def names_before(connection: sa.Connection, model: str) -> list[str]:
 
 
 def reference_now(store: Store, reference: str) -> str:
-    """Return what a version is called now that `reference` named when it was written down."""
-    name, _, number = reference.partition(":")
+    """Return what a model, or a version of it, is called now that `reference` named when it was written down."""
+    name = reference.partition(":")[0]
     with store.reader.connect() as connection:
-        return f"{name_now(connection, name) or name}:{number}"
+        return (name_now(connection, name) or name) + reference.removeprefix(name)
 
 
 def names_now(connection: sa.Connection) -> dict[str, str]:
     """Return all names that models had, and what these are called now."""
     return dict(rows(connection, _ALL, ()))
-
-
-def refuse_former(connection: sa.Connection, name: str) -> None:
-    """Refuse a new model that would be called what another one was. Raises ModelRenamed."""
-    now = name_now(connection, name)
-    if now:
-        raise ModelRenamed(model=name, name=now)
 
 
 def rename_model(change: Change, model: str, name: str) -> None:

@@ -14,7 +14,7 @@ from modelwright.models import registry
 from modelwright.models.packages import MODEL_FOLDER
 from modelwright.models.registry import Found, Labels, Made
 from modelwright.records import Artifact, Model, ModelVersion, PackageFile, VersionFilter
-from modelwright.store import client_imports, models, named_models
+from modelwright.store import client_imports, models, named_models, naming
 from modelwright.store.database import Store
 from modelwright.store.named_models import NO_STAGE, STAGE_TAG
 
@@ -31,6 +31,9 @@ def bring_model(brought: Brought, found: FoundModel) -> None:
     name = _FORBIDDEN.sub("-", found.name).lstrip("-._")[:255] or "model"
     if name != found.name:
         tally.notes.append(f'registered model "{found.name}" is "{name}" here: names have no other signs')
+    source, name = name, naming.reference_now(brought.store, name)
+    if name != source:
+        tally.notes.append(f'model "{source}" is called "{name}" here since it was renamed')
     wanted: dict[str, Sequence[Hashable]] = {
         "registered models": [name],
         "registered model tags": list(found.tags.items()),
@@ -38,7 +41,7 @@ def bring_model(brought: Brought, found: FoundModel) -> None:
     before = _model_here(brought.store, name)
     if not brought.is_dry:
         _keep_model(brought, found, name)
-    numbers = {each.number: _bring_version(brought, each, name=name) for each in found.versions}
+    numbers = {each.number: _bring_version(brought, each, name=name, source=source) for each in found.versions}
     if not brought.is_dry:
         _keep_aliases(brought, found, name, numbers=numbers)
         if not before:
@@ -70,9 +73,9 @@ def _keep_aliases(brought: Brought, found: FoundModel, name: str, *, numbers: di
             models.move_alias(opened, version, alias=alias)
 
 
-def _bring_version(brought: Brought, found: FoundVersion, *, name: str) -> int | None:
-    """Bring a version; return the number that it has here, None when its files cannot be had."""
-    origin = f"{name}/{found.number} of {found.created_at.isoformat()}"
+def _bring_version(brought: Brought, found: FoundVersion, *, name: str, source: str) -> int | None:
+    """Bring a version of a model that is called `source` there; return its number here, None without its files."""
+    origin = f"{source}/{found.number} of {found.created_at.isoformat()}"
     known = _known(brought.store, name, origin)
     tags = dict(found.tags) | ({} if found.stage in {"", NO_STAGE} else {STAGE_TAG: found.stage})
     version = known
