@@ -9,13 +9,12 @@ import struct
 import sys
 from array import array
 from collections import Counter
-from typing import Any
 
 from modelwright.models.fusing import compiled
 from modelwright.models.fusing.arrays import Arrays
 from modelwright.models.fusing.evaluating import ArrayModel, Manner
 from modelwright.serving.capture.encoding import decoded
-from modelwright.serving.front.express import Made, Maker, maker
+from modelwright.serving.front.express import Made, Maker, Words, maker
 
 _OWN = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}|exec-ms: [0-9.]+|date: [^\r]+")
 _TOKENS = [
@@ -37,19 +36,18 @@ def linear(*, columns: int = 3, takes_whole: bool = True) -> tuple[Arrays, Manne
 
 def pair(arrays: Arrays, manner: Manner) -> tuple[Maker, Maker]:
     """Return what makes a model's answers, compiled and in Python."""
-    words: dict[str, Any] = {
-        "max_depth": 100,
-        "beginning": "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ",
-        "server": "x-ms-server-version: here\r\n",
-        "ending": "x-modelwright-version: déjà:1\r\n",
-        "about": b"churn:1\x00\x00",
-    }
+    words = Words(
+        beginning="HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ",
+        server="x-ms-server-version: here\r\n",
+        ending="x-modelwright-version: déjà:1\r\n",
+        about=b"churn:1\x00\x00",
+    )
     native, compiled.native = compiled.native, None
     try:
-        slow = maker(ArrayModel(arrays, manner), **words)
+        slow = maker(ArrayModel(arrays, manner), words, max_depth=100)
     finally:
         compiled.native = native
-    return maker(ArrayModel(arrays, manner), **words), slow
+    return maker(ArrayModel(arrays, manner), words, max_depth=100), slow
 
 
 def told(made: Made | None) -> object:

@@ -13,9 +13,24 @@ from serving.endpoints import Served
 from serving.test_fused import deploy, fused, in_a_light_process, rows
 
 from modelwright.native import native
-from modelwright.records import Access, AccessKey, CaptureMode, CaptureSettings, FrontLimits, FrontSettings
+from modelwright.records import (
+    Access,
+    AccessKey,
+    CaptureMode,
+    CaptureSettings,
+    FrontLimits,
+    FrontSettings,
+    Traffic,
+    WorkerSpec,
+)
 from modelwright.serving import control
 from modelwright.serving.capture import segments
+from modelwright.serving.capture.recorder import Recorder
+from modelwright.serving.front import asking, contract
+from modelwright.serving.front.access import Guard
+from modelwright.serving.front.heads import plain_head
+from modelwright.serving.front.routing import Router
+from modelwright.serving.front.versions import Version
 
 is_compiled = pytest.mark.skipif(native is None, reason="there is no C compiler here")
 
@@ -125,3 +140,93 @@ def test_a_client_that_sends_several_at_once_gets_their_answers_in_order(served:
         client.shutdown(1)
         text = served.read_to_end(client).decode()
     assert re.findall(r"\{.*?\}", text) == expected
+
+
+SCRIPT = """
+import os, pathlib, time
+def init():
+    pass
+def run(raw_data):
+    if "odd" in raw_data:
+        raise ValueError(raw_data)
+    if "set" in raw_data:
+        return {1, 2}
+    if "end" in raw_data:
+        os._exit(1)
+    gate = pathlib.Path(__file__).with_name("gate")
+    if "wait" in raw_data:
+        gate.with_name("begun").touch()
+        until = time.monotonic() + 60
+        while not gate.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+    return {"result": [len(raw_data)]}
+"""
+
+
+def test_the_short_way_to_a_process_answers_and_records_as_the_long_one(served: Served) -> None:
+    served.start(limits=FrontLimits(max_depth=9))
+    served.deploy(SCRIPT)
+    for text, status in (("even", 200), ("odd", 500), ("set", 500), ("[" * 10 + "]" * 10, 400), ("four", 200)):
+        long, short, again = (asked(served, json.dumps({"data": [[text]]}) if "[" not in text else text) for _ in "123")
+        assert (long[0], short, again) == (status, long, long)
+    records = [replace(each, request_id="", received_at=None, duration_ms=0.0) for each in served.captured()]
+    assert records[0::3] == records[1::3] == records[2::3]
+    assert len(records) == 15
+    status = served.status()
+    assert status is not None
+    assert (status.requests, status.deployments[0].requests, status.deployments[0].errors) == (15, 15, 6)
+
+
+def test_a_process_that_ends_within_a_short_way_is_told_of_and_comes_back(served: Served) -> None:
+    served.start()
+    served.deploy(SCRIPT)
+    assert [asked(served, '{"data": "mad"}')[0] for _ in range(3)] == [200, 200, 200]
+    status, lines, body = asked(served, '{"data": "end"}')
+    assert (status, "x-ms-run-function-failed: True" in lines) == (503, True)
+    assert "ended while it answered" in body
+    served.wait_for(lambda: asked(served, '{"data": "mad"}')[0] == 200, "the version serves again")
+
+
+def test_what_is_asked_on_a_short_way_is_recorded_as_is_said_when_it_is_answered(served: Served) -> None:
+    served.start()
+    worker = served.spec(SCRIPT)
+    served.deploy(SCRIPT)
+    assert worker.script is not None
+    assert [asked(served, '{"data": "mild"}')[0] for _ in range(3)] == [200, 200, 200]
+    head = "POST /score HTTP/1.1\r\nHost: x\r\nx-api-key: \r\nContent-Length: 16\r\n\r\n"
+    with served.raw() as client:
+        client.sendall((head + '{"data": "wait"}').encode())
+        served.wait_for(worker.script.with_name("begun").exists, "run() has begun")
+        settings = FrontSettings(capture=CaptureSettings(hashed=("data",)))
+        control.configure(served.name, settings, runtime_folder=served.runtime_folder)
+        worker.script.with_name("gate").touch()
+        client.shutdown(1)
+        assert served.read_to_end(client).endswith(b'{"result": [16]}')
+    assert ["wait" in each.input or "mild" in each.input for each in served.captured()] == [True, True, True, False]
+
+
+def test_short_ways_are_found_out_once_and_not_gathered(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    found = []
+    terms = contract.Terms
+    monkeypatch.setattr(contract, "Terms", lambda *given, **more: found.append(given) or terms(*given, **more))
+    version = Version(WorkerSpec("churn:1", tmp_path, None, tmp_path), log=tmp_path / "log", timeout_ms=1000)
+    version.takes_head = False
+    settings = FrontSettings()
+    router = Router()
+    router.versions = {"main": version}
+    router.share_out(Traffic(default="main"))
+    scoring = contract.Scoring(
+        router=router, recorder=Recorder(tmp_path / "churn"), guard=Guard(settings.access), settings=settings
+    )
+    head = plain_head(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n", 0)
+    assert head is not None
+    # It answers only while another does not: that one is to be asked again as soon as it is back.
+    scoring.shorten(head, asking.asked(head), Version(version.spec, log=version._log, timeout_ms=1000))
+    assert head.express is None
+    for times in (1, 2):
+        for _ in range(5):
+            scoring.shorten(head, asking.asked(head), version)
+        assert (len(found), head.express is not None and head.express.is_open) == (times, True)
+        scoring.end_short_ways()
+        assert head.express is not None
+        assert not head.express.is_open

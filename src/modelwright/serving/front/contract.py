@@ -21,12 +21,13 @@ from modelwright.models.guest.wordings import FAILED, INTERNAL, error_body
 from modelwright.records import Exchange, FrontSettings, new_request_id
 from modelwright.serving.capture.encoding import about_of
 from modelwright.serving.capture.recorder import Recorder
-from modelwright.serving.front import express, tracing
+from modelwright.serving.front import tracing
 from modelwright.serving.front.access import Guard
 from modelwright.serving.front.asking import JSON, Asked, asked
 from modelwright.serving.front.connections import Answer, Request, error_answer
 from modelwright.serving.front.depth import is_too_deep
-from modelwright.serving.front.express import Express, Terms
+from modelwright.serving.front.express import Express, Present, Terms, Words, maker
+from modelwright.serving.front.handing import Handed, Handing, Within
 from modelwright.serving.front.messages import Head, beginning, encode
 from modelwright.serving.front.routes import METHODS, Route
 from modelwright.serving.front.routing import Pinned, Router
@@ -69,7 +70,7 @@ class Scoring:
         self.metrics: Callable[[], bytes] = bytes
         self.spans: Spans | None = None
         self.totals = Totals()
-        self._terms = Terms()
+        self._present = Present()
 
     @property
     def is_healthy(self) -> bool:
@@ -110,35 +111,48 @@ class Scoring:
 
     def shorten(self, head: Head, told: Asked, version: Version) -> None:
         """Let requests with this head take the short way from now on, if nothing speaks against it."""
-        until, model = self.guard.good_until(told.key), version.arrays
-        is_usual = head.data and told.is_usual and self.router.has_one and self.spans is None and self.recorder.is_plain
-        if not is_usual or model is None:
+        until, model, limits = self.guard.good_until(told.key), version.arrays, self.limits
+        if not (head.data and told.is_usual and self.router.is_alone(version)) or (
+            head.express and head.express.is_open
+        ):
+            return
+        if self.spans is not None or not self.recorder.is_plain:
             return
         exchange = Exchange(
             "", 0.0, version.spec.version, version.spec.deployment, head.path, _OK, 0.0, head.headers, b"", b""
         )
-        made = express.maker(
-            model,
-            max_depth=self.limits.max_depth,
+        words = Words(
             beginning=beginning(_OK, JSON),
             server=_SERVER,
             ending=_version_lines(told, version),
             about=about_of(exchange),
         )
-        head.express = Express(
-            made,
-            self._terms,
-            recorder=self.recorder,
-            counts=(version.tally, self.totals),
-            until=until,
-            most_in_progress=self.limits.max_concurrent or math.inf,
+        terms = Terms(
+            self._present,
+            until,
+            limits.max_concurrent or math.inf,
+            self.recorder,
+            version.tally,
+            self.totals,
             unrecorded=lambda number: encode(_finish(error_answer(503, _UNRECORDED, _RETRY), told, number, version)),
         )
+        if model is not None:
+            head.express = Express(maker(model, words, max_depth=limits.max_depth), terms)
+        elif not version.takes_head:
+            within = Within(limits.max_waiting, limits.max_depth)
+            head.express = Handing(version, words, terms, within, lambda *handed: self._go_on(told, version, *handed))
+
+    def _go_on(self, told: Asked, version: Version, handed: Handed, scored: Scored) -> None:
+        """Answer a request that took the short way, as on the long one."""
+        call = _Call(self, handed, told, handed.respond)
+        call.request_id, call.version = handed.number, version
+        call.received_at, call.started = handed.received_at, handed.started
+        call.finish(scored)
 
     def end_short_ways(self) -> None:
         """Have every request looked at from the beginning again: something was changed."""
-        self._terms.hold = False
-        self._terms = Terms()
+        self._present.lasts = False
+        self._present = Present()
 
     def _answer_itself(self, route: Route) -> Answer:
         """Answer what is known here: how the endpoint is, by each dialect's name for it, and the page to try it on."""
@@ -213,7 +227,7 @@ class _Call:
         if scoring.router.has_shadows and told.is_scoring:
             for shadow in scoring.router.shadows(version):
                 self._ask_shadow(shadow)
-        if version.arrays is not None and told.is_known:
+        if told.is_usual and told.is_known:
             scoring.shorten(self.head, told, version)
         version.score(told.route, self.body, head=head, request_id=self.request_id, done=self.finish)
 

@@ -8,6 +8,7 @@ not for the arrays, goes the long way, through `contract`, and gets the same ans
 import random
 from collections.abc import Callable
 from time import perf_counter_ns, time
+from typing import NamedTuple
 
 from modelwright.models.fusing.evaluating import ArrayModel
 from modelwright.native import native
@@ -29,32 +30,53 @@ Made = tuple[str, bytes, bytes, bytes, float]
 Maker = Callable[[bytes], Made | None]
 
 
+class Present:
+    """Whether an endpoint is as it was: what was found out about it holds while it is."""
+
+    __slots__ = ("lasts",)
+
+    def __init__(self) -> None:
+        """Begin."""
+        self.lasts = True
+
+
+class Words:
+    """What is the same in all answers and records of requests with one head.
+
+    An answer's head is `beginning`, its length, the date, how `run` went, `server`, the ids and `ending`; `about` is
+    what its record says of the version.
+    """
+
+    __slots__ = ("about", "beginning", "ending", "server")
+
+    def __init__(self, *, beginning: str, server: str, ending: str, about: bytes) -> None:
+        """Keep them."""
+        self.beginning = beginning
+        self.server = server
+        self.ending = ending
+        self.about = about
+
+    def whole(self, number: str, answer: bytes, microseconds: int) -> bytes:
+        """Return the answer to the request of that id, for which `run` took so long, as it is sent."""
+        milliseconds, thousandths = divmod(microseconds, 1000)
+        head = (
+            f"{self.beginning}{len(answer)}\r\ndate: {http_date()}\r\n"
+            f"x-ms-run-function-failed: False\r\nx-ms-run-fn-exec-ms: {milliseconds}.{thousandths:03}\r\n"
+            f"{self.server}x-request-id: {number}\r\nx-ms-request-id: {number}\r\n{self.ending}\r\n"
+        )
+        return head.encode("latin-1", "replace") + answer
+
+
 class Forms:
-    """What is the same in all answers and records of requests with one head."""
+    """What makes the answers of a model that is arrays, and their records."""
 
-    __slots__ = ("_about", "_answer", "_beginning", "_ending", "_max_depth", "_server")
+    __slots__ = ("_answer", "_max_depth", "_words")
 
-    def __init__(
-        self,
-        answer: Callable[[bytes], bytes | None],
-        *,
-        max_depth: int,
-        beginning: str,
-        server: str,
-        ending: str,
-        about: bytes,
-    ) -> None:
-        """Have `answer` give the body of the answer to a body, or None.
-
-        An answer's head is `beginning`, its length, the date, how `run` went, `server`, the ids and `ending`; `about`
-        is what its record says of the version.
-        """
+    def __init__(self, answer: Callable[[bytes], bytes | None], words: Words, *, max_depth: int) -> None:
+        """Have `answer` give the body of the answer to a body, or None."""
         self._answer = answer
         self._max_depth = max_depth
-        self._beginning = beginning
-        self._server = server
-        self._ending = ending
-        self._about = about
+        self._words = words
 
     def made(self, body: bytes) -> Made | None:
         """Return what answers a request; None when the model itself is to be asked."""
@@ -65,112 +87,111 @@ class Forms:
         if answer is None:
             return None
         nanoseconds = perf_counter_ns() - started
-        milliseconds, microseconds = divmod(nanoseconds // 1000, 1000)
-        number = new_request_id()
-        head = (
-            f"{self._beginning}{len(answer)}\r\ndate: {http_date()}\r\n"
-            f"x-ms-run-function-failed: False\r\nx-ms-run-fn-exec-ms: {milliseconds}.{microseconds:03}\r\n"
-            f"{self._server}x-request-id: {number}\r\nx-ms-request-id: {number}\r\n{self._ending}\r\n"
-        )
-        taken = nanoseconds / 1e6
-        record = encoded_plainly((received_at, taken), _OK, number.encode(), self._about, (body, answer))
-        return number, head.encode("latin-1", "replace") + answer, answer, record, taken
+        number, taken = new_request_id(), nanoseconds / 1e6
+        whole = self._words.whole(number, answer, nanoseconds // 1000)
+        record = encoded_plainly((received_at, taken), _OK, number.encode(), self._words.about, (body, answer))
+        return number, whole, answer, record, taken
 
 
-def maker(model: ArrayModel, *, max_depth: int, beginning: str, server: str, ending: str, about: bytes) -> Maker:
-    """Return what makes a model's answers, compiled if they can be. The words are those of `Forms`."""
-    forms = Forms(model.answer, max_depth=max_depth, beginning=beginning, server=server, ending=ending, about=about)
+def maker(model: ArrayModel, words: Words, *, max_depth: int) -> Maker:
+    """Return what makes a model's answers, compiled if they can be."""
+    forms = Forms(model.answer, words, max_depth=max_depth)
     manner = model.manner
     # Keys that JSON writes in other ways than Python does are not for it.
     if native is None or model.compiled is None or max_depth < _DEPTH or not (manner.key + "a").isidentifier():
         return forms.made
-    lines = (beginning.encode("latin-1"), server.encode("latin-1"), ending.encode("latin-1", "replace"))
+    lines = tuple(each.encode("latin-1", "replace") for each in (words.beginning, words.server, words.ending))
     key, takes_whole = manner.key.encode(), manner.takes_whole
     made: Maker = native.Forms(
-        model.compiled, key, takes_whole, model.head, lines, about, random.getrandbits, forms.made
+        model.compiled, key, takes_whole, model.head, lines, words.about, random.getrandbits, forms.made
     ).made
     return made
 
 
-class Terms:
-    """How the endpoint is set up; they `hold` until something about it is changed."""
+class Terms(NamedTuple):
+    """What a request with one head may pass by, and what is to be told of it.
 
-    __slots__ = ("hold",)
+    It passes while the present lasts, until the time `until`, and while fewer than `most_in_progress` wait. Where it
+    cannot be recorded and must be refused, `unrecorded` gives the answer for its id.
+    """
 
-    def __init__(self) -> None:
-        """Begin to hold."""
-        self.hold = True
+    present: Present
+    until: float
+    most_in_progress: float
+    recorder: Recorder
+    tally: Tally
+    totals: Totals
+    unrecorded: Callable[[str], bytes]
 
 
-class Express:
-    """The short way for requests with one head, for as long as the terms hold that it was opened under."""
+class Way:
+    """A short way for requests with one head; its terms are looked up one by one for every request."""
 
-    __slots__ = ("_made", "_most_in_progress", "_recorder", "_tally", "_terms", "_until", "totals", "unrecorded")
+    __slots__ = ("most_in_progress", "present", "recorder", "tally", "totals", "unrecorded", "until")
 
-    def __init__(
-        self,
-        made: Maker,
-        terms: Terms,
-        *,
-        recorder: Recorder,
-        counts: tuple[Tally, Totals],
-        until: float,
-        most_in_progress: float,
-        unrecorded: Callable[[str], bytes],
-    ) -> None:
-        """Answer as `made` does, until the time `until`, and while fewer than `most_in_progress` wait.
+    def __init__(self, terms: Terms) -> None:
+        """Let requests pass by these terms."""
+        self.present, self.until, self.most_in_progress, self.recorder = terms[:4]
+        self.tally, self.totals, self.unrecorded = terms[4:]
 
-        Where a request cannot be recorded and must be refused, `unrecorded` gives the answer for its id.
-        """
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still be taken."""
+        return self.present.lasts
+
+
+class Express(Way):
+    """The short way to a version that is arrays."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self, made: Maker, terms: Terms) -> None:
+        """Answer as `made` does."""
+        super().__init__(terms)
         self._made = made
-        self._terms = terms
-        self._recorder = recorder
-        self._tally, self.totals = counts
-        self._until = until
-        self._most_in_progress = most_in_progress
-        self.unrecorded = unrecorded
 
     def take(self, connection: Connection, head: Head, body: bytes) -> bool:
         """Answer a request as soon as it is recorded; False when it must go the long way."""
         totals = self.totals
-        if not self._terms.hold or totals.in_progress >= self._most_in_progress or time() >= self._until:
+        if not self.present.lasts or totals.in_progress >= self.most_in_progress or time() >= self.until:
             return False
         made = self._made(body)
         if made is None:
             return False
         number, whole, answer, record, milliseconds = made
-        self._tally.note(_OK, milliseconds, body, answer)
+        self.tally.note(_OK, milliseconds, body, answer)
         totals.in_progress += 1
-        owed = _Answered(connection, head, number, whole, self)
+        owed = Answered(connection, head, number, whole, self)
         connection.owe(owed)
-        self._recorder.keep(record, owed.recorded)
+        self.recorder.keep(record, owed.recorded)
         return True
 
 
-class _Answered(Owed):
+class Answered(Owed):
     """A request whose answer waits for its record."""
 
-    __slots__ = ("_express", "_number", "_whole")
+    __slots__ = ("number", "way", "whole")
 
-    def __init__(self, connection: Connection, head: Head, number: str, whole: bytes, express: Express) -> None:
-        # In place of the constructor above it, which would cost another call. The body is in the record already.
+    # In place of the constructor above it, which would cost another call. The body is in the record already.
+    def __init__(self, connection: Connection, head: Head, number: str, whole: bytes, way: Way) -> None:
+        """Be owed to the client of a connection."""
         self.connection = connection
         self.head = head
         self.is_last = self.is_ready = False
-        self._number = number
-        self._whole = whole
-        self._express = express
+        self.number = number
+        self.whole = whole
+        self.way = way
 
     def recorded(self, may_answer: bool) -> None:  # noqa: FBT001 - what a recorder says
         """Send the answer as soon as those before it are sent."""
-        express = self._express
-        express.totals.answered += 1
-        express.totals.in_progress -= 1
+        way = self.way
+        way.totals.answered += 1
+        way.totals.in_progress -= 1
         if not may_answer:
-            self._whole = express.unrecorded(self._number)
+            self.whole = way.unrecorded(self.number)
         self.is_ready = True
         self.connection.flush()
 
     def encoded(self, connection: str = "") -> bytes:
         """Return the answer's bytes, with the header `connection` when it is given."""
-        return with_connection(self._whole, connection) if connection else self._whole
+        return with_connection(self.whole, connection) if connection else self.whole

@@ -15,6 +15,10 @@ _PHRASES = {each.value: each.phrase for each in HTTPStatus}
 class Short(Protocol):
     """A short way for the requests with one head."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still be taken."""
+
     def take(self, connection: Any, head: "Head", body: bytes) -> bool:
         """Answer a request that came from a connection; False when it is to go the usual way."""
 

@@ -72,10 +72,9 @@ class Router:
                 return fallback
         return chosen
 
-    @property
-    def has_one(self) -> bool:
-        """Whether one deployment answers everything, and nobody gets copies."""
-        return len(self._names) == 1 and not self._shadows
+    def is_alone(self, version: Version) -> bool:
+        """Whether a deployment answers everything, not only in place of another, and nobody gets copies."""
+        return len(self._names) == 1 and not self._shadows and self.versions.get(self._names[0]) is version
 
     @property
     def has_shadows(self) -> bool:

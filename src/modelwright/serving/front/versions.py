@@ -66,7 +66,10 @@ class Version:
     @property
     def waiting(self) -> int:
         """How many requests wait for their answers."""
-        return sum([each.worker.waiting for each in self._places if each.worker])
+        places = self._places
+        if len(places) == 1 and places[0].worker is not None:
+            return places[0].worker.waiting
+        return sum([each.worker.waiting for each in places if each.worker])
 
     @property
     def unread_bytes(self) -> int:
