@@ -20,6 +20,7 @@ from modelwright.serving.capture import partitions, segments
 from modelwright.serving.capture.journal import flush_folder
 
 PREFIX = "hour_"
+_FEWEST = 2  # files that become one
 # Segments end after a minute, and are compacted soon after that; those that come later have the hour made anew.
 _GRACE = timedelta(minutes=5)
 _ROWS_A_GROUP = 1 << 16
@@ -41,12 +42,14 @@ def merge(hour: Path) -> Path | None:
         if not is_ours:
             return None
         _finish(hour)
-        arrow = partitions.pyarrow()
         found = partitions.files(hour)
+        if len(found) < _FEWEST:
+            return None
+        arrow = partitions.pyarrow()
         # Where a segment is still there, its file may be made again. It is looked for last, since it goes before that.
         waiting = {path.stem for path in hour.parent.parent.glob(f"*{segments.SUFFIX}")}
         parts = [path for path in found if path.stem not in waiting and _is_of_this_form(arrow, path)]
-        if len(parts) < 2:  # noqa: PLR2004 - one need not become one
+        if len(parts) < _FEWEST:
             return None
         name = f"{new_id('hour')}{partitions.SUFFIX}"
         begun = hour / f".{name}.begun"
