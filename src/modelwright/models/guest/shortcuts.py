@@ -21,6 +21,7 @@ _ROOM = "sklearn.linear_model."
 _FUNCTION = "_decision_function"
 _COUNTS = (1, 2, 3, 7, 33)
 _ROWS_ALONE = 200
+_MOST_COLUMNS = 1000  # of a row alone: with more, reading them is what takes the time
 _SEED = 0
 _SPREAD = 3.0
 # What takes longer to try than this is so slow that names make no difference.
@@ -82,7 +83,7 @@ def sum_of(model: Any) -> Optional[Callable[[Any], Optional[float]]]:
     import numpy as np
 
     weights, offset = model.coef_, model.intercept_
-    if weights.shape != (model.n_features_in_,) or np.ndim(offset):
+    if weights.shape != (model.n_features_in_,) or len(weights) > _MOST_COLUMNS or np.ndim(offset):
         return None
     one = _sum(weights, float(offset))
     drawn = np.random.default_rng(_SEED)

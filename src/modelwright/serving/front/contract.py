@@ -27,7 +27,7 @@ from modelwright.serving.front.asking import JSON, Asked, asked
 from modelwright.serving.front.connections import Answer, Request, error_answer
 from modelwright.serving.front.depth import is_too_deep
 from modelwright.serving.front.express import Express, Present, Terms, Words, maker
-from modelwright.serving.front.handing import Handed, Handing, Within
+from modelwright.serving.front.handing import LITTLE_BYTES, Handed, Handing, Within
 from modelwright.serving.front.messages import Head, beginning, encode
 from modelwright.serving.front.routes import METHODS, Route
 from modelwright.serving.front.routing import Pinned, Router
@@ -50,8 +50,6 @@ _PAGE = Path(__file__).with_name("docs.html")
 # What a shadow that hangs may keep of others' memory: so many copies, none of them longer than this.
 _SHADOWS_AT_ONCE = 100
 _LONGEST_COPY_BYTES = 1 << 20
-# Bodies that are no longer never make up much of what waits for a version.
-_LITTLE_BYTES = 64 * 1024
 _OK = 200
 # Looking up a member of an enumeration takes longer than calling a function.
 _ANSWERED, _RAISED, _SCORE, _METRICS = Outcome.ANSWERED, Outcome.RAISED, Route.SCORE, Route.METRICS
@@ -254,7 +252,7 @@ class _Call:
             return self._error(503, _STARTING, self._retry())
         if version.waiting >= limits.max_waiting or self.scoring.totals.in_progress > limits.max_concurrent > 0:
             return self._error(503, _BUSY, _RETRY)
-        if len(self.body) > _LITTLE_BYTES and version.unread_bytes > limits.max_held_bytes:
+        if len(self.body) > LITTLE_BYTES and version.unread_bytes > limits.max_held_bytes:
             return self._error(503, _BUSY, _RETRY)
         if len(self.body) > limits.max_depth and is_too_deep(self.body, limits.max_depth):
             return self._error(400, f"The body must not be nested more than {limits.max_depth} deep.")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _OK = 200
+# Bodies that are no longer never make up much of what waits for a version.
+LITTLE_BYTES = 64 * 1024
 # Looking up a member of an enumeration takes longer than calling a function.
 _SCORE, _ANSWERED = Route.SCORE, Outcome.ANSWERED
 
@@ -57,7 +59,7 @@ class Handing(Way):
             return False
         if version.takes_head or not version.is_ready or version.waiting >= max_waiting:
             return False
-        if len(body) > max_depth and is_too_deep(body, max_depth):
+        if len(body) > LITTLE_BYTES or (len(body) > max_depth and is_too_deep(body, max_depth)):
             return False
         totals.in_progress += 1
         owed = Handed(connection, head, body, self)
