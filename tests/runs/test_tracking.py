@@ -580,8 +580,9 @@ def test_a_fork_that_exits_leaves_the_run_to_its_parent(folder: Path, opened: St
         run.finish()
     """
     code, _, err = _ended(_script(folder, text))
+    assert code == 0, err
     found = _only(opened)
-    assert (code, found.status) == (0, Status.SUCCEEDED), err
+    assert found.status is Status.SUCCEEDED, err
     assert sorted(_points(opened, found.id)) == [("child", 0, 1.0), ("loss", 0, 1.0)]
 
 
