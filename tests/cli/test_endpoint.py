@@ -93,9 +93,16 @@ def test_history_says_who_moved_what_and_why(wright: Wright) -> None:
     assert "traffic.changed churn:1 100 % -> blue (churn:2) 10 %, churn:1 90 % a first look" in told
 
 
-@pytest.mark.parametrize("share", ["blue", "blue=", "=3", "blue=x", "blue=101", "blue=-1"])
-def test_what_is_no_share_is_refused(wright: Wright, share: str) -> None:
-    with pytest.raises(click.BadParameter, match="is not DEPLOYMENT=PERCENT"):
+@pytest.mark.parametrize(
+    ("share", "why"),
+    [
+        *((each, "is not DEPLOYMENT=PERCENT") for each in ("blue", "blue=", "=3", "blue=x", "blue=nan")),
+        ("blue=101", "101 is not between 0 and 100 percent"),
+        ("blue=-1", "-1 is not between 0 and 100 percent"),
+    ],
+)
+def test_what_is_no_share_is_refused(wright: Wright, share: str, why: str) -> None:
+    with pytest.raises(click.BadParameter, match=why):
         wright("endpoint", "traffic", "churn", share)
 
 
