@@ -66,7 +66,7 @@ def has_ended(path: Path) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Give whether nobody writes to a segment and nobody else compacts it; as long as the block runs, nobody will."""
+    """Give whether nobody writes to a segment, or merges an hour's folder; while the block runs, nobody else will."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

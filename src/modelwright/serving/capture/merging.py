@@ -6,8 +6,6 @@ taken away. So a reader that passes over what begins with a dot finds nothing tw
 once (`partitions.of_hour`), and what a killed process left is finished the next time.
 """
 
-import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from typing import Any
 
 from modelwright.records import new_id
 from modelwright.serving.capture import partitions, segments
+from modelwright.serving.capture.compaction import locked
 from modelwright.serving.capture.journal import flush_folder
 
 PREFIX = "hour_"
@@ -38,7 +37,7 @@ def merge(hour: Path) -> Path | None:
 
     Raises CaptureDamaged for one that cannot be read, and then all are as they were.
     """
-    with _locked(hour) as is_ours:
+    with locked(hour) as is_ours:  # not where its day was deleted
         if not is_ours:
             return None
         _finish(hour)
@@ -60,23 +59,6 @@ def merge(hour: Path) -> Path | None:
             begun.unlink(missing_ok=True)
         _finish(hour)
         return hour / name
-
-
-@contextlib.contextmanager
-def _locked(hour: Path) -> Iterator[bool]:
-    """Give whether nobody else merges the files of an hour; as long as the block runs, nobody will."""
-    try:
-        descriptor = os.open(hour, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:  # its day was deleted
-        yield False
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(descriptor)
 
 
 def _finish(hour: Path) -> None:
